@@ -1,0 +1,350 @@
+"""What is compared: a study, its programs and its members. Nothing runs here.
+
+A study is a frozen description that hashes and round-trips through JSON. Its axes
+are of two kinds. Scheme, learning rate and seed are *member* axes: members that
+differ only in these share one compiled program. Everything that changes the program
+(data set, model, depth, batch size, number of steps, ...) is a *program* axis; a
+study may list several values of each.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from init_study.errors import UserError, unknown
+
+OPTIMIZERS = {
+    "sgd": "stochastic gradient descent with momentum",
+    "adam": "Adam (Kingma & Ba 2015)",
+    "adamw": "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
+}
+SCHEDULES = {
+    "constant": "the learning rate as given",
+    "cosine": "linear warm-up, then half a cosine down to zero",
+}
+# What one tries first without tuning, by optimizer: the usual textbook rates.
+_UNTUNED_LEARNING_RATE = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """One value of every program axis: what one compilation serves.
+
+    `None` leaves an argument of the model at the model's own default.
+    """
+
+    dataset: str = "digits"
+    model: str = "cnn"
+    depth: int | None = None
+    width: int | None = None
+    activation: str | None = None
+    norm: str | None = None
+    pooling: str | None = None
+    padding: str | None = None
+    batch_size: int = 32
+    steps: int = 200
+    optimizer: str = "sgd"
+    schedule: str = "constant"
+    augmentation: str = "none"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    evaluations: int = 10
+    chunk_width: int | None = None
+
+    @property
+    def id(self) -> str:
+        """A name that is the same wherever the program is the same."""
+        return _digest(dataclasses.asdict(self))[:12]
+
+    def model_arguments(self) -> dict[str, Any]:
+        """The arguments that the study sets on the model."""
+        names = ("depth", "width", "activation", "norm", "pooling", "padding")
+        values = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """The steps after which the population is evaluated, the last one included.
+
+        Evenly spaced; step 0, the untrained net, is always evaluated too.
+        """
+        count = min(self.evaluations, self.steps)
+        return tuple(round(self.steps * i / count) for i in range(1, count + 1))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Member:
+    """One training run: a scheme, a learning rate and a seed, in one program."""
+
+    scheme: str
+    learning_rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For example `he_normal/lr=0.1/3`."""
+        return f"{self.scheme}/lr={self.learning_rate:g}/{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """A whole comparison. Single values and lists become tuples, `seeds=5` becomes
+    seeds 0 to 4.
+
+    Member axes:
+        schemes: names as `he_normal`, with arguments as `normal(0.02)`.
+        learning_rates: positive; every scheme gets every rate.
+        seeds: replicates; the same seed gives every scheme the same order of data.
+    Program axes (several values each): dataset to augmentation; see `Program`.
+    One value for the whole study:
+        momentum: of sgd.
+        weight_decay: of adamw, and added to the gradient for sgd and adam.
+        warmup: share of the steps during which the cosine schedule warms up.
+        evaluations: how often the validation part is measured along the way.
+        untuned_learning_rate: what one would take without tuning. The report shows
+            the rate of the grid nearest to it beside the best one. By default 0.1
+            for sgd, 0.001 for adam and adamw.
+        chunk_width: members that a device trains side by side; by default what suits
+            the device. A part of a member's identity: it may change last bits.
+
+    Raises: UserError if a value cannot be meant.
+    """
+
+    name: str = "study"
+    question: str = ""
+    schemes: tuple[str, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    dataset: tuple[str, ...] = ("digits",)
+    model: tuple[str, ...] = ("cnn",)
+    depth: tuple[int | None, ...] = (None,)
+    width: tuple[int | None, ...] = (None,)
+    activation: tuple[str | None, ...] = (None,)
+    norm: tuple[str | None, ...] = (None,)
+    pooling: tuple[str | None, ...] = (None,)
+    padding: tuple[str | None, ...] = (None,)
+    batch_size: tuple[int, ...] = (32,)
+    steps: tuple[int, ...] = (200,)
+    optimizer: tuple[str, ...] = ("sgd",)
+    schedule: tuple[str, ...] = ("constant",)
+    augmentation: tuple[str, ...] = ("none",)
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    warmup: float = 0.1
+    evaluations: int = 10
+    untuned_learning_rate: float | None = None
+    chunk_width: int | None = None
+
+    def __post_init__(self) -> None:
+        for field, kind in _FIELD_TYPES.items():
+            value = _coerce(field, getattr(self, field), kind)
+            object.__setattr__(self, field, value)
+        _check(self)
+
+    @property
+    def hash(self) -> str:
+        """Of everything but the labels `name` and `question`."""
+        values = self.to_dict()
+        return _digest({k: v for k, v in values.items() if k not in _LABELS})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, lists for tuples; `from_dict` reverses it."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Study":
+        """Raises: UserError for a field that does not exist."""
+        for field in values:
+            if field not in _FIELD_TYPES:
+                raise unknown("field of a study", field, _FIELD_TYPES, "README.md")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> "Study":
+        """The same study with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def programs(self) -> tuple[Program, ...]:
+        """Every combination of the program axes, in the order of the fields."""
+        axes = [
+            getattr(self, f) if f in PROGRAM_AXES else (getattr(self, f),)
+            for f in _PROGRAM_FIELDS
+        ]
+        return tuple(
+            Program(**dict(zip(_PROGRAM_FIELDS, values, strict=True)))
+            for values in itertools.product(*axes)
+        )
+
+    def members(self) -> tuple[Member, ...]:
+        """The members of each program: scheme by scheme, rate by rate, seed by seed."""
+        axes = itertools.product(self.schemes, self.learning_rates, self.seeds)
+        return tuple(
+            Member(scheme=scheme, learning_rate=rate, seed=seed)
+            for scheme, rate, seed in axes
+        )
+
+    def label(self, program: Program) -> str:
+        """The program axes in which the study varies, e.g. `depth=8 norm=batch`."""
+        varying = [axis for axis in PROGRAM_AXES if len(getattr(self, axis)) > 1]
+        words = [f"{axis}={getattr(program, axis)}" for axis in varying]
+        return " ".join(words) or program.model
+
+    def untuned(self, optimizer: str) -> float:
+        """The rate of the grid that is nearest, in ratio, to the untuned one."""
+        wanted = self.untuned_learning_rate or _UNTUNED_LEARNING_RATE[optimizer]
+        return min(self.learning_rates, key=lambda r: abs(math.log(r / wanted)))
+
+
+def read_json(text: str) -> Study:
+    """A study from JSON text, as `to_dict` gives it."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"the study is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError("the study is not a JSON object of fields and values")
+    return Study.from_dict(values)
+
+
+def differing_fields(ours: Study, theirs: Study) -> list[str]:
+    """One line per field in which two studies differ."""
+    a, b = ours.to_dict(), theirs.to_dict()
+    return [f"{f}: {a[f]} here, {b[f]} there" for f in a if a[f] != b[f]]
+
+
+_LABELS = ("name", "question")
+_FIELD_TYPES: dict[str, Any] = typing.get_type_hints(Study)
+_PROGRAM_FIELDS = tuple(f.name for f in dataclasses.fields(Program))
+PROGRAM_AXES = tuple(
+    f for f in _PROGRAM_FIELDS if typing.get_origin(_FIELD_TYPES[f]) is tuple
+)
+
+
+def field_types() -> dict[str, Any]:
+    """The type of every field of `Study`, by name."""
+    return dict(_FIELD_TYPES)
+
+
+def parse_field(field: str, text: str) -> Any:
+    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values.
+
+    Raises: UserError if the text does not fit the type of the field.
+    """
+    kind = _FIELD_TYPES[field]
+    if typing.get_origin(kind) is not tuple:
+        return _parse_one(field, text, kind)
+    inner = text.strip()
+    if inner[:1] + inner[-1:] in ("()", "[]"):
+        inner = inner[1:-1]
+    parts = [part.strip() for part in _split_outside_parentheses(inner)]
+    element = typing.get_args(kind)[0]
+    values = tuple(_parse_one(field, part.strip("'\""), element) for part in parts)
+    single = field == "seeds" and len(values) == 1 and not inner.rstrip().endswith(",")
+    return values[0] if single else values
+
+
+def _parse_one(field: str, text: str, kind: Any) -> Any:
+    options = _options(kind)
+    if text.lower() == "none" and type(None) in options:
+        return None
+    for option in options:
+        try:
+            return text if option is str else option(text)
+        except (TypeError, ValueError):
+            continue
+    raise UserError(f"study.{field}={text!r} is not {_name(kind)}")
+
+
+def _split_outside_parentheses(text: str) -> list[str]:
+    """`normal(0.02, 1),zeros` has two parts: commas inside a call do not split."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _options(kind: Any) -> tuple[type, ...]:
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if union else (kind,)
+
+
+def _name(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", str: "a name"}
+    return " or ".join(words.get(option, "none") for option in _options(kind))
+
+
+def _coerce(field: str, value: Any, kind: Any) -> Any:
+    """The value in the type of its field: lists to tuples, whole numbers to floats."""
+    if typing.get_origin(kind) is tuple:
+        if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
+            value = tuple(range(value))
+        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        element = typing.get_args(kind)[0]
+        return tuple(_coerce(field, one, element) for one in values)
+    options = _options(kind)
+    if isinstance(value, bool) or not isinstance(value, (*options, int)):
+        raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
+    if isinstance(value, int) and int not in options:
+        if float not in options:
+            raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
+        return float(value)
+    return value
+
+
+def _check(study: Study) -> None:
+    """Raises UserError for the first value that cannot be meant."""
+    for field, kind in _FIELD_TYPES.items():
+        if typing.get_origin(kind) is tuple:
+            _check_axis(field, getattr(study, field))
+    for field in ("batch_size", "steps"):
+        _at_least(field, min(getattr(study, field)), 1)
+    for field in ("depth", "width"):
+        for value in getattr(study, field):
+            _at_least(field, 1 if value is None else value, 1)
+    _at_least("seeds", min(study.seeds), 0)
+    _at_least("evaluations", study.evaluations, 1)
+    _at_least("chunk_width", study.chunk_width or 1, 1)
+    for rate in study.learning_rates:
+        _check_rate("learning_rates", rate)
+    if study.untuned_learning_rate is not None:
+        _check_rate("untuned_learning_rate", study.untuned_learning_rate)
+    for field, top in (("momentum", 1.0), ("warmup", 1.0), ("weight_decay", math.inf)):
+        value = getattr(study, field)
+        if not 0.0 <= value < top:
+            raise UserError(f"study.{field}={value} is not in [0, {top})")
+    for field, names in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for value in getattr(study, field):
+            if value not in names:
+                raise unknown(field, value, names, ", ".join(names))
+
+
+def _check_axis(field: str, values: tuple[Any, ...]) -> None:
+    if not values:
+        raise UserError(f"study.{field} has no value; give at least one")
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise UserError(f"study.{field} lists {twice[0]!r} twice; list it once")
+
+
+def _at_least(field: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"study.{field}={value} is too small; the least is {least}")
+
+
+def _check_rate(field: str, rate: float) -> None:
+    if not (math.isfinite(rate) and rate > 0):
+        raise UserError(f"study.{field}: {rate} is not a positive, finite number")
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
