@@ -1,0 +1,110 @@
+"""The plain CNN: what depth, width and activation do, with nothing in between."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from init_study.errors import UserError, unknown
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": nn.relu,
+    "leaky_relu": nn.leaky_relu,
+    "elu": nn.elu,
+    "selu": nn.selu,
+    "gelu": nn.gelu,
+    "silu": nn.silu,
+    "softplus": nn.softplus,
+    "tanh": nn.tanh,
+    "sigmoid": nn.sigmoid,
+    "erf": jax.lax.erf,
+    "linear": lambda x: x,
+}
+NORMS = ("none", "batch", "layer")
+POOLINGS = ("max", "average", "stride", "none")
+PADDINGS = ("same", "valid", "circular")
+
+
+class CNN(nn.Module):
+    """A plain CNN: 3×3 convolutions of one width, then a dense head.
+
+    The map is halved after the first and the second convolution, as long as 4×4
+    pixels are left, so that depth alone tells a shallow net from a deep one. Global
+    average pooling comes before the head.
+
+    Attributes:
+        num_classes: logits per image.
+        depth: number of convolutions.
+        width: channels of each.
+        activation: a name in `ACTIVATIONS`.
+        norm: `none`, `batch` or `layer`, between convolution and activation.
+        pooling: how the map is halved: `max`, `average`, `stride` (of the
+            convolution) or `none` (it is not).
+        padding: `same` (zeros), `valid` or `circular`.
+    """
+
+    num_classes: int
+    depth: int = 4
+    width: int = 16
+    activation: str = "relu"
+    norm: str = "none"
+    pooling: str = "max"
+    padding: str = "same"
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w c"], train: bool = False
+    ) -> Float[Array, "n classes"]:
+        """Raises: UserError for an unknown name or an image that is used up."""
+        self._check_names()
+        x = images
+        for index in range(self.depth):
+            halve = index < 2 and self.pooling != "none" and min(x.shape[1:3]) >= 8
+            self._check_size(images, x, index)
+            strides = 2 if halve and self.pooling == "stride" else 1
+            x = nn.Conv(
+                self.width, (3, 3), strides=strides, padding=self.padding.upper()
+            )(x)
+            x = normalize(x, self.norm, train)
+            x = ACTIVATIONS[self.activation](x)
+            if halve and self.pooling != "stride":
+                x = halve_map(x, self.pooling)
+        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+
+    def _check_names(self) -> None:
+        for field, valid in (
+            ("activation", tuple(ACTIVATIONS)),
+            ("norm", NORMS),
+            ("pooling", POOLINGS),
+            ("padding", PADDINGS),
+        ):
+            if getattr(self, field) not in valid:
+                raise unknown(field, getattr(self, field), valid, ", ".join(valid))
+
+    def _check_size(self, images: Array, x: Array, index: int) -> None:
+        if self.padding == "valid" and min(x.shape[1:3]) < 3:
+            raise UserError(
+                f"cnn of depth {self.depth} with padding='valid': images of "
+                f"{images.shape[1]}×{images.shape[2]} are used up after {index} "
+                "convolutions; use padding='same' or a smaller depth"
+            )
+
+
+def normalize(x: Float[Array, "n h w c"], norm: str, train: bool) -> Array:
+    """`none`, `batch` (running averages with momentum 0.9) or `layer` (channels)."""
+    if norm == "batch":
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+    return nn.LayerNorm()(x) if norm == "layer" else x
+
+
+def halve_map(x: Float[Array, "n h w c"], pooling: str) -> Array:
+    """2×2 pooling, `max` or `average`; an odd last row or column is dropped.
+
+    A reshape and a reduction: the same numbers as `nn.max_pool` and `nn.avg_pool`,
+    whose windowed gradients are slow inside loops on CPU.
+    """
+    n, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
+    blocks = x.reshape(n, height // 2, 2, width // 2, 2, channels)
+    return blocks.max((2, 4)) if pooling == "max" else blocks.mean((2, 4))

@@ -1,0 +1,278 @@
+"""A Flax Linen module seen as layers: the only tracer of Flax.
+
+`trace` runs a module's `init` without computing anything and notes every
+convolution and dense layer that it meets, in the order of execution, so that a
+scheme can set the parameters of any module, third-party ones included.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.conv import intercept_convolutions
+from init_study.errors import UserError
+
+Path = tuple[str, ...]
+Params = dict[str, Any]
+ModelState = dict[str, Any]
+
+# How modules call the argument that tells training from evaluation, and its value
+# during training.
+_TRAIN_ARGUMENTS = {
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+}
+
+
+class Layer(NamedTuple):
+    """One convolution or dense layer.
+
+    Attributes:
+        path: where its parameters are in the tree, e.g. `("Conv_0",)`.
+        kind: `conv`, `conv_transpose` or `dense`.
+        kernel_shape: `[height, width, in / groups, out]`, or `[in, out]`.
+        fan_in: inputs that feed one output.
+        fan_out: outputs that one input feeds, at stride 1.
+        groups: of a grouped convolution, else 1.
+        strides: one per spatial axis; empty for a dense layer.
+        use_bias: whether it has a bias of shape `[out]`.
+    """
+
+    path: Path
+    kind: str
+    kernel_shape: tuple[int, ...]
+    fan_in: int
+    fan_out: int
+    groups: int
+    strides: tuple[int, ...]
+    use_bias: bool
+
+    @property
+    def leaves(self) -> tuple[Path, ...]:
+        """Where its kernel and bias are in the tree."""
+        names = ("kernel", "bias") if self.use_bias else ("kernel",)
+        return tuple((*self.path, name) for name in names)
+
+
+class Network(NamedTuple):
+    """A traced module.
+
+    Attributes:
+        module: the Flax Linen module.
+        image_shape: `(height, width, channels)` of its input.
+        layers: in the order of execution.
+        shapes: shape and dtype of every parameter, by path.
+        train_argument: how the module calls its training flag, or None.
+        initialize: key -> all variables, as the module itself asks for; compiled.
+        remainder: key -> the leaves that belong to no layer, by path; compiled.
+    """
+
+    module: nn.Module
+    image_shape: tuple[int, int, int]
+    layers: tuple[Layer, ...]
+    shapes: dict[Path, jax.ShapeDtypeStruct]
+    train_argument: str | None
+    initialize: Callable[[PRNGKeyArray], dict[str, Any]]
+    remainder: Callable[[PRNGKeyArray], dict[Path, Array]]
+
+    @property
+    def num_parameters(self) -> int:
+        """Of one member."""
+        return sum(prod(leaf.shape) for leaf in self.shapes.values())
+
+    def own_init(self, key: PRNGKeyArray) -> Params:
+        """The parameters that the module itself asks for."""
+        return self.initialize(key)["params"]
+
+    def model_state(self, key: PRNGKeyArray) -> ModelState:
+        """What the module keeps besides parameters, e.g. BatchNorm's averages."""
+        variables = self.initialize(key)
+        return {name: v for name, v in variables.items() if name != "params"}
+
+    def replace_layers(self, key: PRNGKeyArray, leaves: Mapping[Path, Array]) -> Params:
+        """A whole tree: the given leaves, and the module's own for what is no layer.
+
+        Raises: UserError naming the path for a kernel without a rule, a leaf that
+            does not exist, or one of the wrong shape.
+        """
+        for path, leaf in leaves.items():
+            wanted = self.shapes.get(path)
+            if wanted is None:
+                raise UserError(f"the network has no parameter {'/'.join(path)!r}")
+            if leaf.shape != wanted.shape:
+                raise UserError(
+                    f"{'/'.join(path)} has shape {wanted.shape}, the scheme gave "
+                    f"{leaf.shape}"
+                )
+        layered = {path for layer in self.layers for path in layer.leaves}
+        rest = set(self.shapes) - layered
+        missing = [p for p in self.shapes if p not in leaves and p not in rest]
+        missing += [p for p in rest if p[-1] == "kernel" and p not in leaves]
+        if missing:
+            raise UserError(
+                f"no rule sets {'/'.join(missing[0])}: only convolutions and dense "
+                "layers are known; use the scheme 'module' to keep the module's own"
+            )
+        own = self.remainder(key) if rest - set(leaves) else {}
+        return traverse_util.unflatten_dict({**own, **leaves})
+
+    def apply(
+        self,
+        params: Params,
+        model_state: ModelState,
+        images: Float[Array, "n h w c"],
+        *,
+        train: bool,
+        dropout_key: PRNGKeyArray | None = None,
+        fast_convolution: bool = False,
+    ) -> tuple[Float[Array, "n classes"], ModelState]:
+        """Logits and, when training, the new model state.
+
+        `fast_convolution` puts `init_study.conv` in the place of `nn.Conv`'s own.
+        """
+        variables = {"params": params, **model_state}
+        options: dict[str, Any] = _train_options(self.train_argument, train)
+        if dropout_key is not None:
+            options["rngs"] = {"dropout": dropout_key}
+        if train and model_state:
+            options["mutable"] = list(model_state)
+
+        def call() -> Any:
+            return self.module.apply(variables, images, **options)
+
+        if fast_convolution:
+            with nn.intercept_methods(intercept_convolutions):
+                result = call()
+        else:
+            result = call()
+        return result if "mutable" in options else (result, model_state)
+
+
+def trace(
+    module: nn.Module, image_shape: tuple[int, int, int], num_classes: int
+) -> Network:
+    """Find the layers of a module that maps images to one logit per class.
+
+    Args:
+        module: any Flax Linen module, `__call__(images)` or `__call__(images, train)`.
+        image_shape: `(height, width, channels)`.
+        num_classes: how many logits it must give.
+
+    Raises: UserError, in one line, if the module cannot be called on such images or
+        does not give `[batch, num_classes]`.
+    """
+    train_argument = _train_argument(module)
+    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+
+    def variables_and_logits(key: PRNGKeyArray, images: Array) -> tuple[Any, Array]:
+        keys = {"params": key, "dropout": key}
+        options = _train_options(train_argument, train=False)
+        logits, variables = module.init_with_output(keys, images, **options)
+        return variables, logits
+
+    found: dict[Path, Layer] = {}
+    with nn.intercept_methods(lambda *call: _note_layer(found, *call)):
+        variables, logits = _call_or_explain(module, variables_and_logits, images)
+    if getattr(logits, "shape", None) != (2, num_classes):
+        raise UserError(
+            f"{type(module).__name__} gives {_describe(logits)} for 2 images; "
+            f"one logit per class is needed: (2, {num_classes})"
+        )
+    shapes = traverse_util.flatten_dict(variables.get("params", {}))
+    layered = {path for layer in found.values() for path in layer.leaves}
+
+    @jax.jit
+    def initialize(key: PRNGKeyArray) -> dict[str, Any]:
+        return variables_and_logits(key, jnp.zeros(images.shape, images.dtype))[0]
+
+    @jax.jit
+    def remainder(key: PRNGKeyArray) -> dict[Path, Array]:
+        own = traverse_util.flatten_dict(initialize(key)["params"])
+        return {path: leaf for path, leaf in own.items() if path not in layered}
+
+    return Network(
+        module=module,
+        image_shape=image_shape,
+        layers=tuple(found.values()),
+        shapes=shapes,
+        train_argument=train_argument,
+        initialize=initialize,
+        remainder=remainder,
+    )
+
+
+def _call_or_explain(
+    module: nn.Module, function: Callable[..., Any], images: jax.ShapeDtypeStruct
+) -> Any:
+    """The user's module runs here for the first time: any error of it is theirs."""
+    try:
+        return jax.eval_shape(function, jax.random.key(0), images)
+    except UserError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise UserError(
+            f"{type(module).__name__} cannot be called on images of shape "
+            f"{images.shape[1:]}: {type(error).__name__}: {lines[0]}"
+        ) from error
+
+
+def _train_argument(module: nn.Module) -> str | None:
+    parameters = inspect.signature(type(module).__call__).parameters
+    return next((name for name in _TRAIN_ARGUMENTS if name in parameters), None)
+
+
+def _train_options(train_argument: str | None, train: bool) -> dict[str, Any]:
+    if train_argument is None:
+        return {}
+    return {train_argument: _TRAIN_ARGUMENTS[train_argument] == train}
+
+
+def _note_layer(
+    found: dict[Path, Layer],
+    next_function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    context: nn.module.InterceptorContext,
+) -> Any:
+    output = next_function(*args, **kwargs)
+    module = context.module
+    is_layer = isinstance(module, (nn.Conv, nn.ConvTranspose, nn.Dense))
+    # A module that is called twice has one set of parameters: one layer.
+    if is_layer and context.method_name == "__call__" and module.path not in found:
+        found[module.path] = _layer(module)
+    return output
+
+
+def _layer(module: nn.Conv | nn.ConvTranspose | nn.Dense) -> Layer:
+    shape = module.variables["params"]["kernel"].shape
+    groups = module.feature_group_count if isinstance(module, nn.Conv) else 1
+    spatial = len(shape) - 2
+    strides: Any = () if isinstance(module, nn.Dense) else (module.strides or 1)
+    if isinstance(strides, int):
+        strides = (strides,) * spatial
+    kinds = {nn.Conv: "conv", nn.ConvTranspose: "conv_transpose", nn.Dense: "dense"}
+    kind = next(name for cls, name in kinds.items() if isinstance(module, cls))
+    return Layer(
+        path=module.path,
+        kind=kind,
+        kernel_shape=shape,
+        fan_in=prod(shape[:-1]),
+        fan_out=prod(shape[:spatial]) * shape[-1] // groups,
+        groups=groups,
+        strides=tuple(strides),
+        use_bias=module.use_bias,
+    )
+
+
+def _describe(output: Any) -> str:
+    return str(output.shape) if hasattr(output, "shape") else type(output).__name__
