@@ -1,25 +1,8 @@
-"""What a run keeps on disk, and nothing else touches these files.
+"""Records: one number per member, split, step and metric, appended and never rewritten."""
 
-    workdir/
-      manifest.json        what ran, on what, from which data; replaced atomically
-      records.jsonl        one line per program and step; appended, never rewritten
-      checkpoints/ID/      Orbax checkpoints of one program's population
-      .lock                held while a process runs here
-
-A line of `records.jsonl` holds one number per member and metric:
-
-    {"program": "3f2a...", "step": 20, "values": {"validation/accuracy": [0.1, ...]}}
-
-`load` turns the lines into a table with one *record* (member, split, step, metric,
-value) a row.
-"""
-
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,91 +11,12 @@ import numpy as np
 import pandas as pd
 
 from init_study.errors import UserError
-from init_study.study import Member, Program, Study, differing_fields
+from init_study.store.workdir import read_manifest
+from init_study.study import Member, Program, Study
 
-MANIFEST = "manifest.json"
 RECORDS = "records.jsonl"
-_LOCK = ".lock"
 
 Values = Mapping[str, np.ndarray]
-
-
-def open_workdir(workdir: Path, study: Study) -> None:
-    """Make the folder, or make sure that it belongs to this very study.
-
-    Raises: UserError if it is a file, cannot be written, holds another study (naming
-    the fields that differ), or holds files that are not a study's.
-    """
-    if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} is a file; name a folder")
-    if (workdir / MANIFEST).exists():
-        there = Study.from_dict(read_manifest(workdir)["study"])
-        if there.hash != study.hash:
-            fields = "; ".join(differing_fields(study, there))
-            raise UserError(
-                f"--workdir={workdir} holds another study ({fields}); "
-                "name another folder, or none for one of the study's own"
-            )
-    elif workdir.is_dir() and any(p.name != _LOCK for p in workdir.iterdir()):
-        raise UserError(
-            f"--workdir={workdir} holds other files and no {MANIFEST}; "
-            "name an empty or a new folder"
-        )
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--workdir={workdir}: {error.strerror}") from None
-    if not os.access(workdir, os.W_OK | os.X_OK):
-        raise UserError(f"--workdir={workdir} cannot be written to; name another folder")
-
-
-@contextlib.contextmanager
-def lock(workdir: Path) -> Iterator[None]:
-    """Hold the folder for this process. The system lets go when the process ends,
-    however it ends.
-
-    Raises: UserError naming the process that holds it.
-    """
-    with open(workdir / _LOCK, "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise UserError(
-                f"--workdir={workdir} is in use by {holder}; "
-                "wait for it, stop it, or name another folder"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
-
-
-def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
-    """Replace the manifest in one step: a reader sees the old or the new one."""
-    write_atomically(workdir / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-
-
-def read_manifest(workdir: Path) -> dict[str, Any]:
-    """Raises: UserError if the folder holds no run."""
-    try:
-        return json.loads((workdir / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{workdir} holds no run: it has no {MANIFEST}") from None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside, flush to the disk, then rename over."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 class Recorder:
@@ -157,6 +61,13 @@ class Recorder:
             file.flush()
             os.fsync(file.fileno())
         self._written[key] = plain
+
+
+def last_steps(workdir: Path) -> dict[str, int]:
+    """The last step with records, by program id. Reads only."""
+    lines = _read_lines(workdir / RECORDS)
+    steps = [(line["program"], line["step"]) for line in lines]
+    return {program: max(s for p, s in steps if p == program) for program, _ in steps}
 
 
 def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:

@@ -1,0 +1,37 @@
+"""How the numbers a CNN starts from change what it becomes.
+
+Importing this package is cheap: JAX starts when something that needs it is used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from init_study.errors import UserError
+from init_study.study import Member, Program, Study
+
+if TYPE_CHECKING:
+    from init_study.network import Network, trace
+    from init_study.store import load
+
+__version__ = "0.1.0"
+__all__ = [
+    "Member",
+    "Network",
+    "Program",
+    "Study",
+    "UserError",
+    "load",
+    "trace",
+]
+
+_LATER = {
+    "Network": "init_study.network",
+    "load": "init_study.store",
+    "trace": "init_study.network",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'init_study' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

@@ -1,0 +1,109 @@
+"""From a study to what will run: every name resolved, every shape checked.
+
+Whatever is wrong with a study is found here, before anything is compiled or written.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from init_study.data import AUGMENTATIONS, Dataset, batch_indices, load_dataset
+from init_study.errors import UserError, unknown
+from init_study.execution import Execution, choose_execution
+from init_study.models import build_model
+from init_study.network import Network, trace
+from init_study.schemes import Scheme, parse_scheme
+from init_study.study import Member, Program, Study
+
+
+class ProgramPlan(NamedTuple):
+    """One program, ready to run.
+
+    Attributes:
+        program: the values of the program axes.
+        label: the axes in which the study varies.
+        network: the traced model.
+        dataset: on the host.
+        execution: how its members run.
+    """
+
+    program: Program
+    label: str
+    network: Network
+    dataset: Dataset
+    execution: Execution
+
+
+class Plan(NamedTuple):
+    """A study, resolved."""
+
+    study: Study
+    members: tuple[Member, ...]
+    schemes: dict[str, Scheme]
+    programs: tuple[ProgramPlan, ...]
+
+
+def make_plan(study: Study, data_dir: str | None = None) -> Plan:
+    """Resolve every name of a study.
+
+    Args:
+        study: what to compare.
+        data_dir: where TFDS keeps its data sets; TFDS's own default if None.
+
+    Raises: UserError for the first thing that cannot run.
+    """
+    for field in ("schemes", "learning_rates"):
+        if not getattr(study, field):
+            raise UserError(f"the study lists no {field}; give at least one")
+    for name in study.augmentation:
+        if name not in AUGMENTATIONS:
+            valid = ", ".join(AUGMENTATIONS)
+            raise unknown("augmentation", name, AUGMENTATIONS, valid)
+    schemes = {text: parse_scheme(text) for text in study.schemes}
+    # Nets are cheap to check and data may have to be downloaded: a wrong scheme or
+    # model name must not wait for that.
+    for program in study.programs():
+        build_model(program.model, 10, program.model_arguments())
+    datasets = {name: load_dataset(name, data_dir=data_dir) for name in study.dataset}
+    platform = jax.default_backend()
+    programs = tuple(
+        _plan_program(study, program, datasets[program.dataset], schemes, platform)
+        for program in study.programs()
+    )
+    return Plan(study, study.members(), schemes, programs)
+
+
+def _plan_program(
+    study: Study,
+    program: Program,
+    dataset: Dataset,
+    schemes: dict[str, Scheme],
+    platform: str,
+) -> ProgramPlan:
+    module = build_model(program.model, dataset.num_classes, program.model_arguments())
+    network = trace(module, dataset.image_shape, dataset.num_classes)
+    for text, scheme in schemes.items():
+        _check_scheme(text, scheme, network)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    train_size = len(dataset.train.labels)
+    jax.eval_shape(
+        lambda key: batch_indices(key, 0, 1, train_size, program.batch_size), key
+    )
+    return ProgramPlan(
+        program=program,
+        label=study.label(program),
+        network=network,
+        dataset=dataset,
+        execution=choose_execution(program.chunk_width, platform),
+    )
+
+
+def _check_scheme(text: str, scheme: Scheme, network: Network) -> None:
+    """A scheme that does not fit the network is found without drawing a number."""
+    batch = jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    try:
+        jax.eval_shape(lambda k, b: scheme(k, network, b), key, batch)
+    except ValueError as error:
+        raise UserError(f"scheme {text!r} on this network: {error}") from error

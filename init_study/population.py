@@ -1,0 +1,187 @@
+"""A program's population: how it begins, and the compiled functions that move it."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
+
+from init_study.data import Split, batch_indices, standardize
+from init_study.execution import over_members, place_shared
+from init_study.plan import ProgramPlan
+from init_study.schemes import Scheme
+from init_study.study import Member
+from init_study.train import (
+    Hyper,
+    Images,
+    TrainState,
+    evaluate,
+    init_state,
+    stream,
+    train,
+)
+
+
+class Held(NamedTuple):
+    """The images that are not trained on, validation first, then test."""
+
+    images: Images
+    num_validation: int
+
+    def bounds(self, split: str) -> tuple[int, int]:
+        """First and last-but-one place of `validation` or `test`."""
+        if split == "validation":
+            return 0, self.num_validation
+        return self.num_validation, len(self.images.labels)
+
+
+class Compiled(NamedTuple):
+    """The programs of one population; each is compiled at its first call.
+
+    Attributes:
+        train: (state, hyper, training images, indices, num_steps) -> state.
+        evaluate: (state, held images, start, stop) -> loss and accuracy.
+        indices: first_step -> `[seeds, most_steps, batch]`.
+    """
+
+    train: Callable[..., TrainState]
+    evaluate: Callable[..., dict[str, Array]]
+    indices: Callable[[int], Int[Array, "seeds most_steps batch"]]
+
+
+def initial_population(
+    plan: ProgramPlan, schemes: Mapping[str, Scheme], members: tuple[Member, ...]
+) -> TrainState:
+    """Every member before its first step, host arrays `[members, ...]`.
+
+    A member's parameters depend on its scheme and seed alone, so each pair is drawn
+    once and shared by all learning rates. Draws are made leaf by leaf, uncompiled:
+    the few shapes of a network are compiled once for all schemes.
+    """
+    network, program = plan.network, plan.program
+    seeds = _distinct(member.seed for member in members)
+    keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(seeds))
+    batches = _first_batches(plan, seeds)
+    draw_all = {
+        text: jax.vmap(lambda k, b, scheme=scheme: scheme(k, network, b))
+        for text, scheme in schemes.items()
+    }
+    params = {
+        text: jax.tree.map(np.asarray, draw(keys, batches))
+        for text, draw in draw_all.items()
+    }
+    model_state = jax.tree.map(np.asarray, lax.map(network.model_state, keys))
+    slots = [seeds.index(member.seed) for member in members]
+
+    def gather(*leaves: np.ndarray) -> np.ndarray:
+        by_scheme = dict(zip(params, leaves, strict=True))
+        pairs = zip(members, slots, strict=True)
+        return np.stack([by_scheme[member.scheme][slot] for member, slot in pairs])
+
+    start = jax.jit(jax.vmap(partial(init_state, program)))
+    state = start(
+        jax.tree.map(gather, *params.values()),
+        jax.tree.map(lambda leaf: leaf[np.array(slots)], model_state),
+    )
+    return jax.tree.map(np.asarray, state)
+
+
+def _first_batches(plan: ProgramPlan, seeds: list[int]) -> np.ndarray:
+    """The first training batch of each seed, standardized: `[seeds, batch, h, w, c]`.
+    What data-dependent schemes look at."""
+    size = plan.program.batch_size
+    train_part = plan.dataset.train
+    orders = [
+        batch_indices(stream(seed, "order"), 0, 1, len(train_part.labels), size)[0]
+        for seed in seeds
+    ]
+    images = train_part.images[np.stack([np.asarray(order) for order in orders])]
+    return np.asarray(standardize(images, plan.dataset.mean, plan.dataset.std))
+
+
+def hyperparameters(members: tuple[Member, ...]) -> Hyper:
+    """Of every member, host arrays `[members]`."""
+    seeds = _distinct(member.seed for member in members)
+    return Hyper(
+        learning_rate=np.array([m.learning_rate for m in members], np.float32),
+        seed=np.array([m.seed for m in members], np.int32),
+        seed_slot=np.array([seeds.index(m.seed) for m in members], np.int32),
+    )
+
+
+def training_images(plan: ProgramPlan, mesh: Mesh) -> Images:
+    """The training part, on every device."""
+    return _place(plan, plan.dataset.train, mesh)
+
+
+def held_images(plan: ProgramPlan, mesh: Mesh) -> Held:
+    """The validation and the test part, on every device."""
+    validation, test = plan.dataset.validation, plan.dataset.test
+    both = Split(
+        images=np.concatenate([validation.images, test.images]),
+        labels=np.concatenate([validation.labels, test.labels]),
+    )
+    return Held(_place(plan, both, mesh), len(validation.labels))
+
+
+def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> Images:
+    dataset = plan.dataset
+    return place_shared(
+        Images(split.images, split.labels, dataset.mean, dataset.std), mesh
+    )
+
+
+def compile_population(
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
+) -> Compiled:
+    """The functions of one program for all its members on the devices of `mesh`."""
+    fast = plan.execution.convolution == "canonical"
+    width = plan.execution.chunk_width
+    train_members = over_members(
+        partial(train, plan.network, plan.program, fast), mesh, width
+    )
+
+    def train_population(state: TrainState, hyper: Hyper, *shared: Any) -> TrainState:
+        return train_members((state, hyper), *shared)
+
+    evaluate_members = over_members(partial(evaluate, plan.network, fast), mesh, width)
+    return Compiled(
+        train=jax.jit(train_population, donate_argnums=0),
+        evaluate=jax.jit(evaluate_members),
+        indices=_index_function(plan, mesh, seeds),
+    )
+
+
+def _index_function(
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
+) -> Callable[[int], Int[Array, "seeds most_steps batch"]]:
+    program = plan.program
+    train_size = len(plan.dataset.train.labels)
+    distinct = jnp.array(_distinct(seeds), jnp.int32)
+
+    @jax.jit
+    def indices(first_step: Int[Array, ""]) -> Int[Array, "seeds most_steps batch"]:
+        def of_seed(seed: Int[Array, ""]) -> Int[Array, "most_steps batch"]:
+            key = stream(seed, "order")
+            return batch_indices(
+                key, first_step, most_steps(plan), train_size, program.batch_size
+            )
+
+        return lax.map(of_seed, distinct)
+
+    return lambda first_step: place_shared(indices(jnp.int32(first_step)), mesh)
+
+
+def most_steps(plan: ProgramPlan) -> int:
+    """Steps between two evaluations, at most: what one call can take."""
+    stops = (0, *plan.program.evaluation_steps())
+    return max(b - a for a, b in zip(stops, stops[1:], strict=False))
+
+
+def _distinct(values: Any) -> list[Any]:
+    return list(dict.fromkeys(values))

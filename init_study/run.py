@@ -1,0 +1,263 @@
+"""Runs a study: plan in, records and checkpoints out. All side effects of a run.
+
+The loop knows steps and files; what a step does is in `train`, how the population
+lies on the devices in `execution`.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from init_study import manifest, store
+from init_study.execution import fetch_members, member_mesh, place_members
+from init_study.plan import Plan, ProgramPlan
+from init_study.population import (
+    Compiled,
+    Held,
+    compile_population,
+    held_images,
+    hyperparameters,
+    initial_population,
+    most_steps,
+    training_images,
+)
+from init_study.train import Hyper, Images, TrainState
+
+# Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
+_SECONDS_PER_CALL = 1.0
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+class Outcome(NamedTuple):
+    """Of `run`.
+
+    Attributes:
+        finished: whether every program is done.
+        member_steps: taken in this call.
+        seconds: of training, evaluation and compilation in this call.
+    """
+
+    finished: bool
+    member_steps: int
+    seconds: float
+
+
+class _Population(NamedTuple):
+    """One program's population on the devices, and what its loop needs."""
+
+    plan: ProgramPlan
+    members: int
+    mesh: Mesh
+    compiled: Compiled
+    hyper: Hyper
+    train_images: Images
+    held: Held
+
+
+def run(
+    plan: Plan,
+    workdir: Path,
+    command: str,
+    *,
+    progress: bool = True,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train what is not done yet, and keep all of it in `workdir`.
+
+    A run that was stopped or killed goes on from its last checkpoints and comes to
+    the same records, bit for bit; a finished one returns at once.
+
+    Args:
+        plan: of `make_plan`.
+        workdir: made if it is not there.
+        command: how to repeat the run; kept in the manifest.
+        progress: whether to show a bar per program, where there is a terminal.
+        stop_requested: asked after every call to the devices, about once a second;
+            if true, checkpoints are written and the run returns unfinished.
+
+    Raises: UserError if the folder is another study's or in use, or if data, records
+        or disk do not let the run go on.
+    """
+    store.open_workdir(workdir, plan.study)
+    with store.lock(workdir):
+        recorder = store.Recorder(workdir)
+        plan = manifest.begin(workdir, plan, command)
+        started, member_steps, finished = time.time(), 0, True
+        try:
+            for program in plan.programs:
+                if is_done(recorder, program):
+                    continue
+                taken, finished = _run_program(
+                    plan, program, workdir, recorder, progress, stop_requested
+                )
+                member_steps += taken
+                if not finished:
+                    break
+        finally:
+            seconds = time.time() - started
+            if member_steps:
+                manifest.add_session(workdir, started, seconds, member_steps)
+    return Outcome(finished, member_steps, seconds)
+
+
+def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
+    """The last records are written after everything else."""
+    return recorder.has(plan.program, plan.program.steps)
+
+
+def _run_program(
+    plan: Plan,
+    program_plan: ProgramPlan,
+    workdir: Path,
+    recorder: store.Recorder,
+    progress: bool,
+    stop_requested: Callable[[], bool],
+) -> tuple[int, bool]:
+    """Returns member-steps taken and whether the program is done."""
+    program = program_plan.program
+    population = _prepare(plan, program_plan)
+    checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
+    try:
+        state, first_step = _begin(plan, population, checkpoints)
+        bar = tqdm(
+            total=population.members * program.steps,
+            initial=population.members * first_step,
+            desc=program_plan.label,
+            unit=" member-steps",
+            unit_scale=True,
+            disable=None if progress else True,
+        )
+        with bar:
+            step = _train_on(
+                population,
+                state,
+                first_step,
+                recorder,
+                checkpoints,
+                bar,
+                stop_requested,
+            )
+    finally:
+        checkpoints.close()
+    return population.members * (step - first_step), step == program.steps
+
+
+def _prepare(plan: Plan, program_plan: ProgramPlan) -> _Population:
+    mesh = member_mesh()
+    width = program_plan.execution.chunk_width
+    return _Population(
+        plan=program_plan,
+        members=len(plan.members),
+        mesh=mesh,
+        compiled=compile_population(program_plan, mesh, plan.study.seeds),
+        hyper=place_members(hyperparameters(plan.members), mesh, width),
+        train_images=training_images(program_plan, mesh),
+        held=held_images(program_plan, mesh),
+    )
+
+
+def _begin(
+    plan: Plan, population: _Population, checkpoints: store.Checkpoints
+) -> tuple[TrainState, int]:
+    """The state of the newest whole checkpoint, or the untrained one."""
+    start = initial_population(population.plan, plan.schemes, plan.members)
+    restored = checkpoints.restore(start)
+    step, host_state = restored or (0, start)
+    if restored:
+        logging.info("%s goes on from step %d", population.plan.label, step)
+    width = population.plan.execution.chunk_width
+    return place_members(host_state, population.mesh, width), step
+
+
+def _train_on(
+    population: _Population,
+    state: TrainState,
+    step: int,
+    recorder: store.Recorder,
+    checkpoints: store.Checkpoints,
+    bar: Any,
+    stop_requested: Callable[[], bool],
+) -> int:
+    """The loop: record where an evaluation is due, save where a checkpoint is due,
+    take steps up to the next evaluation. Returns the step that was reached."""
+    program = population.plan.program
+    stops = (0, *program.evaluation_steps())
+    length, saved_at = 1, time.monotonic()
+    while True:
+        last = step == program.steps
+        stop = stop_requested() and not last
+        if last or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
+            checkpoints.save(step, fetch_members(state, population.members))
+            saved_at = time.monotonic()
+        if last:
+            checkpoints.wait()
+        if step in stops:
+            if not recorder.has(program, step):
+                recorder.append(program, step, _measure(population, state, step))
+            state = _reset_sums(state)
+        if last or stop:
+            return step
+        next_stop = min(s for s in stops if s > step)
+        length = min(length, next_stop - step)
+        began = time.monotonic()
+        state = _take_steps(population, state, step, length)
+        step += length
+        bar.update(population.members * length)
+        length = _next_length(length, time.monotonic() - began, population.plan)
+
+
+def _take_steps(
+    population: _Population, state: TrainState, step: int, length: int
+) -> TrainState:
+    compiled = population.compiled
+    indices = compiled.indices(step)
+    state = compiled.train(
+        state, population.hyper, population.train_images, indices, jnp.int32(length)
+    )
+    return jax.block_until_ready(state)
+
+
+def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
+    """Steps that take about a second, at most four times as many as before: the first
+    call also compiles. How a run is cut into calls changes no bit of it."""
+    wanted = int(length * _SECONDS_PER_CALL / max(seconds, 1e-6))
+    return max(1, min(wanted, 4 * length, most_steps(plan)))
+
+
+def _measure(
+    population: _Population, state: TrainState, step: int
+) -> dict[str, np.ndarray]:
+    """The records of one evaluation, host arrays `[members]`."""
+    last = step == population.plan.program.steps
+    values = {}
+    for split in ("validation", "test") if last else ("validation",):
+        bounds = (jnp.int32(bound) for bound in population.held.bounds(split))
+        measured = population.compiled.evaluate(state, population.held.images, *bounds)
+        for metric, value in fetch_members(measured, population.members).items():
+            values[f"{split}/{metric}"] = value
+    small = state._replace(params=(), model_state=(), opt_state=())
+    host = fetch_members(small, population.members)
+    if step:
+        stops = (0, *population.plan.program.evaluation_steps())
+        steps = np.float32(step - max(s for s in stops if s < step))
+        values["train/loss"] = host.loss_sum / steps
+        values["train/accuracy"] = host.correct_sum / steps
+    if last:
+        diverged = host.diverged_step.astype(np.float32)
+        values["train/diverged_step"] = np.where(diverged < 0, np.nan, diverged)
+    return values
+
+
+def _reset_sums(state: TrainState) -> TrainState:
+    return state._replace(
+        loss_sum=jnp.zeros_like(state.loss_sum),
+        correct_sum=jnp.zeros_like(state.correct_sum),
+    )

@@ -1,0 +1,40 @@
+"""What a run keeps on disk, and nothing else touches these files.
+
+    workdir/
+      manifest.json        what ran, on what, from which data; replaced atomically
+      records.jsonl        one line per program and step; appended, never rewritten
+      checkpoints/ID/      Orbax checkpoints of one program's population
+      .lock                held while a process runs here
+
+A line of `records.jsonl` holds one number per member and metric:
+
+    {"program": "3f2a...", "step": 20, "values": {"validation/accuracy": [0.1, ...]}}
+
+`load` turns the lines into a table with one *record* (member, split, step, metric,
+value) a row.
+"""
+
+from init_study.store.checkpoints import Checkpoints
+from init_study.store.records import RECORDS, Recorder, last_steps, load
+from init_study.store.workdir import (
+    MANIFEST,
+    lock,
+    open_workdir,
+    read_manifest,
+    write_atomically,
+    write_manifest,
+)
+
+__all__ = [
+    "MANIFEST",
+    "RECORDS",
+    "Checkpoints",
+    "Recorder",
+    "last_steps",
+    "load",
+    "lock",
+    "open_workdir",
+    "read_manifest",
+    "write_atomically",
+    "write_manifest",
+]

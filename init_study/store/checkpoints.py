@@ -1,0 +1,130 @@
+"""Checkpoints of one program's population, by Orbax, with what Orbax leaves out.
+
+Orbax replaces nothing until the new files are whole, but it does not notice a flipped
+bit: a checksum per leaf is kept beside the arrays and checked on the way back.
+"""
+
+import contextlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+
+from init_study.errors import UserError
+
+_STATE, _CHECKSUMS = "state", "checksums"
+
+
+class Checkpoints:
+    """The checkpoints of one program: the newest two are kept.
+
+    A save goes on in the background while training does; it counts as saved only
+    after `wait`, which the next `save` does first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=2, cleanup_tmp_directories=True
+        )
+        self._manager = ocp.CheckpointManager(self._folder, options=options)
+
+    def save(self, step: int, state: Any) -> None:
+        """Begin to save host arrays `[members, ...]`.
+
+        Raises: UserError if the save before this one failed, e.g. on a full disk.
+        """
+        self.wait()
+        if step in self._manager.all_steps():
+            return
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            checksums=ocp.args.JsonSave(_checksums(state)),
+        )
+        with _explained(self._folder):
+            self._manager.save(step, args=items)
+
+    def wait(self) -> None:
+        """Until the last save is on the disk.
+
+        Raises: UserError if it failed.
+        """
+        with _explained(self._folder):
+            self._manager.wait_until_finished()
+
+    def restore(self, template: Any) -> tuple[int, Any] | None:
+        """The newest whole checkpoint as (step, state), or None if there is none.
+
+        A damaged one is set aside with a warning and the one before it taken: training
+        is deterministic, so nothing but time is lost.
+
+        Args:
+            template: host arrays of the shapes and types that were saved.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return step, self._restore_step(step, template)
+            # Whatever the damage makes Orbax, TensorStore or JSON raise: the step
+            # cannot be used, and the one before it can.
+            except Exception as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                self._set_aside(step, reason[:200])
+        return None
+
+    def close(self) -> None:
+        """Wait, then let go of Orbax's threads."""
+        self.wait()
+        self._manager.close()
+
+    def _restore_step(self, step: int, template: Any) -> Any:
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(template),
+            checksums=ocp.args.JsonRestore(),
+        )
+        restored = self._manager.restore(step, args=items)
+        state = jax.tree.map(np.asarray, restored[_STATE])
+        if _checksums(state) != restored[_CHECKSUMS]:
+            raise ValueError("the arrays do not match their checksums")
+        return state
+
+    def _set_aside(self, step: int, reason: str) -> None:
+        damaged = self._folder / str(step)
+        aside = self._folder.with_name(f"{self._folder.name}-damaged-{step}")
+        logging.warning(
+            "checkpoint %s cannot be used (%s); set aside as %s, going on from an "
+            "earlier one",
+            damaged,
+            reason,
+            aside,
+        )
+        count = 0
+        while aside.exists():
+            count += 1
+            aside = aside.with_name(f"{self._folder.name}-damaged-{step}.{count}")
+        damaged.rename(aside)
+        self._manager.reload()
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turns what Orbax raises on a failed write into one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        raise UserError(
+            f"a checkpoint could not be written to {folder}: {reason}; make room or "
+            "mend the folder, then run the same command again to go on"
+        ) from error
+
+
+def _checksums(state: Any) -> dict[str, int]:
+    return {
+        jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf).tobytes())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    }

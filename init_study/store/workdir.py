@@ -1,0 +1,96 @@
+"""The folder of a run: whose it is, who holds it, and its manifest."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from init_study.errors import UserError
+from init_study.study import Study, differing_fields
+
+MANIFEST = "manifest.json"
+_LOCK = ".lock"
+
+
+def open_workdir(workdir: Path, study: Study) -> None:
+    """Make the folder, or make sure that it belongs to this very study.
+
+    Raises: UserError if it is a file, cannot be written, holds another study (naming
+    the fields that differ), or holds files that are not a study's.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} is a file; name a folder")
+    if (workdir / MANIFEST).exists():
+        there = Study.from_dict(read_manifest(workdir)["study"])
+        if there.hash != study.hash:
+            fields = "; ".join(differing_fields(study, there))
+            raise UserError(
+                f"--workdir={workdir} holds another study ({fields}); "
+                "name another folder, or none for one of the study's own"
+            )
+    elif workdir.is_dir() and any(p.name != _LOCK for p in workdir.iterdir()):
+        raise UserError(
+            f"--workdir={workdir} holds other files and no {MANIFEST}; "
+            "name an empty or a new folder"
+        )
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: {error.strerror}") from None
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise UserError(
+            f"--workdir={workdir} cannot be written to; name another folder"
+        )
+
+
+@contextlib.contextmanager
+def lock(workdir: Path) -> Iterator[None]:
+    """Hold the folder for this process. The system lets go when the process ends,
+    however it ends.
+
+    Raises: UserError naming the process that holds it.
+    """
+    with open(workdir / _LOCK, "a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"--workdir={workdir} is in use by {holder}; "
+                "wait for it, stop it, or name another folder"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
+    """Replace the manifest in one step: a reader sees the old or the new one."""
+    write_atomically(workdir / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+
+
+def read_manifest(workdir: Path) -> dict[str, Any]:
+    """Raises: UserError if the folder holds no run."""
+    try:
+        return json.loads((workdir / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{workdir} holds no run: it has no {MANIFEST}") from None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside, flush to the disk, then rename over."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)

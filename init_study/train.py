@@ -1,0 +1,261 @@
+"""One member: how it starts, takes steps and is evaluated. Pure functions.
+
+Nothing here knows of other members, of files or of initializers. A population is a
+`TrainState` whose leaves have a leading member axis; `execution.over_members` maps
+these functions over it.
+"""
+
+import zlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+
+from init_study.data import AUGMENTATIONS, standardize
+from init_study.network import ModelState, Network, Params
+from init_study.study import Program
+
+EVALUATION_BATCH = 256
+
+
+class TrainState(NamedTuple):
+    """Everything that changes while a member trains.
+
+    Attributes:
+        params: of the network.
+        model_state: what the network keeps besides, e.g. BatchNorm's averages.
+        opt_state: of the optimizer.
+        step: steps taken.
+        diverged_step: the step whose loss or update was not finite, or -1. From then
+            on the member is frozen.
+        loss_sum, correct_sum: over the training batches since the last evaluation.
+    """
+
+    params: Params
+    model_state: ModelState
+    opt_state: optax.OptState
+    step: Int[Array, ""]
+    diverged_step: Int[Array, ""]
+    loss_sum: Float[Array, ""]
+    correct_sum: Float[Array, ""]
+
+
+class Hyper(NamedTuple):
+    """What differs between the members of a program besides their parameters.
+
+    `seed_slot` is the place of the member's seed among the study's seeds.
+    """
+
+    learning_rate: Float[Array, ""]
+    seed: Int[Array, ""]
+    seed_slot: Int[Array, ""]
+
+
+class Images(NamedTuple):
+    """A part of a data set on the device, and the statistics of the training part."""
+
+    images: UInt8[Array, "n h w c"]
+    labels: Int[Array, "n"]
+    mean: Float[Array, "c"]
+    std: Float[Array, "c"]
+
+
+def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
+    """The key of one seed's named stream: `init`, `order` or `augmentation`.
+
+    The same seed gives every scheme the same order and augmentation, and a new
+    stream, seed or scheme never changes an existing draw.
+    """
+    of_seed = jax.random.fold_in(jax.random.key(0), seed)
+    return jax.random.fold_in(of_seed, zlib.crc32(name.encode()))
+
+
+def make_optimizer(
+    program: Program, learning_rate: Float[Array, ""] | float
+) -> optax.GradientTransformation:
+    """The program's optimizer at a (possibly traced) peak learning rate.
+
+    Weight decay is decoupled for adamw, and added to the gradient for sgd and adam.
+    """
+    unit = _unit_schedule(program)
+
+    def rate(count: Int[Array, ""]) -> Float[Array, ""]:
+        return learning_rate * unit(count)
+
+    decay = optax.add_decayed_weights(program.weight_decay)
+    if program.optimizer == "adamw":
+        return optax.adamw(rate, weight_decay=program.weight_decay)
+    if program.optimizer == "adam":
+        return optax.chain(decay, optax.adam(rate))
+    return optax.chain(decay, optax.sgd(rate, momentum=program.momentum))
+
+
+def _unit_schedule(program: Program) -> optax.Schedule:
+    """With peak 1: optax's own schedules refuse a traced peak."""
+    if program.schedule == "constant":
+        return optax.constant_schedule(1.0)
+    warmup = round(program.warmup * program.steps)
+    return optax.warmup_cosine_decay_schedule(
+        init_value=1.0 / (warmup + 1),
+        peak_value=1.0,
+        warmup_steps=warmup,
+        decay_steps=program.steps,
+    )
+
+
+def init_state(program: Program, params: Params, model_state: ModelState) -> TrainState:
+    """Before the first step."""
+    return TrainState(
+        params=params,
+        model_state=model_state,
+        opt_state=make_optimizer(program, 0.0).init(params),
+        step=jnp.zeros((), jnp.int32),
+        diverged_step=jnp.full((), -1, jnp.int32),
+        loss_sum=jnp.zeros((), jnp.float32),
+        correct_sum=jnp.zeros((), jnp.float32),
+    )
+
+
+def train(
+    network: Network,
+    program: Program,
+    fast_convolution: bool,
+    member: tuple[TrainState, Hyper],
+    data: Images,
+    indices: Int[Array, "seeds most_steps batch"],
+    num_steps: Int[Array, ""],
+) -> TrainState:
+    """Take `num_steps` steps; the first uses the first batch of `indices`.
+
+    The number of steps is traced, so one compilation serves every number up to
+    `most_steps`, and cutting a run into calls differently changes nothing.
+    """
+    state, hyper = member
+    batches = indices[hyper.seed_slot]
+
+    def one(i: Int[Array, ""], state: TrainState) -> TrainState:
+        return train_step(
+            network, program, fast_convolution, state, hyper, data, batches[i]
+        )
+
+    return lax.fori_loop(0, num_steps, one, state)
+
+
+def train_step(
+    network: Network,
+    program: Program,
+    fast_convolution: bool,
+    state: TrainState,
+    hyper: Hyper,
+    data: Images,
+    batch: Int[Array, "batch"],
+) -> TrainState:
+    """One step on the training examples that `batch` names."""
+    key = jax.random.fold_in(stream(hyper.seed, "augmentation"), state.step)
+    augment_key, dropout_key = jax.random.split(key)
+    augment = AUGMENTATIONS[program.augmentation]
+    images = standardize(augment(augment_key, data.images[batch]), data.mean, data.std)
+    labels = data.labels[batch]
+
+    def loss_of(params: Params) -> tuple[Float[Array, ""], tuple[Any, ModelState]]:
+        logits, model_state = network.apply(
+            params,
+            state.model_state,
+            images,
+            train=True,
+            dropout_key=dropout_key,
+            fast_convolution=fast_convolution,
+        )
+        return cross_entropy(logits, labels).mean(), (logits, model_state)
+
+    (loss, (logits, model_state)), gradients = jax.value_and_grad(
+        loss_of, has_aux=True
+    )(state.params)
+    optimizer = make_optimizer(program, hyper.learning_rate)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    moved = state._replace(params=params, model_state=model_state, opt_state=opt_state)
+    alive = (state.diverged_step < 0) & jnp.isfinite(loss) & _is_finite(params)
+    return _freeze_unless(alive, moved, state, loss, is_correct(logits, labels).mean())
+
+
+def _freeze_unless(
+    alive: Bool[Array, ""],
+    moved: TrainState,
+    state: TrainState,
+    loss: Float[Array, ""],
+    correct: Float[Array, ""],
+) -> TrainState:
+    """A member that is not finite keeps its last finite state, and says since when."""
+    kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), moved, state)
+    step = state.step + 1
+    first_failure = jnp.where(alive, -1, step)
+    return kept._replace(
+        step=step,
+        diverged_step=jnp.where(
+            state.diverged_step < 0, first_failure, state.diverged_step
+        ),
+        loss_sum=state.loss_sum + jnp.where(alive, loss, jnp.nan),
+        correct_sum=state.correct_sum + jnp.where(alive, correct, jnp.nan),
+    )
+
+
+def evaluate(
+    network: Network,
+    fast_convolution: bool,
+    state: TrainState,
+    data: Images,
+    start: Int[Array, ""],
+    stop: Int[Array, ""],
+) -> dict[str, Float[Array, ""]]:
+    """Mean loss and accuracy on examples `start` to `stop`, in evaluation mode.
+
+    The range is traced, so that validation and test share one compilation.
+    """
+    lanes = min(EVALUATION_BATCH, len(data.labels))
+
+    def one(
+        i: Int[Array, ""], sums: tuple[Float[Array, ""], Int[Array, ""]]
+    ) -> tuple[Float[Array, ""], Int[Array, ""]]:
+        places = start + i * lanes + jnp.arange(lanes)
+        inside = places < stop
+        places = jnp.minimum(places, stop - 1)
+        images = standardize(data.images[places], data.mean, data.std)
+        logits, _ = network.apply(
+            state.params,
+            state.model_state,
+            images,
+            train=False,
+            fast_convolution=fast_convolution,
+        )
+        losses = cross_entropy(logits, data.labels[places])
+        correct = is_correct(logits, data.labels[places])
+        loss_sum = sums[0] + jnp.where(inside, losses, 0.0).sum()
+        return loss_sum, sums[1] + (inside & correct).sum()
+
+    zero = (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
+    num_batches = (stop - start + lanes - 1) // lanes
+    loss_sum, correct_sum = lax.fori_loop(0, num_batches, one, zero)
+    count = (stop - start).astype(jnp.float32)
+    return {"loss": loss_sum / count, "accuracy": correct_sum / count}
+
+
+def cross_entropy(
+    logits: Float[Array, "n classes"], labels: Int[Array, "n"]
+) -> Float[Array, "n"]:
+    """Softmax cross-entropy of each example, in nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+def is_correct(
+    logits: Float[Array, "n classes"], labels: Int[Array, "n"]
+) -> Bool[Array, "n"]:
+    """Whether the largest logit is the label's. Logits that are not finite are wrong."""
+    return (logits.argmax(-1) == labels) & jnp.isfinite(logits).all(-1)
+
+
+def _is_finite(params: Params) -> Bool[Array, ""]:
+    return jnp.isfinite(optax.tree.norm(params))

@@ -1,0 +1,286 @@
+"""Trains populations of CNNs that differ in how they start, and compares them.
+
+    python launch.py                      run the default study and write its report
+    python launch.py run --study=NAME     a study of experiments/, a .py or .json file
+    python launch.py plan                 what would run, what it costs, what is done
+    python launch.py status               how far a run is
+    python launch.py report               render the report of a run again
+    python launch.py export --to=FILE     the records as .csv or .parquet
+    python launch.py list                 studies, models, data sets, schemes, ...
+
+Every field of a study can be set: --study.depth=4,8 --study.seeds=10
+"""
+
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+
+from init_study.errors import UserError, unknown
+from init_study.experiments import load_study
+from init_study.study import Study, field_types, parse_field
+
+EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+
+_STUDY = flags.DEFINE_string("study", "first_look", "Name in experiments/, or a file.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run; by default runs/NAME-HASH of the study."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where TFDS keeps its data sets.")
+_CACHE_DIR = flags.DEFINE_string(
+    "cache_dir",
+    os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "init_study"),
+    "Where compiled programs are kept between runs; empty to keep none.",
+)
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
+_KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
+_TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
+_FIELDS = {
+    field: flags.DEFINE_string(f"study.{field}", None, f"Sets {field} of the study.")
+    for field in field_types()
+}
+
+_EXIT_USER_ERROR = 2
+# What a shell expects of Ctrl-C, and sysexits' "temporary failure, try again".
+_EXIT_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 75}
+
+
+def main(words: list[str]) -> None:
+    """Do what the first word says."""
+    word, *rest = words[1:] or ["run"]
+    if word not in WORDS:
+        raise unknown("word", word, WORDS, ", ".join(WORDS))
+    if rest:
+        raise UserError(f"{rest[0]!r} is one word too many; flags begin with --")
+    WORDS[word]()
+
+
+def _run() -> None:
+    from init_study.answers import compare, format_table, to_json
+    from init_study.report import write_report
+    from init_study.run import run
+
+    study, workdir = _study(), _workdir()
+    plan = _plan(study)
+    stopped = _catch_signals()
+    outcome = run(
+        plan,
+        workdir,
+        _command(),
+        progress=logging.get_verbosity() >= logging.WARNING,
+        stop_requested=lambda: bool(stopped),
+    )
+    if not outcome.finished:
+        print(
+            f"stopped and saved; go on with: {_command()}", file=sys.stderr, flush=True
+        )
+        sys.exit(_EXIT_STOPPED[stopped[0]])
+    comparisons, report = compare(*_read(workdir)), write_report(workdir)
+    if _JSON.value:
+        return _print_json({"workdir": str(workdir), "programs": to_json(comparisons)})
+    print("\n\n".join(format_table(comparison) for comparison in comparisons))
+    print(f"\nreport: {report}")
+
+
+def _print_plan() -> None:
+    from init_study import store
+    from init_study.estimate import estimate
+    from init_study.report.tables import format_columns
+
+    study, workdir = _study(), _workdir()
+    plan = _plan(study)
+    done = store.last_steps(workdir)
+    rows = []
+    for program_plan in plan.programs:
+        cost = estimate(plan, program_plan)
+        steps = program_plan.program.steps
+        step = done.get(program_plan.program.id, 0)
+        rows.append(
+            {
+                "program": program_plan.label,
+                "members": len(plan.members),
+                "steps": steps,
+                "done": step,
+                "chunks": -(-len(plan.members) // program_plan.execution.chunk_width),
+                "compilations": 2,
+                "parameters": program_plan.network.num_parameters,
+                "seconds": round(cost.seconds * (1 - step / steps), 1),
+                "member_steps_per_second": round(cost.member_steps_per_second, 1),
+                "device_bytes": cost.device_bytes,
+                "disk_bytes": cost.disk_bytes,
+            }
+        )
+    total = {"workdir": str(workdir), "study": study.to_dict(), "programs": rows}
+    total |= {
+        key: sum(row[key] for row in rows)
+        for key in ("members", "compilations", "seconds", "disk_bytes")
+    }
+    if _JSON.value:
+        return _print_json(total)
+    print(format_columns(rows))
+    print(
+        f"\n{total['members']} members in {len(rows)} programs, about "
+        f"{total['seconds']:.0f} s, in {workdir}"
+    )
+
+
+def _print_status() -> None:
+    from init_study import store
+    from init_study.report.tables import format_columns
+
+    workdir = _workdir()
+    manifest = store.read_manifest(workdir)
+    study = Study.from_dict(manifest["study"])
+    steps = store.last_steps(workdir)
+    rows = [
+        {
+            "program": study.label(program),
+            "members": len(study.members()),
+            "step": steps.get(program.id, 0),
+            "steps": program.steps,
+            "done": steps.get(program.id, 0) == program.steps,
+        }
+        for program in study.programs()
+    ]
+    if _JSON.value:
+        sessions = manifest["sessions"]
+        return _print_json(
+            {"workdir": str(workdir), "programs": rows, "sessions": sessions}
+        )
+    print(f"{study.name} in {workdir}\n\n{format_columns(rows)}")
+
+
+def _report() -> None:
+    from init_study.answers import compare, format_table, to_json
+    from init_study.report import write_report
+
+    workdir = _workdir()
+    comparisons, report = compare(*_read(workdir)), write_report(workdir)
+    if _JSON.value:
+        return _print_json({"report": str(report), "programs": to_json(comparisons)})
+    print("\n\n".join(format_table(comparison) for comparison in comparisons))
+    print(f"\nreport: {report}")
+
+
+def _export() -> None:
+    from init_study import load
+
+    target = Path(_TO.value or "")
+    if target.suffix not in (".csv", ".parquet"):
+        raise UserError(f"--to={_TO.value} is not a .csv or .parquet file")
+    if target.exists():
+        raise UserError(f"--to={target} exists; name a new file")
+    records = load(_workdir())
+    if target.suffix == ".csv":
+        records.to_csv(target, index=False)
+    else:
+        records.to_parquet(target, index=False)
+    print(f"{len(records)} records: {target}")
+
+
+def _list() -> None:
+    from init_study.catalogue import describe_all
+    from init_study.report.tables import format_columns
+
+    kinds = describe_all(EXPERIMENTS)
+    if _KIND.value is not None:
+        if _KIND.value not in kinds:
+            raise unknown("kind", _KIND.value, kinds, ", ".join(kinds))
+        kinds = {_KIND.value: kinds[_KIND.value]}
+    if _JSON.value:
+        return _print_json(kinds)
+    for kind, entries in kinds.items():
+        rows = [{"name": name, "what": what} for name, what in entries.items()]
+        print(f"{kind}\n{format_columns(rows, header=False)}\n")
+
+
+WORDS = {
+    "run": _run,
+    "plan": _print_plan,
+    "status": _print_status,
+    "report": _report,
+    "export": _export,
+    "list": _list,
+}
+
+
+def _study() -> Study:
+    study = load_study(_STUDY.value, EXPERIMENTS)
+    given = {f: flag.value for f, flag in _FIELDS.items() if flag.value is not None}
+    return study.replace(**{f: parse_field(f, text) for f, text in given.items()})
+
+
+def _workdir() -> Path:
+    if _WORKDIR.value:
+        return Path(_WORKDIR.value)
+    study = _study()
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.name)
+    return Path("runs") / f"{name[:80]}-{study.hash[:8]}"
+
+
+def _plan(study: Study) -> Any:
+    from init_study.execution import prepare_jax
+    from init_study.plan import make_plan
+
+    cache = _CACHE_DIR.value
+    prepare_jax(Path(cache).expanduser() / "compiled" if cache else None)
+    return make_plan(study, _DATA_DIR.value)
+
+
+def _read(workdir: Path) -> tuple[Any, dict[str, Any]]:
+    from init_study import store
+
+    return store.load(workdir), store.read_manifest(workdir)
+
+
+def _catch_signals() -> list[signal.Signals]:
+    """Filled by the first Ctrl-C or SIGTERM; the second one ends the process."""
+    received: list[signal.Signals] = []
+
+    def note(number: int, _: Any) -> None:
+        received.append(signal.Signals(number))
+        signal.signal(number, signal.SIG_DFL)
+        print("\nsaving; once more to stop at once", file=sys.stderr, flush=True)
+
+    for number in _EXIT_STOPPED:
+        signal.signal(number, note)
+    return received
+
+
+def _command() -> str:
+    return shlex.join(["python", *sys.argv])
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1, allow_nan=False))
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    flags.FLAGS.set_gnu_getopt(True)
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(error)
+
+
+def _main_or_fail(words: list[str]) -> None:
+    # A model of the user's own, `--study.model=module:Class`, lies where they are.
+    sys.path.append(os.getcwd())
+    try:
+        main(words)
+    except UserError as error:
+        _fail(error)
+
+
+def _fail(error: Exception) -> Any:
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(_EXIT_USER_ERROR)
+
+
+if __name__ == "__main__":
+    app.run(_main_or_fail, flags_parser=_parse_flags)
