@@ -46,10 +46,11 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     mesh = member_mesh()
     few = (plan.members[:1]) * padded_size(1, mesh, width)
     first_scheme = {few[0].scheme: plan.schemes[few[0].scheme]}
-    state = initial_population(program_plan, first_scheme, few)
+    compiled = compile_population(program_plan, mesh, (few[0].seed,))
+    first_steps = compiled.indices(0)[:, 0]
+    state = initial_population(program_plan, first_scheme, few, first_steps)
     state = place_members(state, mesh, width)
     hyper = place_members(hyperparameters(few), mesh, width)
-    compiled = compile_population(program_plan, mesh, plan.study.seeds)
     images, held = training_images(program_plan, mesh), held_images(program_plan, mesh)
     bytes_per_member = _bytes(state) // len(few)
 

@@ -9,10 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.data import Split, batch_indices, standardize
 from init_study.execution import over_members, place_shared
+from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Scheme
 from init_study.study import Member
@@ -55,18 +56,21 @@ class Compiled(NamedTuple):
 
 
 def initial_population(
-    plan: ProgramPlan, schemes: Mapping[str, Scheme], members: tuple[Member, ...]
+    plan: ProgramPlan,
+    schemes: Mapping[str, Scheme],
+    members: tuple[Member, ...],
+    first_steps: Int[Array, "seeds batch"],
 ) -> TrainState:
     """Every member before its first step, host arrays `[members, ...]`.
 
-    A member's parameters depend on its scheme and seed alone, so each pair is drawn
+    `first_steps` names the first training batch of each seed. A member's parameters depend on its scheme and seed alone, so each pair is drawn
     once and shared by all learning rates. Draws are made leaf by leaf, uncompiled:
     the few shapes of a network are compiled once for all schemes.
     """
     network, program = plan.network, plan.program
     seeds = _distinct(member.seed for member in members)
     keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(seeds))
-    batches = _first_batches(plan, seeds)
+    batches = _first_batches(plan, first_steps)
     draw_all = {
         text: jax.vmap(lambda k, b, scheme=scheme: scheme(k, network, b))
         for text, scheme in schemes.items()
@@ -75,7 +79,7 @@ def initial_population(
         text: jax.tree.map(np.asarray, draw(keys, batches))
         for text, draw in draw_all.items()
     }
-    model_state = jax.tree.map(np.asarray, lax.map(network.model_state, keys))
+    model_state = _model_states(plan, keys)
     slots = [seeds.index(member.seed) for member in members]
 
     def gather(*leaves: np.ndarray) -> np.ndarray:
@@ -91,17 +95,20 @@ def initial_population(
     return jax.tree.map(np.asarray, state)
 
 
-def _first_batches(plan: ProgramPlan, seeds: list[int]) -> np.ndarray:
+def _first_batches(
+    plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]
+) -> np.ndarray:
     """The first training batch of each seed, standardized: `[seeds, batch, h, w, c]`.
     What data-dependent schemes look at."""
-    size = plan.program.batch_size
-    train_part = plan.dataset.train
-    orders = [
-        batch_indices(stream(seed, "order"), 0, 1, len(train_part.labels), size)[0]
-        for seed in seeds
-    ]
-    images = train_part.images[np.stack([np.asarray(order) for order in orders])]
+    images = plan.dataset.train.images[np.asarray(first_steps)]
     return np.asarray(standardize(images, plan.dataset.mean, plan.dataset.std))
+
+
+def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
+    """Of each key, `[keys, ...]`; most networks have none, and compile nothing."""
+    of_key = plan.network.model_state
+    has_none = not jax.tree.leaves(jax.eval_shape(of_key, keys[0]))
+    return {} if has_none else jax.tree.map(np.asarray, lax.map(of_key, keys))
 
 
 def hyperparameters(members: tuple[Member, ...]) -> Hyper:

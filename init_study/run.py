@@ -168,7 +168,8 @@ def _begin(
     plan: Plan, population: _Population, checkpoints: store.Checkpoints
 ) -> tuple[TrainState, int]:
     """The state of the newest whole checkpoint, or the untrained one."""
-    start = initial_population(population.plan, plan.schemes, plan.members)
+    first_steps = population.compiled.indices(0)[:, 0]
+    start = initial_population(population.plan, plan.schemes, plan.members, first_steps)
     restored = checkpoints.restore(start)
     step, host_state = restored or (0, start)
     if restored:

@@ -231,7 +231,8 @@ def field_types() -> dict[str, Any]:
 
 
 def parse_field(field: str, text: str) -> Any:
-    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values.
+    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values,
+    `default` where the model, the optimizer or the device decides.
 
     Raises: UserError if the text does not fit the type of the field.
     """
@@ -250,7 +251,7 @@ def parse_field(field: str, text: str) -> Any:
 
 def _parse_one(field: str, text: str, kind: Any) -> Any:
     options = _options(kind)
-    if text.lower() == "none" and type(None) in options:
+    if text == "default" and type(None) in options:
         return None
     for option in options:
         try:
@@ -279,7 +280,7 @@ def _options(kind: Any) -> tuple[type, ...]:
 
 def _name(kind: Any) -> str:
     words = {int: "a whole number", float: "a number", str: "a name"}
-    return " or ".join(words.get(option, "none") for option in _options(kind))
+    return " or ".join(words.get(option, "default") for option in _options(kind))
 
 
 def _coerce(field: str, value: Any, kind: Any) -> Any:

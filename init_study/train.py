@@ -18,7 +18,7 @@ from init_study.data import AUGMENTATIONS, standardize
 from init_study.network import ModelState, Network, Params
 from init_study.study import Program
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH = 100
 
 
 class TrainState(NamedTuple):

@@ -1,0 +1,115 @@
+"""Every model of the table, with every value of its fields, is what it says."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from init_study.errors import UserError
+from init_study.models import MODELS, build_model
+from init_study.models.cnn import ACTIVATIONS, NORMS, PADDINGS, POOLINGS, halve_map
+from init_study.network import trace
+
+VARIANTS = (
+    [{"activation": name} for name in ACTIVATIONS]
+    + [{"norm": name} for name in NORMS]
+    + [{"pooling": name} for name in POOLINGS]
+    + [{"padding": name} for name in PADDINGS]
+)
+
+
+@pytest.mark.parametrize("arguments", VARIANTS, ids=str)
+def test_cnn_takes_every_value(arguments):
+    model = build_model("cnn", 5, {"depth": 2, "width": 3, **arguments})
+    network = trace(model, (12, 12, 2), 5)
+    kernels = [layer.kernel_shape for layer in network.layers]
+    assert kernels == [(3, 3, 2, 3), (3, 3, 3, 3), (3, 5)]
+    assert all(layer.use_bias for layer in network.layers)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_give_one_logit_per_class(name):
+    network = trace(build_model(name, 7, {}), (28, 28, 3), 7)
+    assert network.layers[-1].kernel_shape[-1] == 7
+
+
+def map_sizes(image_size, **arguments):
+    """Height of the map before each convolution."""
+    sizes = []
+
+    def note(next_function, args, kwargs, context):
+        if type(context.module).__name__ == "Conv":
+            sizes.append(args[0].shape[1])
+        return next_function(*args, **kwargs)
+
+    import flax.linen as nn
+
+    images = jnp.zeros((1, image_size, image_size, 1))
+    with nn.intercept_methods(note):
+        jax.eval_shape(build_model("cnn", 2, arguments).init, jax.random.key(0), images)
+    return sizes
+
+
+def test_the_map_is_halved_early_and_not_below_four():
+    assert map_sizes(28, depth=4) == [28, 14, 7, 7]
+    assert map_sizes(28, depth=4, pooling="none") == [28, 28, 28, 28]
+    assert map_sizes(8, depth=3) == [8, 4, 4]
+    assert map_sizes(6, depth=2) == [6, 6]
+    assert map_sizes(28, depth=3, pooling="stride") == [28, 14, 7]
+
+
+def test_halving_is_two_by_two_pooling():
+    x = jax.random.normal(jax.random.key(0), (2, 5, 6, 3))
+    block = x[:, 2:4, 4:6]
+    np.testing.assert_array_equal(halve_map(x, "max")[:, 1, 2], block.max((1, 2)))
+    np.testing.assert_allclose(
+        halve_map(x, "average")[:, 1, 2], block.mean((1, 2)), rtol=1e-6
+    )
+    assert halve_map(x, "max").shape == (2, 2, 3, 3)
+
+
+def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
+    (tmp_path / "own_net.py").write_text(
+        "import flax.linen as nn\n"
+        "class Net(nn.Module):\n"
+        "    num_classes: int\n"
+        "    width: int = 2\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x):\n"
+        "        return nn.Dense(self.num_classes)(x.reshape(len(x), -1))\n"
+        "class Silent(nn.Module):\n"
+        "    pass\n"
+        "number = 3\n"
+    )
+    (tmp_path / "broken_net.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    model = build_model("own_net:Net", 4, {"width": 5})
+    assert (model.num_classes, model.width) == (4, 5)
+    for name, words in {
+        "own_net:Nett": "has no class 'Nett'",
+        "own_net:number": "not a flax.linen.Module",
+        "own_net:Silent": "no __call__",
+        "broken_net:Net": "nothing_of_this_name",
+        "no_such_file:Net": "does not import",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            build_model(name, 4, {})
+    sys.modules.pop("own_net")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("cnnn", {}, "Did you mean 'cnn'"),
+        ("lenet", {"depth": 3}, "'depth'.*activation, pooling"),
+        ("cnn", {"activation": "rely"}, "Did you mean 'relu'"),
+        ("cnn", {"norm": "bach"}, "Did you mean 'batch'"),
+        ("cnn", {"padding": "valid", "depth": 9}, "8×8 are used up after 2"),
+        ("lenet", {}, "at least 16×16 pixels, not 8×8"),
+    ],
+)
+def test_what_cannot_be_is_said(name, arguments, words):
+    with pytest.raises(UserError, match=words):
+        trace(build_model(name, 10, arguments), (8, 8, 1), 10)
