@@ -1,0 +1,101 @@
+"""Schemes: a named recipe for a whole network, `(key, network, batch) -> params`."""
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from init_study.errors import UserError, unknown
+from init_study.initializers import INITIALIZERS
+from init_study.network import Layer
+from init_study.schemes.frameworks import flax, keras, module, torch
+from init_study.schemes.per_layer import Scheme, per_layer
+
+__all__ = ["SCHEMES", "Scheme", "describe_schemes", "parse_scheme", "per_layer"]
+
+
+def parse_scheme(text: str) -> Scheme:
+    """The scheme that a text means: a name, or a name with arguments.
+
+    For example `he_normal`, `normal(0.02)`, `he_normal(negative_slope=0.1)`. Arguments
+    are numbers and quoted words; nothing is executed.
+
+    Raises: UserError for an unknown name or arguments that the scheme does not take.
+    """
+    name, args, kwargs = _parse_call(text)
+    if name not in SCHEMES and name not in ALIASES:
+        way_out = "python launch.py list --kind=schemes"
+        raise unknown("scheme", name, (*SCHEMES, *ALIASES), way_out)
+    factory = SCHEMES[ALIASES.get(name, name)]
+    signature = inspect.signature(factory)
+    try:
+        signature.bind(*args, **kwargs)
+        return factory(*args, **kwargs)
+    except UserError as error:
+        raise UserError(f"scheme {text!r}: {error}") from None
+    except TypeError as error:
+        raise UserError(
+            f"scheme {text!r}: {error}; it is called as {name}{signature}"
+        ) from None
+
+
+def describe_schemes() -> dict[str, str]:
+    """The first line of each docstring, by name and arguments."""
+    return {
+        name: (inspect.getdoc(factory) or "").partition("\n")[0]
+        for name, factory in SCHEMES.items()
+    }
+
+
+def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+        if isinstance(node, ast.Name):
+            return node.id, [], {}
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            args = [ast.literal_eval(arg) for arg in node.args]
+            named = [(str(k.arg), ast.literal_eval(k.value)) for k in node.keywords]
+            return node.func.id, args, dict(named)
+    except (SyntaxError, ValueError):
+        # What is no Python expression, and what is no plain value, end alike below.
+        node = None
+    raise UserError(
+        f"scheme {text!r} cannot be read; write a name as 'he_normal' or a call as "
+        "'normal(0.02)'"
+    )
+
+
+def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
+    """The scheme that gives every kernel this law, and every bias zero.
+
+    Laws that depend on the fans get the layer's groups; for the user the scheme has
+    the initializer's arguments without them.
+    """
+    signature = inspect.signature(factory)
+    grouped = "groups" in signature.parameters
+
+    def scheme_of(*args: Any, **kwargs: Any) -> Scheme:
+        factory(*args, **kwargs)
+
+        def rule(layer: Layer) -> Any:
+            own = {"groups": layer.groups} if grouped else {}
+            return factory(*args, **kwargs, **own)
+
+        return per_layer(rule)
+
+    kept = [p for name, p in signature.parameters.items() if name != "groups"]
+    scheme_of.__doc__ = factory.__doc__
+    scheme_of.__signature__ = signature.replace(  # pyright: ignore
+        parameters=kept, return_annotation=inspect.Signature.empty
+    )
+    return scheme_of
+
+
+SCHEMES: dict[str, Callable[..., Scheme]] = {
+    **{name: _of_initializer(factory) for name, factory in INITIALIZERS.items()},
+    "flax": flax,
+    "torch": torch,
+    "keras": keras,
+    "module": module,
+}
+ALIASES = {"glorot_normal": "xavier_normal", "glorot_uniform": "xavier_uniform"}

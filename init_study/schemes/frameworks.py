@@ -1,0 +1,52 @@
+"""What the frameworks do when nobody says anything."""
+
+from math import sqrt
+from typing import Any
+
+from jaxtyping import PRNGKeyArray
+
+from init_study.initializers import uniform, variance_scaling, xavier_uniform
+from init_study.network import Layer, Network, Params
+from init_study.schemes.per_layer import Scheme, per_layer
+
+
+def flax() -> Scheme:
+    """Flax's default: LeCun's variance 1 / fan_in, truncated normal; zero biases.
+
+    Halves the mean square of the signal at every ReLU.
+    Source: `flax.linen.linear.default_kernel_init`.
+    """
+    return per_layer(lambda layer: variance_scaling(1.0, "fan_in", "truncated_normal"))
+
+
+def torch() -> Scheme:
+    """PyTorch's default: U(±1/√fan_in) for kernels and for biases.
+
+    Variance 1 / (3 fan_in), from `kaiming_uniform_(a=√5)`: divides the mean square of
+    the signal by six at every ReLU; the random biases put a floor under it.
+    Source: `reset_parameters` of `torch.nn.modules.conv._ConvNd` and `Linear`.
+    """
+
+    def law(layer: Layer) -> Any:
+        return uniform(1.0 / sqrt(layer.fan_in))
+
+    return per_layer(law, law)
+
+
+def keras() -> Scheme:
+    """Keras's default: Glorot uniform, zero biases.
+
+    Halves the mean square of the signal at every ReLU where in = out.
+    Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`.
+    """
+    return per_layer(lambda layer: xavier_uniform(layer.groups))
+
+
+def module() -> Scheme:
+    """What the module itself asks for: its own initializers, untouched."""
+
+    def scheme(key: PRNGKeyArray, network: Network, batch: Any) -> Params:
+        del batch
+        return network.own_init(key)
+
+    return scheme
