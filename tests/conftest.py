@@ -1,6 +1,17 @@
-"""Two CPU devices for every test, whatever the machine has: set before JAX starts."""
+"""Two CPU devices for every test, whatever the machine has, and a cache of its own."""
 
 import jax
+import pytest
 
+# Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Tests neither read nor write the user's cache; the processes they start
+    inherit this."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -1,0 +1,121 @@
+"""A data set by its name: three fixed parts and the numbers that go with them.
+
+`digits` comes with scikit-learn and needs no network. Every other name is looked up in
+TensorFlow Datasets (TFDS), which is used without TensorFlow. What was read once is kept
+as plain arrays; see `cache`. How the parts are cut is said in `splits`.
+"""
+
+import hashlib
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from init_study.data import cache, digits
+from init_study.data.splits import Published, Split, partition
+
+
+class Dataset(NamedTuple):
+    """Images with labels in three parts, on the host."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int
+    mean: np.ndarray
+    """float32 [channels], of the training part, where 1 is the uint8 255"""
+    std: np.ndarray
+    """float32 [channels], in the same units; 1 for a channel that never varies"""
+    checksums: dict[str, str]
+    """SHA-256 of images and labels by part: `train`, `validation`, `test`"""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def chance(self) -> float:
+        """Test accuracy of always answering the most frequent training class."""
+        counts = np.bincount(self.train.labels, minlength=self.num_classes)
+        return float(np.mean(self.test.labels == np.argmax(counts)))
+
+
+def load_dataset(
+    name: str,
+    *,
+    data_dir: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
+    """The data set of this name, prepared and kept for the next time if need be.
+
+    Args:
+        name: one of `DATASETS`, or any image classification set of TFDS, also as
+            `name/config` or `name:version`.
+        data_dir: where TFDS keeps prepared sets; by default where TFDS does.
+        cache_dir: where arrays are kept between runs; by default
+            `$XDG_CACHE_HOME/init_study` or `~/.cache/init_study`.
+
+    Raises: UserError if there is no such set, if it does not classify images of one
+    uint8 shape, or if it can be neither read nor prepared here.
+    """
+    published = _published(name, data_dir, cache.data_folder(cache_dir))
+    parts = partition(published)
+    mean, std = _channel_statistics(parts.train.images)
+    return Dataset(
+        name=name,
+        **parts._asdict(),
+        num_classes=published.num_classes,
+        mean=mean,
+        std=std,
+        checksums={split: _checksum(part) for split, part in parts._asdict().items()},
+    )
+
+
+def _published(name: str, data_dir: str | None, folder: os.PathLike[str]) -> Published:
+    if name == "digits":
+        return cache.load_or_read(folder, digits.VERSIONED_NAME, digits.read)
+    # Imported here because TFDS takes a second, and digits does not need it.
+    from init_study.data import tfds_images
+
+    builder = tfds_images.find(name, data_dir)
+    versioned_name = builder.info.full_name
+    return cache.load_or_read(
+        folder, versioned_name, lambda: tfds_images.read(builder, name)
+    )
+
+
+def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel, exact until the last division."""
+    values = np.arange(256, dtype=np.int64)
+    moments = []
+    for channel in range(images.shape[-1]):
+        counts = np.bincount(images[..., channel].ravel(), minlength=256)
+        n, total = int(counts.sum()), int(counts @ values)
+        square = n * int(counts @ values**2) - total**2
+        moments.append((total / n / 255, square**0.5 / n / 255 or 1.0))
+    mean, std = np.array(moments, dtype=np.float32).T.copy()
+    return mean, std
+
+
+def _checksum(split: Split) -> str:
+    little_endian = split.labels.astype("<i4")
+    return hashlib.sha256(split.images.tobytes() + little_endian.tobytes()).hexdigest()
+
+
+DATASETS: dict[str, str] = {
+    "digits": "1,797 handwritten digits, 8x8 grey, from scikit-learn; no download",
+    "fashion_mnist": "70,000 articles of clothing, 28x28 grey, 10 classes",
+    "mnist": "70,000 handwritten digits, 28x28 grey, 10 classes",
+    "kmnist": "70,000 handwritten Japanese characters, 28x28 grey, 10 classes",
+    "cifar10": "60,000 small photographs, 32x32 colour, 10 classes",
+    "cifar100": "60,000 small photographs, 32x32 colour, 100 classes",
+}
+
+
+def describe_datasets() -> dict[str, str]:
+    """One line for each name of `DATASETS`, and one for all the others."""
+    others = "any other image classification set of TensorFlow Datasets, by its name"
+    return DATASETS | {"NAME or NAME/CONFIG": others}
