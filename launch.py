@@ -17,7 +17,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -61,110 +61,57 @@ def main(words: list[str]) -> None:
 
 
 def _run() -> None:
-    from init_study.answers import compare, format_table, to_json
-    from init_study.report import write_report
     from init_study.run import run
 
-    study, workdir = _study(), _workdir()
-    plan = _plan(study)
-    stopped = _catch_signals()
+    workdir, plan = _workdir(), _plan()
+    received = _catch_signals()
     outcome = run(
         plan,
         workdir,
         _command(),
         progress=logging.get_verbosity() >= logging.WARNING,
-        stop_requested=lambda: bool(stopped),
+        stop_requested=lambda: bool(received),
     )
     if not outcome.finished:
-        print(
-            f"stopped and saved; go on with: {_command()}", file=sys.stderr, flush=True
-        )
-        sys.exit(_EXIT_STOPPED[stopped[0]])
-    comparisons, report = compare(*_read(workdir)), write_report(workdir)
-    if _JSON.value:
-        return _print_json({"workdir": str(workdir), "programs": to_json(comparisons)})
-    print("\n\n".join(format_table(comparison) for comparison in comparisons))
-    print(f"\nreport: {report}")
+        print(f"stopped and saved; go on with: {_command()}", file=sys.stderr)
+        sys.exit(_EXIT_STOPPED[received[0]])
+    _answer(workdir)
 
 
 def _print_plan() -> None:
-    from init_study import store
-    from init_study.estimate import estimate
-    from init_study.report.tables import format_columns
+    from init_study.overview import plan_overview
 
-    study, workdir = _study(), _workdir()
-    plan = _plan(study)
-    done = store.last_steps(workdir)
-    rows = []
-    for program_plan in plan.programs:
-        cost = estimate(plan, program_plan)
-        steps = program_plan.program.steps
-        step = done.get(program_plan.program.id, 0)
-        rows.append(
-            {
-                "program": program_plan.label,
-                "members": len(plan.members),
-                "steps": steps,
-                "done": step,
-                "chunks": -(-len(plan.members) // program_plan.execution.chunk_width),
-                "compilations": 2,
-                "parameters": program_plan.network.num_parameters,
-                "seconds": round(cost.seconds * (1 - step / steps), 1),
-                "member_steps_per_second": round(cost.member_steps_per_second, 1),
-                "device_bytes": cost.device_bytes,
-                "disk_bytes": cost.disk_bytes,
-            }
-        )
-    total = {"workdir": str(workdir), "study": study.to_dict(), "programs": rows}
-    total |= {
-        key: sum(row[key] for row in rows)
-        for key in ("members", "compilations", "seconds", "disk_bytes")
-    }
-    if _JSON.value:
-        return _print_json(total)
-    print(format_columns(rows))
-    print(
-        f"\n{total['members']} members in {len(rows)} programs, about "
-        f"{total['seconds']:.0f} s, in {workdir}"
+    overview = plan_overview(_plan(), _workdir())
+    _print_table(
+        overview,
+        "{members} members, {compilations} compilations, about {seconds:.0f} s, "
+        "{disk_bytes} bytes in {workdir}",
     )
 
 
 def _print_status() -> None:
-    from init_study import store
-    from init_study.report.tables import format_columns
+    from init_study.overview import status_overview
 
-    workdir = _workdir()
-    manifest = store.read_manifest(workdir)
-    study = Study.from_dict(manifest["study"])
-    steps = store.last_steps(workdir)
-    rows = [
-        {
-            "program": study.label(program),
-            "members": len(study.members()),
-            "step": steps.get(program.id, 0),
-            "steps": program.steps,
-            "done": steps.get(program.id, 0) == program.steps,
-        }
-        for program in study.programs()
-    ]
-    if _JSON.value:
-        sessions = manifest["sessions"]
-        return _print_json(
-            {"workdir": str(workdir), "programs": rows, "sessions": sessions}
-        )
-    print(f"{study.name} in {workdir}\n\n{format_columns(rows)}")
+    _print_table(status_overview(_workdir()), "{study} in {workdir}")
 
 
 def _report() -> None:
+    _answer(_workdir())
+
+
+def _answer(workdir: Path) -> None:
+    """The comparison on the terminal and in the report."""
+    from init_study import load, store
     from init_study.answers import compare, format_table, to_json
     from init_study.report import write_report
 
-    workdir = _workdir()
-    comparisons, report = compare(*_read(workdir)), write_report(workdir)
+    comparisons = compare(load(workdir), store.read_manifest(workdir))
+    report = write_report(workdir)
     if _JSON.value:
-        return _print_json({"report": str(report), "programs": to_json(comparisons)})
-    print("\n\n".join(format_table(comparison) for comparison in comparisons))
-    print(f"\nreport: {report}")
+        _print_json({"report": str(report), "programs": to_json(comparisons)})
+    else:
+        print("\n\n".join(format_table(comparison) for comparison in comparisons))
+        print(f"\nreport: {report}")
 
 
 def _export() -> None:
@@ -184,8 +131,8 @@ def _export() -> None:
 
 
 def _list() -> None:
+    from init_study.answers.text import format_columns
     from init_study.catalogue import describe_all
-    from init_study.report.tables import format_columns
 
     kinds = describe_all(EXPERIMENTS)
     if _KIND.value is not None:
@@ -223,19 +170,13 @@ def _workdir() -> Path:
     return Path("runs") / f"{name[:80]}-{study.hash[:8]}"
 
 
-def _plan(study: Study) -> Any:
+def _plan() -> Any:
     from init_study.execution import prepare_jax
     from init_study.plan import make_plan
 
     cache = _CACHE_DIR.value
     prepare_jax(Path(cache).expanduser() / "compiled" if cache else None)
-    return make_plan(study, _DATA_DIR.value)
-
-
-def _read(workdir: Path) -> tuple[Any, dict[str, Any]]:
-    from init_study import store
-
-    return store.load(workdir), store.read_manifest(workdir)
+    return make_plan(_study(), _DATA_DIR.value)
 
 
 def _catch_signals() -> list[signal.Signals]:
@@ -256,6 +197,15 @@ def _command() -> str:
     return shlex.join(["python", *sys.argv])
 
 
+def _print_table(overview: dict[str, Any], summary: str) -> None:
+    from init_study.answers.text import format_columns
+
+    if _JSON.value:
+        _print_json(overview)
+    else:
+        print(f"{format_columns(overview['programs'])}\n\n{summary.format(**overview)}")
+
+
 def _print_json(document: Any) -> None:
     print(json.dumps(document, indent=1, allow_nan=False))
 
@@ -263,9 +213,13 @@ def _print_json(document: Any) -> None:
 def _parse_flags(argv: list[str]) -> list[str]:
     flags.FLAGS.set_gnu_getopt(True)
     try:
-        return flags.FLAGS(argv)
+        words = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(error)
+    if flags.FLAGS["verbosity"].using_default_value:
+        # At absl's own default Orbax tells of every step of every save.
+        flags.FLAGS.verbosity = logging.WARNING
+    return words
 
 
 def _main_or_fail(words: list[str]) -> None:
@@ -277,7 +231,7 @@ def _main_or_fail(words: list[str]) -> None:
         _fail(error)
 
 
-def _fail(error: Exception) -> Any:
+def _fail(error: Exception) -> NoReturn:
     print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     sys.exit(_EXIT_USER_ERROR)
 

@@ -6,7 +6,7 @@ LeCun and the defaults of the frameworks, each at its own best learning rate.
 Command:  python launch.py
 Cost:     about two minutes on two CPU cores.
 Expected: at depth 4 the width-aware laws train and are close to each other, and a
-          fixed small scale costs steps; at depth 16 the laws that keep the scale of
+          fixed small scale costs steps; at depth 12 the laws that keep the scale of
           the signal through ReLU (He) are ahead; zeros never leave the class prior.
 """
 
@@ -32,7 +32,7 @@ STUDY = Study(
     seeds=(0, 1, 2, 3, 4),
     dataset=("digits",),
     model=("cnn",),
-    depth=(4, 16),
+    depth=(4, 12),
     width=(16,),
     batch_size=(32,),
     steps=(200,),

@@ -11,7 +11,6 @@ loops. The numbers are those of XLA's own convolution.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -23,11 +22,10 @@ from jaxtyping import Array, Float
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
-Strides = tuple[int, int]
+Pads = tuple[tuple[int, int], ...]
+Strides = tuple[int, ...]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(
     images: Float[Array, "n h w in"],
     kernel: Float[Array, "kh kw in out"],
@@ -39,9 +37,16 @@ def convolve(
     Equal to `jax.lax.conv_general_dilated` in this layout; reverse mode, `vmap` and
     reverse over reverse work, plain forward mode (`jax.jvp`) is refused.
     """
+    return _convolve(images, kernel, strides, padding)
+
+
+def _plain(images: Array, kernel: Array, strides: Strides, padding: Pads) -> Array:
     return lax.conv_general_dilated(
         images, kernel, strides, padding, dimension_numbers=_LAYOUT
     )
+
+
+_convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
 
 
 def _forward(
@@ -73,7 +78,7 @@ def _backward(
     return images_gradient, kernel_gradient.transpose(1, 2, 0, 3)
 
 
-convolve.defvjp(_forward, _backward)
+_convolve.defvjp(_forward, _backward)
 
 
 def _spread(

@@ -7,7 +7,7 @@ depend on the number of devices, so results do not either.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -57,7 +57,7 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def member_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """All devices (or the given ones) along the member axis."""
     return jax.make_mesh(
         (len(devices or jax.devices()),),

@@ -187,7 +187,7 @@ def trace(
             f"{type(module).__name__} gives {_describe(logits)} for 2 images; "
             f"one logit per class is needed: (2, {num_classes})"
         )
-    shapes = traverse_util.flatten_dict(variables.get("params", {}))
+    shapes: Any = traverse_util.flatten_dict(variables.get("params", {}))
     layered = {path for layer in found.values() for path in layer.leaves}
 
     @jax.jit
@@ -196,7 +196,7 @@ def trace(
 
     @jax.jit
     def remainder(key: PRNGKeyArray) -> dict[Path, Array]:
-        own = traverse_util.flatten_dict(initialize(key)["params"])
+        own: Any = traverse_util.flatten_dict(initialize(key)["params"])
         return {path: leaf for path, leaf in own.items() if path not in layered}
 
     return Network(

@@ -1,5 +1,6 @@
 """A program's population: how it begins, and the compiled functions that move it."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -50,8 +51,8 @@ class Compiled(NamedTuple):
         indices: first_step -> `[seeds, most_steps, batch]`.
     """
 
-    train: Callable[..., TrainState]
-    evaluate: Callable[..., dict[str, Array]]
+    train: jax.stages.Wrapped
+    evaluate: jax.stages.Wrapped
     indices: Callable[[int], Int[Array, "seeds most_steps batch"]]
 
 
@@ -63,9 +64,10 @@ def initial_population(
 ) -> TrainState:
     """Every member before its first step, host arrays `[members, ...]`.
 
-    `first_steps` names the first training batch of each seed. A member's parameters depend on its scheme and seed alone, so each pair is drawn
-    once and shared by all learning rates. Draws are made leaf by leaf, uncompiled:
-    the few shapes of a network are compiled once for all schemes.
+    `first_steps` names the first training batch of each seed. A member's parameters
+    depend on its scheme and seed alone, so each pair is drawn once and shared by all
+    learning rates. Draws are made leaf by leaf, uncompiled: the few shapes of a
+    network are compiled once for all schemes.
     """
     network, program = plan.network, plan.program
     seeds = _distinct(member.seed for member in members)
@@ -101,7 +103,8 @@ def _first_batches(
     """The first training batch of each seed, standardized: `[seeds, batch, h, w, c]`.
     What data-dependent schemes look at."""
     images = plan.dataset.train.images[np.asarray(first_steps)]
-    return np.asarray(standardize(images, plan.dataset.mean, plan.dataset.std))
+    mean, std = jnp.asarray(plan.dataset.mean), jnp.asarray(plan.dataset.std)
+    return np.asarray(standardize(jnp.asarray(images), mean, std))
 
 
 def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
@@ -112,12 +115,12 @@ def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
 
 
 def hyperparameters(members: tuple[Member, ...]) -> Hyper:
-    """Of every member, host arrays `[members]`."""
+    """Of every member, `[members]`."""
     seeds = _distinct(member.seed for member in members)
     return Hyper(
-        learning_rate=np.array([m.learning_rate for m in members], np.float32),
-        seed=np.array([m.seed for m in members], np.int32),
-        seed_slot=np.array([seeds.index(m.seed) for m in members], np.int32),
+        learning_rate=jnp.array([m.learning_rate for m in members], jnp.float32),
+        seed=jnp.array([m.seed for m in members], jnp.int32),
+        seed_slot=jnp.array([seeds.index(m.seed) for m in members], jnp.int32),
     )
 
 
@@ -137,10 +140,8 @@ def held_images(plan: ProgramPlan, mesh: Mesh) -> Held:
 
 
 def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> Images:
-    dataset = plan.dataset
-    return place_shared(
-        Images(split.images, split.labels, dataset.mean, dataset.std), mesh
-    )
+    leaves = (split.images, split.labels, plan.dataset.mean, plan.dataset.std)
+    return place_shared(Images(*map(jnp.asarray, leaves)), mesh)
 
 
 def compile_population(
@@ -187,7 +188,7 @@ def _index_function(
 def most_steps(plan: ProgramPlan) -> int:
     """Steps between two evaluations, at most: what one call can take."""
     stops = (0, *plan.program.evaluation_steps())
-    return max(b - a for a, b in zip(stops, stops[1:], strict=False))
+    return max(b - a for a, b in itertools.pairwise(stops))
 
 
 def _distinct(values: Any) -> list[Any]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, UInt8
 
 from init_study.data import AUGMENTATIONS, standardize
 from init_study.network import ModelState, Network, Params
@@ -82,8 +82,8 @@ def make_optimizer(
     """
     unit = _unit_schedule(program)
 
-    def rate(count: Int[Array, ""]) -> Float[Array, ""]:
-        return learning_rate * unit(count)
+    def rate(count: ArrayLike) -> Array:
+        return jnp.asarray(learning_rate * unit(count))
 
     decay = optax.add_decayed_weights(program.weight_decay)
     if program.optimizer == "adamw":
@@ -253,9 +253,9 @@ def cross_entropy(
 def is_correct(
     logits: Float[Array, "n classes"], labels: Int[Array, "n"]
 ) -> Bool[Array, "n"]:
-    """Whether the largest logit is the label's. Logits that are not finite are wrong."""
+    """Whether the largest logit is the label's; never where one is not finite."""
     return (logits.argmax(-1) == labels) & jnp.isfinite(logits).all(-1)
 
 
-def _is_finite(params: Params) -> Bool[Array, ""]:
+def _is_finite(params: Any) -> Bool[Array, ""]:
     return jnp.isfinite(optax.tree.norm(params))

@@ -129,5 +129,5 @@ class Broken(nn.Module):
 def test_a_module_that_does_not_fit_is_one_line():
     with pytest.raises(UserError, match=r"Wrong gives \(2, 4, 4, 3\) for 2 images"):
         trace(Wrong(), (4, 4, 1), 3)
-    with pytest.raises(UserError, match="RuntimeError: first line$"):
+    with pytest.raises(UserError, match=r"RuntimeError: first line$"):
         trace(Broken(), (4, 4, 1), 3)

@@ -187,10 +187,8 @@ def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
         measured = fetch_members(compiled.evaluate(state, held.images, *bounds), 8)
         images = standardize(part.images, program.dataset.mean, program.dataset.std)
         for place in (0, 5):
-            variables = {
-                "params": jax.tree.map(lambda x: x[place], together.params),
-                **jax.tree.map(lambda x: x[place], together.model_state),
-            }
+            one = jax.tree.map(lambda leaf, i=place: leaf[i], together)
+            variables = {"params": one.params, **one.model_state}
             logits = np.asarray(
                 program.network.module.apply(variables, images), np.float64
             )

@@ -69,7 +69,7 @@ def test_the_same_records_again_are_not_written_twice(workdir):
 
 def test_other_records_for_the_same_step_are_an_error(workdir):
     store.Recorder(workdir).append(PROGRAM, 5, {"validation/loss": ODD})
-    with pytest.raises(UserError, match="step 5 .* came out differently"):
+    with pytest.raises(UserError, match=r"step 5 .* came out differently"):
         store.Recorder(workdir).append(PROGRAM, 5, {"validation/loss": 2 * ODD})
 
 

@@ -1,7 +1,7 @@
 """Initializers: `(key, shape, dtype) -> Array`, drop-in for Flax and plain JAX.
 
-    from init_study.initializers import he_normal
-    nn.Conv(16, (3, 3), kernel_init=he_normal())
+from init_study.initializers import he_normal
+nn.Conv(16, (3, 3), kernel_init=he_normal())
 """
 
 import inspect

@@ -1,4 +1,4 @@
-"""Records: one number per member, split, step and metric, appended and never rewritten."""
+"""Records: a number per member, split, step and metric; appended, never rewritten."""
 
 import dataclasses
 import json
@@ -102,7 +102,7 @@ def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:
 
 
 def _line_table(
-    line: Mapping[str, Any], program: Program, members: Mapping[str, Any]
+    line: Mapping[str, Any], program: Program, members: dict[str, Any]
 ) -> pd.DataFrame:
     tables = []
     for name, values in line["values"].items():

@@ -1,0 +1,74 @@
+"""What would run and what has run, as plain tables."""
+
+from pathlib import Path
+from typing import Any
+
+from init_study import store
+from init_study.estimate import estimate
+from init_study.plan import Plan
+from init_study.study import Study
+
+
+def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
+    """Per program and in all: members, chunks, compilations, cost, what is done.
+
+    A few steps of each program are really taken, to know what one costs.
+    """
+    done = store.last_steps(workdir)
+    rows = []
+    for program_plan in plan.programs:
+        cost = estimate(plan, program_plan)
+        steps = program_plan.program.steps
+        step = done.get(program_plan.program.id, 0)
+        rows.append(
+            {
+                "program": program_plan.label,
+                "members": len(plan.members),
+                "steps": steps,
+                "done": step,
+                "chunks": -(-len(plan.members) // program_plan.execution.chunk_width),
+                "compilations": 0 if step == steps else 2,
+                "parameters": program_plan.network.num_parameters,
+                "seconds": round(cost.seconds * (1 - step / steps), 1),
+                "member_steps_per_second": round(cost.member_steps_per_second, 1),
+                "device_bytes": cost.device_bytes,
+                "disk_bytes": cost.disk_bytes,
+            }
+        )
+    summed = ("members", "compilations", "seconds", "disk_bytes")
+    totals = {key: round(sum(row[key] for row in rows), 1) for key in summed}
+    study = plan.study
+    return {
+        "study": study.to_dict(),
+        "study_hash": study.hash,
+        "workdir": str(workdir),
+        **totals,
+        "programs": rows,
+    }
+
+
+def status_overview(workdir: Path) -> dict[str, Any]:
+    """Per program: the last step with records, and whether it is done.
+
+    Raises: UserError if the folder holds no run.
+    """
+    manifest = store.read_manifest(workdir)
+    study = Study.from_dict(manifest["study"])
+    steps = store.last_steps(workdir)
+    rows = [
+        {
+            "program": study.label(program),
+            "members": len(study.members()),
+            "step": steps.get(program.id, 0),
+            "steps": program.steps,
+            "done": steps.get(program.id, 0) == program.steps,
+        }
+        for program in study.programs()
+    ]
+    return {
+        "study": study.name,
+        "workdir": str(workdir),
+        "done": all(row["done"] for row in rows),
+        "programs": rows,
+        "sessions": manifest["sessions"],
+    }
