@@ -201,8 +201,7 @@ def _train_on(
         if last:
             checkpoints.wait()
         if step in stops:
-            if not recorder.has(program, step):
-                recorder.append(program, step, _measure(population, state, step))
+            recorder.append(program, step, _measure(population, state, step))
             state = _reset_sums(state)
         if last or stop:
             return step

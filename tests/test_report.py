@@ -1,0 +1,268 @@
+"""One file that opens anywhere, shows every scheme, and is the same every time."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from init_study import store
+from init_study.errors import UserError
+from init_study.report import write_report
+from init_study.report.svg import spread
+from init_study.report.tables import format_columns
+from init_study.study import Study
+
+SCHEMES = ("zeros", "normal(0.02)", "he_normal", "torch")
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+
+
+def make_study(**changes):
+    fields = {"name": "look", "question": "Which one?", "schemes": SCHEMES}
+    fields |= {"learning_rates": (0.01, 0.1, 1.0), "depth": (2, 4), "steps": 20}
+    return Study(**fields | changes)
+
+
+def make_run(folder, study, unfinished=(), command="python launch.py", **optional):
+    """A run on disk with numbers from a seeded generator; zeros stays at chance, and
+    some members diverge at the largest rate."""
+    programs = study.programs()
+    data = {"train": 1000, "validation": 300, "test": 400, "num_classes": 10}
+    manifest = {"study": study.to_dict(), "data": {"digits": data | {"chance": 0.1}}}
+    store.write_manifest(folder, manifest | {"command": command} | optional)
+    recorder, rng = store.Recorder(folder), np.random.default_rng(0)
+    members = study.members()
+    quality = np.array([0.1 + 0.28 * SCHEMES.index(m.scheme) for m in members])
+    died = np.array([m.learning_rate == 1.0 and m.seed == 1 for m in members])
+    for i, program in enumerate(programs):
+        for step in (0, *program.evaluation_steps()):
+            share = step / program.steps
+            if i in unfinished and share > 0.5:
+                break
+            noise = 0.01 * rng.normal(size=len(members))
+            accuracy = np.maximum(0.1 + share * (quality - 0.1) + noise, 0)
+            values = {"validation/accuracy": accuracy, "validation/loss": 2 - accuracy}
+            if step:
+                values["train/loss"] = np.where(died, np.nan, 2 - accuracy)
+            if step == program.steps:
+                values["test/accuracy"] = accuracy
+                values["train/diverged_step"] = np.where(died, 3.0, np.nan)
+            arrays = {n: np.asarray(v, np.float32) for n, v in values.items()}
+            recorder.append(program, step, arrays)
+    return folder
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, their attributes and the text of a page; every tag is closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.text, self._open = [], [], "", []
+        self.feed(text)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        if self._open and self._open[-1] != "style":
+            self.text += data + "\n"
+
+
+@pytest.fixture(scope="module")
+def page_text(tmp_path_factory):
+    folder = make_run(tmp_path_factory.mktemp("run"), make_study())
+    return write_report(folder).read_text()
+
+
+def test_the_page_is_well_formed_and_names_every_scheme_everywhere(page_text):
+    page = Page(page_text)
+    assert page.tags.count("svg") == 2 * 4 and page.tags.count("figcaption") == 2 * 4
+    for scheme in SCHEMES:
+        # Two tables and four figures for each of two programs.
+        assert page.text.count(scheme) >= 2 * 6
+    for words in ("Which one?", "torch is best", "depth=2", "depth=4", "stuck"):
+        assert words in page.text
+
+
+def test_the_page_loads_nothing(page_text):
+    assert "http:" not in page_text and "https:" not in page_text
+    page = Page(page_text)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
+    for name, value in page.attributes:
+        assert not name.startswith("on") and name not in ("src", "srcset", "action")
+        assert name not in ("href", "xlink:href") or value.startswith("#")
+    assert "@import" not in page_text and not re.search(r"url\((?!#)", page_text)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert ("http-equiv", "Content-Security-Policy") in page.attributes
+    assert ("content", policy) in page.attributes
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(page_text):
+    ids = [value for name, value in Page(page_text).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    references = re.findall(r"""(?:href=["']|url\()#([\w-]+)""", page_text)
+    assert references and set(references) <= set(ids)
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path, page_text):
+    folder = make_run(tmp_path, make_study())
+    assert write_report(folder).read_text() == page_text
+    assert write_report(folder).read_text() == page_text
+
+
+def test_another_drawing_style_of_the_machine_changes_nothing(tmp_path, page_text):
+    import matplotlib
+
+    folder = make_run(tmp_path, make_study())
+    with matplotlib.rc_context({"svg.fonttype": "path", "font.size": 30}):
+        assert write_report(folder).read_text() == page_text
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def test_what_users_write_is_text(tmp_path):
+    odd = "<script>alert('x')</script></title> & $\\frac$ --> \"q\""
+    study = make_study(name=odd, question=odd, schemes=("he_normal", "normal(0.02)"))
+    folder = make_run(tmp_path, study, command=odd)
+    page = Page(write_report(folder).read_text())
+    assert "script" not in page.tags
+    assert page.text.count(odd) >= 3
+
+
+def test_scheme_names_are_text_in_tables_and_figures(tmp_path, monkeypatch):
+    odd = ("<b>&amp;$x_", "_he", "x--y", "$\\frac$")
+    monkeypatch.setattr(f"{__name__}.SCHEMES", odd)
+    folder = make_run(tmp_path, make_study(schemes=odd))
+    page = Page(write_report(folder).read_text())
+    for scheme in odd:
+        assert page.text.count(scheme) >= 2 * 6
+
+
+@pytest.mark.parametrize("unfinished", [(1,), (0, 1)])
+def test_a_partial_run_says_what_is_missing(tmp_path, unfinished):
+    folder = make_run(tmp_path, make_study(), unfinished=unfinished)
+    page = Page(write_report(folder).read_text())
+    assert page.text.count("no answer yet, it is at step 10 of 20") == len(unfinished)
+    assert page.tags.count("svg") == 4 * (2 - len(unfinished))
+
+
+def test_a_program_that_has_not_begun_is_named(tmp_path):
+    make_run(tmp_path, make_study())
+    lines = (tmp_path / store.RECORDS).read_text().splitlines(keepends=True)
+    first = [line for line in lines if make_study().programs()[0].id in line]
+    (tmp_path / store.RECORDS).write_text("".join(first))
+    page = Page(write_report(tmp_path).read_text())
+    assert "depth=4: no answer yet, it has not begun" in page.text
+
+
+def test_a_folder_without_a_run_is_an_error_and_gets_no_page(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": 1},
+        {"seeds": 2},
+        {"learning_rates": 0.1},
+        {"learning_rates": 1.0, "seeds": (1,)},  # every member has diverged
+        {"schemes": ("torch",)},
+        {"schemes": ("zeros",)},
+    ],
+)
+def test_small_studies_render(tmp_path, changes, recwarn):
+    page = Page(write_report(make_run(tmp_path, make_study(**changes))).read_text())
+    assert not re.search(r"\bnan\b", page.text.lower()) and not recwarn.list
+    few = len(make_study(**changes).seeds) < 3
+    assert ("without a band" in page.text) == few
+
+
+def test_provenance_is_shown(tmp_path):
+    session = {"started": "2020-02-02T02:02:02+00:00", "seconds": 12.0}
+    session |= {"member_steps": 3456, "member_steps_per_second": 288.0}
+    folder = make_run(
+        tmp_path,
+        make_study(),
+        command="python launch.py run --study=look",
+        study_hash="5a" * 32,
+        versions={"jax": "1.2.3"},
+        devices=["2 × cpu"],
+        git={"commit": "c0ffee", "dirty": True},
+        sessions=[session],
+    )
+    text = Page(write_report(folder).read_text()).text
+    for words in ("--study=look", "5a" * 32, "1.2.3", "2 × cpu", "3,456", "288"):
+        assert words in text
+    assert "c0ffee with uncommitted changes" in text and session["started"] in text
+
+
+def test_the_page_of_a_large_study_stays_small(tmp_path):
+    many = tuple(f"normal(0.{i})" for i in range(1, 12))
+    study = make_study(schemes=many, learning_rates=(0.01, 0.03, 0.1, 0.3, 1.0))
+    study = study.replace(steps=200)
+    manifest = {"study": study.to_dict()}
+    data = {"test": 400, "chance": 0.1}
+    store.write_manifest(tmp_path, manifest | {"data": {"digits": data}})
+    recorder, rng = store.Recorder(tmp_path), np.random.default_rng(0)
+    metrics = ("validation/accuracy", "train/loss", "test/accuracy")
+    for program in study.programs():
+        for step in (0, *program.evaluation_steps()):
+            values = {m: rng.random(len(study.members())) for m in metrics}
+            recorder.append(program, step, values)
+    assert write_report(tmp_path).stat().st_size < 2_000_000
+
+
+def test_labels_are_moved_apart_and_no_further():
+    assert spread([0.2, 0.8], 0.1) == [0.2, 0.8]
+    places = spread([0.5, 0.5, 0.1, 1.0, 0.99], 0.1)
+    assert np.diff(sorted(places)).min() >= 0.1 - 1e-12
+    assert 0 <= min(places) and max(places) <= 1
+    assert np.argsort(places, kind="stable").tolist() == [2, 0, 1, 4, 3]
+
+
+def test_columns_are_aligned():
+    rows = [{"name": "a", "steps_done": 5}, {"name": "long", "steps_done": 1000}]
+    assert format_columns(rows).splitlines() == [
+        "name  steps done",
+        "a              5",
+        "long        1000",
+    ]
+    assert format_columns(rows, header=False).splitlines() == [
+        "a        5",
+        "long  1000",
+    ]
+    assert format_columns([]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [400, 1100])
+def test_a_browser_shows_it(tmp_path, width):
+    page = write_report(make_run(tmp_path, make_study()))
+    picture = tmp_path / "page.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    flags += ["--disable-background-networking", f"--window-size={width},3000"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
+    command = ["timeout", "-s", "KILL", "60", "chromium", *flags, page.as_uri()]
+    subprocess.run(command, check=True, capture_output=True)
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    colours = np.unique(pixels.reshape(-1, 3), axis=0)
+    # Lines in several colours were drawn, on paper that was coloured by the page.
+    assert len(colours) > 100 and tuple(pixels[0, 0]) == (251, 251, 250)

@@ -1,0 +1,175 @@
+"""A run that was stopped or killed comes to the records of an undisturbed one."""
+
+import json
+
+import numpy as np
+import pytest
+
+import init_study.run as run_module
+from init_study import store
+from init_study.errors import UserError
+from init_study.plan import make_plan
+from init_study.run import run
+from init_study.study import Study
+
+STUDY = Study(
+    schemes=("he_normal", "zeros"),
+    learning_rates=(0.1, 3e38),
+    seeds=2,
+    depth=(1, 2),
+    width=2,
+    batch_size=4,
+    steps=9,
+    evaluations=3,
+)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(STUDY)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(plan, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
+    outcome = run(plan, workdir, "command", progress=False)
+    assert outcome.finished
+    assert outcome.member_steps == 2 * 8 * 9
+    return workdir
+
+
+def records(workdir):
+    return (workdir / store.RECORDS).read_bytes()
+
+
+def test_every_member_and_evaluation_is_recorded(undisturbed):
+    table = store.load(undisturbed)
+    accuracy = table[(table.metric == "accuracy")]
+    counts = accuracy.groupby(["split", "step"]).size()
+    validation = {step: counts["validation", step] for step in (0, 3, 6, 9)}
+    assert validation == {0: 16, 3: 16, 6: 16, 9: 16}
+    assert counts["test", 9] == 16 and ("test", 6) not in counts
+    assert counts["train", 3] == 16 and ("train", 0) not in counts
+    assert accuracy.value.dropna().between(0, 1).all()
+
+
+def test_a_diverged_member_is_recorded_with_its_step(undisturbed):
+    table = store.load(undisturbed)
+    steps = table[table.metric == "diverged_step"].set_index("member").value
+    he = steps[steps.index.str.startswith("he_normal/lr=3e+38")]
+    assert he.between(1, 9).all()
+    assert steps[steps.index.str.contains("lr=0.1")].isna().all()
+
+
+def test_the_manifest_says_what_ran(undisturbed):
+    manifest = store.read_manifest(undisturbed)
+    assert Study.from_dict(manifest["study"]) == STUDY
+    assert manifest["study_hash"] == STUDY.hash
+    assert set(manifest["programs"]) == {p.id for p in STUDY.programs()}
+    assert len(manifest["data"]["digits"]["checksums"]) == 3
+    assert manifest["versions"]["jax"] and manifest["devices"]
+    (session,) = manifest["sessions"]
+    assert session["member_steps"] == 144 and session["seconds"] > 0
+
+
+def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a finished program was prepared again")
+
+    monkeypatch.setattr(run_module, "_prepare", refuse)
+    before = records(undisturbed)
+    outcome = run(plan, undisturbed, "command", progress=False)
+    assert outcome.finished and outcome.member_steps == 0
+    assert records(undisturbed) == before
+
+
+def run_in_pieces(plan, workdir, asks_between_stops):
+    """Stop after a number of calls to the devices, again and again."""
+    for _ in range(100):
+        asked = iter(range(asks_between_stops))
+        outcome = run(
+            plan,
+            workdir,
+            "command",
+            progress=False,
+            stop_requested=lambda asked=asked: next(asked, None) is None,
+        )
+        if outcome.finished:
+            return
+    raise AssertionError("the run never finished")
+
+
+def test_stopping_and_going_on_changes_no_bit(plan, undisturbed, tmp_path):
+    run_in_pieces(plan, tmp_path / "pieces", asks_between_stops=3)
+    assert records(tmp_path / "pieces") == records(undisturbed)
+
+
+def test_killed_between_records_and_checkpoint(plan, undisturbed, tmp_path):
+    """Records that are newer than the checkpoint are compared, not written twice."""
+    workdir = tmp_path / "killed"
+    run_in_pieces_once(plan, workdir)
+    lines = records(undisturbed).splitlines(keepends=True)
+    have = records(workdir)
+    ahead = b"".join(lines[: have.count(b"\n") + 1])
+    assert ahead.startswith(have) and len(ahead) > len(have)
+    (workdir / store.RECORDS).write_bytes(ahead + lines[-1][:40])
+    assert run(plan, workdir, "command", progress=False).finished
+    assert records(workdir) == records(undisturbed)
+
+
+def run_in_pieces_once(plan, workdir):
+    asked = iter(range(2))
+    outcome = run(
+        plan,
+        workdir,
+        "command",
+        progress=False,
+        stop_requested=lambda: next(asked, None) is None,
+    )
+    assert not outcome.finished
+
+
+def test_other_records_are_not_gone_on_with(plan, tmp_path):
+    workdir = tmp_path / "edited"
+    run_in_pieces_once(plan, workdir)
+    line = json.loads(records(workdir).splitlines()[-1])
+    with open(workdir / store.RECORDS, "a") as file:
+        file.write(json.dumps({**line, "step": line["step"] + 3}) + "\n")
+    with pytest.raises(UserError, match="came out differently"):
+        run(plan, workdir, "command", progress=False)
+
+
+def test_changed_data_are_not_gone_on_with(plan, tmp_path):
+    workdir = tmp_path / "data"
+    run_in_pieces_once(plan, workdir)
+    manifest = store.read_manifest(workdir)
+    manifest["data"]["digits"]["checksums"]["train"] = "other"
+    store.write_manifest(workdir, manifest)
+    with pytest.raises(UserError, match="'digits' has changed"):
+        run(plan, workdir, "command", progress=False)
+
+
+def test_the_execution_is_frozen_in_the_manifest(plan, undisturbed, tmp_path):
+    """A default that has changed since does not change a run that has begun."""
+    workdir = tmp_path / "frozen"
+    run_in_pieces_once(plan, workdir)
+    other = [
+        p._replace(execution=p.execution._replace(chunk_width=4)) for p in plan.programs
+    ]
+    drifted = plan._replace(programs=tuple(other))
+    assert run(drifted, workdir, "command", progress=False).finished
+    assert records(workdir) == records(undisturbed)
+
+
+def test_numbers_do_not_depend_on_company(undisturbed, tmp_path):
+    """One scheme, rate and seed alone: the same numbers as in the whole study."""
+    alone = STUDY.replace(
+        schemes=("he_normal",), learning_rates=(0.1,), seeds=(1,), depth=(2,)
+    )
+    run(make_plan(alone), tmp_path / "alone", "command", progress=False)
+    mine = store.load(tmp_path / "alone").set_index(["split", "metric", "step"])
+    whole = store.load(undisturbed)
+    whole = whole[(whole.member == "he_normal/lr=0.1/1") & (whole.depth == 2)]
+    whole = whole.set_index(["split", "metric", "step"])
+    assert len(mine) == len(whole)
+    np.testing.assert_array_equal(mine.value, whole.value.loc[mine.index])
