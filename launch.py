@@ -37,6 +37,9 @@ _CACHE_DIR = flags.DEFINE_string(
     os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "init_study"),
     "Where compiled programs are kept between runs; empty to keep none.",
 )
+_CHECKPOINT_EVERY = flags.DEFINE_float(
+    "checkpoint_every", 30.0, "Seconds between two checkpoints, at least.", 0.0
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -61,17 +64,16 @@ def main(words: list[str]) -> None:
 
 
 def _run() -> None:
-    from init_study.run import run
+    from init_study.run import Control, run
 
     workdir, plan = _workdir(), _plan()
     received = _catch_signals()
-    outcome = run(
-        plan,
-        workdir,
-        _command(),
+    control = Control(
         progress=logging.get_verbosity() >= logging.WARNING,
+        checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
     )
+    outcome = run(plan, workdir, _command(), control)
     if not outcome.finished:
         print(f"stopped and saved; go on with: {_command()}", file=sys.stderr)
         sys.exit(_EXIT_STOPPED[received[0]])

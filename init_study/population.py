@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -95,6 +96,17 @@ def initial_population(
         jax.tree.map(lambda leaf: leaf[np.array(slots)], model_state),
     )
     return jax.tree.map(np.asarray, state)
+
+
+def empty_population(plan: ProgramPlan, members: int) -> TrainState:
+    """Zeros of the shapes and types of a population, host arrays `[members, ...]`:
+    what a checkpoint is read into."""
+    network = plan.network
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = traverse_util.unflatten_dict(network.shapes)
+    model_state = jax.eval_shape(network.model_state, key)
+    one = jax.eval_shape(partial(init_state, plan.program), params, model_state)
+    return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
 def _first_batches(

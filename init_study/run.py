@@ -23,6 +23,7 @@ from init_study.population import (
     Compiled,
     Held,
     compile_population,
+    empty_population,
     held_images,
     hyperparameters,
     initial_population,
@@ -33,7 +34,6 @@ from init_study.train import Hyper, Images, TrainState
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
 class Outcome(NamedTuple):
@@ -50,6 +50,22 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+class Control(NamedTuple):
+    """How a run is watched and stopped; changes no result.
+
+    Attributes:
+        progress: whether to show a bar per program, where there is a terminal.
+        checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
+            can lose.
+        stop_requested: asked after every call to the devices, about once a second;
+            if true, a checkpoint is written and the run returns unfinished.
+    """
+
+    progress: bool = True
+    checkpoint_every: float = 30.0
+    stop_requested: Callable[[], bool] = lambda: False
+
+
 class _Population(NamedTuple):
     """One program's population on the devices, and what its loop needs."""
 
@@ -63,12 +79,7 @@ class _Population(NamedTuple):
 
 
 def run(
-    plan: Plan,
-    workdir: Path,
-    command: str,
-    *,
-    progress: bool = True,
-    stop_requested: Callable[[], bool] = lambda: False,
+    plan: Plan, workdir: Path, command: str, control: Control | None = None
 ) -> Outcome:
     """Train what is not done yet, and keep all of it in `workdir`.
 
@@ -79,13 +90,12 @@ def run(
         plan: of `make_plan`.
         workdir: made if it is not there.
         command: how to repeat the run; kept in the manifest.
-        progress: whether to show a bar per program, where there is a terminal.
-        stop_requested: asked after every call to the devices, about once a second;
-            if true, checkpoints are written and the run returns unfinished.
+        control: how the run is watched and stopped.
 
     Raises: UserError if the folder is another study's or in use, or if data, records
         or disk do not let the run go on.
     """
+    control = control or Control()
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
@@ -95,10 +105,12 @@ def run(
             for program in plan.programs:
                 if is_done(recorder, program):
                     continue
-                taken, finished = _run_program(
-                    plan, program, workdir, recorder, progress, stop_requested
-                )
-                member_steps += taken
+                finished = not control.stop_requested()
+                if finished:
+                    taken, finished = _run_program(
+                        plan, program, workdir, recorder, control
+                    )
+                    member_steps += taken
                 if not finished:
                     break
         finally:
@@ -118,8 +130,7 @@ def _run_program(
     program_plan: ProgramPlan,
     workdir: Path,
     recorder: store.Recorder,
-    progress: bool,
-    stop_requested: Callable[[], bool],
+    control: Control,
 ) -> tuple[int, bool]:
     """Returns member-steps taken and whether the program is done."""
     program = program_plan.program
@@ -133,17 +144,11 @@ def _run_program(
             desc=program_plan.label,
             unit=" member-steps",
             unit_scale=True,
-            disable=None if progress else True,
+            disable=None if control.progress else True,
         )
         with bar:
             step = _train_on(
-                population,
-                state,
-                first_step,
-                recorder,
-                checkpoints,
-                bar,
-                stop_requested,
+                population, state, first_step, recorder, checkpoints, bar, control
             )
     finally:
         checkpoints.close()
@@ -168,14 +173,16 @@ def _begin(
     plan: Plan, population: _Population, checkpoints: store.Checkpoints
 ) -> tuple[TrainState, int]:
     """The state of the newest whole checkpoint, or the untrained one."""
-    first_steps = population.compiled.indices(0)[:, 0]
-    start = initial_population(population.plan, plan.schemes, plan.members, first_steps)
-    restored = checkpoints.restore(start)
-    step, host_state = restored or (0, start)
+    program_plan = population.plan
+    width = program_plan.execution.chunk_width
+    restored = checkpoints.restore(empty_population(program_plan, population.members))
     if restored:
-        logging.info("%s goes on from step %d", population.plan.label, step)
-    width = population.plan.execution.chunk_width
-    return place_members(host_state, population.mesh, width), step
+        step, state = restored
+        logging.info("%s goes on from step %d", program_plan.label, step)
+        return place_members(state, population.mesh, width), step
+    first_steps = population.compiled.indices(0)[:, 0]
+    state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
+    return place_members(state, population.mesh, width), 0
 
 
 def _train_on(
@@ -185,7 +192,7 @@ def _train_on(
     recorder: store.Recorder,
     checkpoints: store.Checkpoints,
     bar: Any,
-    stop_requested: Callable[[], bool],
+    control: Control,
 ) -> int:
     """The loop: record where an evaluation is due, save where a checkpoint is due,
     take steps up to the next evaluation. Returns the step that was reached."""
@@ -194,8 +201,8 @@ def _train_on(
     length, saved_at = 1, time.monotonic()
     while True:
         last = step == program.steps
-        stop = stop_requested() and not last
-        if last or stop or time.monotonic() - saved_at > _SECONDS_BETWEEN_CHECKPOINTS:
+        stop = control.stop_requested() and not last
+        if last or stop or time.monotonic() - saved_at > control.checkpoint_every:
             checkpoints.save(step, fetch_members(state, population.members))
             saved_at = time.monotonic()
         if last:

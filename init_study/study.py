@@ -12,11 +12,11 @@ import hashlib
 import itertools
 import json
 import math
-import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from init_study import fields
 from init_study.errors import UserError, unknown
 
 OPTIMIZERS = {
@@ -143,7 +143,7 @@ class Study:
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
-            value = _coerce(field, getattr(self, field), kind)
+            value = fields.coerce(field, getattr(self, field), kind)
             object.__setattr__(self, field, value)
         _check(self)
 
@@ -225,80 +225,14 @@ PROGRAM_AXES = tuple(
 )
 
 
+def parse_field(field: str, text: str) -> Any:
+    """The value of a field from text, e.g. from a flag: see `fields.parse`."""
+    return fields.parse(field, text, _FIELD_TYPES[field])
+
+
 def field_types() -> dict[str, Any]:
     """The type of every field of `Study`, by name."""
     return dict(_FIELD_TYPES)
-
-
-def parse_field(field: str, text: str) -> Any:
-    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values,
-    `default` where the model, the optimizer or the device decides.
-
-    Raises: UserError if the text does not fit the type of the field.
-    """
-    kind = _FIELD_TYPES[field]
-    if typing.get_origin(kind) is not tuple:
-        return _parse_one(field, text, kind)
-    inner = text.strip()
-    if inner[:1] + inner[-1:] in ("()", "[]"):
-        inner = inner[1:-1]
-    parts = [part.strip() for part in _split_outside_parentheses(inner)]
-    element = typing.get_args(kind)[0]
-    values = tuple(_parse_one(field, part.strip("'\""), element) for part in parts)
-    single = field == "seeds" and len(values) == 1 and not inner.rstrip().endswith(",")
-    return values[0] if single else values
-
-
-def _parse_one(field: str, text: str, kind: Any) -> Any:
-    options = _options(kind)
-    if text == "default" and type(None) in options:
-        return None
-    for option in options:
-        try:
-            return text if option is str else option(text)
-        except (TypeError, ValueError):
-            continue
-    raise UserError(f"study.{field}={text!r} is not {_name(kind)}")
-
-
-def _split_outside_parentheses(text: str) -> list[str]:
-    """`normal(0.02, 1),zeros` has two parts: commas inside a call do not split."""
-    parts, depth = [""], 0
-    for character in text:
-        depth += {"(": 1, ")": -1}.get(character, 0)
-        if character == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part for part in parts if part.strip()]
-
-
-def _options(kind: Any) -> tuple[type, ...]:
-    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-    return typing.get_args(kind) if union else (kind,)
-
-
-def _name(kind: Any) -> str:
-    words = {int: "a whole number", float: "a number", str: "a name"}
-    return " or ".join(words.get(option, "default") for option in _options(kind))
-
-
-def _coerce(field: str, value: Any, kind: Any) -> Any:
-    """The value in the type of its field: lists to tuples, whole numbers to floats."""
-    if typing.get_origin(kind) is tuple:
-        if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
-            value = tuple(range(value))
-        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
-        element = typing.get_args(kind)[0]
-        return tuple(_coerce(field, one, element) for one in values)
-    options = _options(kind)
-    if isinstance(value, bool) or not isinstance(value, (*options, int)):
-        raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
-    if isinstance(value, int) and int not in options:
-        if float not in options:
-            raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
-        return float(value)
-    return value
 
 
 def _check(study: Study) -> None:

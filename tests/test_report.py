@@ -128,18 +128,20 @@ def test_another_drawing_style_of_the_machine_changes_nothing(tmp_path, page_tex
     import matplotlib
 
     folder = make_run(tmp_path, make_study())
-    with matplotlib.rc_context({"svg.fonttype": "path", "font.size": 30}):
+    with matplotlib.rc_context({"font.size": 30, "xtick.direction": "in"}):
         assert write_report(folder).read_text() == page_text
         assert matplotlib.rcParams["font.size"] == 30
 
 
 def test_what_users_write_is_text(tmp_path):
     odd = "<script>alert('x')</script></title> & $\\frac$ --> \"q\""
-    study = make_study(name=odd, question=odd, schemes=("he_normal", "normal(0.02)"))
+    study = make_study(name=odd, question=odd, model=odd, depth=2)
     folder = make_run(tmp_path, study, command=odd)
     page = Page(write_report(folder).read_text())
     assert "script" not in page.tags
-    assert page.text.count(odd) >= 3
+    assert page.text.count(odd) >= 5
+    labels = [value for name, value in page.attributes if name == "aria-label"]
+    assert len(labels) == 4 and all(odd in label for label in labels)
 
 
 def test_scheme_names_are_text_in_tables_and_figures(tmp_path, monkeypatch):

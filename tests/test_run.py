@@ -9,7 +9,7 @@ import init_study.run as run_module
 from init_study import store
 from init_study.errors import UserError
 from init_study.plan import make_plan
-from init_study.run import run
+from init_study.run import Control, run
 from init_study.study import Study
 
 STUDY = Study(
@@ -22,6 +22,7 @@ STUDY = Study(
     steps=9,
     evaluations=3,
 )
+QUIET = Control(progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def plan():
 @pytest.fixture(scope="module")
 def undisturbed(plan, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "undisturbed"
-    outcome = run(plan, workdir, "command", progress=False)
+    outcome = run(plan, workdir, "command", QUIET)
     assert outcome.finished
     assert outcome.member_steps == 2 * 8 * 9
     return workdir
@@ -78,7 +79,7 @@ def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
 
     monkeypatch.setattr(run_module, "_prepare", refuse)
     before = records(undisturbed)
-    outcome = run(plan, undisturbed, "command", progress=False)
+    outcome = run(plan, undisturbed, "command", QUIET)
     assert outcome.finished and outcome.member_steps == 0
     assert records(undisturbed) == before
 
@@ -91,8 +92,7 @@ def run_in_pieces(plan, workdir, asks_between_stops):
             plan,
             workdir,
             "command",
-            progress=False,
-            stop_requested=lambda asked=asked: next(asked, None) is None,
+            Control(False, 0.0, lambda asked=asked: next(asked, None) is None),
         )
         if outcome.finished:
             return
@@ -113,7 +113,7 @@ def test_killed_between_records_and_checkpoint(plan, undisturbed, tmp_path):
     ahead = b"".join(lines[: have.count(b"\n") + 1])
     assert ahead.startswith(have) and len(ahead) > len(have)
     (workdir / store.RECORDS).write_bytes(ahead + lines[-1][:40])
-    assert run(plan, workdir, "command", progress=False).finished
+    assert run(plan, workdir, "command", QUIET).finished
     assert records(workdir) == records(undisturbed)
 
 
@@ -123,8 +123,7 @@ def run_in_pieces_once(plan, workdir):
         plan,
         workdir,
         "command",
-        progress=False,
-        stop_requested=lambda: next(asked, None) is None,
+        Control(False, 0.0, lambda: next(asked, None) is None),
     )
     assert not outcome.finished
 
@@ -136,7 +135,7 @@ def test_other_records_are_not_gone_on_with(plan, tmp_path):
     with open(workdir / store.RECORDS, "a") as file:
         file.write(json.dumps({**line, "step": line["step"] + 3}) + "\n")
     with pytest.raises(UserError, match="came out differently"):
-        run(plan, workdir, "command", progress=False)
+        run(plan, workdir, "command", QUIET)
 
 
 def test_changed_data_are_not_gone_on_with(plan, tmp_path):
@@ -146,7 +145,7 @@ def test_changed_data_are_not_gone_on_with(plan, tmp_path):
     manifest["data"]["digits"]["checksums"]["train"] = "other"
     store.write_manifest(workdir, manifest)
     with pytest.raises(UserError, match="'digits' has changed"):
-        run(plan, workdir, "command", progress=False)
+        run(plan, workdir, "command", QUIET)
 
 
 def test_the_execution_is_frozen_in_the_manifest(plan, undisturbed, tmp_path):
@@ -157,7 +156,7 @@ def test_the_execution_is_frozen_in_the_manifest(plan, undisturbed, tmp_path):
         p._replace(execution=p.execution._replace(chunk_width=4)) for p in plan.programs
     ]
     drifted = plan._replace(programs=tuple(other))
-    assert run(drifted, workdir, "command", progress=False).finished
+    assert run(drifted, workdir, "command", QUIET).finished
     assert records(workdir) == records(undisturbed)
 
 
@@ -166,7 +165,7 @@ def test_numbers_do_not_depend_on_company(undisturbed, tmp_path):
     alone = STUDY.replace(
         schemes=("he_normal",), learning_rates=(0.1,), seeds=(1,), depth=(2,)
     )
-    run(make_plan(alone), tmp_path / "alone", "command", progress=False)
+    run(make_plan(alone), tmp_path / "alone", "command", QUIET)
     mine = store.load(tmp_path / "alone").set_index(["split", "metric", "step"])
     whole = store.load(undisturbed)
     whole = whole[(whole.member == "he_normal/lr=0.1/1") & (whole.depth == 2)]

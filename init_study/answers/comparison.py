@@ -1,0 +1,275 @@
+"""Records to a comparison of schemes: each at its own best learning rate.
+
+The rate of a scheme and the best scheme are chosen on validation accuracy alone. Test
+accuracy is what they are then compared by. A member that diverged is a result: where
+members are chosen or paired it counts as chance, and it stays in every count.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from init_study.answers.statistics import (
+    Interval,
+    Share,
+    half_width,
+    paired_interval,
+    stuck_at_chance,
+    t_interval,
+    wilson_interval,
+)
+from init_study.study import Program, Study
+
+NOTE = (
+    "Each interval is for one pair of schemes; they are not adjusted for the number "
+    "of comparisons."
+)
+
+
+class AtRate(NamedTuple):
+    """One scheme at one learning rate, after the last step.
+
+    Attributes:
+        validation: accuracy of all seeds, where one that diverged counts as chance.
+        test: accuracy of the seeds that did not diverge; `test.n` of them.
+        diverged: of all seeds.
+        stuck: of all seeds, those that did not diverge and are not above chance.
+    """
+
+    learning_rate: float
+    validation: Interval
+    test: Interval
+    diverged: Share
+    stuck: Share
+
+    @property
+    def failed(self) -> bool:
+        """Whether no seed learned anything."""
+        return self.diverged.k + self.stuck.k == self.diverged.n
+
+
+class Row(NamedTuple):
+    """One scheme.
+
+    Attributes:
+        rates: at every learning rate of the grid, the smallest first.
+        best: at the rate of the highest mean validation accuracy.
+        untuned: at the rate that one would take without tuning.
+        at_edge: whether the best rate is the smallest or largest of several, so that
+            a better one may lie beyond; not said of a scheme that never learned.
+        difference: of test accuracy to the best scheme, paired by seed, each at its
+            own best rate; None for the best scheme itself.
+    """
+
+    scheme: str
+    rates: tuple[AtRate, ...]
+    best: AtRate
+    untuned: AtRate
+    at_edge: bool
+    difference: Interval | None
+
+
+class Comparison(NamedTuple):
+    """The schemes of one program.
+
+    Attributes:
+        program: its id.
+        label: the axes in which the study varies.
+        step: the last step with records; None if there is none.
+        steps: that the program takes.
+        num_seeds: of every scheme at every rate.
+        num_test: test examples.
+        chance: test accuracy of always answering the most frequent training class.
+        untuned_rate: the rate that one would take without tuning.
+        best: the scheme of the highest mean validation accuracy; None if unfinished
+            or if it learned nothing.
+        rows: by falling validation accuracy; empty if the program is not finished.
+        note: what the intervals do not say.
+    """
+
+    program: str
+    label: str
+    dataset: str
+    step: int | None
+    steps: int
+    num_seeds: int
+    num_test: int
+    chance: float
+    untuned_rate: float
+    best: str | None
+    rows: tuple[Row, ...]
+    note: str = NOTE
+
+
+class _Outcomes(NamedTuple):
+    """After the last step; `test` is as measured, even of members that diverged."""
+
+    validation: Float[np.ndarray, "scheme rate seed"]
+    test: Float[np.ndarray, "scheme rate seed"]
+    diverged: Bool[np.ndarray, "scheme rate seed"]
+
+
+def compare(
+    records: pd.DataFrame, manifest: Mapping[str, Any]
+) -> tuple[Comparison, ...]:
+    """One comparison per program of the study, finished or not.
+
+    Args:
+        records: of `store.load`.
+        manifest: of `store.read_manifest`.
+    """
+    study = Study.from_dict(manifest["study"])
+    return tuple(
+        _compare_program(
+            records.loc[records["program"] == program.id],
+            study,
+            program,
+            manifest["data"][program.dataset],
+        )
+        for program in study.programs()
+    )
+
+
+def learning_curves(
+    records: pd.DataFrame, comparison: Comparison, split: str, metric: str
+) -> pd.DataFrame:
+    """The mean over seeds by step, for every scheme at its best rate.
+
+    Members that diverged are left out, from the first step on.
+
+    Returns: columns `scheme`, `step`, `mean`, `low`, `high` (the t interval, NaN for
+        fewer than 3 seeds), `n`.
+    """
+    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
+    at_best = records["learning_rate"] == records["scheme"].map(best.get)
+    ours = records.loc[(records["program"] == comparison.program) & at_best]
+    diverged = ours.loc[(ours["metric"] == "diverged_step") & ours["value"].notna()]
+    wanted = (ours["split"] == split) & (ours["metric"] == metric)
+    finite = ~ours["member"].isin(diverged["member"])
+    by_step = ours.loc[wanted & finite].groupby(["scheme", "step"])["value"]
+    curves = by_step.agg(["mean", "std", "count"]).reset_index()
+    width = half_width(curves["std"], curves["count"])
+    return pd.DataFrame(
+        {
+            "scheme": curves["scheme"],
+            "step": curves["step"],
+            "mean": curves["mean"],
+            "low": curves["mean"] - width,
+            "high": curves["mean"] + width,
+            "n": curves["count"],
+        }
+    )
+
+
+def _compare_program(
+    records: pd.DataFrame, study: Study, program: Program, data: Mapping[str, Any]
+) -> Comparison:
+    step = None if records.empty else int(records["step"].max())
+    unfinished = Comparison(
+        program=program.id,
+        label=study.label(program),
+        dataset=program.dataset,
+        step=step,
+        steps=program.steps,
+        num_seeds=len(study.seeds),
+        num_test=data["test"],
+        chance=data["chance"],
+        untuned_rate=study.untuned(program.optimizer),
+        best=None,
+        rows=(),
+    )
+    if step != program.steps:
+        return unfinished
+    outcomes = _outcomes(records.loc[records["step"] == step], study, data["chance"])
+    rows = _rows(outcomes, study, unfinished)
+    best = None if rows[0].best.failed else rows[0].scheme
+    return unfinished._replace(best=best, rows=rows)
+
+
+def _outcomes(final: pd.DataFrame, study: Study, chance: float) -> _Outcomes:
+    diverged = ~np.isnan(_cube(final, study, "train", "diverged_step"))
+    validation = _cube(final, study, "validation", "accuracy")
+    return _Outcomes(
+        validation=np.where(diverged, chance, validation),
+        test=_cube(final, study, "test", "accuracy"),
+        diverged=diverged,
+    )
+
+
+def _cube(
+    final: pd.DataFrame, study: Study, split: str, metric: str
+) -> Float[np.ndarray, "scheme rate seed"]:
+    axes = (study.schemes, sorted(study.learning_rates), study.seeds)
+    rows = final.loc[(final["split"] == split) & (final["metric"] == metric)]
+    values = rows.set_index(["scheme", "learning_rate", "seed"])["value"]
+    cube = values.reindex(pd.MultiIndex.from_product(axes)).to_numpy(np.float64)
+    return cube.reshape([len(axis) for axis in axes])
+
+
+def _rows(outcomes: _Outcomes, study: Study, program: Comparison) -> tuple[Row, ...]:
+    """The best first."""
+    means = _comparable(outcomes.validation.mean(axis=-1))
+    # argmax takes the first of equals: the smaller rate, the scheme listed first.
+    best_rates = means.argmax(axis=-1)
+    order = np.argsort(-means.max(axis=-1), kind="stable")
+    rated = np.where(outcomes.diverged, program.chance, outcomes.test)
+    at_best = [rated[scheme, rate] for scheme, rate in enumerate(best_rates)]
+    return tuple(
+        _row(
+            study.schemes[i],
+            _at_rates(outcomes, i, study, program),
+            best_rates[i],
+            program.untuned_rate,
+            None if i == order[0] else paired_interval(at_best[i], at_best[order[0]]),
+        )
+        for i in order
+    )
+
+
+def _comparable(
+    means: Float[np.ndarray, "scheme rate"],
+) -> Float[np.ndarray, "scheme rate"]:
+    """So that equal means are equal whatever the order of their terms, and a mean
+    that is not a number never wins."""
+    return np.nan_to_num(np.round(means, 12), nan=-1.0)
+
+
+def _row(
+    scheme: str,
+    rates: tuple[AtRate, ...],
+    best: int,
+    untuned_rate: float,
+    difference: Interval | None,
+) -> Row:
+    at_edge = len(rates) > 1 and best in (0, len(rates) - 1) and not rates[best].failed
+    return Row(
+        scheme=scheme,
+        rates=rates,
+        best=rates[best],
+        untuned=next(r for r in rates if r.learning_rate == untuned_rate),
+        at_edge=at_edge,
+        difference=difference,
+    )
+
+
+def _at_rates(
+    outcomes: _Outcomes, scheme: int, study: Study, program: Comparison
+) -> tuple[AtRate, ...]:
+    stuck = stuck_at_chance(outcomes.test, program.num_test, program.chance) == 1
+    stuck &= ~outcomes.diverged
+    rates = []
+    for i, learning_rate in enumerate(sorted(study.learning_rates)):
+        diverged = outcomes.diverged[scheme, i]
+        rates.append(
+            AtRate(
+                learning_rate=learning_rate,
+                validation=t_interval(outcomes.validation[scheme, i]),
+                test=t_interval(outcomes.test[scheme, i][~diverged]),
+                diverged=wilson_interval(int(diverged.sum()), len(diverged)),
+                stuck=wilson_interval(int(stuck[scheme, i].sum()), len(diverged)),
+            )
+        )
+    return tuple(rates)

@@ -1,0 +1,245 @@
+"""Comparisons as words, as a terminal table and as JSON. All text comes from here."""
+
+import math
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from init_study.answers.comparison import AtRate, Comparison, Row
+from init_study.answers.statistics import Interval
+
+FEWEST_FOR_CONCLUSION = 5
+_COLUMNS = 100
+_INTERVAL = "95 % interval"
+
+
+def sentence(comparison: Comparison) -> str:
+    """The answer of one program in words; no more than the numbers carry."""
+    return "; ".join(clauses(comparison))
+
+
+def clauses(comparison: Comparison) -> list[str]:
+    """The parts of `sentence`: the best scheme, then the others by how they fare."""
+    label, rows = comparison.label, comparison.rows
+    if not rows:
+        return [f"{label}: no answer yet, {progress(comparison)}"]
+    if rows[0].best.failed:
+        outcome = _failures(rows[0].best, "is ")
+        return [
+            f"{label}: no scheme learned anything",
+            f"{rows[0].scheme}, first on validation data, {outcome}",
+        ]
+    parts = [_head(comparison)]
+    if comparison.num_seeds >= FEWEST_FOR_CONCLUSION:
+        parts += _standings(rows[1:])
+    parts += _failed(rows[1:])
+    # What the two numbers are is said once.
+    first, mark, rest = "\n".join(parts).partition(_INTERVAL)
+    return (first + mark + rest.replace(f"{_INTERVAL} ", "")).split("\n")
+
+
+def progress(comparison: Comparison) -> str:
+    """How far a program is that is not finished."""
+    if comparison.step is None:
+        return "it has not begun"
+    return f"it is at step {comparison.step} of {comparison.steps}"
+
+
+def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
+    """Plain values, with the answer in words; null for what is not a number."""
+    return [_plain(c) | {"answer": sentence(c)} for c in comparisons]
+
+
+def format_table(comparison: Comparison) -> str:
+    """A table for a terminal of 100 columns, the best scheme first."""
+    title = (
+        f"{comparison.label}: {count(comparison.num_seeds, 'seed')}, "
+        f"{comparison.steps} steps, {comparison.num_test} test images, "
+        f"chance {percent(comparison.chance)} %"
+    )
+    if not comparison.rows:
+        return f"{title}\nno answer yet: {progress(comparison)}"
+    cells = [_cells(row, comparison) for row in comparison.rows]
+    others = sum(
+        2 + max(len(column), *(len(row[column]) for row in cells))
+        for column in list(cells[0])[1:]
+    )
+    for row in cells:
+        row["scheme"] = shorten(row["scheme"], max(_COLUMNS - others, 8))
+    notes = textwrap.fill(_notes(comparison), _COLUMNS)
+    return f"{title}\n\n{format_columns(cells)}\n\n{notes}"
+
+
+def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> str:
+    """Aligned text: numbers to the right, words to the left.
+
+    Args:
+        rows: with the same keys, which name the columns.
+        header: whether to show the names.
+    """
+    if not rows:
+        return ""
+    names = list(rows[0])
+    table = [[_cell(row[name]) for name in names] for row in rows]
+    right = [all(isinstance(row[n], int | float) for row in rows) for n in names]
+    if header:
+        table.insert(0, [name.replace("_", " ") for name in names])
+    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in table
+    ]
+    return "\n".join(lines)
+
+
+def percent(share: float) -> str:
+    """One decimal, without a sign for zero: `94.1`."""
+    return "–" if math.isnan(share) else f"{100 * share:z.1f}"
+
+
+def plus_minus(interval: Interval) -> str:
+    """`94.1 ± 0.6`, in %; without an interval the mean alone."""
+    width = interval.high - interval.mean
+    mean = percent(interval.mean)
+    return mean if math.isnan(width) else f"{mean} ± {percent(width)}"
+
+
+def low_to_high(interval: Interval) -> str:
+    """`-0.2 to 1.0`, in points; empty if there is no interval."""
+    if math.isnan(interval.low):
+        return ""
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def rate(learning_rate: float) -> str:
+    """`0.1`, `3e-05`."""
+    return f"{learning_rate:.3g}"
+
+
+def count(n: int, word: str) -> str:
+    """`1 seed`, `5 seeds`."""
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _head(comparison: Comparison) -> str:
+    label, first, n = comparison.label, comparison.rows[0], comparison.num_seeds
+    accuracy = f"{percent(first.best.test.mean)} % test accuracy"
+    remark = "" if not _failures(first.best) else f" ({_failures(first.best)})"
+    if len(comparison.rows) == 1:
+        return f"{label}: {first.scheme} reaches {accuracy}{remark}"
+    if n < FEWEST_FOR_CONCLUSION:
+        return (
+            f"{label}: {first.scheme} comes first at {accuracy}{remark}, but "
+            f"with {count(n, 'seed')} of each scheme there are too few seeds for a "
+            f"conclusion: it takes at least {FEWEST_FOR_CONCLUSION}"
+        )
+    return f"{label}: {first.scheme} is best at {accuracy}{remark}"
+
+
+def _standings(others: tuple[Row, ...]) -> list[str]:
+    """Every scheme that learned, by what its interval shows."""
+    groups: dict[str, list[str]] = {"tied": [], "behind": [], "ahead": []}
+    for row in others:
+        if row.difference is not None and not row.best.failed:
+            groups[_verdict(row.difference)].append(_standing(row, row.difference))
+    words = {
+        "tied": "no difference shown to",
+        "behind": "behind it are",
+        "ahead": "ahead of it on test data, though not on validation data, are",
+    }
+    return [f"{words[g]} {', '.join(rows)}" for g, rows in groups.items() if rows]
+
+
+def _verdict(difference: Interval) -> str:
+    if difference.high < 0:
+        return "behind"
+    return "ahead" if difference.low > 0 else "tied"
+
+
+def _standing(row: Row, difference: Interval) -> str:
+    """`lecun_normal (0.4 points behind, 95 % interval -0.2 to 1.0)`."""
+    side, sign = ("behind", -1) if difference.mean <= 0 else ("ahead", 1)
+    ends = sorted((sign * difference.low, sign * difference.high))
+    interval = f"{_INTERVAL} {percent(ends[0])} to {percent(ends[1])}"
+    points = f"{percent(sign * difference.mean)} points"
+    if _verdict(difference) == "tied":
+        points += f" {side}"
+    parts = [points, interval, _failures(row.best)]
+    return f"{row.scheme} ({', '.join(part for part in parts if part)})"
+
+
+def _failed(others: tuple[Row, ...]) -> list[str]:
+    """Every scheme that learned nothing; those that failed alike together."""
+    groups: dict[str, list[Row]] = {}
+    for row in others:
+        if row.best.failed:
+            groups.setdefault(_failures(row.best), []).append(row)
+    return [
+        f"{rows[0].scheme} {_failures(rows[0].best, 'is ')}"
+        if len(rows) == 1
+        else f"{', '.join(row.scheme for row in rows)}: each {what}"
+        for what, rows in groups.items()
+    ]
+
+
+def _failures(at_rate: AtRate, verb: str = "") -> str:
+    """What became of the runs that learned nothing; empty if there is none."""
+    n, parts = at_rate.diverged.n, []
+    if at_rate.stuck.k:
+        parts.append(f"{verb}stuck at chance in {at_rate.stuck.k}")
+    if at_rate.diverged.k:
+        parts.append(f"diverged in {at_rate.diverged.k}")
+    return f"{' and '.join(parts)} of {count(n, 'run')}" if parts else ""
+
+
+def _cells(row: Row, comparison: Comparison) -> dict[str, str]:
+    difference = "best"
+    if row.difference is not None:
+        ends = low_to_high(row.difference)
+        difference = percent(row.difference.mean) + (f" ({ends})" if ends else "")
+    return {
+        "scheme": row.scheme,
+        "rate": rate(row.best.learning_rate) + ("*" if row.at_edge else ""),
+        "test %": plus_minus(row.best.test),
+        "to the best": difference,
+        "diverged": f"{row.best.diverged.k}/{row.best.diverged.n}",
+        "stuck": f"{row.best.stuck.k}/{row.best.stuck.n}",
+        f"at {rate(comparison.untuned_rate)}": plus_minus(row.untuned.test),
+    }
+
+
+def _notes(comparison: Comparison) -> str:
+    notes = [
+        "rate: best on validation data.",
+        "test %: mean over the runs that did not diverge ± half its 95 % interval.",
+        "to the best: points, paired by seed, a diverged run as chance.",
+        f"at {rate(comparison.untuned_rate)}: untuned, as test %.",
+        comparison.note,
+    ]
+    if any(row.at_edge for row in comparison.rows):
+        notes.insert(1, "*: at the edge of the grid, a better one may lie beyond.")
+    return " ".join(notes)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "–" if value is None else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

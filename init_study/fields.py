@@ -1,0 +1,84 @@
+"""Values of a study's fields: from text, and from what Python code gives.
+
+A field's type is a type hint: `int`, `float | None`, `tuple[str, ...]` and the like.
+"""
+
+import types
+import typing
+from typing import Any
+
+from init_study.errors import UserError
+
+
+def parse(field: str, text: str, kind: Any) -> Any:
+    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values,
+    `default` where the model, the optimizer or the device decides.
+
+    One number for `seeds` is how many: `5` means seeds 0 to 4, `5,` seed 5.
+
+    Raises: UserError if the text does not fit the type.
+    """
+    if typing.get_origin(kind) is not tuple:
+        return _parse_one(field, text, kind)
+    inner = text.strip()
+    if inner[:1] + inner[-1:] in ("()", "[]"):
+        inner = inner[1:-1]
+    element = typing.get_args(kind)[0]
+    parts = [part.strip().strip("'\"") for part in _split_outside_calls(inner)]
+    values = tuple(_parse_one(field, part, element) for part in parts)
+    single = field == "seeds" and len(values) == 1 and not inner.rstrip().endswith(",")
+    return values[0] if single else values
+
+
+def coerce(field: str, value: Any, kind: Any) -> Any:
+    """The value in the type of its field: lists and single values to tuples, whole
+    numbers to floats, a number of seeds to seeds.
+
+    Raises: UserError if the value does not fit the type.
+    """
+    if typing.get_origin(kind) is tuple:
+        if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
+            value = tuple(range(value))
+        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        element = typing.get_args(kind)[0]
+        return tuple(coerce(field, one, element) for one in values)
+    options = _options(kind)
+    whole_for_float = isinstance(value, int) and float in options
+    fits = isinstance(value, options) or whole_for_float
+    if not fits or isinstance(value, bool):
+        raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
+    return float(value) if whole_for_float and int not in options else value
+
+
+def _parse_one(field: str, text: str, kind: Any) -> Any:
+    options = _options(kind)
+    if text == "default" and type(None) in options:
+        return None
+    for option in options:
+        try:
+            return text if option is str else option(text)
+        except (TypeError, ValueError):
+            continue
+    raise UserError(f"study.{field}={text!r} is not {_name(kind)}")
+
+
+def _split_outside_calls(text: str) -> list[str]:
+    """`normal(0.02, 1),zeros` has two parts: commas inside a call do not split."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part for part in parts if part.strip()]
+
+
+def _options(kind: Any) -> tuple[type, ...]:
+    union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    return typing.get_args(kind) if union else (kind,)
+
+
+def _name(kind: Any) -> str:
+    words = {int: "a whole number", float: "a number", str: "a name"}
+    return " or ".join(words.get(option, "default") for option in _options(kind))

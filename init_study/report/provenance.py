@@ -1,0 +1,92 @@
+"""Where the numbers come from: what ran, on what, from which data, for how long."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from init_study.answers.text import rate
+from init_study.report.tables import card, columns, definitions
+from init_study.study import PROGRAM_AXES, Study
+
+
+def provenance(study: Study, manifest: Mapping[str, Any]) -> str:
+    """The last section of the page. What the manifest does not say is left out."""
+    parts = [
+        "<section id=provenance><h2>Provenance</h2>",
+        card("The same again", f"<pre>{escape(manifest.get('command', ''))}</pre>"),
+        card("Scope", definitions(_scope(study)), "What the answer holds for."),
+        card("Programs", _rows(_programs(manifest))),
+        card("Data", _rows(_data(manifest))),
+        card("Work", _rows(_sessions(manifest))),
+        card("Software and devices", definitions(_software(manifest))),
+        "</section>",
+    ]
+    return "\n".join(parts)
+
+
+def _scope(study: Study) -> list[tuple[str, str]]:
+    values = study.to_dict()
+    names = [*PROGRAM_AXES, "learning_rates", "seeds", "schemes"]
+    names += ["momentum", "weight_decay", "warmup"]
+    return [(name.replace("_", " "), _listed(values[name])) for name in names]
+
+
+def _listed(value: Any) -> str:
+    values = value if isinstance(value, list) else [value]
+    words = [rate(v) if isinstance(v, float) else v for v in values]
+    return ", ".join("model’s own" if word is None else str(word) for word in words)
+
+
+def _programs(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = ("label", "parameters", "members", "chunk_width", "convolution")
+    return [
+        {"id": key} | {n.replace("_", " "): facts.get(n, "–") for n in names}
+        for key, facts in manifest.get("programs", {}).items()
+    ]
+
+
+def _data(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, facts in manifest["data"].items():
+        sums = facts.get("checksums") or {}
+        for part in ("train", "validation", "test"):
+            row = {"data set": name, "part": part, "images": facts.get(part, "–")}
+            rows.append(row | {"SHA-256": sums.get(part, "–")})
+    return rows
+
+
+def _sessions(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "started": session.get("started", "–"),
+            "seconds": _number(session.get("seconds")),
+            "member-steps": _number(session.get("member_steps")),
+            "per second": _number(session.get("member_steps_per_second")),
+            "devices": _joined(session.get("devices")),
+        }
+        for session in manifest.get("sessions", [])
+    ]
+
+
+def _software(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    git = manifest.get("git") or {}
+    changed = " with uncommitted changes" if git.get("dirty") else ""
+    return [
+        ("study", manifest.get("study_hash")),
+        ("code", f"{git['commit']}{changed}" if git.get("commit") else None),
+        ("devices", _joined(manifest.get("devices"))),
+        *(manifest.get("versions") or {}).items(),
+        *(manifest.get("jax") or {}).items(),
+    ]
+
+
+def _rows(rows: list[dict[str, Any]]) -> str:
+    return columns(rows) if rows else "<p>Nothing is written down yet.</p>"
+
+
+def _joined(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "–")
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"

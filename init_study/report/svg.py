@@ -1,0 +1,130 @@
+"""A Matplotlib figure as SVG that lives inside a page: small, the same every time,
+with the page's fonts and colours and no names that clash."""
+
+import html
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+from cycler import cycler
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Drawn in these, shown in the page's own: light and dark differ.
+INK, MUTED, RULE = "#202124", "#5f6368", "#dcdee1"
+_PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)"}
+# Both are in 1/72 inch in Matplotlib; a page counts 96 pixels to the inch.
+_PIXELS_PER_UNIT = 96 / 72
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    # A name is text, whatever signs it has.
+    "text.parse_math": False,
+    "font.size": 8.5,
+    "axes.labelsize": 8.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.6,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=[INK]),
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+}
+
+
+def draw(
+    size: tuple[float, float],
+    name: str,
+    label: str,
+    plot: Callable[..., None],
+    *arguments: Any,
+) -> str:
+    """An `<svg>` element of what `plot(figure, *arguments)` draws.
+
+    Args:
+        size: inches.
+        name: letters and digits, another one for each figure of a page.
+        label: says what is shown to those who do not see it.
+    """
+    # Matplotlib keeps its settings in one global table; here they are its defaults and
+    # ours, whatever the machine is set to, and afterwards what they were before.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams["svg.hashsalt"] = name
+        figure = Figure(figsize=size)
+        plot(figure, *arguments)
+        text = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    return _for_page(text.getvalue(), size, name, label)
+
+
+def spread(
+    wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0
+) -> list[float]:
+    """Places near the wanted ones that are at least `gap` apart, between low and high
+    if they fit; in the same order."""
+    order = sorted(range(len(wanted)), key=lambda i: wanted[i])
+    places = [min(max(wanted[i], low), high) for i in order]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + gap)
+    top = high
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], top)
+        top = places[i] - gap
+    return [place for _, place in sorted(zip(order, places, strict=True))]
+
+
+def _for_page(text: str, size: tuple[float, float], name: str, label: str) -> str:
+    text = text[text.index("<svg") :].strip()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
+    # In a page, SVG is part of HTML and needs no name spaces.
+    text = text.replace("xlink:href=", "href=")
+    text = _opening(size, label) + text[text.index(">") + 1 :]
+    text = _own_ids(text, name)
+    for colour, variable in _PAGE_COLOURS.items():
+        text = text.replace(colour, variable)
+    # The size stays, the page gives the family.
+    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
+    return re.sub(r"\s*\n\s*", "\n", text)
+
+
+def _opening(size: tuple[float, float], label: str) -> str:
+    width, height = (72 * inches for inches in size)
+    return (
+        f'<svg role="img" aria-label="{html.escape(label)}" '
+        f'width="{width * _PIXELS_PER_UNIT:.0f}" '
+        f'height="{height * _PIXELS_PER_UNIT:.0f}" '
+        f'viewBox="0 0 {width:g} {height:g}">'
+    )
+
+
+def _own_ids(text: str, name: str) -> str:
+    """Drops ids that nothing refers to, and makes the others this figure's own."""
+    used = set(re.findall(r'(?:href="|url\()#([\w-]+)', text))
+
+    def rename(match: re.Match[str]) -> str:
+        return f' id="{name}-{match[1]}"' if match[1] in used else ""
+
+    text = re.sub(r' id="([^"]*)"', rename, text)
+    return re.sub(r'(href="|url\()#', rf"\1#{name}-", text)

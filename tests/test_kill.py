@@ -1,0 +1,44 @@
+"""`kill -9` at any moment, then the same command: the undisturbed records."""
+
+import random
+import subprocess
+import time
+
+import pytest
+from test_launch import launch, start
+
+STUDY = (
+    "--study.schemes=he_normal,torch --study.learning_rates=0.05,0.2 --study.seeds=4 "
+    "--study.depth=2,3 --study.width=8 --study.norm=batch --study.steps=400 "
+    "--study.evaluations=8 --study.augmentation=crop --checkpoint_every=0 --workdir=w"
+).split()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_twenty_kills_at_random_moments(tmp_path):
+    def folder(name):
+        (tmp_path / name).mkdir()
+        return tmp_path / name
+
+    def records(cwd):
+        return (cwd / "w" / "records.jsonl").read_bytes()
+
+    undisturbed = folder("undisturbed")
+    launch(*STUDY, cwd=folder("warm"))
+    began = time.monotonic()
+    code, _, err = launch(*STUDY, cwd=undisturbed)
+    whole = time.monotonic() - began
+    assert code == 0, err
+    moments, killed_while_running = random.Random(0), 0
+    for trial in range(20):
+        cwd = folder(f"trial{trial}")
+        process = start(*STUDY, cwd=cwd, start_new_session=True)
+        time.sleep(moments.uniform(0.25, 1.0) * whole)
+        killed_while_running += process.poll() is None
+        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+        process.communicate()
+        code, _, err = launch(*STUDY, cwd=cwd)
+        assert code == 0, err
+        assert records(cwd) == records(undisturbed), f"trial {trial}"
+    assert killed_while_running >= 15
