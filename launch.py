@@ -11,12 +11,14 @@
 Every field of a study can be set: --study.depth=4,8 --study.seeds=10
 """
 
+import errno
 import json
 import os
 import shlex
 import signal
 import sys
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -49,6 +51,7 @@ _FIELDS = {
 }
 
 _EXIT_USER_ERROR = 2
+_NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 # What a shell expects of Ctrl-C, and sysexits' "temporary failure, try again".
 _EXIT_STOPPED = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
@@ -104,7 +107,7 @@ def _report() -> None:
 def _answer(workdir: Path) -> None:
     """The comparison on the terminal and in the report."""
     from init_study import load, store
-    from init_study.answers import compare, format_table, to_json
+    from init_study.answers import compare, format_table, sentence, to_json
     from init_study.report import write_report
 
     comparisons = compare(load(workdir), store.read_manifest(workdir))
@@ -112,8 +115,9 @@ def _answer(workdir: Path) -> None:
     if _JSON.value:
         _print_json({"report": str(report), "programs": to_json(comparisons)})
     else:
-        print("\n\n".join(format_table(comparison) for comparison in comparisons))
-        print(f"\nreport: {report}")
+        for comparison in comparisons:
+            print(f"{format_table(comparison)}\n\n{fill(sentence(comparison), 100)}\n")
+        print(f"report: {report}")
 
 
 def _export() -> None:
@@ -221,6 +225,10 @@ def _parse_flags(argv: list[str]) -> list[str]:
     if flags.FLAGS["verbosity"].using_default_value:
         # At absl's own default Orbax tells of every step of every save.
         flags.FLAGS.verbosity = logging.WARNING
+    # Orbax's threads log the tracebacks of errors that Orbax raises as well.
+    logging.get_absl_logger().addFilter(
+        lambda record: not (record.exc_info and "orbax" in record.pathname)
+    )
     return words
 
 
@@ -231,10 +239,18 @@ def _main_or_fail(words: list[str]) -> None:
         main(words)
     except UserError as error:
         _fail(error)
+    except OSError as error:
+        if error.errno not in _NO_PLACE_TO_WRITE:
+            raise
+        where = error.filename or "the disk"
+        _fail(
+            f"{where}: {error.strerror}; make room or allow writing, then run the same "
+            "command again to go on"
+        )
 
 
-def _fail(error: Exception) -> NoReturn:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+def _fail(message: object) -> NoReturn:
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(_EXIT_USER_ERROR)
 
 

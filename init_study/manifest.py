@@ -1,7 +1,9 @@
 """What ran, on what, from which data: the part of a run that is not numbers."""
 
 import datetime
+import hashlib
 import importlib.metadata
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -75,12 +77,17 @@ def add_session(
 def describe(plan: Plan, command: str) -> dict[str, Any]:
     """The manifest of a run that has not begun."""
     datasets = {p.dataset.name: p.dataset for p in plan.programs}
-    return {
-        "study": plan.study.to_dict(),
+    what_runs = {
         "study_hash": plan.study.hash,
-        "command": command,
         "data": {name: _describe_data(data) for name, data in datasets.items()},
         "programs": {p.program.id: _describe_program(plan, p) for p in plan.programs},
+    }
+    canonical = json.dumps(what_runs, sort_keys=True).encode()
+    return {
+        "study": plan.study.to_dict(),
+        "plan_hash": hashlib.sha256(canonical).hexdigest(),
+        **what_runs,
+        "command": command,
         "versions": {name: _version(name) for name in _PACKAGES},
         "jax": {name: str(getattr(jax.config, name)) for name in _JAX_SETTINGS}
         | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")},

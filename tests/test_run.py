@@ -68,6 +68,7 @@ def test_the_manifest_says_what_ran(undisturbed):
     assert manifest["study_hash"] == STUDY.hash
     assert set(manifest["programs"]) == {p.id for p in STUDY.programs()}
     assert len(manifest["data"]["digits"]["checksums"]) == 3
+    assert len(manifest["plan_hash"]) == 64
     assert manifest["versions"]["jax"] and manifest["devices"]
     (session,) = manifest["sessions"]
     assert session["member_steps"] == 144 and session["seconds"] > 0

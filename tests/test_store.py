@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import shutil
 
 import numpy as np
 import pytest
@@ -138,6 +139,19 @@ def test_checkpoints_come_back_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(restored["a"], state["a"])
     np.testing.assert_array_equal(restored["n"], state["n"] + 9)
     assert store.Checkpoints(tmp_path / "none").restore(state) is None
+
+
+def test_a_full_disk_is_said_before_it_is_filled(tmp_path, monkeypatch):
+    state = {"a": np.zeros(1000, np.float32)}
+    checkpoints = store.Checkpoints(tmp_path / "one")
+    checkpoints.save(1, state)
+    checkpoints.wait()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3999))
+    with pytest.raises(UserError, match=r"is full: a checkpoint takes 0\.0 MB"):
+        checkpoints.save(2, state)
+    step, _ = checkpoints.restore(state)
+    assert step == 1, "the one before it is still there"
 
 
 def flip_a_bit(folder):

@@ -8,6 +8,7 @@ others by TFDS itself, which for most sets needs TensorFlow once.
 import contextlib
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     Raises: UserError saying what to do if that is not possible here.
     """
     root = os.fspath(builder.data_dir_root)
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     try:
         with _without_banners(), _few_retries():
             if builder.name in tensorflow_free.BUILDERS:

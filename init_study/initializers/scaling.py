@@ -3,17 +3,19 @@
 Every initializer is `(key, shape, dtype) -> Array`, JAX's own protocol, and works as
 `kernel_init` of a Flax layer. Kernels are laid out `[height, width, in / groups, out]`
 or `[in, out]`. Numbers are drawn in float32 and cast afterwards: draws in bfloat16 are
-biased.
+biased. Compiled or not, alone or under `vmap`, a key gives the same bits.
+
+`normal` laws are whole Gaussians, as in the papers; the cut-off ones that some
+frameworks mean by the same name say `truncated_normal`.
 """
 
 from collections.abc import Callable
-from math import prod, sqrt
+from math import erf, exp, inf, isfinite, pi, prod, sqrt
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
-from scipy.stats import truncnorm
 
 from init_study.errors import UserError, unknown
 
@@ -25,9 +27,11 @@ MODES = {
     "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
     "fan_geo_avg": lambda fan_in, fan_out: sqrt(fan_in * fan_out),
 }
-_TRUNCATION = 2.0
-# A standard normal cut off at ±2 has a smaller standard deviation than 1.
-_TRUNCATED_STDDEV = float(truncnorm.std(-_TRUNCATION, _TRUNCATION))
+_CUT = 2.0
+# Of a standard normal cut off at ±c: variance 1 − 2 c φ(c) / (Φ(c) − Φ(−c)).
+_CUT_STDDEV = sqrt(
+    1 - 2 * _CUT * exp(-(_CUT**2) / 2) / sqrt(2 * pi) / erf(_CUT / sqrt(2))
+)
 
 
 def zeros() -> Initializer:
@@ -37,6 +41,7 @@ def zeros() -> Initializer:
 
 def constant(value: float = 0.1) -> Initializer:
     """All `value`. Symmetric like zeros: every kernel keeps rank one."""
+    _check_number("value", value)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         del key
@@ -51,13 +56,13 @@ def uniform(scale: float = 0.05) -> Initializer:
     Symmetric, unlike `jax.nn.initializers.uniform`, which draws from [0, scale) and
     so has a positive mean.
     """
-    _not_negative("scale", scale)
+    _check_number("scale", scale, least=0)
     return _drawn("uniform", lambda shape: scale / sqrt(3))
 
 
 def normal(stddev: float = 0.02) -> Initializer:
     """N(0, stddev²), whatever the width."""
-    _not_negative("stddev", stddev)
+    _check_number("stddev", stddev, least=0)
     return _drawn("normal", lambda shape: stddev)
 
 
@@ -68,7 +73,7 @@ def truncated_normal(stddev: float = 0.02) -> Initializer:
     `jax.nn.initializers.truncated_normal`, whose argument is that of the normal law
     before the cut.
     """
-    _not_negative("stddev", stddev)
+    _check_number("stddev", stddev, least=0)
     return _drawn("truncated_normal", lambda shape: stddev)
 
 
@@ -92,9 +97,9 @@ def variance_scaling(
         groups: of a grouped convolution; each input feeds out / groups outputs.
 
     Raises: UserError for an unknown mode or distribution, or for a negative scale;
-        when called, for a shape without fans.
+        when called, for a shape without fans or a dtype that is not floating.
     """
-    _not_negative("scale", scale)
+    _check_number("scale", scale, least=0)
     if mode not in MODES:
         raise unknown("mode", mode, MODES, ", ".join(MODES))
     if distribution not in _DISTRIBUTIONS:
@@ -176,33 +181,35 @@ def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
 
 
 def _he_scale(negative_slope: float) -> float:
-    return 2.0 / (1.0 + negative_slope**2)
+    _check_number("negative_slope", negative_slope)
+    return 2.0 / (1.0 + negative_slope * negative_slope)
 
 
 def _drawn(
     distribution: str, stddev: Callable[[tuple[int, ...]], float]
 ) -> Initializer:
-    """Draws of unit variance in float32, scaled, then cast."""
-    draw = _DISTRIBUTIONS[distribution]
+    """Standard draws in float32, scaled, then cast."""
+    draw, standard = _DISTRIBUTIONS[distribution]
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         kind = _floating(dtype)
+        factor = stddev(tuple(shape)) / standard
         # A float64 net gets float64 numbers; smaller types get cast ones.
         wide = kind if kind == jnp.float64 else jnp.float32
-        return (draw(key, tuple(shape), wide) * stddev(tuple(shape))).astype(kind)
+        # Without the barrier a compiler merges the factor into the draw's own
+        # constants, and compiled numbers differ from others in the last bit.
+        numbers = jax.lax.optimization_barrier(draw(key, tuple(shape), wide))
+        return (numbers * factor).astype(kind)
 
     return init
 
 
-def _unit_truncated_normal(
-    key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any
-) -> Array:
-    cut = jax.random.truncated_normal(key, -_TRUNCATION, _TRUNCATION, shape, dtype)
-    return cut / _TRUNCATED_STDDEV
+def _cut_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
+    return jax.random.truncated_normal(key, -_CUT, _CUT, shape, dtype)
 
 
-def _unit_uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-    return jax.random.uniform(key, shape, dtype, -sqrt(3), sqrt(3))
+def _symmetric_uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
+    return jax.random.uniform(key, shape, dtype, -1.0, 1.0)
 
 
 def _floating(dtype: Any) -> Any:
@@ -212,13 +219,19 @@ def _floating(dtype: Any) -> Any:
     return kind
 
 
-def _not_negative(name: str, value: float) -> None:
-    if not 0.0 <= value < float("inf"):
-        raise UserError(f"{name}={value} is not a finite number of at least 0")
+def _check_number(name: str, value: float, least: float = -inf) -> None:
+    try:
+        fits = isfinite(value) and value >= least
+    except (TypeError, OverflowError):
+        fits = False
+    if not fits:
+        bound = "" if least == -inf else f" of at least {least}"
+        raise UserError(f"{name}={value!r} is not a finite number{bound}")
 
 
-_DISTRIBUTIONS: dict[str, Callable[..., Array]] = {
-    "normal": jax.random.normal,
-    "truncated_normal": _unit_truncated_normal,
-    "uniform": _unit_uniform,
+# A standard draw, and its standard deviation.
+_DISTRIBUTIONS: dict[str, tuple[Callable[..., Array], float]] = {
+    "normal": (jax.random.normal, 1.0),
+    "truncated_normal": (_cut_normal, _CUT_STDDEV),
+    "uniform": (_symmetric_uniform, 1 / sqrt(3)),
 }

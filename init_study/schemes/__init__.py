@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from init_study.errors import UserError, unknown
-from init_study.initializers import INITIALIZERS
+from init_study.initializers import INITIALIZERS, Initializer
 from init_study.network import Layer
 from init_study.schemes.frameworks import flax, keras, module, torch
 from init_study.schemes.per_layer import Scheme, per_layer
@@ -27,9 +27,10 @@ def parse_scheme(text: str) -> Scheme:
         way_out = "python launch.py list --kind=schemes"
         raise unknown("scheme", name, (*SCHEMES, *ALIASES), way_out)
     factory = SCHEMES[ALIASES.get(name, name)]
-    signature = inspect.signature(factory)
+    signature = inspect.signature(factory).replace(
+        return_annotation=inspect.Signature.empty
+    )
     try:
-        signature.bind(*args, **kwargs)
         return factory(*args, **kwargs)
     except UserError as error:
         raise UserError(f"scheme {text!r}: {error}") from None
@@ -40,7 +41,7 @@ def parse_scheme(text: str) -> Scheme:
 
 
 def describe_schemes() -> dict[str, str]:
-    """The first line of each docstring, by name and arguments."""
+    """The first line of each docstring, by name."""
     return {
         name: (inspect.getdoc(factory) or "").partition("\n")[0]
         for name, factory in SCHEMES.items()
@@ -55,10 +56,12 @@ def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             args = [ast.literal_eval(arg) for arg in node.args]
             named = [(str(k.arg), ast.literal_eval(k.value)) for k in node.keywords]
-            return node.func.id, args, dict(named)
-    except (SyntaxError, ValueError):
-        # What is no Python expression, and what is no plain value, end alike below.
-        node = None
+            if len(dict(named)) == len(named):
+                return node.func.id, args, dict(named)
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        # What is no Python expression, what is no plain value and what is nested
+        # without end have the same way out, below.
+        pass
     raise UserError(
         f"scheme {text!r} cannot be read; write a name as 'he_normal' or a call as "
         "'normal(0.02)'"
@@ -71,23 +74,24 @@ def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
     Laws that depend on the fans get the layer's groups; for the user the scheme has
     the initializer's arguments without them.
     """
-    signature = inspect.signature(factory)
-    grouped = "groups" in signature.parameters
+    parameters = inspect.signature(factory).parameters
+    signature = inspect.Signature(
+        [p for p in parameters.values() if p.name != "groups"]
+    )
 
     def scheme_of(*args: Any, **kwargs: Any) -> Scheme:
+        signature.bind(*args, **kwargs)
+        # Now, so that a wrong argument is an error before there is a network.
         factory(*args, **kwargs)
 
-        def rule(layer: Layer) -> Any:
-            own = {"groups": layer.groups} if grouped else {}
+        def rule(layer: Layer) -> Initializer:
+            own = {"groups": layer.groups} if "groups" in parameters else {}
             return factory(*args, **kwargs, **own)
 
         return per_layer(rule)
 
-    kept = [p for name, p in signature.parameters.items() if name != "groups"]
     scheme_of.__doc__ = factory.__doc__
-    scheme_of.__signature__ = signature.replace(  # pyright: ignore
-        parameters=kept, return_annotation=inspect.Signature.empty
-    )
+    scheme_of.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
     return scheme_of
 
 

@@ -5,7 +5,12 @@ from typing import Any
 
 from jaxtyping import PRNGKeyArray
 
-from init_study.initializers import uniform, variance_scaling, xavier_uniform
+from init_study.initializers import (
+    Initializer,
+    uniform,
+    variance_scaling,
+    xavier_uniform,
+)
 from init_study.network import Layer, Network, Params
 from init_study.schemes.per_layer import Scheme, per_layer
 
@@ -16,19 +21,21 @@ def flax() -> Scheme:
     Halves the mean square of the signal at every ReLU.
     Source: `flax.linen.linear.default_kernel_init`.
     """
-    return per_layer(lambda layer: variance_scaling(1.0, "fan_in", "truncated_normal"))
+    return per_layer(variance_scaling(1.0, "fan_in", "truncated_normal"))
 
 
 def torch() -> Scheme:
     """PyTorch's default: U(±1/√fan_in) for kernels and for biases.
 
     Variance 1 / (3 fan_in), from `kaiming_uniform_(a=√5)`: divides the mean square of
-    the signal by six at every ReLU; the random biases put a floor under it.
+    the signal by six at every ReLU; the random biases put a floor under it. PyTorch
+    keeps transposed kernels as `[in, out, ...]` and counts their outputs as fan_in.
     Source: `reset_parameters` of `torch.nn.modules.conv._ConvNd` and `Linear`.
     """
 
-    def law(layer: Layer) -> Any:
-        return uniform(1.0 / sqrt(layer.fan_in))
+    def law(layer: Layer) -> Initializer:
+        transposed = layer.kind == "conv_transpose"
+        return uniform(1.0 / sqrt(layer.fan_out if transposed else layer.fan_in))
 
     return per_layer(law, law)
 
@@ -36,10 +43,13 @@ def torch() -> Scheme:
 def keras() -> Scheme:
     """Keras's default: Glorot uniform, zero biases.
 
-    Halves the mean square of the signal at every ReLU where in = out.
-    Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`.
+    Halves the mean square of the signal at every ReLU where in = out. Keras knows of
+    no groups: it counts all outputs in fan_out, which makes grouped kernels smaller
+    than `xavier_uniform` does.
+    Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`;
+    `compute_fans` of `keras.src.initializers.random_initializers`.
     """
-    return per_layer(lambda layer: xavier_uniform(layer.groups))
+    return per_layer(xavier_uniform())
 
 
 def module() -> Scheme:

@@ -5,6 +5,7 @@ bit: a checksum per leaf is kept beside the arrays and checked on the way back.
 """
 
 import contextlib
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,11 +38,13 @@ class Checkpoints:
     def save(self, step: int, state: Any) -> None:
         """Begin to save host arrays `[members, ...]`.
 
-        Raises: UserError if the save before this one failed, e.g. on a full disk.
+        Raises: UserError if there is no room for it, or if the save before this one
+            failed.
         """
         self.wait()
         if step in self._manager.all_steps():
             return
+        _check_room(self._folder, state)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             checksums=ocp.args.JsonSave(_checksums(state)),
@@ -116,11 +119,25 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        if "No space left" in str(error):
+            reason = "the disk is full"
         raise UserError(
             f"a checkpoint could not be written to {folder}: {reason}; make room or "
             "mend the folder, then run the same command again to go on"
         ) from error
+
+
+def _check_room(folder: Path, state: Any) -> None:
+    """Before Orbax's threads fill the disk and say so in many words."""
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"the disk of {folder} is full: a checkpoint takes {needed / 1e6:.1f} MB, "
+            f"{free / 1e6:.1f} MB are free; make room, then run the same command again "
+            "to go on"
+        )
 
 
 def _checksums(state: Any) -> dict[str, int]:

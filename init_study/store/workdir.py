@@ -87,7 +87,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write beside, flush to the disk, then rename over."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "w") as file:
+        with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

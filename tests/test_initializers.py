@@ -1,0 +1,429 @@
+"""Every law is the one it names: one table of laws, one battery of tests.
+
+All keys are fixed, so nothing here is left to chance; tolerances are four standard
+errors of the estimate, derived beside it.
+"""
+
+from collections.abc import Callable
+from math import prod, sqrt
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+from scipy import stats
+
+from init_study import initializers
+from init_study.errors import UserError
+from init_study.initializers import (
+    INITIALIZERS,
+    Initializer,
+    constant,
+    describe_initializers,
+    fans,
+    he_normal,
+    he_uniform,
+    normal,
+    truncated_normal,
+    uniform,
+    variance_scaling,
+    zeros,
+)
+
+
+def normal_law(variance):
+    return stats.norm(scale=sqrt(variance))
+
+
+def uniform_law(variance):
+    return stats.uniform(-sqrt(3 * variance), 2 * sqrt(3 * variance))
+
+
+def truncated_law(variance):
+    """Cut at two standard deviations of the normal law before the cut."""
+    before = sqrt(variance / stats.truncnorm.var(-2, 2))
+    return stats.truncnorm(-2, 2, scale=before)
+
+
+class Law(NamedTuple):
+    """An initializer for a number of groups, and the law that it must have, from
+    the fans that theory gives it."""
+
+    make: Callable[[int], Initializer]
+    of: Callable[[int, int], Any]
+
+
+def scaling(mode, distribution):
+    return lambda g: variance_scaling(0.7, mode, distribution, g)
+
+
+LAWS = {
+    "uniform": Law(lambda g: uniform(0.3), lambda i, o: stats.uniform(-0.3, 0.6)),
+    "normal": Law(lambda g: normal(0.2), lambda i, o: normal_law(0.04)),
+    "truncated_normal": Law(
+        lambda g: truncated_normal(0.2), lambda i, o: truncated_law(0.04)
+    ),
+    "xavier_normal": Law(
+        lambda g: initializers.xavier_normal(g), lambda i, o: normal_law(2 / (i + o))
+    ),
+    "xavier_uniform": Law(
+        lambda g: initializers.xavier_uniform(g), lambda i, o: uniform_law(2 / (i + o))
+    ),
+    "he_normal": Law(lambda g: he_normal(groups=g), lambda i, o: normal_law(2 / i)),
+    "he_normal leaky": Law(
+        lambda g: he_normal(0.5, g), lambda i, o: normal_law(2 / (1.25 * i))
+    ),
+    "he_uniform": Law(lambda g: he_uniform(0.0, g), lambda i, o: uniform_law(2 / i)),
+    "lecun_normal": Law(
+        lambda g: initializers.lecun_normal(g), lambda i, o: normal_law(1 / i)
+    ),
+    "lecun_uniform": Law(
+        lambda g: initializers.lecun_uniform(g), lambda i, o: uniform_law(1 / i)
+    ),
+    "variance_scaling": Law(
+        lambda g: variance_scaling(groups=g), lambda i, o: truncated_law(1 / i)
+    ),
+    "fan_in uniform": Law(
+        scaling("fan_in", "uniform"), lambda i, o: uniform_law(0.7 / i)
+    ),
+    "fan_out normal": Law(
+        scaling("fan_out", "normal"), lambda i, o: normal_law(0.7 / o)
+    ),
+    "fan_avg truncated": Law(
+        scaling("fan_avg", "truncated_normal"),
+        lambda i, o: truncated_law(1.4 / (i + o)),
+    ),
+    "fan_geo_avg normal": Law(
+        scaling("fan_geo_avg", "normal"), lambda i, o: normal_law(0.7 / sqrt(i * o))
+    ),
+}
+
+
+class Kernel(NamedTuple):
+    """A shape, its groups, and its fans as counted by hand."""
+
+    shape: tuple[int, ...]
+    groups: int
+    fan_in: int
+    fan_out: int
+
+
+KERNELS = {
+    "3x3": Kernel((3, 3, 48, 96), 1, 432, 864),
+    "1x1": Kernel((1, 1, 128, 256), 1, 128, 256),
+    "5x2": Kernel((5, 2, 64, 32), 1, 640, 320),
+    "grouped": Kernel((3, 3, 16, 96), 4, 144, 216),
+    "depthwise": Kernel((3, 3, 1, 2048), 2048, 9, 9),
+    "depthwise x2": Kernel((3, 3, 1, 2048), 1024, 9, 18),
+    "dense": Kernel((300, 100), 1, 300, 100),
+}
+LARGE = (3, 3, 96, 256)
+LARGE_FANS = (864, 2304)
+
+every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+every_initializer = pytest.mark.parametrize(
+    "init", [factory() for factory in INITIALIZERS.values()], ids=INITIALIZERS
+)
+
+
+def numbers(init, shape=LARGE, dtype: Any = None, seed=0):
+    return np.asarray(init(jax.random.key(seed), shape, dtype)).astype(np.float64)
+
+
+def test_the_table_of_laws_leaves_none_out():
+    assert set(INITIALIZERS) - set(LAWS) == {"zeros", "constant"}
+    np.testing.assert_array_equal(numbers(zeros()), np.zeros(LARGE))
+    np.testing.assert_array_equal(numbers(constant(-0.25)), np.full(LARGE, -0.25))
+
+
+def test_every_initializer_says_what_it_is_in_a_line():
+    lines = describe_initializers()
+    assert list(lines) == list(INITIALIZERS)
+    assert all(line.endswith(".") for line in lines.values())
+
+
+@every_law
+def test_mean_variance_and_support(law):
+    """Standard errors: σ / √n of the mean, σ² √((kurtosis − 1) / n) of the variance."""
+    drawn, expected = numbers(law.make(1)).ravel(), law.of(*LARGE_FANS)
+    std, kurtosis = expected.std(), float(expected.stats("k")) + 3
+    assert abs(drawn.mean()) < 4 * std / sqrt(drawn.size)
+    relative = 4 * sqrt((kurtosis - 1) / drawn.size)
+    assert abs(drawn.var() / std**2 - 1) < relative < 0.02
+    low, high = expected.support()
+    assert low * (1 + 1e-6) <= drawn.min() and drawn.max() <= high * (1 + 1e-6)
+    if np.isfinite(high):
+        assert min(-drawn.min(), drawn.max()) > 0.999 * high
+
+
+@every_law
+def test_the_law_by_kolmogorov_and_smirnov(law):
+    """At this size a distance of 0.4 % of probability is already rejected."""
+    result = stats.kstest(numbers(law.make(1)).ravel(), law.of(*LARGE_FANS).cdf)
+    assert result.pvalue > 0.01
+
+
+def layer_op(kernel):
+    """The layer as networks compute it, without padding."""
+    if len(kernel.shape) == 2:
+        return lambda x, weights: x @ weights
+    return lambda x, weights: lax.conv_general_dilated(
+        x,
+        weights,
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=kernel.groups,
+    )
+
+
+def one_position(kernel, pixels: Callable[[int], int]):
+    """The shape of 64 inputs, of `pixels(k)` along an axis of k taps."""
+    spatial = tuple(pixels(size) for size in kernel.shape[:-2])
+    return (64, *spatial, kernel.shape[-2] * kernel.groups)
+
+
+def forward_gain(weights, kernel):
+    """Mean square of what comes out, for white noise in."""
+    x = jax.random.normal(jax.random.key(1), one_position(kernel, lambda k: k))
+    return float((layer_op(kernel)(x, weights) ** 2).mean())
+
+
+def backward_gain(weights, kernel):
+    """Mean square of the gradient at the one pixel that feeds every tap."""
+    x = jnp.zeros(one_position(kernel, lambda k: 2 * k - 1))
+    out, pull = jax.vjp(lambda x: layer_op(kernel)(x, weights), x)
+    (gradient,) = pull(jax.random.normal(jax.random.key(1), out.shape))
+    middle = tuple(size // 2 for size in x.shape[1:-1])
+    return float((gradient[(slice(None), *middle)] ** 2).mean())
+
+
+def gain_tolerance(kernel):
+    """Four standard errors of a gain, from at most Gaussian weights and noise.
+
+    For weights K of one group, E[y²] is a mean over the noise of x'KK'x / out. The
+    weights' own mean square has relative variance 2 / size; the noise adds, over 64
+    inputs and all groups, 2 / (64 groups) × (1 / in + 1 / out).
+    """
+    noise = (1 / kernel.fan_in + kernel.groups / kernel.shape[-1]) / kernel.groups
+    return 4 * sqrt(2 / prod(kernel.shape) + 2 / 64 * noise)
+
+
+@every_kernel
+@every_law
+def test_realised_gains_are_the_laws(law, kernel):
+    """n Var(W), with n the inputs of an output or the outputs of an input."""
+    weights = law.make(kernel.groups)(jax.random.key(0), kernel.shape)
+    variance = law.of(kernel.fan_in, kernel.fan_out).var()
+    forward = forward_gain(weights, kernel) / (kernel.fan_in * variance)
+    backward = backward_gain(weights, kernel) / (kernel.fan_out * variance)
+    tolerance = gain_tolerance(kernel)
+    assert tolerance < 0.15
+    assert abs(forward - 1) < tolerance
+    assert abs(backward - 1) < tolerance
+
+
+@every_kernel
+def test_what_the_famous_laws_preserve(kernel):
+    """The claims themselves, without any fan in the test."""
+    tolerance, key = gain_tolerance(kernel), jax.random.key
+
+    def gains(init):
+        weights = init(key(0), kernel.shape)
+        return forward_gain(weights, kernel), backward_gain(weights, kernel)
+
+    groups = kernel.groups
+    assert abs(gains(initializers.lecun_normal(groups))[0] - 1) < tolerance
+    fan_out = variance_scaling(1.0, "fan_out", "normal", groups)
+    assert abs(gains(fan_out)[1] - 1) < tolerance
+    # fan_in Var + fan_out Var = 2, and for the geometric mean their product is 1.
+    assert abs(sum(gains(initializers.xavier_normal(groups))) - 2) < 2 * tolerance
+    geometric = variance_scaling(1.0, "fan_geo_avg", "uniform", groups)
+    assert abs(prod(gains(geometric)) - 1) < 2 * tolerance
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.01, 0.3])
+def test_he_keeps_the_mean_square_through_leaky_relu(slope):
+    """Over 16 layers 1 ± 4 √(16 × 5 / width²…): the log is a walk of 16 steps, each of
+    variance below 5 / width for one input and shared weights."""
+    width, depth = 512, 16
+    x = jax.random.normal(jax.random.key(7), (64, width))
+    for key in jax.random.split(jax.random.key(8), depth):
+        x = jax.nn.leaky_relu(x @ he_normal(slope)(key, (width, width)), slope)
+    # What He keeps is the mean square before the activation.
+    kept = float((x**2).mean()) * 2 / (1 + slope**2)
+    assert abs(np.log(kept)) < 4 * sqrt(depth * 5 / width)
+
+
+@every_initializer
+def test_a_key_fixes_the_draw(init):
+    again = numbers(init, seed=3)
+    np.testing.assert_array_equal(again, numbers(init, seed=3))
+    if again.std() > 0:
+        correlation = np.corrcoef(again.ravel(), numbers(init, seed=4).ravel())[0, 1]
+        assert abs(correlation) < 4 / sqrt(again.size)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@every_initializer
+def test_compiled_and_batched_draws_are_the_same(init, dtype):
+    """`vmap` is the loop to the bit. A compiled draw may differ from the same one op
+    by op in the last digit: XLA merges the law's factor with the generator's own."""
+    shape = (3, 3, 5, 4)
+
+    def draw(key):
+        return init(key, shape, dtype)
+
+    def keys():
+        return jax.random.split(jax.random.key(5), 3)
+
+    loop = [draw(key) for key in keys()]
+    compiled = [jax.jit(draw)(key) for key in keys()]
+    np.testing.assert_array_equal(jax.vmap(draw)(keys()), jnp.stack(loop))
+    np.testing.assert_array_equal(jax.jit(jax.vmap(draw))(keys()), jnp.stack(compiled))
+    np.testing.assert_allclose(
+        np.asarray(compiled, np.float64),
+        np.asarray(loop, np.float64),
+        rtol=float(jnp.finfo(dtype).eps),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@every_initializer
+def test_the_type_asked_for_is_the_type_given(init, dtype):
+    assert init(jax.random.key(0), (2, 3), dtype).dtype == dtype
+    assert init(jax.random.key(0), (2, 3)).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@every_law
+def test_small_types_are_drawn_wide_then_rounded(law, dtype):
+    init = law.make(1)
+    rounded = jnp.asarray(init(jax.random.key(0), LARGE), dtype)
+    np.testing.assert_array_equal(init(jax.random.key(0), LARGE, dtype), rounded)
+    drawn, std = np.asarray(rounded, np.float64), law.of(*LARGE_FANS).std()
+    assert abs(drawn.mean()) < 4 * std / sqrt(drawn.size)
+
+
+def test_jax_in_bfloat16_is_biased_where_this_is_not():
+    """The trap that drawing wide avoids: jax has 7 random bits there, and a mean."""
+    size, error = prod(LARGE), 1 / sqrt(prod(LARGE))
+    narrow = numbers(jax.nn.initializers.normal(1.0), dtype=jnp.bfloat16)
+    wide = numbers(normal(1.0), dtype=jnp.bfloat16)
+    assert narrow.mean() < -5 * error
+    assert abs(wide.mean()) < 4 * error
+    assert len(np.unique(narrow)) < 200 < 1000 < len(np.unique(wide)) < size
+    # The tails: beyond 3σ lie 0.27 % of a normal law, none of the narrow one.
+    assert (np.abs(narrow) > 3).mean() == 0
+    assert abs((np.abs(wide) > 3).mean() / (2 * stats.norm.sf(3)) - 1) < 0.2
+
+
+def test_truncated_normal_has_the_deviation_asked_for():
+    """jax's has 0.88 of it: its argument is that of the law before the cut. The
+    standard error of a deviation is below that of a normal law, σ / √(2n)."""
+    error = 1 / sqrt(2 * prod(LARGE))
+    assert abs(numbers(truncated_normal(0.5)).std() / 0.5 - 1) < 4 * error
+    theirs = numbers(jax.nn.initializers.truncated_normal(0.5)).std() / 0.5
+    assert abs(theirs - stats.truncnorm.std(-2, 2)) < 4 * error
+
+
+def test_uniform_is_symmetric_where_jaxs_is_one_sided():
+    ours, theirs = numbers(uniform(0.05)), numbers(jax.nn.initializers.uniform(0.05))
+    error = 0.05 / sqrt(3 * prod(LARGE))
+    assert abs(ours.mean()) < 4 * error and ours.min() < -0.0499
+    assert abs(theirs.mean() - 0.025) < 4 * error and theirs.min() >= 0
+
+
+@pytest.mark.parametrize("mode", initializers.scaling.MODES)
+def test_without_groups_the_scales_are_jaxs(mode):
+    """Both have the standard error σ / √(2n) at most."""
+    for distribution in ("normal", "truncated_normal", "uniform"):
+        ours = variance_scaling(1.3, mode, distribution)
+        theirs: Any = jax.nn.initializers.variance_scaling(1.3, mode, distribution)  # pyright: ignore[reportArgumentType]
+        ratio = numbers(ours).std() / numbers(theirs, seed=1).std()
+        assert abs(ratio - 1) < 4 / sqrt(prod(LARGE))
+
+
+@settings(max_examples=20, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.integers(1, 3), min_size=2, max_size=2),
+    *[st.integers(1, 4)] * 3,
+)
+def test_fans_count_what_the_operation_connects(field, inputs, outputs, groups):
+    """Ones through a kernel of ones count the connections, forward and backward."""
+    shape = (*field, inputs, outputs * groups)
+    kernel = Kernel(shape, groups, *fans(shape, groups))
+    assert forward_counts(kernel) == {kernel.fan_in}
+    x = jnp.zeros(one_position(kernel, lambda k: 2 * k - 1))
+    out, pull = jax.vjp(lambda x: layer_op(kernel)(x, jnp.ones(shape)), x)
+    middle = tuple(size // 2 for size in x.shape[1:-1])
+    (gradient,) = pull(jnp.ones_like(out))
+    counts = gradient[(slice(None), *middle)]
+    assert set(np.asarray(counts).ravel()) == {kernel.fan_out}
+
+
+def forward_counts(kernel):
+    x = jnp.ones(one_position(kernel, lambda k: k))
+    return set(np.asarray(layer_op(kernel)(x, jnp.ones(kernel.shape))).ravel())
+
+
+@given(st.lists(st.integers(1, 5), max_size=3), *[st.integers(1, 64)] * 2)
+@settings(deadline=None, derandomize=True, database=None)
+def test_fans_scale_with_the_field_whatever_its_rank(field, inputs, outputs):
+    assert fans((inputs, outputs)) == (inputs, outputs)
+    times = prod(field)
+    assert fans((*field, inputs, outputs)) == (times * inputs, times * outputs)
+
+
+@pytest.mark.parametrize("dtype", [jnp.int32, bool, jnp.complex64])
+@every_initializer
+def test_a_type_that_is_not_floating_is_refused(init, dtype):
+    with pytest.raises(UserError, match="is not a floating one; use float32"):
+        init(jax.random.key(0), (2, 3), dtype)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (0, 3), (3, 3, 0, 4), (3, 0)], ids=str)
+def test_a_shape_without_fans_is_refused_by_laws_that_need_them(shape):
+    with pytest.raises(UserError, match="has no fans.*without empty axes"):
+        fans(shape)
+    with pytest.raises(UserError, match="has no fans"):
+        he_normal()(jax.random.key(0), shape)
+    # The laws that the message recommends do take it.
+    for init in (zeros(), constant(), uniform(), normal(), truncated_normal()):
+        assert init(jax.random.key(0), shape).shape == shape
+
+
+@pytest.mark.parametrize("groups", [3, 0, -1, 16])
+def test_groups_that_do_not_divide_are_refused(groups):
+    message = f"8 outputs do not divide into {groups} groups"
+    with pytest.raises(UserError, match=message):
+        initializers.xavier_normal(groups)(jax.random.key(0), (3, 3, 2, 8))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: uniform(-0.1), "scale=-0.1"),
+        (lambda: normal(-1), "stddev=-1"),
+        (lambda: normal(float("nan")), "stddev=nan"),
+        (lambda: truncated_normal(float("inf")), "stddev=inf"),
+        (lambda: variance_scaling(-2.0), "scale=-2.0"),
+        (lambda: constant(float("nan")), "value=nan"),
+        (lambda: he_normal(float("inf")), "negative_slope=inf"),
+        (lambda: he_uniform(float("nan")), "negative_slope=nan"),
+        (lambda: variance_scaling(1.0, "fan_inn"), "mode.*Did you mean 'fan_in'"),
+        (
+            lambda: variance_scaling(1.0, "fan_in", "gaussian"),
+            "unknown distribution 'gaussian'.*normal, truncated_normal, uniform",
+        ),
+    ],
+)
+def test_what_is_no_law_is_said_in_a_line(make, words):
+    with pytest.raises(UserError, match=words) as error:
+        make()
+    assert "\n" not in str(error.value)
