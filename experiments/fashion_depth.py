@@ -16,7 +16,7 @@ STUDY = Study(
     name="fashion_depth",
     question="Does Xavier stall where He trains, as a plain ReLU network gets deeper?",
     schemes=("he_normal", "xavier_normal"),
-    learning_rates=(0.003, 0.01, 0.03, 0.1),
+    learning_rates=(0.001, 0.003, 0.01, 0.03, 0.1),
     seeds=(0, 1, 2, 3, 4),
     dataset=("fashion_mnist",),
     model=("cnn",),
@@ -25,5 +25,5 @@ STUDY = Study(
     pooling=("stride",),
     batch_size=(64,),
     steps=(200,),
-    evaluations=4,
+    evaluations=2,
 )

@@ -2,6 +2,11 @@
 
 import jax
 import pytest
+from jaxtyping import install_import_hook
+
+# The shapes that pure functions promise are checked in tests; users do not pay for it.
+_PURE = ("conv", "network", "train")
+install_import_hook([f"init_study.{name}" for name in _PURE], "beartype.beartype")
 
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)

@@ -21,12 +21,12 @@ TINY = (
 ).split()
 
 
-def start(*words, cwd, **options):
+def start(*words, cwd, limit=200, **options):
     """The process, killed for certain if a test forgets it."""
     # In the foreground, `timeout` passes a signal on once.
-    limit = ["timeout", "--foreground", "-s", "KILL", "200"]
+    kill = ["timeout", "--foreground", "-s", "KILL", str(limit)]
     return subprocess.Popen(
-        [*limit, sys.executable, ROOT / "launch.py", *map(str, words)],
+        [*kill, sys.executable, ROOT / "launch.py", *map(str, words)],
         cwd=cwd,
         text=True,
         stdout=subprocess.PIPE,
@@ -35,8 +35,8 @@ def start(*words, cwd, **options):
     )
 
 
-def launch(*words, cwd):
-    process = start(*words, cwd=cwd)
+def launch(*words, cwd, limit=200):
+    process = start(*words, cwd=cwd, limit=limit)
     out, err = process.communicate()
     return process.returncode, out, err
 

@@ -45,7 +45,7 @@ def constant(value: float = 0.1) -> Initializer:
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         del key
-        return jnp.full(shape, value, _floating(dtype))
+        return jnp.full(shape, float(value), _floating(dtype))
 
     return init
 
@@ -182,7 +182,8 @@ def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
 
 def _he_scale(negative_slope: float) -> float:
     _check_number("negative_slope", negative_slope)
-    return 2.0 / (1.0 + negative_slope * negative_slope)
+    slope = float(negative_slope)
+    return 2.0 / (1.0 + slope * slope)
 
 
 def _drawn(

@@ -63,7 +63,7 @@ def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
 
 
-def _as_rule(given: LayerRule | Initializer) -> LayerRule:
+def _as_rule(given: Callable[..., Any]) -> LayerRule:
     """An initializer needs a key and a shape; a rule needs a layer alone."""
     parameters = inspect.signature(given).parameters.values()
     positional = (

@@ -1,0 +1,74 @@
+"""What the README says is there is there; its main command is run by a slow test."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+from test_launch import launch
+
+import launch as launcher
+from init_study.experiments import load_study, study_files
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+DOCS = [README, *(path.read_text() for path in study_files(ROOT / "experiments"))]
+COMMANDS = sorted(
+    {c for doc in DOCS for c in re.findall(r"python launch\.py[^`\n|]*", doc)}
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_words_and_flags_that_exist(command):
+    _, *argv = shlex.split(command)
+    try:
+        words = launcher._parse_flags(argv)
+        assert (words[1:] or ["run"])[0] in launcher.WORDS
+        if flags.FLAGS.study in [p.stem for p in study_files(ROOT / "experiments")]:
+            launcher._study()
+    finally:
+        flags.FLAGS.unparse_flags()
+        for name in flags.FLAGS:
+            flags.FLAGS[name].unparse()
+
+
+def test_every_file_that_is_named_is_there():
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "path", study_files(ROOT / "experiments"), ids=lambda p: p.stem
+)
+def test_every_experiment_says_what_it_asks_costs_and_expects(path):
+    study = load_study(str(path), ROOT / "experiments")
+    text = path.read_text()
+    for word in ("Command:", "Cost:", "Expected:"):
+        assert word in text
+    assert study.name == path.stem and study.question.endswith("?")
+
+
+def test_the_default_study_runs_shrunk(tmp_path):
+    small = "--study.steps=2 --study.seeds=1 --study.width=2 --study.depth=1,2"
+    code, out, err = launch(*small.split(), cwd=tmp_path)
+    assert code == 0, err
+    assert all(scheme in out for scheme in ("zeros", "xavier_uniform", "torch"))
+
+
+def test_the_python_of_the_readme_runs():
+    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    initializers = next(block for block in code if "kernel_init" in block)
+    subprocess.run(
+        [sys.executable, "-c", initializers], cwd=ROOT, check=True, timeout=100
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_main_command_answers(tmp_path):
+    code, out, err = launch(cwd=tmp_path, limit=800)
+    assert code == 0, err
+    assert "he_normal" in out and "report: " in out

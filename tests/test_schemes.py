@@ -1,0 +1,427 @@
+"""A scheme gives every layer of a real network the law it names, from keys that only
+the seed and the layer decide.
+
+All keys are fixed; tolerances are four standard errors, derived beside them.
+"""
+
+from math import sqrt
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import traverse_util
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from init_study.errors import UserError
+from init_study.initializers import (
+    INITIALIZERS,
+    constant,
+    he_normal,
+    lecun_uniform,
+    normal,
+)
+from init_study.network import trace
+from init_study.schemes import (
+    SCHEMES,
+    describe_schemes,
+    parse_scheme,
+    per_layer,
+)
+from init_study.schemes.per_layer import leaf_key
+
+SEEDS = 300
+every_scheme = pytest.mark.parametrize("name", SCHEMES)
+
+
+class Varied(nn.Module):
+    """Groups, a transposed convolution, no bias, and parameters of no layer."""
+
+    stem: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        if self.stem:
+            x = nn.Conv(1, (1, 1), name="stem")(x)
+        x = nn.Conv(8, (3, 3), name="first")(x)
+        x = nn.LayerNorm()(x)
+        x = nn.Conv(16, (3, 3), feature_group_count=4, name="grouped")(x)
+        x = nn.Conv(4, (2, 2), use_bias=False, name="down")(x)
+        x = nn.ConvTranspose(6, (2, 2), name="up")(x)
+        x = x * self.param("scale", nn.initializers.constant(0.7), ())
+        return nn.Dense(3, name="head")(x.reshape(x.shape[0], -1))
+
+
+class Fans(NamedTuple):
+    """Counted by hand; `packed` is what the kernel's shape alone makes of fan_out."""
+
+    i: int
+    o: int
+    packed: int
+
+
+FANS = {
+    "first": Fans(9, 72, 72),
+    "grouped": Fans(18, 36, 144),
+    "down": Fans(64, 16, 16),
+    "up": Fans(16, 24, 24),
+    "head": Fans(96, 3, 3),
+}
+
+
+def gauss(variance):
+    return stats.norm(scale=sqrt(variance))
+
+
+def flat(variance):
+    return stats.uniform(-sqrt(3 * variance), 2 * sqrt(3 * variance))
+
+
+def cut(variance):
+    return stats.truncnorm(-2, 2, scale=sqrt(variance / stats.truncnorm.var(-2, 2)))
+
+
+# From the name of a layer and its fans to the law of its kernel.
+LAWS = {
+    "normal": lambda layer, f: gauss(0.02**2),
+    "normal(0.5)": lambda layer, f: gauss(0.25),
+    "uniform": lambda layer, f: flat(0.05**2 / 3),
+    "truncated_normal": lambda layer, f: cut(0.02**2),
+    "variance_scaling": lambda layer, f: cut(1 / f.i),
+    "variance_scaling(3, 'fan_out', 'uniform')": lambda layer, f: flat(3 / f.o),
+    "xavier_normal": lambda layer, f: gauss(2 / (f.i + f.o)),
+    "xavier_uniform": lambda layer, f: flat(2 / (f.i + f.o)),
+    "glorot_uniform()": lambda layer, f: flat(2 / (f.i + f.o)),
+    "he_normal": lambda layer, f: gauss(2 / f.i),
+    "he_normal(negative_slope=0.5)": lambda layer, f: gauss(1.6 / f.i),
+    "he_uniform": lambda layer, f: flat(2 / f.i),
+    "lecun_normal": lambda layer, f: gauss(1 / f.i),
+    "lecun_uniform": lambda layer, f: flat(1 / f.i),
+    "flax": lambda layer, f: cut(1 / f.i),
+    # PyTorch's documentation: k = 1 / outputs for transposed convolutions.
+    "torch": lambda layer, f: flat(1 / (3 * (f.o if layer == "up" else f.i))),
+    "keras": lambda layer, f: flat(2 / (f.i + f.packed)),
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    return trace(Varied(), (4, 4, 1), 3)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return trace(Small(), (2, 2, 2), 3)
+
+
+class Small(nn.Module):
+    """A grouped convolution and a dense head: enough to compile quickly."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(4, (2, 2), feature_group_count=2)(x)
+        return nn.Dense(3)(x.reshape(x.shape[0], -1))
+
+
+def keys(number=SEEDS):
+    return jax.random.split(jax.random.key(0), number)
+
+
+def draw(scheme, network, key):
+    params = scheme(key, network, None)
+    return traverse_util.flatten_dict(params, sep="/")
+
+
+def draws(scheme, network):
+    return jax.vmap(lambda key: draw(scheme, network, key))(keys())
+
+
+def test_every_initializer_is_a_scheme_and_every_scheme_has_a_law_here():
+    assert set(INITIALIZERS) <= set(SCHEMES)
+    assert set(SCHEMES) - set(LAWS) == {"zeros", "constant", "module"}
+
+
+def test_every_scheme_says_what_it_is_in_a_line():
+    lines = describe_schemes()
+    assert list(lines) == list(SCHEMES)
+    assert all(line.endswith(".") for line in lines.values())
+
+
+@pytest.mark.parametrize("text", LAWS)
+def test_every_kernel_has_the_law_of_its_layer(network, text):
+    """Variance within 4 σ² √((kurtosis − 1) / n); Kolmogorov-Smirnov at 1 in 1000."""
+    leaves = draws(parse_scheme(text), network)
+    for layer, fans in FANS.items():
+        law = LAWS[text](layer, fans)
+        numbers = np.asarray(leaves[f"{layer}/kernel"], np.float64).ravel()
+        error = sqrt((float(law.stats("k")) + 2) / numbers.size)
+        assert abs(numbers.var() / law.var() - 1) < 4 * error < 0.05, layer
+        assert stats.kstest(numbers, law.cdf).pvalue > 0.001, layer
+
+
+@every_scheme
+def test_biases_are_zero_but_pytorchs(network, name):
+    leaves = draws(SCHEMES[name](), network)
+    biases = {layer: leaves[f"{layer}/bias"] for layer in FANS if layer != "down"}
+    if name != "torch":
+        assert all((bias == 0).all() for bias in biases.values())
+        return
+    for layer, bias in biases.items():
+        law = LAWS["torch"](layer, FANS[layer])
+        numbers = np.asarray(bias, np.float64).ravel()
+        assert stats.kstest(numbers, law.cdf).pvalue > 0.001, layer
+        # Draws of its own, not the kernel's again.
+        kernel = np.asarray(leaves[f"{layer}/kernel"]).reshape(SEEDS, -1)
+        first = kernel[:, : bias.shape[1]].ravel()
+        assert abs(np.corrcoef(numbers, first)[0, 1]) < 4 / sqrt(numbers.size)
+
+
+def test_constants_are_constant(network):
+    for text, value in (("zeros", 0.0), ("constant", 0.1), ("constant(-2)", -2.0)):
+        leaves = draw(parse_scheme(text), network, jax.random.key(0))
+        for layer in FANS:
+            kernel = leaves[f"{layer}/kernel"]
+            np.testing.assert_array_equal(kernel, np.full(kernel.shape, value, "f4"))
+
+
+def test_flax_is_what_flax_layers_ask_for(network):
+    """Not the same draws, since the keys are others; the same law."""
+    ours = draws(SCHEMES["flax"](), network)
+    theirs = draws(SCHEMES["module"](), network)
+    for layer in FANS:
+        pair = (np.ravel(one[f"{layer}/kernel"]) for one in (ours, theirs))
+        assert stats.ks_2samp(*pair).pvalue > 0.001, layer
+
+
+def test_module_is_the_modules_own(network):
+    own = network.own_init(jax.random.key(3))
+    given = SCHEMES["module"]()(jax.random.key(3), network, None)
+    jax.tree.map(np.testing.assert_array_equal, given, own)
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [
+        ("he_normal", 1.0),
+        ("he_uniform", 1.0),
+        ("lecun_normal", 1 / 2),
+        ("xavier_normal", 1 / 2),
+        ("flax", 1 / 2),
+        ("keras", 1 / 2),
+        ("torch", 1 / 6),
+    ],
+)
+def test_what_a_relu_layer_does_to_the_mean_square(text, factor):
+    """As the docstrings say. The log of the gain over L layers of width n is a walk of
+    L steps with a variance below 5 / n each."""
+    width, depth = 256, 8
+    deep = nn.Sequential([nn.Dense(width, name=f"d{i}") for i in range(depth)])
+
+    class Deep(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(width)(deep(x.reshape(x.shape[0], -1)))
+
+    network = trace(Deep(), (1, 1, width), width)
+    leaves = draw(parse_scheme(text), network, jax.random.key(1))
+    x = jax.random.normal(jax.random.key(2), (32, width))
+    start = float((x**2).mean())
+    kernels = [leaves["/".join((*layer.path, "kernel"))] for layer in network.layers]
+    for kernel in kernels:
+        x = jax.nn.relu(x) @ kernel
+    gain = np.log(float((x**2).mean()) / start) / len(kernels)
+    assert abs(gain - np.log(factor)) < 4 * sqrt(5 / width / len(kernels))
+
+
+@every_scheme
+def test_the_tree_is_the_modules_and_other_leaves_stay_its_own(network, name):
+    params = SCHEMES[name]()(jax.random.key(0), network, None)
+    own = network.own_init(jax.random.key(0))
+    for one, other in zip(
+        *(jax.tree.leaves_with_path(tree) for tree in (params, own)), strict=True
+    ):
+        assert one[0] == other[0]
+        assert (one[1].shape, one[1].dtype) == (other[1].shape, other[1].dtype)
+    np.testing.assert_array_equal(params["scale"], np.float32(0.7))
+    np.testing.assert_array_equal(params["LayerNorm_0"]["scale"], np.ones(8))
+
+
+@every_scheme
+def test_compiled_and_batched_draws_are_the_same_to_the_bit(small, name):
+    scheme = SCHEMES[name]()
+    one_by_one = [draw(scheme, small, key) for key in keys(3)]
+    batched = jax.vmap(lambda key: draw(scheme, small, key))
+    for leaves in (batched(keys(3)), jax.jit(batched)(keys(3))):
+        for path, leaf in leaves.items():
+            loop = np.stack([leaves[path] for leaves in one_by_one])
+            np.testing.assert_array_equal(leaf, loop, err_msg=path)
+
+
+def test_another_layer_changes_no_draw(network):
+    longer = trace(Varied(stem=True), (4, 4, 1), 3)
+    scheme, key = SCHEMES["torch"](), jax.random.key(5)
+    before, after = (draw(scheme, one, key) for one in (network, longer))
+    assert set(after) - set(before) == {"stem/kernel", "stem/bias"}
+    for path, leaf in before.items():
+        np.testing.assert_array_equal(leaf, after[path], err_msg=path)
+
+
+def test_layers_of_one_shape_and_seeds_have_draws_of_their_own():
+    class Twins(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Conv(16, (3, 3))(nn.Conv(16, (3, 3))(x))
+            return nn.Dense(3)(x.mean((1, 2)))
+
+    network = trace(Twins(), (3, 3, 16), 3)
+    one, other = (draw(SCHEMES["normal"](), network, key) for key in keys(2))
+    kernels = [one["Conv_0/kernel"], one["Conv_1/kernel"], other["Conv_0/kernel"]]
+    correlations = np.corrcoef([np.ravel(kernel) for kernel in kernels])
+    off_diagonal = correlations[np.triu_indices(3, 1)]
+    assert (abs(off_diagonal) < 4 / sqrt(kernels[0].size)).all()
+
+
+def test_schemes_of_one_kind_share_the_standard_draws_of_a_seed(network):
+    pairs = [("he_normal", "normal(0.3)"), ("torch", "xavier_uniform"), ("flax",) * 2]
+    for texts in pairs:
+        one, other = (
+            draw(parse_scheme(text), network, jax.random.key(9)) for text in texts
+        )
+        for layer in FANS:
+            ratio = one[f"{layer}/kernel"] / other[f"{layer}/kernel"]
+            np.testing.assert_allclose(ratio, ratio.ravel()[0], rtol=1e-6)
+
+
+def test_the_key_of_a_leaf_is_the_same_in_every_process():
+    """Python's own hash is not. 0xCBF43926 is the check value of the CRC-32 standard
+    for "123456789"; here the slash between names takes a digit's place."""
+    key = jax.random.key(0)
+    expected = jax.random.fold_in(key, 0xCBF43926)
+    assert leaf_key(key, ("123456789",)) == expected
+    assert leaf_key(key, ("12", "456789")) == leaf_key(key, ("12/456789",)) != expected
+
+
+def test_the_type_of_a_layers_parameters_is_kept():
+    class Half(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = x.reshape(x.shape[0], -1)
+            return nn.Dense(3, param_dtype=jnp.bfloat16)(x)
+
+    network = trace(Half(), (4, 4, 4), 3)
+    full = per_layer(he_normal())
+    params = draw(full, network, jax.random.key(0))
+    wide = he_normal()(leaf_key(jax.random.key(0), ("Dense_0", "kernel")), (64, 3))
+    assert {leaf.dtype for leaf in params.values()} == {jnp.dtype(jnp.bfloat16)}
+    np.testing.assert_array_equal(params["Dense_0/kernel"], wide.astype(jnp.bfloat16))
+
+
+def test_per_layer_takes_rules_initializers_and_a_law_for_the_head(network):
+    key = jax.random.key(0)
+    by_rule = draw(per_layer(lambda layer: he_normal()), network, key)
+    plain = draw(per_layer(he_normal(), head=constant(0.25)), network, key)
+    for path, leaf in by_rule.items():
+        expected = np.full((96, 3), 0.25) if path == "head/kernel" else leaf
+        np.testing.assert_array_equal(plain[path], expected, err_msg=path)
+    by_rule = draw(
+        per_layer(normal(), lambda layer: constant(layer.fan_in)), network, key
+    )
+    np.testing.assert_array_equal(by_rule["grouped/bias"], np.full(16, 18.0))
+    foreign = draw(per_layer(jax.nn.initializers.he_uniform()), network, key)
+    assert foreign["head/kernel"].std() > 0
+
+
+def test_a_factory_that_was_not_called_is_an_error():
+    for factory in (he_normal, lecun_uniform, jax.nn.initializers.he_normal):
+        with pytest.raises(UserError, match=rf"per_layer\({factory.__name__}\(\)\)"):
+            per_layer(factory)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("glorot_normal", "xavier_normal"),
+        ("glorot_uniform", "xavier_uniform"),
+        (" he_normal ", "he_normal()"),
+        ("normal", "normal(stddev=0.02)"),
+        ("variance_scaling", "variance_scaling(1.0, 'fan_in', 'truncated_normal')"),
+        ("he_uniform(0)", "variance_scaling(2.0, 'fan_in', 'uniform')"),
+        ("flax", "variance_scaling"),
+    ],
+)
+def test_texts_that_mean_the_same(small, text, same):
+    one, other = (draw(parse_scheme(t), small, jax.random.key(0)) for t in (text, same))
+    for path, leaf in one.items():
+        np.testing.assert_array_equal(leaf, other[path])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("he_norml", "'he_norml'. Did you mean 'he_normal'.*launch.py list"),
+        ("glorot_norml", "Did you mean 'glorot_normal'"),
+        ("normal(-1)", "stddev=-1 is not a finite number of at least 0"),
+        ("normal('wide')", "stddev='wide' is not a finite number"),
+        ("normal(1e999)", "stddev=inf"),
+        ("constant(1j)", "value=1j is not a finite number"),
+        ("constant([1])", "value="),
+        ("constant(1" + "0" * 400 + ")", "value=10"),
+        ("he_normal('x')", "negative_slope='x'"),
+        ("normal(1, 2)", r"it is called as normal\(stddev: float = 0.02\)$"),
+        ("normal(sigma=1)", r"'sigma'; it is called as normal\(stddev"),
+        ("he_normal(groups=2)", r"called as he_normal\(negative_slope: float = 0.0\)$"),
+        ("he_normal(0.0, 2)", r"called as he_normal\("),
+        ("flax(3)", r"called as flax\(\)$"),
+        ("variance_scaling(1, 'fan_inn')", "Did you mean 'fan_in'"),
+        ("variance_scaling(1, [])", r"called as variance_scaling\("),
+        ("variance_scaling(1, 'fan_in', 3)", r"called as variance_scaling\("),
+        ("normal(stddev=1, stddev=2)", "cannot be read"),
+        ("normal(*[1])", "cannot be read"),
+        ("normal({[]: 1})", "cannot be read"),
+        ("normal(", "cannot be read"),
+        ("normal(0.02).x", "cannot be read"),
+        ("normal\n(0.02); zeros", "cannot be read; write a name as 'he_normal'"),
+        ("(" * 300 + "normal", "cannot be read"),
+        ("", "cannot be read"),
+    ],
+)
+def test_what_is_no_scheme_is_said_in_a_line(text, words):
+    with pytest.raises(UserError, match=words) as error:
+        parse_scheme(text)
+    assert "\n" not in str(error.value)
+
+
+def test_nothing_in_a_text_is_executed(tmp_path):
+    file = tmp_path / "made"
+    for text in (f"normal(open({str(file)!r}, 'w'))", f"open({str(file)!r}, 'w')"):
+        with pytest.raises(UserError):
+            parse_scheme(text)
+    assert not file.exists()
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.builds(
+            "{}({})".format, st.sampled_from(list(SCHEMES)), st.text(max_size=20)
+        ),
+        st.builds(
+            "{}({!r})".format,
+            st.sampled_from(list(SCHEMES)),
+            st.one_of(st.integers(), st.floats(), st.text(), st.lists(st.none())),
+        ),
+    )
+)
+@example("he_normal(1" + "0" * 200 + ")")
+@example("normal(None)")
+@settings(deadline=None, derandomize=True, database=None)
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")
+def test_any_text_is_a_scheme_or_one_line(text):
+    try:
+        assert callable(parse_scheme(text))
+    except UserError as error:
+        assert "\n" not in str(error)
