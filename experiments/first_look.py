@@ -36,4 +36,5 @@ STUDY = Study(
     width=(16,),
     batch_size=(32,),
     steps=(200,),
+    evaluations=5,
 )

@@ -164,7 +164,11 @@ def test_the_sentence_says_who_is_behind_and_who_is_stuck(tmp_path):
     study = make_study(schemes=("good", "bad", "zeros"))
     (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
     text = sentence(comparison)
-    assert text.startswith("cnn: good is best at 9")
+    good = rows_by_scheme(comparison)["good"].best.test
+    half = 100 * (good.high - good.mean)
+    assert text.startswith(
+        f"cnn: good is best at {100 * good.mean:.1f} ± {half:.1f} % test accuracy"
+    )
     assert "behind it are bad (" in text and "95 % interval" in text
     assert text.endswith("zeros is stuck at chance in 5 of 5 runs")
 

@@ -9,7 +9,7 @@ from test_launch import launch, start
 
 STUDY = (
     "--study.schemes=he_normal,torch --study.learning_rates=0.05,0.2 --study.seeds=4 "
-    "--study.depth=2,3 --study.width=8 --study.norm=batch --study.steps=400 "
+    "--study.depth=2 --study.width=8 --study.norm=batch --study.steps=300 "
     "--study.evaluations=8 --study.augmentation=crop --checkpoint_every=0 --workdir=w"
 ).split()
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from init_study import store
+from init_study.answers import Interval, compare
 from init_study.errors import UserError
 from init_study.report import write_report
+from init_study.report.figures import forest, looks
 from init_study.report.svg import spread
 from init_study.report.tables import format_columns
 from init_study.study import Study
@@ -192,6 +194,7 @@ def test_small_studies_render(tmp_path, changes, recwarn):
     assert not re.search(r"\bnan\b", page.text.lower()) and not recwarn.list
     few = len(make_study(**changes).seeds) < 3
     assert ("without a band" in page.text) == few
+    assert not few or "interval holds zero" not in page.text
 
 
 def test_provenance_is_shown(tmp_path):
@@ -227,6 +230,26 @@ def test_the_page_of_a_large_study_stays_small(tmp_path):
             values = {m: rng.random(len(study.members())) for m in metrics}
             recorder.append(program, step, values)
     assert write_report(tmp_path).stat().st_size < 2_000_000
+
+
+def test_an_interval_shows_where_it_is_though_its_mean_is_beyond_the_scale(tmp_path):
+    folder = make_run(tmp_path, make_study(depth=2))
+    (comparison,) = compare(store.load(folder), store.read_manifest(folder))
+    near, far = Interval(-0.01, -0.02, 0.0, 5), Interval(-0.46, -0.92, -0.005, 5)
+    best, *others = comparison.rows
+    rows = [row._replace(difference=near) for row in others[:-1]]
+    rows = (best, *rows, others[-1]._replace(difference=far))
+    look = looks(SCHEMES)
+    drawn = forest(comparison._replace(rows=rows), look, "name")
+
+    def line(row):
+        colour = look[row.scheme].colour
+        path = r'd="M ([\d.]+) [\d.]+\s+L ([\d.]+) [\d.]+\s+"'
+        (ends,) = re.findall(rf"{path}[^>]*stroke: {colour}[^>]*1.8", drawn)
+        return [float(x) for x in ends]
+
+    (near_left, near_right), (far_left, far_right) = line(rows[1]), line(rows[-1])
+    assert far_left < near_left < far_right < near_right
 
 
 def test_labels_are_moved_apart_and_no_further():

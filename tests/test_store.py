@@ -107,6 +107,13 @@ def test_workdir_that_is_a_file_or_full_of_other_things_is_refused(tmp_path):
     assert file.read_text() == "mine"
 
 
+def test_a_folder_that_cannot_be_written_to_is_refused(workdir, monkeypatch):
+    # The superuser may write anywhere: the system's answer is stood in for.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match="cannot be written to"):
+        store.open_workdir(workdir, STUDY)
+
+
 def _try_lock(workdir, queue):
     try:
         with store.lock(workdir):

@@ -96,8 +96,8 @@ def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> st
 
 
 def percent(share: float) -> str:
-    """One decimal, without a sign for zero: `94.1`."""
-    return "–" if math.isnan(share) else f"{100 * share:z.1f}"
+    """One decimal, with a true minus, without a sign for zero: `94.1`, `−0.2`."""
+    return "–" if math.isnan(share) else f"{100 * share:z.1f}".replace("-", "−")
 
 
 def plus_minus(interval: Interval) -> str:
@@ -108,7 +108,7 @@ def plus_minus(interval: Interval) -> str:
 
 
 def low_to_high(interval: Interval) -> str:
-    """`-0.2 to 1.0`, in points; empty if there is no interval."""
+    """`−0.2 to 1.0`, in points; empty if there is no interval."""
     if math.isnan(interval.low):
         return ""
     return f"{percent(interval.low)} to {percent(interval.high)}"
@@ -131,7 +131,7 @@ def shorten(text: str, width: int) -> str:
 
 def _head(comparison: Comparison) -> str:
     label, first, n = comparison.label, comparison.rows[0], comparison.num_seeds
-    accuracy = f"{percent(first.best.test.mean)} % test accuracy"
+    accuracy = f"{plus_minus(first.best.test)} % test accuracy"
     remark = "" if not _failures(first.best) else f" ({_failures(first.best)})"
     if len(comparison.rows) == 1:
         return f"{label}: {first.scheme} reaches {accuracy}{remark}"
@@ -165,7 +165,7 @@ def _verdict(difference: Interval) -> str:
 
 
 def _standing(row: Row, difference: Interval) -> str:
-    """`lecun_normal (0.4 points behind, 95 % interval -0.2 to 1.0)`."""
+    """`lecun_normal (0.4 points behind, 95 % interval −0.2 to 1.0)`."""
     side, sign = ("behind", -1) if difference.mean <= 0 else ("ahead", 1)
     ends = sorted((sign * difference.low, sign * difference.high))
     interval = f"{_INTERVAL} {percent(ends[0])} to {percent(ends[1])}"

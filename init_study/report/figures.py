@@ -32,7 +32,8 @@ _COLOURS = (
     "#5f9e3a",
     "#cf3f57",
 )
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
+# No triangle that points sideways: those say that something lies beyond the scale.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "d", "h")
 _DASHES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 _SCHEMES_PER_DASH = 8
 _LABEL_WIDTH = 22
@@ -71,7 +72,7 @@ def looks(schemes: Sequence[str]) -> dict[str, Look]:
 def forest(comparison: Comparison, look: Mapping[str, Look], name: str) -> str:
     """Each scheme's difference to the best one, with its interval."""
     rows = sorted(comparison.rows, key=lambda row: -_difference(row).mean)
-    size = (7.2, 0.62 + 0.235 * len(rows))
+    size = (8.0, 0.62 + 0.235 * len(rows))
     label = f"{comparison.label}: test accuracy of each scheme compared to the best"
     return draw(size, name, label, _plot_forest, rows, look)
 
@@ -108,57 +109,57 @@ def _difference(row: Row) -> Interval:
 
 def _plot_forest(figure: Figure, rows: Sequence[Row], look: Mapping[str, Look]) -> None:
     axes = _axes(figure, left=_label_inches(look), right=1.75, top=0.12, bottom=0.5)
-    limit = _forest_limit(rows)
+    left, right = span = _forest_span(rows)
+    axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     for place, row in enumerate(rows):
-        _plot_difference(axes, place, row, look[row.scheme], limit)
-    axes.axvline(0, color=MUTED, linewidth=1)
-    names = [shorten(row.scheme, _LABEL_WIDTH) for row in rows]
-    axes.set_yticks(range(len(rows)), names, color=INK)
+        _plot_difference(axes, place, row, look[row.scheme], span)
+    axes.set_yticks(range(len(rows)), [shorten(r.scheme, _LABEL_WIDTH) for r in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(-1.06 * limit, max(0.35 * limit, 1.06 * _ahead(rows, limit)))
+    axes.set_xlim(left, right)
     axes.grid(False, axis="y")
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, pad=9, labelcolor=INK)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("test accuracy compared to the best (percentage points)")
 
 
-def _ahead(rows: Sequence[Row], limit: float) -> float:
-    highs = [100 * np.nanmax([_difference(row)[:3]]) for row in rows]
-    return min(max(highs), limit)
-
-
-def _forest_limit(rows: Sequence[Row]) -> float:
-    """Points to either side: at least half of the rows fit, and so does every row
+def _forest_span(rows: Sequence[Row]) -> tuple[float, float]:
+    """Points from left to right: at least half of the rows fit, and so does every row
     that takes no more than twice the space."""
     extents = sorted(
         100 * np.nanmax(np.abs(_difference(row)[:3])) for row in rows if row.difference
     )
     typical = extents[len(extents) // 2]
-    return max([1.0, *(extent for extent in extents if extent <= 2 * typical)])
+    limit = max([1.0, *(extent for extent in extents if extent <= 2 * typical)])
+    ahead = max(100 * np.nanmax(_difference(row)[:3]) for row in rows)
+    return -1.06 * limit, max(0.35 * limit, 1.06 * min(ahead, limit))
 
 
 def _plot_difference(
-    axes: Axes, place: int, row: Row, look: Look, limit: float
+    axes: Axes, place: int, row: Row, look: Look, span: tuple[float, float]
 ) -> None:
-    difference = _difference(row)
+    difference, (left, right) = _difference(row), span
     mean, low, high = (100 * value for value in difference[:3])
-    if mean < -limit:
-        axes.plot(-limit, place, marker="<", color=look.colour)
-    else:
-        ends = [max(low, -1.06 * limit), high]
+    if low < right and high > left:
+        ends = [max(low, left), min(high, right)]
         axes.plot(ends, [place, place], color=look.colour, linewidth=1.8)
+    if left <= mean <= right:
         axes.plot(mean, place, marker=look.marker, color=look.colour, markersize=5.5)
-    text = "best"
+    if min(mean, low) < left:
+        axes.plot(left, place, marker="<", color=look.colour, clip_on=False)
+    if max(mean, high) > right:
+        axes.plot(right, place, marker=">", color=look.colour, clip_on=False)
+    text, holds_zero = "best", False
     if row.difference is not None:
+        holds_zero = low <= 0 <= high
         ends_text = low_to_high(difference)
         text = percent(difference.mean) + (f" ({ends_text})" if ends_text else "")
     axes.text(
         1.02,
         place,
-        text.replace("-", "−"),
+        text,
         transform=blended_transform_factory(axes.transAxes, axes.transData),
         va="center_baseline",
-        color=INK if difference.high < 0 or row.difference is None else MUTED,
+        color=MUTED if holds_zero else INK,
     )
 
 

@@ -113,16 +113,19 @@ def _program(
 def _forest(name: str, comparison: Comparison, look: Mapping[str, Look]) -> str:
     if len(comparison.rows) < 2 or comparison.best is None:
         return ""
-    return _figure(
-        f"How far behind {comparison.best} is each scheme?",
-        figures.forest(comparison, look, f"{name}forest"),
+    caption = (
         "Mean difference of test accuracy between runs of the same seed, each scheme "
         f"at its own best learning rate, {_interval_words(comparison)}. A run that "
-        "diverged counts as chance. A triangle at the left edge lies beyond the "
-        "scale. Grey numbers: the interval holds zero, no difference is shown, which "
-        f"is not the same as no difference. {comparison.note}",
-        wide=True,
+        "diverged counts as chance. A triangle at an edge: it goes on beyond the scale."
     )
+    if comparison.num_seeds >= FEWEST_FOR_INTERVAL:
+        caption += (
+            " Grey numbers: the interval holds zero, no difference is shown, which is "
+            f"not the same as no difference. {comparison.note}"
+        )
+    title = f"How far behind {comparison.best} is each scheme?"
+    svg = figures.forest(comparison, look, f"{name}forest")
+    return _figure(title, svg, caption, wide=True)
 
 
 def _comparison(comparison: Comparison, look: Mapping[str, Look]) -> str:
@@ -135,7 +138,7 @@ def _comparison(comparison: Comparison, look: Mapping[str, Look]) -> str:
         f"95 % Wilson intervals. {_test_noise(comparison)}"
     )
     table = tables.comparison_table(comparison, look)
-    return tables.card("The comparison", table, caption)
+    return tables.card("The comparison", f"<div class=full>{table}</div>", caption)
 
 
 def _test_noise(comparison: Comparison) -> str:

@@ -44,7 +44,8 @@ figcaption, .caption {
 .scroll { overflow-x: auto }
 svg { display: block; max-width: 100%; height: auto; overflow: visible }
 svg * { stroke-linejoin: round; stroke-linecap: butt }
-.wide svg { min-width: 480px }
+.wide svg { min-width: 500px }
+.full table { width: 100% }
 table {
   border-collapse: collapse; font-size: 13.5px; line-height: 1.35;
   font-variant-numeric: tabular-nums;
@@ -57,8 +58,12 @@ th { font-weight: 500; color: var(--muted) }
 thead th { font-size: 13px; vertical-align: bottom }
 th:first-child { text-align: left }
 tbody th {
-  color: var(--ink); font-weight: 400; white-space: normal; min-width: 9em;
-  max-width: 16em;
+  color: var(--ink); font-weight: 400; white-space: normal; min-width: 10.5em;
+  max-width: 16em; padding-left: 18px;
+}
+/* The names stay in sight while a wide table scrolls under them. */
+.full th:first-child, .rates th:first-child {
+  position: sticky; left: 0; background: var(--card);
 }
 th.group { text-align: center; border-bottom-color: var(--muted) }
 th:last-child, td:last-child { padding-right: 2px }
@@ -71,16 +76,19 @@ td.none { color: var(--muted) }
 td.failed { background: rgba(var(--failed), calc(var(--share) * 0.38)) }
 .rates th, .rates td { padding: 5px 6px; font-size: 13px; text-align: center }
 .facts th { min-width: 0 }
-.rates th:first-child { text-align: left; padding-left: 0 }
+.rates th:first-child { text-align: left }
+.rates thead th:first-child { padding-left: 0 }
+.rates tbody th:first-child { padding-left: 18px }
 th i {
-  display: inline-block; width: 10px; height: 10px; border-radius: 3px;
-  margin-right: 8px;
+  position: absolute; left: 0; top: 9px; width: 10px; height: 10px; border-radius: 3px;
 }
 .plain th, .plain td { text-align: left; padding-right: 20px }
 .plain td { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px }
 abbr { text-decoration: none }
 .facts th, .facts td { text-align: left; white-space: normal; padding-right: 20px }
-.facts th { white-space: nowrap; color: var(--muted); font-weight: 400 }
+.facts th {
+  padding-left: 0; white-space: nowrap; color: var(--muted); font-weight: 400;
+}
 .facts td, code, pre { font-family: ui-monospace, Menlo, Consolas, monospace }
 .facts td { font-size: 13px }
 pre {

@@ -118,9 +118,9 @@ def _accuracy(at_rate: AtRate) -> str:
 def _difference(row: Row) -> str:
     if row.difference is None:
         return "<td>best</td>"
-    ends = low_to_high(row.difference).replace("-", "−")
+    ends = low_to_high(row.difference)
     interval = f" <span>({ends})</span>" if ends else ""
-    return _cell(percent(row.difference.mean).replace("-", "−"), interval)
+    return _cell(percent(row.difference.mean), interval)
 
 
 def _share(share: Share, *, interval: bool = True) -> str:
