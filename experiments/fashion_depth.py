@@ -6,7 +6,7 @@ plain 3×3 networks of 8 and 30 convolutions, a stem of two strided ones, each s
 its own best learning rate.
 
 Command:  python launch.py --study=fashion_depth
-Cost:     about six minutes on two CPU cores, after 20 s to prepare the data once.
+Cost:     about eight minutes on two CPU cores, after 20 s to prepare the data once.
 Expected: both train at depth 8, He faster; at depth 30 only He leaves chance.
 """
 
