@@ -6,7 +6,7 @@ plain 3×3 networks of 8 and 30 convolutions, a stem of two strided ones, each s
 its own best learning rate.
 
 Command:  python launch.py --study=fashion_depth
-Cost:     about eight minutes on two CPU cores, after 20 s to prepare the data once.
+Cost:     770 CPU seconds, after 20 s to prepare the data once.
 Expected: both train at depth 8, He faster; at depth 30 only He leaves chance.
 """
 
@@ -16,7 +16,7 @@ STUDY = Study(
     name="fashion_depth",
     question="Does Xavier stall where He trains, as a plain ReLU network gets deeper?",
     schemes=("he_normal", "xavier_normal"),
-    learning_rates=(0.001, 0.003, 0.01, 0.03, 0.1),
+    learning_rates=(0.003, 0.01, 0.03, 0.1),
     seeds=(0, 1, 2, 3, 4),
     dataset=("fashion_mnist",),
     model=("cnn",),
@@ -25,5 +25,5 @@ STUDY = Study(
     pooling=("stride",),
     batch_size=(64,),
     steps=(200,),
-    evaluations=2,
+    evaluations=4,
 )

@@ -1,6 +1,5 @@
 """A population is its members, trained as if each were alone."""
 
-import dataclasses
 from functools import partial
 
 import jax
@@ -25,8 +24,8 @@ from init_study.population import (
     initial_population,
     training_images,
 )
-from init_study.study import Member, Program, Study
-from init_study.train import init_state, make_optimizer, stream
+from init_study.study import Program, Study
+from init_study.train import make_optimizer, stream
 
 STUDY = Study(
     schemes=("he_normal", "torch"),
@@ -242,9 +241,3 @@ def test_every_seed_and_stream_has_its_own_key():
         jax.random.key_data(stream(jnp.int32(2), "order")),
         jax.random.key_data(stream(2, "order")),
     )
-
-
-def test_members_and_states_are_plain_data(plan):
-    assert dataclasses.is_dataclass(Member)
-    state = init_state(plan.programs[0].program, {"w": jnp.ones(2)}, {})
-    assert all(hasattr(leaf, "dtype") for leaf in jax.tree.leaves(state))
