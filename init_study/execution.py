@@ -24,7 +24,7 @@ class Execution(NamedTuple):
 
     Attributes:
         chunk_width: members that one device trains side by side.
-        convolution: `canonical` (`init_study.conv`) or `xla`.
+        convolution: in `init_study.conv.FORMS`.
     """
 
     chunk_width: int
@@ -41,7 +41,7 @@ def choose_execution(chunk_width: int | None, platform: str) -> Execution:
     cpu = platform == "cpu"
     return Execution(
         chunk_width=chunk_width or (1 if cpu else 16),
-        convolution="canonical" if cpu else "xla",
+        convolution="banded" if cpu else "xla",
     )
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from init_study.conv import intercept_convolutions
+from init_study.conv import fast_in_loops
 from init_study.errors import UserError
 
 Path = tuple[str, ...]
@@ -133,11 +133,11 @@ class Network(NamedTuple):
         *,
         train: bool,
         dropout_key: PRNGKeyArray | None = None,
-        fast_convolution: bool = False,
+        convolution: str = "xla",
     ) -> tuple[Float[Array, "n classes"], ModelState]:
         """Logits and, when training, the new model state.
 
-        `fast_convolution` puts `init_study.conv` in the place of `nn.Conv`'s own.
+        `convolution` is the form of `init_study.conv` that its convolutions take.
         """
         variables = {"params": params, **model_state}
         options: dict[str, Any] = _train_options(self.train_argument, train)
@@ -146,14 +146,10 @@ class Network(NamedTuple):
         if train and model_state:
             options["mutable"] = list(model_state)
 
-        def call() -> Any:
+        def call(variables: Any, images: Array) -> Any:
             return self.module.apply(variables, images, **options)
 
-        if fast_convolution:
-            with nn.intercept_methods(intercept_convolutions):
-                result = call()
-        else:
-            result = call()
+        result = fast_in_loops(call, convolution)(variables, images)
         return result if "mutable" in options else (result, model_state)
 
 

@@ -160,16 +160,16 @@ def compile_population(
     plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
 ) -> Compiled:
     """The functions of one program for all its members on the devices of `mesh`."""
-    fast = plan.execution.convolution == "canonical"
+    form = plan.execution.convolution
     width = plan.execution.chunk_width
     train_members = over_members(
-        partial(train, plan.network, plan.program, fast), mesh, width
+        partial(train, plan.network, plan.program, form), mesh, width
     )
 
     def train_population(state: TrainState, hyper: Hyper, *shared: Any) -> TrainState:
         return train_members((state, hyper), *shared)
 
-    evaluate_members = over_members(partial(evaluate, plan.network, fast), mesh, width)
+    evaluate_members = over_members(partial(evaluate, plan.network, form), mesh, width)
     return Compiled(
         train=jax.jit(train_population, donate_argnums=0),
         evaluate=jax.jit(evaluate_members),

@@ -122,7 +122,7 @@ def init_state(program: Program, params: Params, model_state: ModelState) -> Tra
 def train(
     network: Network,
     program: Program,
-    fast_convolution: bool,
+    convolution: str,
     member: tuple[TrainState, Hyper],
     data: Images,
     indices: Int[Array, "seeds most_steps batch"],
@@ -138,7 +138,7 @@ def train(
 
     def one(i: Int[Array, ""], state: TrainState) -> TrainState:
         return train_step(
-            network, program, fast_convolution, state, hyper, data, batches[i]
+            network, program, convolution, state, hyper, data, batches[i]
         )
 
     return lax.fori_loop(0, num_steps, one, state)
@@ -147,7 +147,7 @@ def train(
 def train_step(
     network: Network,
     program: Program,
-    fast_convolution: bool,
+    convolution: str,
     state: TrainState,
     hyper: Hyper,
     data: Images,
@@ -167,7 +167,7 @@ def train_step(
             images,
             train=True,
             dropout_key=dropout_key,
-            fast_convolution=fast_convolution,
+            convolution=convolution,
         )
         return cross_entropy(logits, labels).mean(), (logits, model_state)
 
@@ -205,7 +205,7 @@ def _freeze_unless(
 
 def evaluate(
     network: Network,
-    fast_convolution: bool,
+    convolution: str,
     state: TrainState,
     data: Images,
     start: Int[Array, ""],
@@ -229,7 +229,7 @@ def evaluate(
             state.model_state,
             images,
             train=False,
-            fast_convolution=fast_convolution,
+            convolution=convolution,
         )
         losses = cross_entropy(logits, data.labels[places])
         correct = is_correct(logits, data.labels[places])

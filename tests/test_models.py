@@ -35,6 +35,79 @@ def test_models_give_one_logit_per_class(name):
     assert network.layers[-1].kernel_shape[-1] == 7
 
 
+def test_vgg_is_pairs_of_convolutions_of_doubling_width():
+    network = trace(build_model("vgg", 10, {}), (32, 32, 3), 10)
+    kernels = [layer.kernel_shape for layer in network.layers]
+    widths = [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)]
+    assert kernels == [(3, 3, *pair) for pair in widths] + [(128, 10)]
+    assert [layer.use_bias for layer in network.layers] == [False] * 6 + [True]
+    assert len(network.shapes) == 6 * 3 + 2
+
+
+def test_vgg_widens_up_to_eight_times():
+    deep = {"depth": 5, "width": 2, "norm": "none", "pooling": "average"}
+    network = trace(build_model("vgg", 3, deep), (32, 32, 1), 3)
+    outs = [layer.kernel_shape[-1] for layer in network.layers]
+    assert outs == [2, 2, 4, 4, 8, 8, 16, 16, 16, 16, 3]
+    assert all(layer.use_bias for layer in network.layers)
+
+
+def resnet_parameters(depth, width, channels, classes):
+    """As counted by hand, with BatchNorm: two numbers per channel."""
+    blocks = (depth - 2) // 6
+    total = 9 * channels * width + 2 * width
+    for out in (width, 2 * width, 4 * width):
+        into = width if out == width else out // 2
+        total += 9 * into * out + (2 * blocks - 1) * 9 * out * out
+        total += 2 * blocks * 2 * out
+        total += into * out + 2 * out if into != out else 0
+    return total + 4 * width * classes + classes
+
+
+@pytest.mark.parametrize("depth", [8, 20])
+def test_resnet_has_the_parameters_of_its_formula(depth):
+    network = trace(build_model("resnet", 10, {"depth": depth}), (32, 32, 3), 10)
+    assert network.num_parameters == resnet_parameters(depth, 16, 3, 10)
+    if depth == 20:
+        assert network.num_parameters == 272_474
+    main = [layer for layer in network.layers if layer.kernel_shape[:2] != (1, 1)]
+    assert len(main) == depth
+
+
+def test_resnet_halves_the_map_at_the_second_and_third_stage():
+    arguments = {"depth": 8, "width": 2, "norm": "none"}
+    network = trace(build_model("resnet", 3, arguments), (8, 8, 1), 3)
+    steps = [
+        (x.kernel_shape, x.strides)
+        for x in network.layers
+        if max(x.strides, default=1) == 2
+    ]
+    assert steps == [
+        ((3, 3, 2, 4), (2, 2)),
+        ((1, 1, 2, 4), (2, 2)),
+        ((3, 3, 4, 8), (2, 2)),
+        ((1, 1, 4, 8), (2, 2)),
+    ]
+    assert all(layer.use_bias for layer in network.layers)
+    variables = network.initialize(jax.random.key(0))
+    assert list(variables) == ["params"]
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet"])
+def test_batch_norm_models_move_their_averages(name):
+    model = build_model(name, 3, {"depth": 8 if name == "resnet" else 1, "width": 2})
+    network = trace(model, (4, 4, 1), 3)
+    variables = network.initialize(jax.random.key(0))
+    state = {"batch_stats": variables["batch_stats"]}
+    images = jax.random.normal(jax.random.key(1), (5, 4, 4, 1))
+    logits, moved = network.apply(variables["params"], state, images, train=True)
+    assert logits.shape == (5, 3)
+    assert jax.tree.structure(moved) == jax.tree.structure(state)
+    before, after = jax.tree.leaves(state), jax.tree.leaves(moved)
+    pairs = zip(before, after, strict=True)
+    assert all((old != new).any() for old, new in pairs)
+
+
 def map_sizes(image_size, **arguments):
     """Height of the map before each convolution."""
     sizes = []
@@ -108,6 +181,12 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
         ("cnn", {"norm": "bach"}, "Did you mean 'batch'"),
         ("cnn", {"padding": "valid", "depth": 9}, "8×8 are used up after 2"),
         ("lenet", {}, "at least 16×16 pixels, not 8×8"),
+        ("vgg", {"depth": 4}, "8×8 pixels are too few; use depth=3 or less"),
+        ("vgg", {"pooling": "maxx"}, "Did you mean 'max'"),
+        ("vgg", {"activation": "rely"}, "Did you mean 'relu'"),
+        ("resnet", {"depth": 18}, "6n\\+2.*nearest is 20"),
+        ("resnet", {"depth": 1}, "nearest is 8"),
+        ("resnet", {"norm": "bach"}, "Did you mean 'batch'"),
     ],
 )
 def test_what_cannot_be_is_said(name, arguments, words):

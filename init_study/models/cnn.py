@@ -1,6 +1,6 @@
 """The plain CNN: what depth, width and activation do, with nothing in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import flax.linen as nn
 import jax
@@ -57,7 +57,13 @@ class CNN(nn.Module):
         self, images: Float[Array, "n h w c"], train: bool = False
     ) -> Float[Array, "n classes"]:
         """Raises: UserError for an unknown name or an image that is used up."""
-        self._check_names()
+        check_names(
+            self,
+            activation=ACTIVATIONS,
+            norm=NORMS,
+            pooling=POOLINGS,
+            padding=PADDINGS,
+        )
         x = images
         for index in range(self.depth):
             halve = index < 2 and self.pooling != "none" and min(x.shape[1:3]) >= 8
@@ -72,16 +78,6 @@ class CNN(nn.Module):
                 x = halve_map(x, self.pooling)
         return nn.Dense(self.num_classes)(x.mean((1, 2)))
 
-    def _check_names(self) -> None:
-        for field, valid in (
-            ("activation", tuple(ACTIVATIONS)),
-            ("norm", NORMS),
-            ("pooling", POOLINGS),
-            ("padding", PADDINGS),
-        ):
-            if getattr(self, field) not in valid:
-                raise unknown(field, getattr(self, field), valid, ", ".join(valid))
-
     def _check_size(self, images: Array, x: Array, index: int) -> None:
         if self.padding == "valid" and min(x.shape[1:3]) < 3:
             raise UserError(
@@ -89,6 +85,17 @@ class CNN(nn.Module):
                 f"{images.shape[1]}×{images.shape[2]} are used up after {index} "
                 "convolutions; use padding='same' or a smaller depth"
             )
+
+
+def check_names(module: nn.Module, **tables: Iterable[str]) -> None:
+    """Each named field of a model is a name of its table.
+
+    Raises: UserError with the nearest valid name for the first that is not.
+    """
+    for field, table in tables.items():
+        valid, given = tuple(table), getattr(module, field)
+        if given not in valid:
+            raise unknown(field, given, valid, ", ".join(valid))
 
 
 def normalize(x: Float[Array, "n h w c"], norm: str, train: bool) -> Array:
@@ -99,12 +106,6 @@ def normalize(x: Float[Array, "n h w c"], norm: str, train: bool) -> Array:
 
 
 def halve_map(x: Float[Array, "n h w c"], pooling: str) -> Array:
-    """2×2 pooling, `max` or `average`; an odd last row or column is dropped.
-
-    A reshape and a reduction: the same numbers as `nn.max_pool` and `nn.avg_pool`,
-    whose windowed gradients are slow inside loops on CPU.
-    """
-    n, height, width, channels = x.shape
-    x = x[:, : height // 2 * 2, : width // 2 * 2]
-    blocks = x.reshape(n, height // 2, 2, width // 2, 2, channels)
-    return blocks.max((2, 4)) if pooling == "max" else blocks.mean((2, 4))
+    """2×2 pooling, `max` or `average`; an odd last row or column is dropped."""
+    pool = nn.max_pool if pooling == "max" else nn.avg_pool
+    return pool(x, (2, 2), (2, 2))

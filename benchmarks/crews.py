@@ -1,0 +1,232 @@
+"""Worker processes: which ways share one, how they start, take turns and end.
+
+Ways with other settings (CPU devices, threads) never share a process. Workers wait on
+their input between turns, so that one way at a time has the machine.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+JAX_WAYS = ("ours", "flax_loop", "flax_vmap", "flax_scan", "matmul")
+TORCH_WAYS = ("torch_loop", "torch_processes", "torch_func_vmap")
+WAYS = (*JAX_WAYS, *TORCH_WAYS)
+# Process contexts on one accelerator cost memory there and take turns anyway.
+_MOST_PROCESSES_ON_AN_ACCELERATOR = 4
+_WINDOW_PARTS = 20
+
+
+class Settings(NamedTuple):
+    """What every worker of a case is told.
+
+    Attributes:
+        case: a name in `cases.CASES`.
+        members: nets to train.
+        steps: per turn; 0 for as many as fit `seconds`.
+        seconds: of a turn, about.
+        limit: seconds for an answer, at most.
+    """
+
+    case: str
+    members: int
+    steps: int
+    seconds: float
+    limit: float
+
+
+class Group(NamedTuple):
+    """Ways, as `way` or `way/layout/threads`, that share `processes` processes."""
+
+    ways: tuple[str, ...]
+    threads: int
+    processes: int
+
+
+class Worker(NamedTuple):
+    """A process of `benchmarks.worker`, and the file of what it says on stderr."""
+
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+
+
+class Crew(NamedTuple):
+    """A group's processes, ready; `steps` of one turn by way."""
+
+    workers: list[Worker]
+    steps: dict[str, int]
+
+
+class Turn(NamedTuple):
+    """One turn of a way.
+
+    Attributes:
+        rate: member-steps (GFLOP of `matmul`) per wall second.
+        cpu_seconds: of all threads and processes, per member-step (per GFLOP).
+        seconds: that it took.
+    """
+
+    rate: float
+    cpu_seconds: float
+    seconds: float
+
+
+def make_groups(ways: Sequence[str], platform: str, cores: int) -> list[Group]:
+    """The groups of the named ways, every variant of a way included.
+
+    On CPU each JAX way has its own process, since the engine asks for one XLA device
+    per core and the others for one. Elsewhere they share one: a TPU belongs to one
+    process at a time.
+    """
+    jax_ways = tuple(way for way in JAX_WAYS if way in ways)
+    alone = platform == "cpu"
+    groups = [Group((way,), 1, 1) for way in jax_ways] if alone else []
+    if jax_ways and not alone:
+        groups.append(Group(jax_ways, 1, 1))
+    layouts = ("nchw", "channels_last")
+    if "torch_loop" in ways:
+        for threads in sorted({1, cores}):
+            names = tuple(f"torch_loop/{layout}/{threads}" for layout in layouts)
+            groups.append(Group(names, threads, 1))
+    if "torch_processes" in ways:
+        count = cores if alone else min(cores, _MOST_PROCESSES_ON_AN_ACCELERATOR)
+        names = tuple(f"torch_processes/{layout}/1" for layout in layouts)
+        groups.append(Group(names, 1, count))
+    if "torch_func_vmap" in ways:
+        for threads in sorted({1, cores}):
+            groups.append(Group((f"torch_func_vmap/nchw/{threads}",), threads, 1))
+    return groups
+
+
+def set_up(group: Group, settings: Settings) -> tuple[Crew | None, dict[str, str]]:
+    """Start a group's processes and wait until every way of it is calibrated.
+
+    Returns: the crew, None if no way of it runs, and by way why one does not.
+    """
+    problems: dict[str, str] = {}
+    while ways := [way for way in group.ways if way not in problems]:
+        workers = [_start(group, ways, settings) for _ in range(group.processes)]
+        steps: dict[str, int] = {}
+        failed = False
+        for way in ways:
+            try:
+                answers = [_read(worker, settings.limit) for worker in workers]
+            except (TimeoutError, EOFError) as error:
+                problems[way], failed = str(error), True
+                break
+            errors = [answer["error"] for answer in answers if "error" in answer]
+            if errors:
+                problems[way] = errors[0]
+            else:
+                steps[way] = answers[0]["steps"]
+        if not failed and steps:
+            return Crew(workers, steps), problems
+        # The one that hung is gone; the others of its group get a new process.
+        stop(workers)
+    return None, problems
+
+
+def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
+    """One turn of every process of a crew, at once.
+
+    Several processes train over one common window of time, from a moment that all of
+    them wait for.
+
+    Raises: TimeoutError or EOFError if one does not answer.
+    """
+    line = f"go {way}"
+    if len(crew.workers) > 1:
+        begin = time.monotonic() + 0.1
+        line += f" {begin} {begin + settings.seconds}"
+    for worker in crew.workers:
+        assert worker.process.stdin is not None
+        worker.process.stdin.write(f"{line}\n".encode())
+    answers = [_read(worker, settings.limit) for worker in crew.workers]
+    return Turn(
+        rate=sum(answer["done"] / answer["seconds"] for answer in answers),
+        cpu_seconds=sum(answer["cpu_seconds"] for answer in answers)
+        / sum(answer["done"] for answer in answers),
+        seconds=max(answer["seconds"] for answer in answers),
+    )
+
+
+def stop(workers: Sequence[Worker]) -> None:
+    """End them now; those that have ended stay so."""
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.wait()
+        for stream in (worker.process.stdin, worker.process.stdout, worker.log):
+            if stream is not None:
+                stream.close()
+
+
+def probe(cases: Sequence[str], limit: float) -> dict[str, Any]:
+    """What JAX finds here, and the work of one member-step of each case in GFLOP.
+
+    In a process of its own: this one must not hold a device.
+    """
+    worker = _spawn([f"--probe={','.join(cases)}"], {})
+    try:
+        return _read(worker, limit)
+    finally:
+        stop([worker])
+
+
+def _start(group: Group, ways: Sequence[str], settings: Settings) -> Worker:
+    several = group.processes > 1
+    # A window is filled with short pieces of work, so that all end at about one time.
+    seconds = settings.seconds / _WINDOW_PARTS if several else settings.seconds
+    arguments = {
+        "case": settings.case,
+        "ways": ",".join(ways),
+        "members": max(1, settings.members // group.processes),
+        "steps": settings.steps,
+        "seconds": seconds,
+        "threads": group.threads,
+    }
+    threads = str(group.threads)
+    only_torch = ways[0].startswith("torch")
+    return _spawn(
+        [f"--{name}={value}" for name, value in arguments.items()],
+        {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} if only_torch else {},
+    )
+
+
+def _spawn(arguments: list[str], variables: dict[str, str]) -> Worker:
+    # JAX and PyTorch share an accelerator's memory.
+    shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    log = tempfile.TemporaryFile()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.worker", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **shared, **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        # Unbuffered: `select` must see every line that is there.
+        bufsize=0,
+    )
+    return Worker(process, log)
+
+
+def _read(worker: Worker, limit: float) -> dict[str, Any]:
+    """The next answer; TimeoutError after `limit` seconds, EOFError if it ended."""
+    stdout = worker.process.stdout
+    assert stdout is not None
+    if not select.select([stdout], [], [], limit)[0]:
+        raise TimeoutError(f"no answer within {limit:g} s")
+    line = stdout.readline()
+    if not line:
+        code = worker.process.wait()
+        worker.log.seek(0)
+        said = worker.log.read().decode(errors="replace").strip().splitlines()
+        raise EOFError(f"ended with {code}: {said[-1] if said else ''}")
+    return json.loads(line)

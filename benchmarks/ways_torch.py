@@ -1,0 +1,144 @@
+"""The ways to train the members with PyTorch, each in the form that suits it best.
+
+A way takes a number of steps and returns the member-steps it did, after all of them
+are done. CUDA is used where PyTorch has it.
+"""
+
+import copy
+from collections.abc import Callable
+from itertools import cycle, islice
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn import functional
+
+from benchmarks.cases import Case, learning_rates, peer_batches
+from benchmarks.torch_models import twin
+
+Way = Callable[[int], float]
+
+MOMENTUM = 0.9
+LAYOUTS = {
+    "nchw": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+}
+
+
+def prepare_torch(threads: int) -> None:
+    """Threads of this process, and on CUDA what JAX does too: TF32, tuned kernels."""
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
+    torch.backends.cudnn.benchmark = True
+
+
+def torch_loop(case: Case, members: int, layout: str) -> Way:
+    """One member after the other, eager."""
+    batches = device_batches(case, layout)
+    format_ = LAYOUTS[layout]
+    nets = [_to_device(twin(case)).to(memory_format=format_) for _ in range(members)]
+    starts = [copy.deepcopy(net.state_dict()) for net in nets]
+    rates = learning_rates(members).tolist()
+
+    def way(steps: int) -> float:
+        for net, start, rate in zip(nets, starts, rates, strict=True):
+            net.load_state_dict(start)
+            optimizer = make_optimizer(net, rate)
+            for images, labels in islice(cycle(batches), steps):
+                train_step(net, optimizer, images, labels)
+        _wait()
+        return members * steps
+
+    return way
+
+
+def make_optimizer(net: nn.Module, rate: float) -> torch.optim.Optimizer:
+    """SGD in one fused call for all parameters."""
+    return torch.optim.SGD(net.parameters(), rate, momentum=MOMENTUM, fused=True)
+
+
+def train_step(
+    net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
+) -> Tensor:
+    """One step; the loss before it."""
+    loss = functional.cross_entropy(net(images), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def torch_func_vmap(case: Case, members: int) -> Way:
+    """All members side by side by `torch.func`, the loop over steps outside.
+
+    BatchNorm takes the batch's statistics and keeps none: `vmap` cannot write them.
+    """
+    batches = device_batches(case, "nchw")
+    nets = [_to_device(_without_averages(twin(case))) for _ in range(members)]
+    start, buffers = stack_module_state(nets)
+    start = {name: leaf.detach() for name, leaf in start.items()}
+    skeleton = nets[0]
+    rates = torch.tensor(learning_rates(members), device=_device())
+
+    def loss_of(
+        params: dict[str, Tensor],
+        kept: dict[str, Tensor],
+        images: Tensor,
+        labels: Tensor,
+    ) -> Tensor:
+        logits = functional_call(skeleton, (params, kept), (images,))
+        return functional.cross_entropy(logits, labels)
+
+    gradients_of = vmap(grad(loss_of), in_dims=(0, 0, None, None))
+
+    @torch.no_grad()
+    def way(steps: int) -> float:
+        params = {name: leaf.clone() for name, leaf in start.items()}
+        leaves = list(params.values())
+        traces = [torch.zeros_like(leaf) for leaf in leaves]
+        scales = [-rates.view(-1, *[1] * (leaf.ndim - 1)) for leaf in leaves]
+        for images, labels in islice(cycle(batches), steps):
+            found = gradients_of(params, buffers, images, labels)
+            torch._foreach_mul_(traces, MOMENTUM)
+            torch._foreach_add_(traces, [found[name] for name in params])
+            torch._foreach_add_(leaves, torch._foreach_mul(traces, scales))
+        _wait()
+        return members * steps
+
+    return way
+
+
+def _without_averages(net: nn.Module) -> nn.Module:
+    for layer in net.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.track_running_stats = False
+            layer.running_mean = layer.running_var = layer.num_batches_tracked = None
+    return net
+
+
+def device_batches(case: Case, layout: str) -> list[tuple[Tensor, Tensor]]:
+    """Images `[n, c, h, w]` in a memory layout, and int64 labels."""
+    pairs = zip(*peer_batches(case), strict=True)
+    return [
+        (
+            torch.tensor(images.transpose(0, 3, 1, 2))
+            .to(_device())
+            .contiguous(memory_format=LAYOUTS[layout]),
+            torch.tensor(labels, dtype=torch.int64, device=_device()),
+        )
+        for images, labels in pairs
+    ]
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _to_device(net: nn.Module) -> nn.Module:
+    return net.to(_device()).train()
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,131 @@
+"""One process that trains by some of the ways, whenever it is told to.
+
+    python -m benchmarks.worker --case=tiny --ways=ours --members=8
+
+Talks in JSON lines. It first says of each way whether it runs, and in how many steps
+per turn. Then each line on its input, `go WAY` or `go WAY BEGIN END` (on the clock of
+`time.monotonic`), is one turn, answered by what was done, wall and CPU seconds.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from absl import app, flags
+
+from benchmarks.cases import find_case, step_gflop
+
+_CASE = flags.DEFINE_string("case", "tiny", "Name in cases.CASES.")
+_WAYS = flags.DEFINE_list("ways", [], "Of ways_jax or ways_torch, in full.")
+_MEMBERS = flags.DEFINE_integer("members", 8, "Nets to train.", 1)
+_STEPS = flags.DEFINE_integer("steps", 0, "Per turn; 0: as many as fit.", 0)
+_SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", 0.0)
+_THREADS = flags.DEFINE_integer("threads", 1, "Of PyTorch.", 1)
+_PROBE = flags.DEFINE_list(
+    "probe", [], "Cases: say what JAX is here, and nothing else."
+)
+
+Way = Callable[[int], float]
+
+
+def main(_: list[str]) -> None:
+    """Set the ways up, then take turns until the input ends."""
+    answers = _own_stdout()
+    if _PROBE.value:
+        _answer(answers, _probe(_PROBE.value))
+        return
+    ready: dict[str, tuple[Way, int]] = {}
+    for name in _WAYS.value:
+        try:
+            way = _make(name)
+            steps = _STEPS.value or calibrate(way, _SECONDS.value)
+        # A peer that cannot run is a result, whatever the reason.
+        except Exception as error:
+            line = (str(error).strip().splitlines() or [""])[0]
+            problem = f"{type(error).__name__}: {line}"
+            _answer(answers, {"way": name, "error": problem})
+            continue
+        ready[name] = way, steps
+        _answer(answers, {"way": name, "steps": steps})
+    for line in sys.stdin:
+        _, name, *window = line.split()
+        _answer(answers, take_turn(*ready[name], [float(at) for at in window]))
+
+
+def calibrate(way: Way, seconds: float) -> int:
+    """Steps that take about so many seconds; one at least. Also the warm-up."""
+    began = time.monotonic()
+    way(1)
+    # Slow even if none of it was compilation: not worth a second try.
+    if time.monotonic() - began > 20 * max(seconds, 1.0):
+        return 1
+    steps = 1
+    while True:
+        began = time.monotonic()
+        way(steps)
+        took = max(time.monotonic() - began, 1e-6)
+        if took > seconds / 4:
+            return max(1, round(steps * seconds / took))
+        steps = max(steps + 1, min(8 * steps, math.ceil(steps * seconds / 2 / took)))
+
+
+def take_turn(way: Way, steps: int, window: list[float]) -> dict[str, float]:
+    """Once so many steps, or again and again from the window's begin to its end."""
+    begin, end = window or [0.0, 0.0]
+    time.sleep(max(0.0, begin - time.monotonic()))
+    began, cpu_began = time.monotonic(), time.process_time()
+    done = way(steps)
+    while time.monotonic() < end:
+        done += way(steps)
+    return {
+        "done": done,
+        "seconds": time.monotonic() - began,
+        "cpu_seconds": time.process_time() - cpu_began,
+    }
+
+
+def _make(name: str) -> Way:
+    """Imports only what the way needs: neither library waits in the other's process."""
+    case, members = find_case(_CASE.value), _MEMBERS.value
+    if not name.startswith("torch"):
+        from benchmarks.ways_jax import JAX_WAYS
+
+        return JAX_WAYS[name](case, members, _SECONDS.value)
+    from benchmarks.ways_torch import prepare_torch, torch_func_vmap, torch_loop
+
+    prepare_torch(_THREADS.value)
+    kind, *layout = name.split("/")
+    if kind == "torch_func_vmap":
+        return torch_func_vmap(case, members)
+    return torch_loop(case, members, layout[0])
+
+
+def _probe(cases: list[str]) -> dict[str, Any]:
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "platform": device.platform,
+        "device": device.device_kind,
+        "devices": len(jax.devices()),
+        "step_gflop": {name: step_gflop(find_case(name)) for name in cases},
+    }
+
+
+def _own_stdout() -> TextIO:
+    """The answers' stream; whatever else is printed goes to stderr from here on."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _answer(answers: TextIO, values: dict[str, Any]) -> None:
+    print(json.dumps(values), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

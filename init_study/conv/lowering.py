@@ -1,0 +1,177 @@
+"""Any function with its convolutions and pooling in the forms of this package."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+from absl import logging
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import jaxprs_in_params as _jaxprs_in
+from jax.extend.core import primitives
+
+from init_study.conv.forms import convolve
+from init_study.conv.pooling import max_pool, sum_pool
+
+# Batch first, then channels, then space: what the numbers of a ConvDimensionNumbers
+# say for NHWC images and HWIO kernels.
+_NHWC, _HWIO = (0, 3, 1, 2), (3, 2, 0, 1)
+
+
+def fast_in_loops(
+    function: Callable[..., Any], form: str = "banded"
+) -> Callable[..., Any]:
+    """The same function, fast to differentiate inside `scan`, `map` or `while` on CPU.
+
+    Every 2-D convolution of NHWC images, grouped, dilated and transposed ones
+    included, and every max and average pooling becomes this package's; whatever else
+    the function does stays as it is. Works on what the function traces to, so on
+    Flax, Haiku and Equinox modules and on plain JAX alike. Differentiate the result,
+    not the argument:
+
+        loss = fast_in_loops(lambda params: cross_entropy(model.apply(params, x), y))
+        gradients = jax.grad(loss)(params)
+
+    A convolution that is left to XLA is named in a logged line: other layouts, 1-D and
+    3-D ones, given precisions, and those inside loops or branches of the function's
+    own.
+
+    Args:
+        function: of pytrees of arrays, to a pytree of arrays.
+        form: in `FORMS`; `xla` gives the function back.
+    """
+    if form == "xla":
+        return function
+
+    def lowered(*args: Any) -> Any:
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        out = _evaluate(traced.jaxpr, traced.consts, jax.tree.leaves(args), form)
+        return jax.tree.unflatten(jax.tree.structure(shapes), out)
+
+    return lowered
+
+
+def _evaluate(jaxpr: Jaxpr, consts: Any, args: Any, form: str) -> list[Any]:
+    values: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else values[atom]
+
+    for equation in jaxpr.eqns:
+        out = _apply(equation, [read(atom) for atom in equation.invars], form)
+        results = out if equation.primitive.multiple_results else [out]
+        values.update(zip(equation.outvars, results, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _apply(equation: JaxprEqn, inputs: list[Any], form: str) -> Any:
+    primitive, params = equation.primitive, equation.params
+    if primitive is primitives.jit_p:
+        inner = params["jaxpr"]
+        return _evaluate(inner.jaxpr, inner.consts, inputs, form)
+    if primitive is primitives.remat_p:
+        body = partial(_evaluate_body, params["jaxpr"], form)
+        again = jax.checkpoint(
+            body, prevent_cse=params["prevent_cse"], policy=params["policy"]
+        )
+        return again(*inputs)
+    if primitive is primitives.conv_general_dilated_p:
+        if _is_known_convolution(inputs, params):
+            return _convolution(inputs, params, form)
+        _log_left(equation)
+    elif primitive is primitives.reduce_window_max_p and _is_known_pool(inputs, params):
+        return _maximum(inputs, params)
+    elif primitive is primitives.reduce_window_sum_p and _is_tiled(inputs, params):
+        return sum_pool(inputs[0], params["window_dimensions"][1:3])
+    elif _holds_convolution(params):
+        _log_left(equation)
+    # As jax's own evaluator does it: custom derivatives keep their rules.
+    with equation.ctx.manager:
+        return primitive.bind(*inputs, **primitive.get_bind_params(params))
+
+
+def _evaluate_body(jaxpr: Jaxpr, form: str, *args: Any) -> list[Any]:
+    return _evaluate(jaxpr, (), args, form)
+
+
+def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
+    images, kernel = inputs
+    numbers = params["dimension_numbers"]
+    return (
+        images.ndim == 4
+        and images.dtype == kernel.dtype
+        and (numbers.lhs_spec, numbers.rhs_spec) == (_NHWC, _HWIO)
+        and numbers.out_spec == _NHWC
+        and params["batch_group_count"] == 1
+        and params["precision"] is None
+        and params["preferred_element_type"] in (None, images.dtype)
+        and 0 not in (*images.shape, *kernel.shape)
+    )
+
+
+def _convolution(inputs: list[Any], params: dict[str, Any], form: str) -> Any:
+    images, kernel = inputs
+    return convolve(
+        images,
+        kernel,
+        strides=params["window_strides"],
+        padding=params["padding"],
+        input_dilation=params["lhs_dilation"],
+        kernel_dilation=params["rhs_dilation"],
+        groups=params["feature_group_count"],
+        form=form,
+    )
+
+
+def _is_known_pool(inputs: list[Any], params: dict[str, Any]) -> bool:
+    (images,) = inputs
+    ends = (0, -1)
+    return (
+        images.ndim == 4
+        and jax.numpy.issubdtype(images.dtype, jax.numpy.floating)
+        and all(params["window_dimensions"][end] == 1 for end in ends)
+        and all(params["window_strides"][end] == 1 for end in ends)
+        and all(params["padding"][end] == (0, 0) for end in ends)
+        and set(params["base_dilation"]) == set(params["window_dilation"]) == {1}
+    )
+
+
+def _maximum(inputs: list[Any], params: dict[str, Any]) -> Any:
+    return max_pool(
+        inputs[0],
+        params["window_dimensions"][1:3],
+        params["window_strides"][1:3],
+        params["padding"][1:3],
+    )
+
+
+def _is_tiled(inputs: list[Any], params: dict[str, Any]) -> bool:
+    return (
+        _is_known_pool(inputs, params)
+        and params["window_dimensions"] == params["window_strides"]
+        and set(params["padding"]) == {(0, 0)}
+    )
+
+
+def _holds_convolution(params: dict[str, Any]) -> bool:
+    def holds(jaxpr: Jaxpr | ClosedJaxpr) -> bool:
+        inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
+        return any(
+            e.primitive is primitives.conv_general_dilated_p
+            or _holds_convolution(e.params)
+            for e in inner.eqns
+        )
+
+    return any(holds(jaxpr) for jaxpr in _jaxprs_in(params))
+
+
+def _log_left(equation: JaxprEqn) -> None:
+    shapes = " by ".join(str(v.aval.shape) for v in equation.invars[:2])
+    logging.log_first_n(
+        logging.INFO,
+        "%s of %s is left to XLA, whose gradients are slow inside loops on CPU",
+        1,
+        equation.primitive,
+        shapes,
+    )

@@ -1,0 +1,156 @@
+"""Pooling whose gradients stay fast inside loops on CPU."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float
+
+Pair = tuple[int, int]
+Pads = tuple[Pair, Pair]
+
+_NO_PADS: Pads = ((0, 0), (0, 0))
+
+
+def max_pool(
+    images: Float[Array, "n h w c"],
+    window: Pair,
+    strides: Pair,
+    padding: Pads = _NO_PADS,
+) -> Float[Array, "n oh ow c"]:
+    """Largest value of every window; padding never wins.
+
+    The gradient goes to the first of several largest values, row by row, as XLA's
+    `select_and_scatter` and PyTorch have it. A maximum of shifted views and, backward,
+    comparisons with it; windows may overlap.
+    """
+    return _max_pool(images, window, strides, padding)
+
+
+def sum_pool(
+    images: Float[Array, "n h w c"], window: Pair
+) -> Float[Array, "n oh ow c"]:
+    """Sum of every window; windows lie side by side, a rest is dropped."""
+    n, height, width, channels = images.shape
+    rows, columns = height // window[0], width // window[1]
+    kept = images[:, : rows * window[0], : columns * window[1]]
+    blocks = kept.reshape(n, rows, window[0], columns, window[1], channels)
+    return blocks.sum((2, 4))
+
+
+def _primal(images: Array, window: Pair, strides: Pair, padding: Pads) -> Array:
+    lowest = jnp.array(-jnp.inf, images.dtype)
+    pads = [(0, 0, 0), *((low, high, 0) for low, high in padding), (0, 0, 0)]
+    padded = images if padding == _NO_PADS else lax.pad(images, lowest, pads)
+    views = _views(padded, window, strides)
+    largest = views[0]
+    for view in views[1:]:
+        largest = jnp.maximum(largest, view)
+    return largest
+
+
+_max_pool = jax.custom_vjp(_primal, nondiff_argnums=(1, 2, 3))
+
+
+def _forward(
+    images: Array, window: Pair, strides: Pair, padding: Pads
+) -> tuple[Array, tuple[Array, Array]]:
+    largest = _primal(images, window, strides, padding)
+    return largest, (images, largest)
+
+
+def _backward(
+    window: Pair,
+    strides: Pair,
+    padding: Pads,
+    saved: tuple[Array, Array],
+    cotangent: Array,
+) -> tuple[Array]:
+    images, largest = saved
+    (top, bottom), (left, right) = padding
+    lowest = jnp.array(-jnp.inf, images.dtype)
+    pads = [(0, 0, 0), (top, bottom, 0), (left, right, 0), (0, 0, 0)]
+    padded = images if padding == _NO_PADS else lax.pad(images, lowest, pads)
+    is_first = _first_of([v == largest for v in _views(padded, window, strides)])
+    parts = [jnp.where(first, cotangent, 0) for first in is_first]
+    if window == strides:
+        gradient = _side_by_side(parts, window, padded.shape)
+    else:
+        gradient = _overlapping(parts, window, strides, padded.shape)
+    height, width = padded.shape[1:3]
+    return (gradient[:, top : height - bottom, left : width - right],)
+
+
+_max_pool.defvjp(_forward, _backward)
+
+
+def _views(padded: Array, window: Pair, strides: Pair) -> list[Array]:
+    """What each place of the window sees, row by row."""
+    n, height, width, channels = padded.shape
+    rows = (height - window[0]) // strides[0] + 1
+    columns = (width - window[1]) // strides[1] + 1
+    if window == strides:
+        kept = padded[:, : rows * window[0], : columns * window[1]]
+        blocks = kept.reshape(n, rows, window[0], columns, window[1], channels)
+        return [
+            blocks[:, :, i, :, j] for i in range(window[0]) for j in range(window[1])
+        ]
+    return [
+        lax.slice(
+            padded,
+            (0, i, j, 0),
+            (
+                n,
+                i + (rows - 1) * strides[0] + 1,
+                j + (columns - 1) * strides[1] + 1,
+                channels,
+            ),
+            (1, *strides, 1),
+        )
+        for i in range(window[0])
+        for j in range(window[1])
+    ]
+
+
+def _first_of(equal: list[Bool[Array, "..."]]) -> list[Bool[Array, "..."]]:
+    firsts, earlier = [], jnp.zeros_like(equal[0])
+    for one in equal:
+        firsts.append(one & ~earlier)
+        earlier |= one
+    return firsts
+
+
+def _side_by_side(
+    parts: list[Array], window: Pair, shape: tuple[int, ...]
+) -> Float[Array, "n h w c"]:
+    """Every pixel is in one window: interleave."""
+    n, rows, columns, channels = parts[0].shape
+    across = [
+        jnp.stack(parts[i * window[1] : (i + 1) * window[1]], 3)
+        for i in range(window[0])
+    ]
+    kept = jnp.stack(across, 2).reshape(
+        n, rows * window[0], columns * window[1], channels
+    )
+    below, beyond = shape[1] - kept.shape[1], shape[2] - kept.shape[2]
+    return jnp.pad(kept, ((0, 0), (0, below), (0, beyond), (0, 0)))
+
+
+def _overlapping(
+    parts: list[Array], window: Pair, strides: Pair, shape: tuple[int, ...]
+) -> Float[Array, "n h w c"]:
+    """A pixel is in several windows: add up what each of its places gives it."""
+    _, rows, columns, _ = parts[0].shape
+    zero = jnp.zeros((), parts[0].dtype)
+    gradient = jnp.zeros(shape, parts[0].dtype)
+    for place, part in enumerate(parts):
+        i, j = divmod(place, window[1])
+        below = shape[1] - i - ((rows - 1) * strides[0] + 1)
+        beyond = shape[2] - j - ((columns - 1) * strides[1] + 1)
+        spread = [
+            (0, 0, 0),
+            (i, below, strides[0] - 1),
+            (j, beyond, strides[1] - 1),
+            (0, 0, 0),
+        ]
+        gradient += lax.pad(part, zero, spread)
+    return gradient

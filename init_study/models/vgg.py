@@ -1,0 +1,70 @@
+"""A small VGG net: pairs of 3×3 convolutions, halved after each pair."""
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from init_study.errors import UserError
+from init_study.models.cnn import (
+    ACTIVATIONS,
+    NORMS,
+    check_names,
+    halve_map,
+    normalize,
+)
+
+
+class VGG(nn.Module):
+    """Stages of two 3×3 convolutions, each halved by 2×2 pooling, and a dense head.
+
+    The width doubles from stage to stage, up to eight times the first. Global average
+    pooling takes the place of the original's two wide dense layers. The defaults are
+    32-32-M-64-64-M-128-128-M.
+
+    Attributes:
+        num_classes: logits per image.
+        depth: number of stages.
+        width: channels of the first stage.
+        activation: a name in `models.cnn.ACTIVATIONS`.
+        norm: `none`, `batch` or `layer`, between convolution and activation; the
+            original has none. Convolutions have a bias only with `none`.
+        pooling: `max` or `average`.
+
+    Reference: Simonyan & Zisserman 2015, Very deep convolutional networks for
+    large-scale image recognition.
+    """
+
+    num_classes: int
+    depth: int = 3
+    width: int = 32
+    activation: str = "relu"
+    norm: str = "batch"
+    pooling: str = "max"
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w c"], train: bool = False
+    ) -> Float[Array, "n classes"]:
+        """Raises: UserError for an unknown name or an image that is too small."""
+        check_names(
+            self, activation=ACTIVATIONS, norm=NORMS, pooling=("max", "average")
+        )
+        self._check_size(images)
+        x = images
+        for stage in range(self.depth):
+            channels = self.width * min(2**stage, 8)
+            for _ in range(2):
+                x = nn.Conv(channels, (3, 3), use_bias=self.norm == "none")(x)
+                x = normalize(x, self.norm, train)
+                x = ACTIVATIONS[self.activation](x)
+            x = halve_map(x, self.pooling)
+        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+
+    def _check_size(self, images: Array) -> None:
+        least = min(images.shape[1:3])
+        if least < 2**self.depth:
+            most = max(least.bit_length() - 1, 0)
+            way_out = f"use depth={most} or less" if most else "use model=cnn"
+            raise UserError(
+                f"vgg of depth {self.depth} halves the image {self.depth} times; "
+                f"{images.shape[1]}×{images.shape[2]} pixels are too few; {way_out}"
+            )
