@@ -43,6 +43,8 @@ def main(_: list[str]) -> None:
         try:
             way = _make(name)
             steps = _STEPS.value or calibrate(way, _SECONDS.value)
+            if _STEPS.value:
+                way(1)  # Compiles.
         # A peer that cannot run is a result, whatever the reason.
         except Exception as error:
             line = (str(error).strip().splitlines() or [""])[0]

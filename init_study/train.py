@@ -137,9 +137,7 @@ def train(
     batches = indices[hyper.seed_slot]
 
     def one(i: Int[Array, ""], state: TrainState) -> TrainState:
-        return train_step(
-            network, program, convolution, state, hyper, data, batches[i]
-        )
+        return train_step(network, program, convolution, state, hyper, data, batches[i])
 
     return lax.fori_loop(0, num_steps, one, state)
 

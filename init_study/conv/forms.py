@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from init_study.errors import unknown
+
 FORMS = {
     "xla": "XLA's own convolution and gradients",
     "canonical": "gradients in the layout that XLA's CPU backend is fast in",
@@ -56,7 +58,11 @@ def convolve(
         kernel_dilation: pixels from one tap to the next.
         groups: of channels, as XLA's `feature_group_count`.
         form: in `FORMS`.
+
+    Raises: UserError for a form that is not there.
     """
+    if form not in FORMS:
+        raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
     if isinstance(padding, str):
         padding = _explicit(padding, images, kernel, strides, kernel_dilation)
     window = _Window(
@@ -130,9 +136,9 @@ def _backward(
 ) -> tuple[Array, Array]:
     """Both gradients as ordinary convolutions in the fast layout.
 
-    The paddings are those of jax's own transposition rules. The barriers keep XLA
-    from folding the transposes back into the convolutions' layouts. Nothing here has a
-    rule of its own, so that forward mode over this reverse mode is possible.
+    The paddings are those of jax's own transposition rules. The barrier keeps XLA
+    from folding the kernel's turn back into the convolution's layout. Nothing here has
+    a rule of its own, so that forward mode over this reverse mode is possible.
     """
     images, kernel = saved
     inside = [
@@ -165,8 +171,8 @@ def _backward(
     )
     images_gradient = _primal(cotangent, turned, to_images)
 
-    channels_first = lax.optimization_barrier(images.transpose(3, 1, 2, 0))
-    as_kernel = lax.optimization_barrier(cotangent.transpose(1, 2, 0, 3))
+    channels_first = _transpose(images, (3, 1, 2, 0))
+    as_kernel = _transpose(cotangent, (1, 2, 0, 3))
     to_kernel = window._replace(
         strides=window.kernel_dilation,
         padding=(around_images(0), around_images(1)),
@@ -177,6 +183,23 @@ def _backward(
 
 
 _convolve.defvjp(_forward, _backward)
+
+
+def _transpose(array: Array, axes: tuple[int, ...]) -> Array:
+    """The transpose of what is in memory.
+
+    Left alone, XLA fuses all that made the array into the transposing loop, and
+    computes it once more there: in a residual network every block before this one.
+    What a branch takes must be in memory, and that a number times zero is not one is
+    true (of NaN too) without the compiler's knowing it.
+    """
+    always = array.ravel()[0] * 0 != 1
+    return lax.cond(
+        always,
+        lambda x: x.transpose(axes),
+        lambda x: jnp.zeros_like(x).transpose(axes),
+        array,
+    )
 
 
 # ---------------------------------------------------------------- the banded form
@@ -258,7 +281,8 @@ def _block_diagonal(kernel: Array, groups: int) -> Array:
         return kernel
     kh, kw, inputs, outputs = kernel.shape
     per_group = kernel.reshape(kh, kw, inputs, groups, outputs // groups)
-    blocks = jnp.einsum("hwigo,fg->hwfigo", per_group, jnp.eye(groups, dtype=kernel.dtype))
+    only_own = jnp.eye(groups, dtype=kernel.dtype)
+    blocks = jnp.einsum("hwigo,fg->hwfigo", per_group, only_own)
     return blocks.reshape(kh, kw, groups * inputs, outputs)
 
 

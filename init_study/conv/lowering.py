@@ -6,12 +6,12 @@ from typing import Any
 
 import jax
 from absl import logging
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitives
 from jax.extend.core import jaxprs_in_params as _jaxprs_in
-from jax.extend.core import primitives
 
-from init_study.conv.forms import convolve
+from init_study.conv.forms import FORMS, convolve
 from init_study.conv.pooling import max_pool, sum_pool
+from init_study.errors import unknown
 
 # Batch first, then channels, then space: what the numbers of a ConvDimensionNumbers
 # say for NHWC images and HWIO kernels.
@@ -40,6 +40,8 @@ def fast_in_loops(
         function: of pytrees of arrays, to a pytree of arrays.
         form: in `FORMS`; `xla` gives the function back.
     """
+    if form not in FORMS:
+        raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
     if form == "xla":
         return function
 
