@@ -41,7 +41,7 @@ def choose_execution(chunk_width: int | None, platform: str) -> Execution:
     cpu = platform == "cpu"
     return Execution(
         chunk_width=chunk_width or (1 if cpu else 16),
-        convolution="banded" if cpu else "xla",
+        convolution="blocked" if cpu else "xla",
     )
 
 

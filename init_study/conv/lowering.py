@@ -19,7 +19,7 @@ _NHWC, _HWIO = (0, 3, 1, 2), (3, 2, 0, 1)
 
 
 def fast_in_loops(
-    function: Callable[..., Any], form: str = "banded"
+    function: Callable[..., Any], form: str = "blocked"
 ) -> Callable[..., Any]:
     """The same function, fast to differentiate inside `scan`, `map` or `while` on CPU.
 
@@ -169,7 +169,8 @@ def _holds_convolution(params: dict[str, Any]) -> bool:
 
 
 def _log_left(equation: JaxprEqn) -> None:
-    shapes = " by ".join(str(v.aval.shape) for v in equation.invars[:2])
+    operands: list[Any] = equation.invars[:2]
+    shapes = " by ".join(str(operand.aval.shape) for operand in operands)
     logging.log_first_n(
         logging.INFO,
         "%s of %s is left to XLA, whose gradients are slow inside loops on CPU",
