@@ -3,6 +3,7 @@
     python launch.py                      run the default study and write its report
     python launch.py run --study=NAME     a study of experiments/, a .py or .json file
     python launch.py plan                 what would run, what it costs, what is done
+    python launch.py tune                 how fast each execution is on this machine
     python launch.py status               how far a run is
     python launch.py report               render the report of a run again
     python launch.py export --to=FILE     the records as .csv or .parquet
@@ -42,6 +43,12 @@ _CACHE_DIR = flags.DEFINE_string(
 _CHECKPOINT_EVERY = flags.DEFINE_float(
     "checkpoint_every", 30.0, "Seconds between two checkpoints, at least.", 0.0
 )
+_EXECUTION = flags.DEFINE_string(
+    "execution",
+    None,
+    "How members run, FORM/WIDTH: blocked/1, canonical/4, xla/16, ...; by default what "
+    "`tune` would take, if the run is long enough to find out.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -75,6 +82,7 @@ def _run() -> None:
         progress=logging.get_verbosity() >= logging.WARNING,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
+        fixed_execution=_EXECUTION.value is not None,
     )
     outcome = run(plan, workdir, _command(), control)
     if not outcome.finished:
@@ -92,6 +100,12 @@ def _print_plan() -> None:
         "{members} members, {compilations} compilations, about {seconds:.0f} s, "
         "{disk_bytes} bytes in {workdir}",
     )
+
+
+def _tune() -> None:
+    from init_study.overview import tuning_overview
+
+    _print_table(tuning_overview(_plan()), "{members} members in each program")
 
 
 def _print_status() -> None:
@@ -155,6 +169,7 @@ def _list() -> None:
 WORDS = {
     "run": _run,
     "plan": _print_plan,
+    "tune": _tune,
     "status": _print_status,
     "report": _report,
     "export": _export,
@@ -177,12 +192,13 @@ def _workdir() -> Path:
 
 
 def _plan() -> Any:
-    from init_study.execution import prepare_jax
+    from init_study.execution import parse_execution, prepare_jax
     from init_study.plan import make_plan
 
     cache = _CACHE_DIR.value
     prepare_jax(Path(cache).expanduser() / "compiled" if cache else None)
-    return make_plan(_study(), _DATA_DIR.value)
+    execution = parse_execution(_EXECUTION.value) if _EXECUTION.value else None
+    return make_plan(_study(), _DATA_DIR.value, execution)
 
 
 def _catch_signals() -> list[signal.Signals]:

@@ -23,7 +23,7 @@ from benchmarks.cases import (
     peer_batches,
 )
 from init_study.execution import (
-    choose_execution,
+    default_execution,
     member_mesh,
     place_members,
     prepare_jax,
@@ -65,7 +65,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
         label=case.name,
         network=trace(case.module, case.image_shape, dataset.num_classes),
         dataset=dataset,
-        execution=choose_execution(None, jax.default_backend()),
+        execution=default_execution(None, jax.default_backend()),
     )
     group = tuple(
         Member(scheme="he_normal", learning_rate=float(rate), seed=seed)

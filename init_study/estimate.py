@@ -1,37 +1,31 @@
 """What a program would cost, from a few steps really taken."""
 
 import time
-from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from init_study.execution import member_mesh, padded_size, place_members
+from init_study.execution import Execution, member_mesh
 from init_study.plan import Plan, ProgramPlan
-from init_study.population import (
-    compile_population,
-    held_images,
-    hyperparameters,
-    initial_population,
-    training_images,
-)
-
-_TIMED_STEPS = 3
+from init_study.population import held_images
+from init_study.tuning import fitting, sample
 
 
 class Estimate(NamedTuple):
     """Of one program on the devices at hand.
 
     Attributes:
+        execution: what fits.
         compile_seconds: to the end of the first step and evaluation, cold or cached.
         member_steps_per_second: of all devices together.
         seconds: for the whole program.
         bytes_per_member: of its training state.
-        device_bytes: on each device: members, data, and what the program needs besides.
+        device_bytes: on each device: members, data, and what a chunk needs besides.
         disk_bytes: of the two checkpoints that are kept.
     """
 
+    execution: Execution
     compile_seconds: float
     member_steps_per_second: float
     seconds: float
@@ -41,56 +35,36 @@ class Estimate(NamedTuple):
 
 
 def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
-    """Train one full chunk per device for a few steps and scale up."""
-    program, width = program_plan.program, program_plan.execution.chunk_width
-    mesh = member_mesh()
-    few = (plan.members[:1]) * padded_size(1, mesh, width)
-    first_scheme = {few[0].scheme: plan.schemes[few[0].scheme]}
-    compiled = compile_population(program_plan, mesh, (few[0].seed,))
-    first_steps = compiled.indices(0)[:, 0]
-    state = initial_population(program_plan, first_scheme, few, first_steps)
-    state = place_members(state, mesh, width)
-    hyper = place_members(hyperparameters(few), mesh, width)
-    images, held = training_images(program_plan, mesh), held_images(program_plan, mesh)
-    bytes_per_member = _bytes(state) // len(few)
+    """Train and evaluate one full chunk per device a little, and scale up.
 
-    started = time.monotonic()
-    train = compiled.train.lower(
-        state, hyper, images, compiled.indices(0), jnp.int32(1)
-    ).compile()
-    state = train(state, hyper, images, compiled.indices(0), jnp.int32(1))
-    bounds = [jnp.int32(bound) for bound in held.bounds("validation")]
-    jax.block_until_ready(compiled.evaluate(state, held.images, *bounds))
-    compile_seconds = time.monotonic() - started
-
-    started = time.monotonic()
-    steps = min(_TIMED_STEPS, program.steps)
-    state = train(state, hyper, images, compiled.indices(0), jnp.int32(steps))
-    jax.block_until_ready(state)
-    rate = len(few) * steps / (time.monotonic() - started)
-
-    started = time.monotonic()
-    jax.block_until_ready(compiled.evaluate(state, held.images, *bounds))
-    evaluation = (time.monotonic() - started) / len(few) * len(plan.members)
+    Raises: UserError if the program does not fit into the devices' memory.
+    """
+    timing = fitting(plan, program_plan)
+    program, members = program_plan.program, len(plan.members)
+    program_plan = program_plan._replace(execution=timing.execution)
+    first, again = _time_evaluation(plan, program_plan)
     evaluations = len(program.evaluation_steps()) + 2
-
-    memory: Any = train.memory_analysis()
-    padded = padded_size(len(plan.members), mesh, width)
-    data_bytes = _bytes((images, held))
+    training = members * program.steps * timing.seconds_per_member_step
+    compiling = timing.compile_seconds + first - again
     return Estimate(
-        compile_seconds=compile_seconds,
-        member_steps_per_second=rate,
-        seconds=compile_seconds
-        + len(plan.members) * program.steps / rate
-        + evaluations * evaluation,
-        bytes_per_member=bytes_per_member,
-        device_bytes=padded // mesh.size * bytes_per_member
-        + data_bytes
-        + int(getattr(memory, "temp_size_in_bytes", 0)),
-        disk_bytes=2 * len(plan.members) * bytes_per_member,
+        execution=timing.execution,
+        compile_seconds=compiling,
+        member_steps_per_second=1 / timing.seconds_per_member_step,
+        seconds=compiling + training + evaluations * members * again,
+        bytes_per_member=timing.member_bytes,
+        device_bytes=timing.device_bytes(members),
+        disk_bytes=2 * members * timing.member_bytes,
     )
 
 
-def _bytes(tree: Any) -> int:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
-    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+def _time_evaluation(plan: Plan, program_plan: ProgramPlan) -> tuple[float, float]:
+    """Seconds per member for the validation part, at first and then."""
+    mesh = member_mesh()
+    few, held = sample(plan, program_plan, mesh), held_images(program_plan, mesh)
+    bounds = [jnp.int32(bound) for bound in held.bounds("validation")]
+    seconds = []
+    for _ in range(2):
+        started = time.monotonic()
+        jax.block_until_ready(few.compiled.evaluate(few.state, held.images, *bounds))
+        seconds.append((time.monotonic() - started) / few.members)
+    return seconds[0], seconds[1]

@@ -6,8 +6,10 @@ side by side (`vmap`). The chunk width is fixed before the first step and does n
 depend on the number of devices, so results do not either.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from init_study.conv import FORMS
+from init_study.errors import UserError, unknown
 
 MEMBER = "member"
 
@@ -30,19 +36,56 @@ class Execution(NamedTuple):
     chunk_width: int
     convolution: str
 
+    def __str__(self) -> str:
+        return f"{self.convolution}/{self.chunk_width}"
 
-def choose_execution(chunk_width: int | None, platform: str) -> Execution:
-    """The given chunk width, or the default of the platform.
+
+def parse_execution(text: str) -> Execution:
+    """From `FORM/WIDTH`, e.g. `blocked/1`.
+
+    Raises: UserError for a form that is not there or a width below 1.
+    """
+    form, _, width = text.partition("/")
+    if form not in FORMS:
+        raise unknown(
+            "execution", text, FORMS, f"{', '.join(FORMS)}, each as FORM/WIDTH"
+        )
+    if not (width.isdecimal() and int(width) >= 1):
+        raise UserError(
+            f"execution {text!r} has no chunk width; give FORM/WIDTH, e.g. {form}/1"
+        )
+    return Execution(int(width), form)
+
+
+def default_execution(chunk_width: int | None, platform: str) -> Execution:
+    """What runs where nothing has been measured.
 
     On CPU one member at a time is fastest: `vmap` over kernels is a grouped
-    convolution, which outgrows the caches. The width for accelerators is a guess
-    that nothing has measured yet.
+    convolution, which outgrows the caches. The width for accelerators is a guess.
     """
     cpu = platform == "cpu"
     return Execution(
         chunk_width=chunk_width or (1 if cpu else 16),
         convolution="blocked" if cpu else "xla",
     )
+
+
+def candidates(
+    chunk_width: int | None, platform: str, members: int
+) -> tuple[Execution, ...]:
+    """What is worth timing, the default first.
+
+    XLA's own gradients are left out on CPU: inside a loop they are a hundred times
+    slower. A given chunk width stays as it is.
+    """
+    first = default_execution(chunk_width, platform)
+    cpu = platform == "cpu"
+    forms = ("blocked", "canonical") if cpu else ("xla", "canonical")
+    widths = (1, 4) if cpu else (1, 4, 16, 64, 256)
+    narrow = [width for width in widths if width <= max(members, 1)]
+    kept = [chunk_width] if chunk_width else narrow
+    rest = [Execution(width, form) for width in kept for form in forms]
+    return (first, *(one for one in rest if one != first))
 
 
 def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
@@ -80,7 +123,6 @@ def over_members(
 
     Returns: the same function of leaves with a leading member axis.
     """
-    members, shared = PartitionSpec(MEMBER), PartitionSpec()
 
     def on_one_device(population: Any, *common: Any) -> Any:
         def one(member: Any) -> Any:
@@ -89,14 +131,85 @@ def over_members(
         width = None if chunk_width == 1 else chunk_width
         return lax.map(one, population, batch_size=width)
 
-    def on_all_devices(population: Any, *common: Any) -> Any:
+    return _on_all_devices(on_one_device, mesh)
+
+
+def update_members(
+    function: Callable[..., Any], mesh: Mesh, chunk_width: int
+) -> Callable[..., Any]:
+    """`over_members` for a function `(state, constants), *shared -> state`, in place.
+
+    Each chunk is written back over what it was read from: a donated population is
+    held once, not twice.
+    """
+
+    def on_one_device(population: Any, *common: Any) -> Any:
+        states, constants = population
+
+        def one(state: Any, constant: Any) -> Any:
+            return function((state, constant), *common)
+
+        # One member needs no vmap, which would make its convolutions grouped ones.
+        side_by_side = jax.vmap(one) if chunk_width > 1 else _alone(one)
+
+        def chunk(index: Array, states: Any) -> Any:
+            start = index * chunk_width
+
+            def take(leaf: Array) -> Array:
+                return lax.dynamic_slice_in_dim(leaf, start, chunk_width)
+
+            def put(leaf: Array, new: Array) -> Array:
+                return lax.dynamic_update_slice_in_dim(leaf, new, start, 0)
+
+            taken = jax.tree.map(take, (states, constants))
+            return jax.tree.map(put, states, side_by_side(*taken))
+
+        members = len(jax.tree.leaves(constants)[0])
+        return lax.fori_loop(0, members // chunk_width, chunk, states)
+
+    return _on_all_devices(on_one_device, mesh)
+
+
+def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.vmap(function)` over an axis of size 1."""
+
+    def of_one(*trees: Any) -> Any:
+        result = function(*jax.tree.map(lambda leaf: leaf[0], trees))
+        return jax.tree.map(lambda leaf: leaf[None], result)
+
+    return of_one
+
+
+def _on_all_devices(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    members, shared = PartitionSpec(MEMBER), PartitionSpec()
+
+    def on_all(population: Any, *common: Any) -> Any:
         specs = (members, *(shared for _ in common))
         mapped = jax.shard_map(
-            on_one_device, mesh=mesh, in_specs=specs, out_specs=members, check_vma=False
+            function, mesh=mesh, in_specs=specs, out_specs=members, check_vma=False
         )
         return mapped(population, *common)
 
-    return on_all_devices
+    return on_all
+
+
+def bytes_per_device(platform: str) -> int | None:
+    """What one device may hold, or None where nobody says.
+
+    CPU devices share what the host, or the control group this process is in, has
+    left.
+    """
+    if platform != "cpu":
+        stats = jax.local_devices()[0].memory_stats() or {}
+        return stats.get("bytes_limit")
+    limits = []
+    for file, read in (
+        ("/proc/meminfo", lambda t: int(t.split("MemAvailable:")[1].split()[0]) * 1024),
+        ("/sys/fs/cgroup/memory.max", int),
+    ):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            limits.append(read(Path(file).read_text()))
+    return min(limits) // jax.local_device_count() if limits else None
 
 
 def padded_size(members: int, mesh: Mesh, chunk_width: int) -> int:

@@ -7,6 +7,7 @@ from init_study import store
 from init_study.estimate import estimate
 from init_study.plan import Plan
 from init_study.study import Study
+from init_study.tuning import fastest, time_candidates
 
 
 def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
@@ -26,11 +27,13 @@ def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
                 "members": len(plan.members),
                 "steps": steps,
                 "done": step,
-                "chunks": -(-len(plan.members) // program_plan.execution.chunk_width),
+                "chunks": -(-len(plan.members) // cost.execution.chunk_width),
                 "compilations": 0 if step == steps else 2,
+                "execution": str(cost.execution),
                 "parameters": program_plan.network.num_parameters,
                 "seconds": round(cost.seconds * (1 - step / steps), 1),
                 "member_steps_per_second": round(cost.member_steps_per_second, 1),
+                "bytes_per_member": cost.bytes_per_member,
                 "device_bytes": cost.device_bytes,
                 "disk_bytes": cost.disk_bytes,
             }
@@ -45,6 +48,30 @@ def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
         **totals,
         "programs": rows,
     }
+
+
+def tuning_overview(plan: Plan) -> dict[str, Any]:
+    """Per program and execution: how fast it is here and what it needs."""
+    members, rows = len(plan.members), []
+    for program_plan in plan.programs:
+        timings = time_candidates(plan, program_plan)
+        best = fastest(timings, members)
+        widest = max(timing.devices for timing in timings)
+        rows += [
+            {
+                "program": program_plan.label,
+                "execution": str(timing.execution),
+                "devices": timing.devices,
+                "member_steps_per_second": round(1 / timing.seconds_per_member_step, 1),
+                "compile_seconds": round(timing.compile_seconds, 1),
+                "bytes_per_member": timing.member_bytes,
+                "device_bytes": timing.device_bytes(members),
+                "fastest": timing.execution == best and timing.devices == widest,
+                "problem": timing.problem,
+            }
+            for timing in timings
+        ]
+    return {"members": members, "programs": rows}
 
 
 def status_overview(workdir: Path) -> dict[str, Any]:

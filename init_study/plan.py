@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from init_study.data import AUGMENTATIONS, Dataset, batch_indices, load_dataset
 from init_study.errors import UserError, unknown
-from init_study.execution import Execution, choose_execution
+from init_study.execution import Execution, default_execution
 from init_study.models import build_model
 from init_study.network import Network, trace
 from init_study.schemes import Scheme, parse_scheme
@@ -44,15 +45,19 @@ class Plan(NamedTuple):
     programs: tuple[ProgramPlan, ...]
 
 
-def make_plan(study: Study, data_dir: str | None = None) -> Plan:
+def make_plan(
+    study: Study, data_dir: str | None = None, execution: Execution | None = None
+) -> Plan:
     """Resolve every name of a study.
 
     Args:
         study: what to compare.
         data_dir: where TFDS keeps its data sets; TFDS's own default if None.
+        execution: of all programs; by default what suits the device.
 
     Raises: UserError for the first thing that cannot run.
     """
+    _check_execution(study, execution)
     for field in ("schemes", "learning_rates"):
         if not getattr(study, field):
             raise UserError(f"the study lists no {field}; give at least one")
@@ -68,10 +73,29 @@ def make_plan(study: Study, data_dir: str | None = None) -> Plan:
     datasets = {name: load_dataset(name, data_dir=data_dir) for name in study.dataset}
     platform = jax.default_backend()
     programs = tuple(
-        _plan_program(study, program, datasets[program.dataset], schemes, platform)
+        _plan_program(
+            study, program, datasets[program.dataset], schemes, platform, execution
+        )
         for program in study.programs()
     )
     return Plan(study, study.members(), schemes, programs)
+
+
+def _check_execution(study: Study, execution: Execution | None) -> None:
+    given, wanted = execution and execution.chunk_width, study.chunk_width
+    if given and wanted and given != wanted:
+        raise UserError(
+            f"execution {execution} and study.chunk_width={wanted} contradict each "
+            "other; give one of them"
+        )
+    width, members = given or wanted or 1, len(study.members())
+    if width > members:
+        logging.warning(
+            "chunk width %d is more than the %d members: the rest of the chunk is "
+            "filled with copies that are computed and thrown away",
+            width,
+            members,
+        )
 
 
 def _plan_program(
@@ -80,6 +104,7 @@ def _plan_program(
     dataset: Dataset,
     schemes: dict[str, Scheme],
     platform: str,
+    execution: Execution | None,
 ) -> ProgramPlan:
     module = build_model(program.model, dataset.num_classes, program.model_arguments())
     network = trace(module, dataset.image_shape, dataset.num_classes)
@@ -95,7 +120,7 @@ def _plan_program(
         label=study.label(program),
         network=network,
         dataset=dataset,
-        execution=choose_execution(program.chunk_width, platform),
+        execution=execution or default_execution(program.chunk_width, platform),
     )
 
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.data import Split, batch_indices, standardize
-from init_study.execution import over_members, place_shared
+from init_study.execution import over_members, place_shared, update_members
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Scheme
@@ -162,7 +162,7 @@ def compile_population(
     """The functions of one program for all its members on the devices of `mesh`."""
     form = plan.execution.convolution
     width = plan.execution.chunk_width
-    train_members = over_members(
+    train_members = update_members(
         partial(train, plan.network, plan.program, form), mesh, width
     )
 

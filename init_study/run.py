@@ -31,6 +31,7 @@ from init_study.population import (
     training_images,
 )
 from init_study.train import Hyper, Images, TrainState
+from init_study.tuning import choose_executions
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
@@ -59,11 +60,13 @@ class Control(NamedTuple):
             can lose.
         stop_requested: asked after every call to the devices, about once a second;
             if true, a checkpoint is written and the run returns unfinished.
+        fixed_execution: refuse an execution that does not fit, and try no other.
     """
 
     progress: bool = True
     checkpoint_every: float = 30.0
     stop_requested: Callable[[], bool] = lambda: False
+    fixed_execution: bool = False
 
 
 class _Population(NamedTuple):
@@ -92,13 +95,15 @@ def run(
         command: how to repeat the run; kept in the manifest.
         control: how the run is watched and stopped.
 
-    Raises: UserError if the folder is another study's or in use, or if data, records
-        or disk do not let the run go on.
+    Raises: UserError if the folder is another study's or in use, if a program does not
+        fit into memory, or if data, records or disk do not let the run go on.
     """
     control = control or Control()
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
+        if not (workdir / store.MANIFEST).exists():
+            plan = choose_executions(plan, control.fixed_execution)
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
         try:

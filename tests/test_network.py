@@ -102,12 +102,12 @@ def test_training_and_evaluation_reach_the_modules_own_flag(odd):
     assert np.abs(means[1] - means[0]).max() > 0
 
 
-def test_fast_convolution_changes_no_logit():
+def test_the_form_of_convolution_changes_no_logit():
     network = trace(build_model("cnn", 3, {"padding": "circular"}), (8, 8, 1), 3)
     params = network.own_init(jax.random.key(0))
     images = jax.random.normal(jax.random.key(1), (2, 8, 8, 1))
     plain, _ = network.apply(params, {}, images, train=True)
-    fast, _ = network.apply(params, {}, images, train=True, fast_convolution=True)
+    fast, _ = network.apply(params, {}, images, train=True, convolution="blocked")
     np.testing.assert_array_equal(plain, fast)
 
 
