@@ -37,6 +37,9 @@ from init_study.train import Hyper, Images, TrainState
 
 # A choice is timed where it can save more than it costs: it may well save a tenth.
 _WORTH = 10
+_SECONDS_TO_TRY = 3.0
+# Floating-point operations per second of all devices, at the very least.
+_SLOWEST = 1e10
 
 
 class Timing(NamedTuple):
@@ -45,7 +48,8 @@ class Timing(NamedTuple):
     Attributes:
         execution: how members ran.
         devices: on how many devices.
-        compile_seconds: to the end of the first step; little where it was cached.
+        compile_seconds: to the end of the first step; little where it was cached, 0
+            if it did not run.
         seconds_per_member_step: of all devices together; infinite if it did not run.
         temporary_bytes: of one device, for a chunk of members.
         member_bytes: of one member's training state.
@@ -202,13 +206,14 @@ def choose_executions(plan: Plan, fixed: bool) -> Plan:
 
 
 def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
+    members, platform = len(plan.members), jax.default_backend()
+    others = candidates(program_plan.program.chunk_width, platform, members)
+    if _is_small(plan, program_plan, len(others)):
+        return program_plan
     timing = fitting(plan, program_plan, fixed)
     here = program_plan._replace(execution=timing.execution)
-    members, platform = len(plan.members), jax.default_backend()
     work = timing.seconds_per_member_step * members * program_plan.program.steps
-    others = candidates(program_plan.program.chunk_width, platform, members)
-    cost = timing.compile_seconds * len(others)
-    if fixed or work < _WORTH * cost:
+    if fixed or work < _WORTH * timing.compile_seconds * len(others):
         return here
     timings = [timing]
     timings += [
@@ -217,6 +222,31 @@ def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
     execution = fastest(timings, members)
     logging.info("%s runs as %s", program_plan.label, execution)
     return here._replace(execution=execution)
+
+
+def _is_small(plan: Plan, program_plan: ProgramPlan, tries: int) -> bool:
+    """Whether a program surely fits and is surely done before trying would pay.
+
+    By bounds that need no compilation: memory for every intermediate value at once,
+    and a device that is slower than any.
+    """
+    few = sample(plan, program_plan, member_mesh())
+    shape = (1, most_steps(program_plan), program_plan.program.batch_size)
+    indices = jax.ShapeDtypeStruct(shape, jnp.int32)
+    lowered = few.compiled.train.lower(
+        few.state, few.hyper, few.images, indices, jnp.int32(1)
+    )
+    cost: Any = lowered.cost_analysis() or {}
+    unknown = float("inf")
+    width = program_plan.execution.chunk_width
+    steps = len(plan.members) * program_plan.program.steps
+    most_seconds = cost.get("flops", unknown) / width * steps / _SLOWEST
+    per_member = _bytes(few.state) // few.members
+    held = held_images(program_plan, few.mesh)
+    most_bytes = cost.get("bytes accessed", unknown) + _bytes((few.images, held))
+    most_bytes += padded_size(len(plan.members), few.mesh, width) * per_member
+    room = bytes_per_device(jax.default_backend()) or 0
+    return most_bytes <= room and most_seconds < _WORTH * _SECONDS_TO_TRY * tries
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timing:
@@ -271,7 +301,7 @@ def _try(plan: Plan, program: ProgramPlan, execution: Execution, mesh: Mesh) -> 
         return Timing(
             execution=execution,
             devices=mesh.size,
-            compile_seconds=float("nan"),
+            compile_seconds=0.0,
             seconds_per_member_step=float("inf"),
             temporary_bytes=0,
             member_bytes=0,

@@ -1,0 +1,152 @@
+"""The execution is chosen by time and by memory, before the first step."""
+
+import jax
+import pytest
+
+from init_study import tuning
+from init_study.errors import UserError
+from init_study.execution import Execution, member_mesh
+from init_study.overview import tuning_overview
+from init_study.plan import make_plan
+from init_study.study import Study
+from init_study.tuning import Timing, choose_executions, fastest, time_execution
+
+STUDY = Study(
+    schemes=("he_normal",),
+    learning_rates=(0.1,),
+    seeds=4,
+    depth=1,
+    width=2,
+    batch_size=4,
+    steps=2,
+    evaluations=1,
+)
+GIGA = 10**9
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(STUDY)
+
+
+def timing(text, seconds, problem="", scratch=0, devices=2):
+    form, width = text.split("/")
+    return Timing(
+        execution=Execution(int(width), form),
+        devices=devices,
+        compile_seconds=1.0,
+        seconds_per_member_step=seconds,
+        temporary_bytes=scratch,
+        member_bytes=10,
+        data_bytes=100,
+        problem=problem,
+    )
+
+
+def pretend(monkeypatch, room, scratch_of_one, seconds=lambda execution: 1.0):
+    """Timings without running: scratch memory in proportion to the chunk width."""
+
+    def time_one(_, program_plan, mesh):
+        execution = program_plan.execution
+        return timing(
+            str(execution),
+            seconds(execution),
+            scratch=scratch_of_one * execution.chunk_width,
+            devices=mesh.size,
+        )
+
+    monkeypatch.setattr(tuning, "time_execution", time_one)
+    monkeypatch.setattr(tuning, "bytes_per_device", lambda _: room)
+    monkeypatch.setattr(tuning, "_is_small", lambda *_: False)
+
+
+def with_width(plan, width):
+    programs = (plan.programs[0]._replace(execution=Execution(width, "blocked")),)
+    return plan._replace(programs=programs)
+
+
+def test_a_timing_is_of_steps_really_taken(plan):
+    measured = time_execution(plan, plan.programs[0], member_mesh(), seconds=0.05)
+    assert 0 < measured.seconds_per_member_step < 1
+    assert measured.compile_seconds > 0 and measured.devices == 2
+    # Twice the parameters (momentum), and the six scalars and sums beside them.
+    parameters = plan.programs[0].network.num_parameters
+    assert 8 * parameters < measured.member_bytes <= 8 * parameters + 40
+    assert measured.temporary_bytes > 0
+
+
+def test_device_bytes_count_full_chunks():
+    # 5 members in chunks of 2 on 2 devices: 8 places, 4 on each device.
+    assert timing("xla/2", 1.0, scratch=7).device_bytes(5) == 4 * 10 + 100 + 7
+
+
+def test_the_fastest_that_fits_is_taken(monkeypatch):
+    monkeypatch.setattr(tuning, "bytes_per_device", lambda _: 1000)
+    timings = [
+        timing("blocked/1", 3.0),
+        timing("canonical/1", 2.0),
+        timing("blocked/4", 1.0, scratch=GIGA),
+        timing("canonical/4", 0.5, problem="out of memory"),
+        timing("xla/1", 0.1, devices=1),
+    ]
+    assert fastest(timings, 4) == Execution(1, "canonical")
+    with pytest.raises(UserError, match=r"blocked/4.*smaller batch_size"):
+        fastest(timings[2:4], 4)
+
+
+def test_a_small_program_is_not_timed(plan, monkeypatch):
+    monkeypatch.setattr(tuning, "fitting", lambda *_: pytest.fail("was compiled"))
+    assert choose_executions(plan, fixed=False) == plan
+
+
+def test_a_long_program_runs_as_the_fastest_candidate(plan, monkeypatch):
+    slow = {"blocked": 200.0, "canonical": 100.0}
+    pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
+    chosen = choose_executions(plan, fixed=False).programs[0].execution
+    assert chosen == Execution(1, "canonical")
+    kept = choose_executions(plan, fixed=True).programs[0].execution
+    assert kept == plan.programs[0].execution
+
+
+def test_what_does_not_fit_is_narrowed_and_said(plan, monkeypatch, caplog):
+    pretend(monkeypatch, room=GIGA + 1000, scratch_of_one=GIGA // 2)
+    with caplog.at_level("WARNING"):
+        chosen = choose_executions(with_width(plan, 4), fixed=False)
+    assert chosen.programs[0].execution == Execution(2, "blocked")
+    assert "goes on with chunk width 2" in caplog.text
+
+
+def test_a_fixed_width_that_does_not_fit_is_refused_with_the_widest(plan, monkeypatch):
+    pretend(monkeypatch, room=GIGA + 1000, scratch_of_one=GIGA // 2)
+    with pytest.raises(UserError, match="the widest that does is blocked/2"):
+        choose_executions(with_width(plan, 4), fixed=True)
+
+
+def test_what_fits_at_no_width_is_refused(plan, monkeypatch):
+    pretend(monkeypatch, room=1000, scratch_of_one=GIGA)
+    with pytest.raises(UserError, match="do not fit even one at a time"):
+        choose_executions(plan, fixed=False)
+
+
+def test_out_of_memory_is_a_row_and_other_errors_are_not_hidden(plan, monkeypatch):
+    def fail(message):
+        def time_one(*_):
+            raise jax.errors.JaxRuntimeError(message)
+
+        monkeypatch.setattr(tuning, "time_execution", time_one)
+
+    fail("RESOURCE_EXHAUSTED: out of memory")
+    rows = tuning.time_candidates(plan, plan.programs[0])
+    assert {row.problem for row in rows} == {"out of memory"}
+    fail("INTERNAL: something else")
+    with pytest.raises(jax.errors.JaxRuntimeError, match="something else"):
+        tuning.time_candidates(plan, plan.programs[0])
+
+
+def test_the_table_names_one_fastest_per_program(plan, monkeypatch):
+    slow = {"blocked": 2.0, "canonical": 4.0}
+    pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
+    rows = tuning_overview(plan)["programs"]
+    assert [row["execution"] for row in rows if row["fastest"]] == ["blocked/1"]
+    assert {row["devices"] for row in rows} == {1, 2}
+    assert rows[0]["member_steps_per_second"] == 0.5
