@@ -78,7 +78,7 @@ def inputs(case, batch=3):
     draw = np.random.default_rng(0).standard_normal
     images = draw((batch, height, width, channels_in)).astype(np.float32)
     weights = draw((*kernel, channels_in // groups, out)).astype(np.float32)
-    return images, weights
+    return jnp.asarray(images), jnp.asarray(weights)
 
 
 def value_and_gradients(function, images, kernel):
@@ -103,8 +103,8 @@ def test_value_and_gradients_are_those_of_float64(case):
     with jax.enable_x64(True):
         exact = value_and_gradients(
             conv(case, "autodiff"),
-            images.astype(np.float64),
-            kernel.astype(np.float64),
+            np.asarray(images, np.float64),
+            np.asarray(kernel, np.float64),
         )
         assert exact[0].dtype == np.float64
     for form in ("canonical", "blocked"):
@@ -220,7 +220,7 @@ def test_other_types_stay_what_they_are(dtype):
 
 def test_a_cotangent_that_is_not_finite_is_not_hidden():
     images, kernel = inputs(CASES[0])
-    images[0, 0, 0, 0] = np.nan
+    images = images.at[0, 0, 0, 0].set(np.nan)
     gradients = jax.grad(
         lambda x, k: convolve(x, k, padding="SAME").sum(), argnums=(0, 1)
     )(images, kernel)
