@@ -100,8 +100,8 @@ def _cell(shape: Shape, form: str) -> str:
         return out.mean(), pull(out)
 
     seconds = _seconds(both_gradients, (images, kernel), _TURNS[form])
-    pixels = -((-shape.size // shape.stride) ** 2)
-    flop = 6 * _BATCH.value * pixels * kernel.size
+    rows = -(-shape.size // shape.stride)
+    flop = 6 * _BATCH.value * rows**2 * kernel.size
     return f"{1e3 * seconds:.2f} ({flop / seconds / 1e9:.0f})"
 
 
