@@ -245,8 +245,9 @@ def _is_small(plan: Plan, program_plan: ProgramPlan, tries: int) -> bool:
     held = held_images(program_plan, few.mesh)
     most_bytes = cost.get("bytes accessed", unknown) + _bytes((few.images, held))
     most_bytes += padded_size(len(plan.members), few.mesh, width) * per_member
-    room = bytes_per_device(jax.default_backend()) or 0
-    return most_bytes <= room and most_seconds < _WORTH * _SECONDS_TO_TRY * tries
+    room = bytes_per_device(jax.default_backend())
+    fits = room is None or most_bytes <= room
+    return fits and most_seconds < _WORTH * _SECONDS_TO_TRY * tries
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timing:
@@ -266,12 +267,11 @@ def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timin
             if width < wanted.chunk_width:
                 _say_narrowed(program_plan.label, wanted, width, problem, fixed)
             return timing
-        problem = timing.problem or f"it needs {need:,} bytes on each device"
+        problem = timing.problem or f"it needs {need:,} of {room:,} bytes on a device"
         width //= 2
     raise UserError(
         f"{program_plan.label}: {members} members do not fit even one at a time: "
-        f"{problem}, there are {room:,}; use fewer members, a smaller batch_size or "
-        "more devices"
+        f"{problem}; use fewer members, a smaller batch_size or more devices"
     )
 
 

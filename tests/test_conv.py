@@ -43,32 +43,14 @@ SAME_BITS = CASES[:3] + CASES[6:7]
 
 
 def conv(case, form):
-    """`(images, kernel) -> outputs` by one form; `xla` without this package."""
-    _, _, strides, padding, input_dilation, kernel_dilation, groups = case
+    """`(images, kernel) -> outputs` by one form; `autodiff` without this package."""
+    _, _, *window, groups = case
 
     def plain(images, kernel):
-        return lax.conv_general_dilated(
-            images,
-            kernel,
-            strides,
-            padding,
-            input_dilation,
-            kernel_dilation,
-            LAYOUT,
-            groups,
-        )
+        return lax.conv_general_dilated(images, kernel, *window, LAYOUT, groups)
 
     def ours(images, kernel):
-        return convolve(
-            images,
-            kernel,
-            strides,
-            padding,
-            input_dilation,
-            kernel_dilation,
-            groups,
-            form,
-        )
+        return convolve(images, kernel, *window, groups, form)
 
     return plain if form == "autodiff" else ours
 
@@ -198,15 +180,14 @@ def test_gradients_in_blocks_are_the_whole_batchs():
 
 
 def test_bands_are_for_few_channels_only():
-    def widest(case):
+    def in_bands(case):
         images, kernel = inputs(case)
         jaxpr = jax.make_jaxpr(conv(case, "blocked"))(images, kernel)
-        text = str(jaxpr)
-        return "reshape" in text
+        return "reshape" in str(jaxpr)
 
-    assert widest(CASES[20])
-    assert not widest(((8, 8, 32, 32), (3, 3), (1, 1), "SAME", ONES, ONES, 1))
-    assert not widest(((8, 8, 3, 4), (3, 3), (2, 2), "SAME", ONES, ONES, 1))
+    assert in_bands(CASES[20])
+    assert not in_bands(((8, 8, 32, 32), (3, 3), (1, 1), "SAME", ONES, ONES, 1))
+    assert not in_bands(((8, 8, 3, 4), (3, 3), (2, 2), "SAME", ONES, ONES, 1))
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
@@ -225,6 +206,12 @@ def test_a_cotangent_that_is_not_finite_is_not_hidden():
         lambda x, k: convolve(x, k, padding="SAME").sum(), argnums=(0, 1)
     )(images, kernel)
     assert np.isnan(gradients[1]).any() and np.isfinite(gradients[0]).all()
+
+
+def test_padding_by_name_is_refused_where_it_means_nothing():
+    images, kernel = inputs(CASES[0])
+    with pytest.raises(UserError, match="input dilation"):
+        convolve(images, kernel, padding="SAME", input_dilation=(2, 2))
 
 
 def test_an_unknown_form_is_said():

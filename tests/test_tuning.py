@@ -150,3 +150,16 @@ def test_the_table_names_one_fastest_per_program(plan, monkeypatch):
     assert [row["execution"] for row in rows if row["fastest"]] == ["blocked/1"]
     assert {row["devices"] for row in rows} == {1, 2}
     assert rows[0]["member_steps_per_second"] == 0.5
+
+
+@pytest.mark.parametrize("room", [None, 10])
+def test_out_of_memory_is_said_whether_or_not_the_device_tells_its_size(
+    plan, monkeypatch, room
+):
+    def time_one(_, program_plan, mesh):
+        return timing(str(program_plan.execution), 1.0, problem="out of memory")
+
+    pretend(monkeypatch, room, 1)
+    monkeypatch.setattr(tuning, "time_execution", time_one)
+    with pytest.raises(UserError, match="out of memory; use fewer members"):
+        choose_executions(plan, fixed=False)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from init_study.conv.blocks import apply, block_size, summed_over_blocks
 from init_study.conv.groups import block_diagonal, depthwise
 from init_study.conv.window import Pads, Pair, Window, span, xla_convolution
-from init_study.errors import unknown
+from init_study.errors import UserError, unknown
 
 FORMS = {
     "xla": "XLA's own convolution and gradients",
@@ -45,11 +45,17 @@ def convolve(
         groups: of channels, as XLA's `feature_group_count`.
         form: in `FORMS`.
 
-    Raises: UserError for a form that is not there.
+    Raises: UserError for a form that is not there, or for padding by name with an
+        input dilation, which XLA does not define either.
     """
     if form not in FORMS:
         raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
     if isinstance(padding, str):
+        if input_dilation != (1, 1):
+            raise UserError(
+                f"padding {padding!r} has no meaning with input dilation "
+                f"{input_dilation}; give ((top, bottom), (left, right))"
+            )
         padding = _explicit(padding, images, kernel, strides, kernel_dilation)
     window = Window(
         strides, padding, input_dilation, kernel_dilation, form == "blocked"

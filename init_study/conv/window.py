@@ -12,7 +12,10 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 class Window(NamedTuple):
-    """How a kernel walks over images; what `lax.conv_general_dilated` takes."""
+    """How a kernel walks over images; what `lax.conv_general_dilated` takes.
+
+    `blocked` asks for bands and blocks (`conv.blocks`) where they pay.
+    """
 
     strides: Pair
     padding: Pads
@@ -29,6 +32,7 @@ def span(size: int, dilation: int) -> int:
 def xla_convolution(
     images: Array, kernel: Array, window: Window, groups: int = 1
 ) -> Array:
+    """`[n, h, w, in]` by `[kh, kw, in / groups, out]`; autodiff's own gradients."""
     return lax.conv_general_dilated(
         images,
         kernel,
