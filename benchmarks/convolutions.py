@@ -21,7 +21,7 @@ from init_study.conv import FORMS, convolve, fast_in_loops
 
 _BATCH = flags.DEFINE_integer("batch", 64, "Images.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Calls of each form.", 1)
-_TURNS = {"xla": 1, "canonical": 10, "blocked": 10}
+_TURNS = {"xla": 1, "canonical": 10, "blocked": 10, "winograd": 10}
 
 
 class Shape(NamedTuple):

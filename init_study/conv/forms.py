@@ -1,4 +1,4 @@
-"""One convolution, three forms: XLA's own, canonical, and blocked."""
+"""One convolution, four forms: XLA's own, canonical, blocked, and Winograd's."""
 
 from math import gcd
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from init_study.conv.blocks import apply, block_size, summed_over_blocks
+from init_study.conv import blocks, winograd
 from init_study.conv.groups import block_diagonal, depthwise
 from init_study.conv.window import Pads, Pair, Window, span, xla_convolution
 from init_study.errors import UserError, unknown
@@ -16,6 +16,7 @@ FORMS = {
     "xla": "XLA's own convolution and gradients",
     "canonical": "gradients in the layout that XLA's CPU backend is fast in",
     "blocked": "canonical, cut to fill vector registers and to stay in a core's cache",
+    "winograd": "blocked, with fewer multiplications where there are many channels",
 }
 
 
@@ -58,7 +59,12 @@ def convolve(
             )
         padding = _explicit(padding, images, kernel, strides, kernel_dilation)
     window = Window(
-        strides, padding, input_dilation, kernel_dilation, form == "blocked"
+        strides,
+        padding,
+        input_dilation,
+        kernel_dilation,
+        blocked=form in ("blocked", "winograd"),
+        winograd=form == "winograd",
     )
     if form == "xla":
         return xla_convolution(images, kernel, window, groups)
@@ -86,13 +92,19 @@ def _product(images: Array, kernel: Array, strides: Pair) -> Array:
     return images @ kernel[0, 0]
 
 
-_convolve = jax.custom_vjp(apply, nondiff_argnums=(2,))
+def _apply(images: Array, kernel: Array, window: Window) -> Array:
+    if window.winograd and winograd.pays(images, kernel.shape, window):
+        return winograd.convolution(images, kernel, window.padding)
+    return blocks.apply(images, kernel, window)
+
+
+_convolve = jax.custom_vjp(_apply, nondiff_argnums=(2,))
 
 
 def _forward(
     images: Array, kernel: Array, window: Window
 ) -> tuple[Array, tuple[Array, Array]]:
-    return apply(images, kernel, window), (images, kernel)
+    return _apply(images, kernel, window), (images, kernel)
 
 
 def _backward(
@@ -133,15 +145,20 @@ def _backward(
         padding=(around_cotangent(0), around_cotangent(1)),
         input_dilation=window.strides,
     )
-    images_gradient = apply(cotangent, turned, to_images)
+    images_gradient = _apply(cotangent, turned, to_images)
 
+    if window.winograd and winograd.pays(images, kernel.shape, window):
+        taps = kernel.shape[0], kernel.shape[1]
+        return images_gradient, winograd.kernel_gradient(
+            images, cotangent, window.padding, taps
+        )
     to_kernel = window._replace(
         strides=window.kernel_dilation,
         padding=(around_images(0), around_images(1)),
         kernel_dilation=window.strides,
     )
-    block = block_size(cotangent) if window.blocked else len(images)
-    kernel_gradient = summed_over_blocks(images, cotangent, to_kernel, block)
+    block = blocks.block_size(cotangent) if window.blocked else len(images)
+    kernel_gradient = blocks.summed_over_blocks(images, cotangent, to_kernel, block)
     return images_gradient, kernel_gradient.transpose(1, 2, 0, 3)
 
 
@@ -155,13 +172,13 @@ def _grouped(images: Array, kernel: Array, window: Window, groups: int) -> Array
     if inputs == 1 and window.input_dilation == (1, 1):
         return depthwise(jnp.repeat(images, outputs, axis=3), kernel, window)
     together = gcd(groups, max(1, 32 // inputs))
-    blocks = groups // together
+    parts = groups // together
     return jnp.concatenate(
         [
             _convolve(x, block_diagonal(k, together), window)
             for x, k in zip(
-                jnp.split(images, blocks, axis=3),
-                jnp.split(kernel, blocks, axis=3),
+                jnp.split(images, parts, axis=3),
+                jnp.split(kernel, parts, axis=3),
                 strict=True,
             )
         ],

@@ -14,14 +14,16 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 class Window(NamedTuple):
     """How a kernel walks over images; what `lax.conv_general_dilated` takes.
 
-    `blocked` asks for bands and blocks (`conv.blocks`) where they pay.
+    `blocked` asks for bands and blocks (`conv.blocks`) where they pay, `winograd` for
+    fewer multiplications (`conv.winograd`) where those do.
     """
 
     strides: Pair
     padding: Pads
     input_dilation: Pair
     kernel_dilation: Pair
-    blocked: bool
+    blocked: bool = False
+    winograd: bool = False
 
 
 def span(size: int, dilation: int) -> int:
