@@ -46,7 +46,7 @@ _CHECKPOINT_EVERY = flags.DEFINE_float(
 _EXECUTION = flags.DEFINE_string(
     "execution",
     None,
-    "How members run, FORM/WIDTH: blocked/1, canonical/4, xla/16, ...; by default what "
+    "How members run, FORM/WIDTH: winograd/1, blocked/4, xla/16, ...; by default what "
     "`tune` would take, if the run is long enough to find out.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")

@@ -218,4 +218,4 @@ def test_an_unknown_form_is_said():
     images, kernel = inputs(CASES[0])
     with pytest.raises(UserError, match="Did you mean 'blocked'"):
         convolve(images, kernel, form="block")
-    assert set(FORMS) == {"xla", "canonical", "blocked"}
+    assert set(FORMS) == {"xla", "canonical", "blocked", "winograd"}

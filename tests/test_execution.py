@@ -38,7 +38,7 @@ STUDY = Study(
     learning_rates=(0.01, 0.03),
     seeds=(0, 1),
     depth=3,
-    width=8,
+    width=32,
     batch_size=8,
     steps=STEPS,
     evaluations=1,
@@ -96,7 +96,9 @@ def reference(plan):
         return jax.tree.map(np.asarray, params)
 
 
-@pytest.mark.parametrize("text", ["blocked/1", "canonical/1", "blocked/2", "xla/2"])
+@pytest.mark.parametrize(
+    "text", ["winograd/1", "blocked/1", "canonical/1", "winograd/2", "xla/2"]
+)
 def test_every_execution_agrees_with_float64(plan, reference, text):
     params = train(plan, parse_execution(text))
 
@@ -120,7 +122,7 @@ print(digest.hexdigest())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", ["blocked/1", "blocked/2"])
+@pytest.mark.parametrize("text", ["winograd/1", "winograd/2"])
 def test_the_number_of_devices_changes_no_bit(text):
     def digest(devices):
         command = [sys.executable, "-c", _ON_DEVICES, str(devices), text]

@@ -83,14 +83,14 @@ def test_device_bytes_count_full_chunks():
 def test_the_fastest_that_fits_is_taken(monkeypatch):
     monkeypatch.setattr(tuning, "bytes_per_device", lambda _: 1000)
     timings = [
-        timing("blocked/1", 3.0),
-        timing("canonical/1", 2.0),
-        timing("blocked/4", 1.0, scratch=GIGA),
-        timing("canonical/4", 0.5, problem="out of memory"),
+        timing("winograd/1", 3.0),
+        timing("blocked/1", 2.0),
+        timing("winograd/4", 1.0, scratch=GIGA),
+        timing("blocked/4", 0.5, problem="out of memory"),
         timing("xla/1", 0.1, devices=1),
     ]
-    assert fastest(timings, 4) == Execution(1, "canonical")
-    with pytest.raises(UserError, match=r"blocked/4.*smaller batch_size"):
+    assert fastest(timings, 4) == Execution(1, "blocked")
+    with pytest.raises(UserError, match=r"winograd/4.*smaller batch_size"):
         fastest(timings[2:4], 4)
 
 
@@ -100,10 +100,10 @@ def test_a_small_program_is_not_timed(plan, monkeypatch):
 
 
 def test_a_long_program_runs_as_the_fastest_candidate(plan, monkeypatch):
-    slow = {"blocked": 200.0, "canonical": 100.0}
+    slow = {"winograd": 200.0, "blocked": 100.0}
     pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
     chosen = choose_executions(plan, fixed=False).programs[0].execution
-    assert chosen == Execution(1, "canonical")
+    assert chosen == Execution(1, "blocked")
     kept = choose_executions(plan, fixed=True).programs[0].execution
     assert kept == plan.programs[0].execution
 
@@ -144,10 +144,10 @@ def test_out_of_memory_is_a_row_and_other_errors_are_not_hidden(plan, monkeypatc
 
 
 def test_the_table_names_one_fastest_per_program(plan, monkeypatch):
-    slow = {"blocked": 2.0, "canonical": 4.0}
+    slow = {"winograd": 2.0, "blocked": 4.0}
     pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
     rows = tuning_overview(plan)["programs"]
-    assert [row["execution"] for row in rows if row["fastest"]] == ["blocked/1"]
+    assert [row["execution"] for row in rows if row["fastest"]] == ["winograd/1"]
     assert {row["devices"] for row in rows} == {1, 2}
     assert rows[0]["member_steps_per_second"] == 0.5
 

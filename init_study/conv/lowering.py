@@ -19,7 +19,7 @@ _NHWC, _HWIO = (0, 3, 1, 2), (3, 2, 0, 1)
 
 
 def fast_in_loops(
-    function: Callable[..., Any], form: str = "blocked"
+    function: Callable[..., Any], form: str = "winograd"
 ) -> Callable[..., Any]:
     """The same function, fast to differentiate inside `scan`, `map` or `while` on CPU.
 

@@ -94,12 +94,12 @@ def convolution(
     padding: Pads,
 ) -> Float[Array, "n oh ow out"]:
     """Stride 1, no dilation; kernels of 3 to 5 taps a side."""
-    taps = kernel.shape[:2]
+    taps = kernel.shape[0], kernel.shape[1]
     height, width = _outside(images, padding, taps)
     tiles = _tiles(images, padding, taps)
     spread = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps)
     flat = kernel.reshape(taps[0] * taps[1], -1)
-    seen = (spread.astype(kernel.dtype) @ flat).reshape(-1, *kernel.shape[2:])
+    seen = (jnp.asarray(spread, kernel.dtype) @ flat).reshape(-1, *kernel.shape[2:])
 
     def of(images: Array) -> Array:
         values = _of_images(images, padding, taps, tiles)
@@ -131,7 +131,7 @@ def kernel_gradient(
     zeros = jnp.zeros((_TILE**2, *channels), images.dtype)
     total, _ = lax.scan(add, zeros, (_blocks(images, block), _blocks(cotangent, block)))
     gather = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps).T
-    flat = gather.astype(images.dtype) @ total.reshape(_TILE**2, -1)
+    flat = jnp.asarray(gather, images.dtype) @ total.reshape(_TILE**2, -1)
     return flat.reshape(*taps, *channels)
 
 
@@ -162,7 +162,7 @@ def _blocks(array: Array, block: int) -> Array:
 
 def _of_images(
     images: Array, padding: Pads, taps: tuple[int, int], tiles: tuple[int, int]
-) -> Float[Array, "36 n*tiles in"]:
+) -> Float[Array, "36 tiles in"]:
     """Tiles that overlap by `taps - 1` pixels, at the points."""
     (top, _), (left, _) = padding
     _, height, width, channels = images.shape
@@ -182,7 +182,7 @@ def _of_images(
 
 def _of_cotangent(
     cotangent: Array, taps: tuple[int, int], tiles: tuple[int, int]
-) -> Float[Array, "36 n*tiles out"]:
+) -> Float[Array, "36 tiles out"]:
     """The transpose of `_to_outputs`."""
     _, height, width, channels = cotangent.shape
     made = _TILE - taps[0] + 1, _TILE - taps[1] + 1
@@ -195,7 +195,7 @@ def _of_cotangent(
 
 
 def _to_outputs(
-    products: Float[Array, "36 n*tiles out"],
+    products: Float[Array, "36 tiles out"],
     taps: tuple[int, int],
     blocks: tuple[int, int, int],
 ) -> Float[Array, "n oh ow out"]:
