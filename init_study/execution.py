@@ -246,4 +246,5 @@ def fetch_members(tree: Any, members: int) -> Any:
 
     Copies: on CPU a plain view would change when the device's buffer is donated.
     """
-    return jax.tree.map(lambda leaf: np.array(leaf[:members]), tree)
+    on_host = jax.device_get(tree)
+    return jax.tree.map(lambda leaf: np.array(leaf[:members]), on_host)

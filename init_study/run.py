@@ -247,16 +247,21 @@ def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
 def _measure(
     population: _Population, state: TrainState, step: int
 ) -> dict[str, np.ndarray]:
-    """The records of one evaluation, host arrays `[members]`."""
+    """The records of one evaluation, host arrays `[members]`; all of them leave the
+    devices together."""
     last = step == population.plan.program.steps
-    values = {}
+    held, compiled = population.held, population.compiled
+    measured = {}
     for split in ("validation", "test") if last else ("validation",):
-        bounds = (jnp.int32(bound) for bound in population.held.bounds(split))
-        measured = population.compiled.evaluate(state, population.held.images, *bounds)
-        for metric, value in fetch_members(measured, population.members).items():
-            values[f"{split}/{metric}"] = value
+        bounds = (jnp.int32(bound) for bound in held.bounds(split))
+        measured[split] = compiled.evaluate(state, held.images, *bounds)
     small = state._replace(params=(), model_state=(), opt_state=())
-    host = fetch_members(small, population.members)
+    host, measured = fetch_members((small, measured), population.members)
+    values = {
+        f"{split}/{metric}": value
+        for split, metrics in measured.items()
+        for metric, value in metrics.items()
+    }
     if step:
         stops = (0, *population.plan.program.evaluation_steps())
         steps = np.float32(step - max(s for s in stops if s < step))

@@ -37,9 +37,11 @@ from init_study.train import Hyper, Images, TrainState
 
 # A choice is timed where it can save more than it costs: it may well save a tenth.
 _WORTH = 10
+# At least: what the next candidate takes to compile is not known from a cached one.
 _SECONDS_TO_TRY = 3.0
-# Floating-point operations per second of all devices, at the very least.
-_SLOWEST = 1e10
+# Floating-point operations per second of all devices, a modest guess. If it is too
+# high, a program runs as its default that might have run a little faster.
+_MODEST_RATE = 5e10
 
 
 class Timing(NamedTuple):
@@ -213,7 +215,8 @@ def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
     timing = fitting(plan, program_plan, fixed)
     here = program_plan._replace(execution=timing.execution)
     work = timing.seconds_per_member_step * members * program_plan.program.steps
-    if fixed or work < _WORTH * timing.compile_seconds * len(others):
+    trying = max(timing.compile_seconds, _SECONDS_TO_TRY) * len(others)
+    if fixed or work < _WORTH * trying:
         return here
     timings = [timing]
     timings += [
@@ -225,10 +228,10 @@ def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
 
 
 def _is_small(plan: Plan, program_plan: ProgramPlan, tries: int) -> bool:
-    """Whether a program surely fits and is surely done before trying would pay.
+    """Whether a program surely fits and is likely done before trying would pay.
 
-    By bounds that need no compilation: memory for every intermediate value at once,
-    and a device that is slower than any.
+    Without compiling it: memory for every intermediate value at once, and a modest
+    guess of the devices' speed.
     """
     few = sample(plan, program_plan, member_mesh())
     shape = (1, most_steps(program_plan), program_plan.program.batch_size)
@@ -240,14 +243,14 @@ def _is_small(plan: Plan, program_plan: ProgramPlan, tries: int) -> bool:
     unknown = float("inf")
     width = program_plan.execution.chunk_width
     steps = len(plan.members) * program_plan.program.steps
-    most_seconds = cost.get("flops", unknown) / width * steps / _SLOWEST
+    seconds = cost.get("flops", unknown) / width * steps / _MODEST_RATE
     per_member = _bytes(few.state) // few.members
     held = held_images(program_plan, few.mesh)
     most_bytes = cost.get("bytes accessed", unknown) + _bytes((few.images, held))
     most_bytes += padded_size(len(plan.members), few.mesh, width) * per_member
     room = bytes_per_device(jax.default_backend())
     fits = room is None or most_bytes <= room
-    return fits and most_seconds < _WORTH * _SECONDS_TO_TRY * tries
+    return fits and seconds < _WORTH * _SECONDS_TO_TRY * tries
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timing:

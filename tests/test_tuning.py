@@ -108,6 +108,19 @@ def test_a_long_program_runs_as_the_fastest_candidate(plan, monkeypatch):
     assert kept == plan.programs[0].execution
 
 
+def test_a_compilation_from_the_cache_does_not_make_trying_cheap(plan, monkeypatch):
+    """So that a study run again runs as it did."""
+    tried = []
+
+    def seconds(execution):
+        tried.append(execution)
+        return 60.0 / (len(plan.members) * plan.programs[0].program.steps)
+
+    pretend(monkeypatch, GIGA, 1, seconds)
+    assert choose_executions(plan, fixed=False) == plan
+    assert tried == [plan.programs[0].execution]
+
+
 def test_what_does_not_fit_is_narrowed_and_said(plan, monkeypatch, caplog):
     pretend(monkeypatch, room=GIGA + 1000, scratch_of_one=GIGA // 2)
     with caplog.at_level("WARNING"):
