@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import traverse_util
 
 from init_study.data import batch_indices
 from init_study.errors import UserError
@@ -158,6 +159,19 @@ def test_more_members_are_the_same_program_and_need_no_more_scratch(plan):
 
     lines, scratch = compile_for(8)
     assert compile_for(64) == (lines, scratch)
+    assert scratch < 1.5 * forward_bytes(program)
+
+
+def forward_bytes(program):
+    """Of all that one member's forward pass computes, with its batch."""
+    network, size = program.network, program.program.batch_size
+    params = traverse_util.unflatten_dict(network.shapes)
+    batch = jax.ShapeDtypeStruct((size, *program.dataset.train.images.shape[1:]), float)
+    jaxpr = jax.make_jaxpr(
+        lambda p, x: network.apply(p, {}, x, train=False, convolution="xla")
+    )(params, batch)
+    values = [out.aval for equation in jaxpr.eqns for out in equation.outvars]
+    return sum(value.size * value.dtype.itemsize for value in values)
 
 
 def test_executions_are_read_from_text():

@@ -1,7 +1,6 @@
 """Grouped convolutions by means of ungrouped ones."""
 
-from functools import partial
-
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
@@ -20,15 +19,67 @@ def block_diagonal(kernel: Array, groups: int) -> Array:
     return blocks.reshape(kh, kw, groups * inputs, outputs)
 
 
-def depthwise(images: Array, kernel: Array, window: Window) -> Array:
-    """One kernel per channel: a sum of products, tap by tap; nothing to multiply as
-    matrices."""
+def _depthwise(images: Array, kernel: Array, window: Window) -> Array:
+    """One kernel per channel, `[kh, kw, 1, channels]`: a sum of products, tap by tap;
+    nothing to multiply as matrices."""
+    products = [
+        seen * kernel[i, j, 0]
+        for (i, j), seen in _seen(images, kernel.shape, window).items()
+    ]
+    return sum(products[1:], start=products[0])
+
+
+depthwise = jax.custom_vjp(_depthwise, nondiff_argnums=(2,))
+
+
+def _forward(
+    images: Array, kernel: Array, window: Window
+) -> tuple[Array, tuple[Array, Array]]:
+    return _depthwise(images, kernel, window), (images, kernel)
+
+
+def _backward(
+    window: Window, saved: tuple[Array, Array], cotangent: Array
+) -> tuple[Array, Array]:
+    """The kernel's gradient is added up example by example, pixel by pixel, and over
+    pixels at last: XLA's own reduction of a product over all but the channels is a
+    tenth as fast."""
+    images, kernel = saved
+
+    def of_images(images: Array) -> Array:
+        return _depthwise(images, kernel, window)
+
+    def add(totals: list[Array], pair: tuple[Array, Array]) -> tuple[list[Array], None]:
+        image, change = pair
+        seen = _seen(image[None], kernel.shape, window).values()
+        return [
+            total + one[0] * change for total, one in zip(totals, seen, strict=True)
+        ], None
+
+    kh, kw = kernel.shape[:2]
+    # Many small numbers: half precision would lose them.
+    wide = jnp.promote_types(cotangent.dtype, jnp.float32)
+    zeros = [jnp.zeros(cotangent.shape[1:], wide)] * (kh * kw)
+    totals, _ = lax.scan(add, zeros, (images, cotangent))
+    kernel_gradient = jnp.stack([total.sum((0, 1)) for total in totals])
+    (images_gradient,) = jax.linear_transpose(of_images, images)(cotangent)
+    kernel_gradient = kernel_gradient.astype(kernel.dtype)
+    return images_gradient, kernel_gradient.reshape(kernel.shape)
+
+
+depthwise.defvjp(_forward, _backward)
+
+
+def _seen(
+    images: Array, kernel_shape: tuple[int, ...], window: Window
+) -> dict[tuple[int, int], Array]:
+    """What each tap sees at every place of the window."""
     padded = lax.pad(
         images,
         jnp.zeros((), images.dtype),
         [(0, 0, 0), *((low, high, 0) for low, high in window.padding), (0, 0, 0)],
     )
-    kh, kw = kernel.shape[:2]
+    kh, kw = kernel_shape[:2]
     counts = [
         (size - span(taps, by)) // stride + 1
         for size, taps, by, stride in zip(
@@ -39,9 +90,8 @@ def depthwise(images: Array, kernel: Array, window: Window) -> Array:
             strict=True,
         )
     ]
-    take = partial(_taken, padded, counts, window)
-    products = [take(i, j) * kernel[i, j, 0] for i in range(kh) for j in range(kw)]
-    return sum(products[1:], start=products[0])
+    taps = [(i, j) for i in range(kh) for j in range(kw)]
+    return {tap: _taken(padded, counts, window, *tap) for tap in taps}
 
 
 def _taken(padded: Array, counts: list[int], window: Window, i: int, j: int) -> Array:
