@@ -65,7 +65,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
         label=case.name,
         network=trace(case.module, case.image_shape, dataset.num_classes),
         dataset=dataset,
-        execution=default_execution(None, jax.default_backend()),
+        execution=default_execution(None, jax.default_backend(), members),
     )
     group = tuple(
         Member(scheme="he_normal", learning_rate=float(rate), seed=seed)

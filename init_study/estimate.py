@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from init_study.execution import Execution, member_mesh
 from init_study.plan import Plan, ProgramPlan
 from init_study.population import held_images
-from init_study.tuning import fitting, sample
+from init_study.timing import sample
+from init_study.tuning import fitting
 
 
 class Estimate(NamedTuple):

@@ -19,10 +19,11 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
-from init_study.conv import FORMS
+from init_study.conv import FORMS, default_form
 from init_study.errors import UserError, unknown
 
 MEMBER = "member"
+_GROUP = "/sys/fs/cgroup/memory."
 
 
 class Execution(NamedTuple):
@@ -51,23 +52,29 @@ def parse_execution(text: str) -> Execution:
             "execution", text, FORMS, f"{', '.join(FORMS)}, each as FORM/WIDTH"
         )
     if not (width.isdecimal() and int(width) >= 1):
+        wrong = f"the chunk width {width!r}" if width else "no chunk width"
         raise UserError(
-            f"execution {text!r} has no chunk width; give FORM/WIDTH, e.g. {form}/1"
+            f"execution {text!r} has {wrong}; give FORM/WIDTH with a whole number of "
+            f"at least 1, e.g. {form}/1"
         )
     return Execution(int(width), form)
 
 
-def default_execution(chunk_width: int | None, platform: str) -> Execution:
+def default_execution(
+    chunk_width: int | None, platform: str, members: int
+) -> Execution:
     """What runs where nothing has been measured.
 
     On CPU one member at a time is fastest: `vmap` over kernels is a grouped
     convolution, which outgrows the caches. The width for accelerators is a guess.
+
+    Args:
+        chunk_width: the given one, if any.
+        platform: of `jax.default_backend`.
+        members: in all.
     """
-    cpu = platform == "cpu"
-    return Execution(
-        chunk_width=chunk_width or (1 if cpu else 16),
-        convolution="winograd" if cpu else "xla",
-    )
+    width = 1 if platform == "cpu" else min(16, max(1, members))
+    return Execution(chunk_width or width, default_form(platform))
 
 
 def candidates(
@@ -77,9 +84,15 @@ def candidates(
 
     XLA's own gradients are left out on CPU: inside a loop they are a hundred times
     slower; canonical ones are level with blocked ones at best. A given chunk width
-    stays as it is.
+    stays as it is; others are no wider than there are members on a device, which
+    would compute the rest for nothing.
+
+    Args:
+        chunk_width: the given one, if any.
+        platform: of `jax.default_backend`.
+        members: on one device.
     """
-    first = default_execution(chunk_width, platform)
+    first = default_execution(chunk_width, platform, members)
     cpu = platform == "cpu"
     forms = ("winograd", "blocked") if cpu else ("xla", "canonical")
     widths = (1, 4) if cpu else (1, 4, 16, 64, 256)
@@ -94,11 +107,17 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
 
     Takes effect only before JAX's first computation. `cache_dir=None` keeps nothing.
     """
-    cores = len(os.sched_getaffinity(0))
-    jax.config.update("jax_num_cpu_devices", cores)
+    jax.config.update("jax_num_cpu_devices", _cores())
     if cache_dir is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _cores() -> int:
+    """That this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -204,12 +223,14 @@ def bytes_per_device(platform: str) -> int | None:
         stats = jax.local_devices()[0].memory_stats() or {}
         return stats.get("bytes_limit")
     limits = []
-    for file, read in (
-        ("/proc/meminfo", lambda t: int(t.split("MemAvailable:")[1].split()[0]) * 1024),
-        ("/sys/fs/cgroup/memory.max", int),
-    ):
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            limits.append(read(Path(file).read_text()))
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        available = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
+        limits.append(int(available.split()[0]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        most, used = (
+            int(Path(_GROUP + name).read_text()) for name in ("max", "current")
+        )
+        limits.append(max(0, most - used))
     return min(limits) // jax.local_device_count() if limits else None
 
 

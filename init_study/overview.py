@@ -66,7 +66,7 @@ def tuning_overview(plan: Plan) -> dict[str, Any]:
                 "compile_seconds": round(timing.compile_seconds, 1),
                 "bytes_per_member": timing.member_bytes,
                 "device_bytes": timing.device_bytes(members),
-                "fastest": timing.execution == best and timing.devices == widest,
+                "chosen": timing.execution == best and timing.devices == widest,
                 "problem": timing.problem,
             }
             for timing in timings

@@ -120,7 +120,8 @@ def _plan_program(
         label=study.label(program),
         network=network,
         dataset=dataset,
-        execution=execution or default_execution(program.chunk_width, platform),
+        execution=execution
+        or default_execution(program.chunk_width, platform, len(study.members())),
     )
 
 

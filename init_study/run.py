@@ -31,7 +31,7 @@ from init_study.population import (
     training_images,
 )
 from init_study.train import Hyper, Images, TrainState
-from init_study.tuning import choose_executions
+from init_study.tuning import check_memory, choose_executions
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
@@ -52,7 +52,10 @@ class Outcome(NamedTuple):
 
 
 class Control(NamedTuple):
-    """How a run is watched and stopped; changes no result.
+    """How a run is watched and stopped.
+
+    Changes no result; but a fixed execution may not be the one that would have been
+    taken, and two executions differ in the last bits.
 
     Attributes:
         progress: whether to show a bar per program, where there is a terminal.
@@ -102,7 +105,8 @@ def run(
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
-        if not (workdir / store.MANIFEST).exists():
+        resumed = (workdir / store.MANIFEST).exists()
+        if not resumed:
             plan = choose_executions(plan, control.fixed_execution)
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
@@ -112,6 +116,8 @@ def run(
                     continue
                 finished = not control.stop_requested()
                 if finished:
+                    if resumed:
+                        check_memory(plan, program)
                     taken, finished = _run_program(
                         plan, program, workdir, recorder, control
                     )

@@ -1,11 +1,9 @@
-"""Which execution is fastest here: a few steps of each, really taken.
+"""Which execution a program takes: one that fits, the fastest where that pays.
 
 The choice is made once, before the first step; the manifest keeps it for the whole
 run and every resume.
 """
 
-import time
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +12,7 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
+from init_study.data import Dataset, Split
 from init_study.errors import UserError
 from init_study.execution import (
     Execution,
@@ -21,19 +20,16 @@ from init_study.execution import (
     candidates,
     member_mesh,
     padded_size,
-    place_members,
 )
 from init_study.plan import Plan, ProgramPlan
 from init_study.population import (
-    Compiled,
     compile_population,
     empty_population,
-    held_images,
     hyperparameters,
     most_steps,
-    training_images,
 )
-from init_study.train import Hyper, Images, TrainState
+from init_study.timing import Timing, num_bytes, time_execution
+from init_study.train import Images
 
 # A choice is timed where it can save more than it costs: it may well save a tenth.
 _WORTH = 10
@@ -42,118 +38,8 @@ _SECONDS_TO_TRY = 3.0
 # Floating-point operations per second of all devices, a modest guess. If it is too
 # high, a program runs as its default that might have run a little faster.
 _MODEST_RATE = 5e10
-
-
-class Timing(NamedTuple):
-    """One execution of one program, on some devices.
-
-    Attributes:
-        execution: how members ran.
-        devices: on how many devices.
-        compile_seconds: to the end of the first step; little where it was cached, 0
-            if it did not run.
-        seconds_per_member_step: of all devices together; infinite if it did not run.
-        temporary_bytes: of one device, for a chunk of members.
-        member_bytes: of one member's training state.
-        data_bytes: of one device.
-        problem: why it did not run, or nothing.
-    """
-
-    execution: Execution
-    devices: int
-    compile_seconds: float
-    seconds_per_member_step: float
-    temporary_bytes: int
-    member_bytes: int
-    data_bytes: int
-    problem: str = ""
-
-    def device_bytes(self, members: int) -> int:
-        """What one device holds when `members` train on all of them."""
-        chunk = self.devices * self.execution.chunk_width
-        padded = -(-members // chunk) * chunk
-        held = padded // self.devices * self.member_bytes
-        return held + self.data_bytes + self.temporary_bytes
-
-
-class Sample(NamedTuple):
-    """One full chunk per device, ready to take steps. Its numbers are noise: how fast
-    a step is does not depend on them."""
-
-    compiled: Compiled
-    state: TrainState
-    hyper: Hyper
-    images: Images
-    members: int
-    mesh: Mesh
-
-
-def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
-    """The smallest population that fills every device."""
-    width = program_plan.execution.chunk_width
-    few = plan.members[:1] * padded_size(1, mesh, width)
-    generator = np.random.default_rng(0)
-
-    def noise(leaf: np.ndarray) -> np.ndarray:
-        if not np.issubdtype(leaf.dtype, np.floating):
-            return leaf
-        return (0.05 * generator.standard_normal(leaf.shape)).astype(leaf.dtype)
-
-    state = jax.tree.map(noise, empty_population(program_plan, len(few)))
-    state = state._replace(diverged_step=state.diverged_step - 1)
-    return Sample(
-        compiled=compile_population(program_plan, mesh, (few[0].seed,)),
-        state=place_members(state, mesh, width),
-        hyper=place_members(hyperparameters(few), mesh, width),
-        images=training_images(program_plan, mesh),
-        members=len(few),
-        mesh=mesh,
-    )
-
-
-def time_execution(
-    plan: Plan, program_plan: ProgramPlan, mesh: Mesh, seconds: float = 0.5
-) -> Timing:
-    """Time the program's own execution.
-
-    Args:
-        plan: of the study.
-        program_plan: with the execution to time.
-        mesh: of `member_mesh`.
-        seconds: about how long to take steps after the first two; the best counts.
-    """
-    few = sample(plan, program_plan, mesh)
-    indices = few.compiled.indices(0)
-    began = time.monotonic()
-    train: Any = few.compiled.train.lower(
-        few.state, few.hyper, few.images, indices, jnp.int32(1)
-    ).compile()
-
-    def take(state: TrainState, steps: int) -> tuple[TrainState, float]:
-        started = time.monotonic()
-        state = train(state, few.hyper, few.images, indices, jnp.int32(steps))
-        jax.block_until_ready(state)
-        return state, (time.monotonic() - started) / steps
-
-    state, _ = take(few.state, 1)
-    compile_seconds = time.monotonic() - began
-    most, stop = most_steps(program_plan), time.monotonic() + seconds
-    state, best = take(state, min(2, most))
-    while time.monotonic() < stop:
-        steps = max(1, min(most, int(0.25 * seconds / best)))
-        state, per_step = take(state, steps)
-        best = min(best, per_step)
-    memory = train.memory_analysis()
-    held = held_images(program_plan, mesh)
-    return Timing(
-        execution=program_plan.execution,
-        devices=mesh.size,
-        compile_seconds=compile_seconds,
-        seconds_per_member_step=best / few.members,
-        temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
-        member_bytes=_bytes(few.state) // few.members,
-        data_bytes=_bytes((few.images, held)),
-    )
+# The default stays unless another saves as much: less is within what timing is off.
+_CLEARLY = 0.1
 
 
 def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
@@ -161,9 +47,7 @@ def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
 
     One that does not fit into the device's memory is a row with a problem.
     """
-    program, platform = program_plan.program, jax.default_backend()
-    members = len(plan.members)
-    executions = candidates(program.chunk_width, platform, members)
+    executions = _candidates(plan, program_plan)
     timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
     if jax.device_count() > 1:
         alone = member_mesh(jax.devices()[:1])
@@ -171,8 +55,16 @@ def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
     return timings
 
 
+def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
+    members_per_device = -(-len(plan.members) // jax.device_count())
+    return candidates(
+        program_plan.program.chunk_width, jax.default_backend(), members_per_device
+    )
+
+
 def fastest(timings: list[Timing], members: int) -> Execution:
-    """Of those that ran on all devices and fit; ties go to the first.
+    """Of those that ran on all devices and fit, the first that is not clearly slower
+    than another.
 
     Raises: UserError if none does.
     """
@@ -190,7 +82,9 @@ def fastest(timings: list[Timing], members: int) -> Execution:
             f"{t.execution}: {t.problem or 'no room'}" for t in timings
         )
         raise UserError(f"no execution runs here: {problems}; try a smaller batch_size")
-    return min(able, key=lambda timing: timing.seconds_per_member_step).execution
+    best = min(timing.seconds_per_step(members) for timing in able)
+    enough = best / (1 - _CLEARLY)
+    return next(t for t in able if t.seconds_per_step(members) <= enough).execution
 
 
 def choose_executions(plan: Plan, fixed: bool) -> Plan:
@@ -207,14 +101,25 @@ def choose_executions(plan: Plan, fixed: bool) -> Plan:
     return plan._replace(programs=tuple(chosen))
 
 
+def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
+    """That a program which began elsewhere fits here as it is.
+
+    Raises: UserError, with the widest execution that fits.
+    """
+    if not _surely_fits(plan, program_plan, _cost(plan, program_plan)):
+        fitting(plan, program_plan, fixed=True)
+
+
 def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
-    members, platform = len(plan.members), jax.default_backend()
-    others = candidates(program_plan.program.chunk_width, platform, members)
-    if _is_small(plan, program_plan, len(others)):
+    others, cost = _candidates(plan, program_plan), _cost(plan, program_plan)
+    steps = program_plan.program.steps
+    guess = cost.flops * len(plan.members) * steps / _MODEST_RATE
+    is_short = guess < _WORTH * _SECONDS_TO_TRY * len(others)
+    if (fixed or is_short) and _surely_fits(plan, program_plan, cost):
         return program_plan
     timing = fitting(plan, program_plan, fixed)
     here = program_plan._replace(execution=timing.execution)
-    work = timing.seconds_per_member_step * members * program_plan.program.steps
+    work = timing.seconds_per_step(len(plan.members)) * steps
     trying = max(timing.compile_seconds, _SECONDS_TO_TRY) * len(others)
     if fixed or work < _WORTH * trying:
         return here
@@ -222,35 +127,84 @@ def _choose(plan: Plan, program_plan: ProgramPlan, fixed: bool) -> ProgramPlan:
     timings += [
         _try(plan, here, one, member_mesh()) for one in others if one != here.execution
     ]
-    execution = fastest(timings, members)
+    execution = fastest(timings, len(plan.members))
     logging.info("%s runs as %s", program_plan.label, execution)
     return here._replace(execution=execution)
 
 
-def _is_small(plan: Plan, program_plan: ProgramPlan, tries: int) -> bool:
-    """Whether a program surely fits and is likely done before trying would pay.
+class _Cost(NamedTuple):
+    """Of a program that is not compiled; infinite where XLA does not say.
 
-    Without compiling it: memory for every intermediate value at once, and a modest
-    guess of the devices' speed.
+    Attributes:
+        flops: of one member's step.
+        bytes_accessed: of a chunk's step: every intermediate value at once, and more.
+        member_bytes: of one member's training state.
+        data_bytes: of one device.
     """
-    few = sample(plan, program_plan, member_mesh())
+
+    flops: float
+    bytes_accessed: float
+    member_bytes: int
+    data_bytes: int
+
+
+def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
+    """Counted, without a number on a device. The count takes a loop for one turn of
+    it, so it is made of XLA's own convolutions, which have none."""
+    mesh, execution = member_mesh(), program_plan.execution
+    plain = program_plan._replace(execution=execution._replace(convolution="xla"))
+    members = padded_size(1, mesh, execution.chunk_width)
+    few = plan.members[:1] * members
+    state = empty_population(program_plan, 1)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
+    dataset = program_plan.dataset
+    images = _image_shapes(dataset, dataset.train)
+    held = _image_shapes(dataset, dataset.validation, dataset.test)
+
+    def stacked(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
+
     shape = (1, most_steps(program_plan), program_plan.program.batch_size)
-    indices = jax.ShapeDtypeStruct(shape, jnp.int32)
-    lowered = few.compiled.train.lower(
-        few.state, few.hyper, few.images, indices, jnp.int32(1)
+    lowered = compile_population(plain, mesh, (few[0].seed,)).train.lower(
+        jax.tree.map(stacked, one),
+        jax.eval_shape(lambda: hyperparameters(few)),
+        images,
+        jax.ShapeDtypeStruct(shape, jnp.int32),
+        jax.ShapeDtypeStruct((), jnp.int32),
     )
-    cost: Any = lowered.cost_analysis() or {}
+    counted: Any = lowered.cost_analysis() or {}
     unknown = float("inf")
+    return _Cost(
+        flops=counted.get("flops", unknown) / execution.chunk_width,
+        bytes_accessed=counted.get("bytes accessed", unknown),
+        member_bytes=num_bytes(one),
+        data_bytes=num_bytes((images, held)),
+    )
+
+
+def _image_shapes(dataset: Dataset, *parts: Split) -> Images:
+    """Of those parts together, on a device."""
+
+    def rows(leaves: list[np.ndarray]) -> Any:
+        shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
+        return jax.ShapeDtypeStruct(
+            shape, jax.dtypes.canonicalize_dtype(leaves[0].dtype)
+        )
+
+    return Images(
+        images=rows([part.images for part in parts]),
+        labels=rows([part.labels for part in parts]),
+        mean=rows([dataset.mean]),
+        std=rows([dataset.std]),
+    )
+
+
+def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
     width = program_plan.execution.chunk_width
-    steps = len(plan.members) * program_plan.program.steps
-    seconds = cost.get("flops", unknown) / width * steps / _MODEST_RATE
-    per_member = _bytes(few.state) // few.members
-    held = held_images(program_plan, few.mesh)
-    most_bytes = cost.get("bytes accessed", unknown) + _bytes((few.images, held))
-    most_bytes += padded_size(len(plan.members), few.mesh, width) * per_member
+    places = padded_size(len(plan.members), member_mesh(), width)
+    held = places // jax.device_count() * cost.member_bytes
     room = bytes_per_device(jax.default_backend())
-    fits = room is None or most_bytes <= room
-    return fits and seconds < _WORTH * _SECONDS_TO_TRY * tries
+    return room is None or held + cost.data_bytes + cost.bytes_accessed <= room
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timing:
@@ -270,7 +224,7 @@ def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timin
             if width < wanted.chunk_width:
                 _say_narrowed(program_plan.label, wanted, width, problem, fixed)
             return timing
-        problem = timing.problem or f"it needs {need:,} of {room:,} bytes on a device"
+        problem = timing.problem or f"needs {need:,} of {room:,} bytes on a device"
         width //= 2
     raise UserError(
         f"{program_plan.label}: {members} members do not fit even one at a time: "
@@ -311,8 +265,3 @@ def _try(plan: Plan, program: ProgramPlan, execution: Execution, mesh: Mesh) -> 
             data_bytes=0,
             problem="out of memory",
         )
-
-
-def _bytes(tree: Any) -> int:
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
-    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

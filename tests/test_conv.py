@@ -37,7 +37,11 @@ CASES = [
     ((5, 5, 4, 4), (2, 2), (1, 1), ((1, 2), (1, 2)), (2, 2), ONES, 4),
     ((9, 10, 1, 6), (5, 5), (1, 1), "SAME", ONES, ONES, 1),  # bands, with a rest
     ((6, 8, 2, 16), (3, 3), (2, 1), "VALID", ONES, ONES, 1),
+    ((4, 4, 63, 9), (3, 3), (1, 1), "SAME", ONES, ONES, 9),  # 3 groups at a time
+    ((4, 4, 10, 10), (3, 3), (1, 1), "SAME", ONES, ONES, 5),  # all at a time
 ]
+GROUPED = next(case for case in CASES if case[-1] == 4)
+BANDED = next(case for case in CASES if case[0] == (9, 10, 1, 6))
 # What autodiff's own transposes are in the same order of sums.
 SAME_BITS = CASES[:3] + CASES[6:7]
 
@@ -89,7 +93,7 @@ def test_value_and_gradients_are_those_of_float64(case):
             np.asarray(kernel, np.float64),
         )
         assert exact[0].dtype == np.float64
-    for form in ("canonical", "blocked"):
+    for form in FORMS:
         found = value_and_gradients(conv(case, form), images, kernel)
         for mine, theirs in zip(found, exact, strict=True):
             assert mine.shape == theirs.shape and mine.dtype == np.float32
@@ -200,13 +204,73 @@ def test_other_types_stay_what_they_are(case, dtype):
         assert mine.dtype == dtype and error(mine, theirs) < 0.05
 
 
-def test_a_cotangent_that_is_not_finite_is_not_hidden():
+def test_an_input_that_is_not_finite_is_not_hidden_in_the_kernels_gradient():
     images, kernel = inputs(CASES[0])
     images = images.at[0, 0, 0, 0].set(np.nan)
     gradients = jax.grad(
         lambda x, k: convolve(x, k, padding="SAME").sum(), argnums=(0, 1)
     )(images, kernel)
     assert np.isnan(gradients[1]).any() and np.isfinite(gradients[0]).all()
+
+
+@pytest.mark.parametrize("case", [CASES[0], GROUPED, BANDED], ids=str)
+def test_infinity_spoils_no_more_than_its_group_and_band(case):
+    images, kernel = inputs(case)
+    images = images.at[0, 0, 0, 0].set(np.inf)
+    exact, mine = (conv(case, form)(images, kernel) for form in ("xla", "blocked"))
+    spoiled, should = (~np.isfinite(np.asarray(out)) for out in (mine, exact))
+    assert should.any() and not (should & ~spoiled).any()
+    # Another example is another sum, and so are columns that are no neighbours.
+    assert not spoiled[1:].any() and not spoiled[:, :, 6:].any()
+
+
+EMPTY = [
+    ((0, 8, 8, 4), (3, 3, 4, 8), 1, "SAME"),
+    ((2, 8, 8, 0), (3, 3, 0, 8), 1, "SAME"),
+    ((2, 8, 8, 4), (3, 3, 4, 0), 1, "SAME"),
+    ((2, 2, 8, 4), (3, 3, 4, 8), 1, "VALID"),  # the map is used up
+    ((2, 2, 2, 8), (3, 3, 1, 8), 8, "VALID"),
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("case", EMPTY, ids=str)
+def test_nothing_in_or_out_is_xlas(case, form):
+    images, kernel, groups, padding = case
+    images, kernel = jnp.ones(images), jnp.ones(kernel)
+    out, pull = jax.vjp(
+        lambda x, k: convolve(x, k, padding=padding, groups=groups, form=form),
+        images,
+        kernel,
+    )
+    window = (ONES, padding, ONES, ONES)
+    exact = lax.conv_general_dilated(images, kernel, *window, LAYOUT, groups)
+    assert out.shape == exact.shape and not out.any()
+    gradients = pull(jnp.ones_like(out))
+    assert [g.shape for g in gradients] == [images.shape, kernel.shape]
+    assert not any(g.any() for g in gradients)
+
+
+@pytest.mark.parametrize(
+    ("images", "kernel", "groups", "said"),
+    [
+        (jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 4, 8)), 1, r"\[1, 4, 4, 3\]"),
+        (jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 1, 6)), 4, "groups=4"),
+        (jnp.ones((1, 4, 4, 4)), jnp.ones((3, 3, 2, 4)), 4, "groups=4"),
+        (jnp.ones((1, 4, 4, 4), jnp.bfloat16), jnp.ones((3, 3, 4, 8)), 1, "bfloat16"),
+    ],
+)
+def test_shapes_and_types_that_do_not_fit_are_named(images, kernel, groups, said):
+    for form in FORMS:
+        with pytest.raises(UserError, match=said) as caught:
+            convolve(images, kernel, groups=groups, form=form)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_padding_is_said():
+    images, kernel = inputs(CASES[0])
+    with pytest.raises(UserError, match="Did you mean 'SAME'"):
+        convolve(images, kernel, padding="SMAE")
 
 
 def test_padding_by_name_is_refused_where_it_means_nothing():

@@ -181,7 +181,8 @@ def test_executions_are_read_from_text():
         ("blockd/1", "Did you mean 'blocked'"),
         ("blocked", "blocked/1"),
         ("blocked/0", "chunk width"),
-        ("blocked/x", "chunk width"),
+        ("blocked/x", "chunk width 'x'"),
+        ("winograd/1/2", "chunk width '1/2'"),
     ]:
         with pytest.raises(UserError, match=said):
             parse_execution(text)
@@ -191,10 +192,11 @@ def test_candidates_begin_with_the_default_and_keep_a_given_width():
     for platform in ("cpu", "gpu", "tpu"):
         for width in (None, 3):
             found = candidates(width, platform, members=100)
-            assert found[0] == default_execution(width, platform)
+            assert found[0] == default_execution(width, platform, 100)
             assert len(set(found)) == len(found) > 1
             assert width is None or {one.chunk_width for one in found} == {width}
     assert {one.chunk_width for one in candidates(None, "cpu", 2)} == {1}
+    assert default_execution(None, "gpu", members=3) == Execution(3, "xla")
 
 
 def test_a_width_beyond_the_members_is_said(caplog):

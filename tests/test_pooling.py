@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from init_study.conv import max_pool, sum_pool
+from init_study.conv import fast_in_loops, max_pool, sum_pool
 
 # height, width, window, strides, padding
 CASES = [
@@ -80,3 +80,17 @@ def test_the_first_of_equal_values_gets_all():
     gradient = jax.grad(lambda x: max_pool(x, (2, 2), (2, 2)).sum())
     found = gradient(jnp.ones((1, 2, 2, 1)))
     np.testing.assert_array_equal(found[0, :, :, 0], [[1, 0], [0, 0]])
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 3), (0, 4, 4, 3), (2, 4, 4, 0)])
+def test_nothing_to_pool_gives_nothing(shape):
+    images = jnp.ones(shape)
+
+    def pooled(images):
+        return nn.max_pool(images, (2, 2), (2, 2)), nn.avg_pool(images, (2, 2), (2, 2))
+
+    mine, theirs = fast_in_loops(pooled, "blocked")(images), pooled(images)
+    for a, b in zip(mine, theirs, strict=True):
+        assert a.shape == b.shape and a.size == 0
+    gradient = jax.grad(lambda x: max_pool(x, (2, 2), (2, 2)).sum())(images)
+    assert gradient.shape == shape and not gradient.any()

@@ -3,13 +3,15 @@
 import jax
 import pytest
 
+from init_study import timing as timing_module
 from init_study import tuning
 from init_study.errors import UserError
 from init_study.execution import Execution, member_mesh
 from init_study.overview import tuning_overview
 from init_study.plan import make_plan
 from init_study.study import Study
-from init_study.tuning import Timing, choose_executions, fastest, time_execution
+from init_study.timing import Timing, time_execution
+from init_study.tuning import check_memory, choose_executions, fastest
 
 STUDY = Study(
     schemes=("he_normal",),
@@ -57,7 +59,8 @@ def pretend(monkeypatch, room, scratch_of_one, seconds=lambda execution: 1.0):
 
     monkeypatch.setattr(tuning, "time_execution", time_one)
     monkeypatch.setattr(tuning, "bytes_per_device", lambda _: room)
-    monkeypatch.setattr(tuning, "_is_small", lambda *_: False)
+    huge = tuning._Cost(1e30, 1e30, 10, 100)
+    monkeypatch.setattr(tuning, "_cost", lambda *_: huge)
 
 
 def with_width(plan, width):
@@ -94,9 +97,67 @@ def test_the_fastest_that_fits_is_taken(monkeypatch):
         fastest(timings[2:4], 4)
 
 
+def test_the_default_stays_unless_another_is_clearly_faster():
+    default = timing("winograd/1", 1.0)
+    assert fastest([default, timing("blocked/1", 0.95)], 4) == Execution(1, "winograd")
+    assert fastest([default, timing("blocked/1", 0.85)], 4) == Execution(1, "blocked")
+
+
+def test_members_that_only_fill_a_chunk_are_paid_for():
+    # 5 members on 2 devices: 6 places one by one, 8 in chunks of 4.
+    timings = [timing("winograd/1", 1.0), timing("winograd/4", 0.85)]
+    assert [t.places(5) for t in timings] == [6, 8]
+    assert fastest(timings, 5) == Execution(1, "winograd")
+    assert fastest(timings, 8) == Execution(4, "winograd")
+
+
 def test_a_small_program_is_not_timed(plan, monkeypatch):
     monkeypatch.setattr(tuning, "fitting", lambda *_: pytest.fail("was compiled"))
     assert choose_executions(plan, fixed=False) == plan
+
+
+def test_the_work_of_a_program_is_counted_by_hand():
+    """3×3 convolutions of 8×8 images at width 64, forward and twice backward; the
+    form that runs, with its own loops, does not change the count."""
+    few = make_plan(STUDY.replace(width=64, depth=2, batch_size=16, pooling="none"))
+    counted = tuning._cost(few, few.programs[0])
+    pixels, batch = 64, 16
+    # Zeros around the map are not multiplied: 22 of 24 taps per row and column.
+    taps = 9 * (22 / 24) ** 2
+    multiplied = pixels * batch * taps * 64 * (2 * 1 + 3 * 64)
+    assert 2 * multiplied < counted.flops < 1.3 * 2 * multiplied
+    assert counted.bytes_accessed > 10 * pixels * batch * 64 * 4
+    assert counted.member_bytes == tuning._cost(few, few.programs[0]).member_bytes
+
+
+def test_a_wide_long_program_is_tried(monkeypatch):
+    """Counted, not compiled, until it is known that trying pays."""
+    pretend_timings = []
+    long = make_plan(STUDY.replace(width=128, depth=4, batch_size=64, steps=2000))
+
+    def time_one(_, program_plan, mesh):
+        pretend_timings.append(program_plan.execution)
+        return timing(str(program_plan.execution), 1.0, devices=mesh.size)
+
+    monkeypatch.setattr(tuning, "time_execution", time_one)
+    choose_executions(long, fixed=False)
+    assert len(pretend_timings) >= 2
+    assert len(set(pretend_timings)) == len(pretend_timings)
+
+
+def test_a_program_that_needs_too_much_is_compiled_but_not_run(plan, monkeypatch):
+    monkeypatch.setattr(timing_module, "bytes_per_device", lambda _: 1000)
+    found = time_execution(plan, plan.programs[0], member_mesh())
+    assert "needs" in found.problem and "of 1,000 bytes" in found.problem
+    assert found.seconds_per_member_step == float("inf")
+
+
+def test_a_run_that_began_elsewhere_must_fit_here(plan, monkeypatch):
+    pretend(monkeypatch, room=GIGA + 1000, scratch_of_one=GIGA // 2)
+    wide = with_width(plan, 4)
+    with pytest.raises(UserError, match="the widest that does is blocked/2"):
+        check_memory(wide, wide.programs[0])
+    check_memory(*(one := with_width(plan, 2), one.programs[0]))
 
 
 def test_a_long_program_runs_as_the_fastest_candidate(plan, monkeypatch):
@@ -114,7 +175,7 @@ def test_a_compilation_from_the_cache_does_not_make_trying_cheap(plan, monkeypat
 
     def seconds(execution):
         tried.append(execution)
-        return 60.0 / (len(plan.members) * plan.programs[0].program.steps)
+        return 40.0 / (len(plan.members) * plan.programs[0].program.steps)
 
     pretend(monkeypatch, GIGA, 1, seconds)
     assert choose_executions(plan, fixed=False) == plan
@@ -156,11 +217,11 @@ def test_out_of_memory_is_a_row_and_other_errors_are_not_hidden(plan, monkeypatc
         tuning.time_candidates(plan, plan.programs[0])
 
 
-def test_the_table_names_one_fastest_per_program(plan, monkeypatch):
+def test_the_table_names_the_chosen_one_of_each_program(plan, monkeypatch):
     slow = {"winograd": 2.0, "blocked": 4.0}
     pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
     rows = tuning_overview(plan)["programs"]
-    assert [row["execution"] for row in rows if row["fastest"]] == ["winograd/1"]
+    assert [row["execution"] for row in rows if row["chosen"]] == ["winograd/1"]
     assert {row["devices"] for row in rows} == {1, 2}
     assert rows[0]["member_steps_per_second"] == 0.5
 

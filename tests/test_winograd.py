@@ -99,9 +99,18 @@ def test_any_shape_is_xlas(size, taps, pads, n):
     images, kernel = inputs(((n, *size, 3, 2), taps, padding))
     images, kernel = single(images, kernel)
     out, of_images, of_kernel = value_and_gradients(plain, images, kernel, padding)
-    del of_images
     np.testing.assert_allclose(
         winograd.convolution(images, kernel, padding), out, rtol=1e-4, atol=1e-4
+    )
+    # As `convolve` takes it: the kernel turned over the cotangent.
+    around = tuple(
+        (t - 1 - low, t - 1 - high)
+        for t, (low, high) in zip(taps, padding, strict=True)
+    )
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    ones = jnp.asarray(np.random.default_rng(1).standard_normal(out.shape), jnp.float32)
+    np.testing.assert_allclose(
+        winograd.convolution(ones, turned, around), of_images, rtol=1e-3, atol=1e-3
     )
     cotangent = np.random.default_rng(1).standard_normal(out.shape).astype(np.float32)
     np.testing.assert_allclose(
@@ -124,6 +133,18 @@ def test_it_is_for_many_channels_and_plain_windows_only():
     assert not pays(case, kernel_dilation=(2, 2))
     assert not pays(case, input_dilation=(2, 2))
     assert not pays(case, dtype=jnp.bfloat16)
+    assert not pays(case, dtype=jnp.int32)
+    assert not pays(((16, 1, 1, 32, 32), (3, 3), ((0, 0), (0, 0))))  # nothing is left
+
+
+def test_the_gradients_take_it_too():
+    """A kernel's gradient at 36 points, an image's as 36 products."""
+    images, kernel = single(*inputs(WIDE[0]))
+    out, pull = jax.vjp(
+        lambda x, k: convolve(x, k, padding="SAME", form="winograd"), images, kernel
+    )
+    backward = str(jax.make_jaxpr(pull)(out))
+    assert backward.count("dot_general") >= 2 and "conv_general" not in backward
 
 
 def test_loops_vmap_and_second_derivatives():
@@ -135,9 +156,11 @@ def test_loops_vmap_and_second_derivatives():
             return jnp.mean(jnp.sin(out))
 
         gradient = jax.grad(loss)
-        kernels = jnp.stack([kernel, 2 * kernel])
+        kernels = jnp.stack([kernel, 2 * kernel, -kernel])
+        both = jax.vmap(lambda x, k: convolve(x, k, padding="SAME", form=form))
         return jax.jit(
             lambda: (
+                both(jnp.stack([images, 2 * images, 3 * images]), kernels),
                 lax.map(jax.vmap(gradient), kernels[:, None]),
                 jax.grad(lambda k: jnp.sum(gradient(k) ** 2))(kernel),
                 jax.jvp(gradient, (kernel,), (kernel,))[1],

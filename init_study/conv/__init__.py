@@ -10,8 +10,15 @@ in the fast layout from the start; `max_pool` does without XLA's slow scatter;
 `fast_in_loops` puts both into any function, Flax modules included.
 """
 
-from init_study.conv.forms import FORMS, convolve
+from init_study.conv.forms import FORMS, convolve, default_form
 from init_study.conv.lowering import fast_in_loops
 from init_study.conv.pooling import max_pool, sum_pool
 
-__all__ = ["FORMS", "convolve", "fast_in_loops", "max_pool", "sum_pool"]
+__all__ = [
+    "FORMS",
+    "convolve",
+    "default_form",
+    "fast_in_loops",
+    "max_pool",
+    "sum_pool",
+]

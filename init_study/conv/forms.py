@@ -1,6 +1,7 @@
 """One convolution, four forms: XLA's own, canonical, blocked, and Winograd's."""
 
-from math import gcd
+from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,29 @@ FORMS = {
 }
 
 
+_NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
+# Channels of several groups that are convolved as one, zeros between them.
+_CHANNELS_TOGETHER = 32
+
+
+def default_form(platform: str) -> str:
+    """What is fast where nothing has been measured. Other platforms than CPU have
+    fast convolutions in loops, and round the sums of Winograd's to fewer bits."""
+    return "winograd" if platform == "cpu" else "xla"
+
+
+def check_form(form: str | None) -> str:
+    """The form, or the default one for None.
+
+    Raises: UserError for one that is not there.
+    """
+    if form is None:
+        return default_form(jax.default_backend())
+    if form not in FORMS:
+        raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
+    return form
+
+
 def convolve(
     images: Float[Array, "n h w in"],
     kernel: Float[Array, "kh kw in_per_group out"],
@@ -28,62 +52,97 @@ def convolve(
     input_dilation: Pair = (1, 1),
     kernel_dilation: Pair = (1, 1),
     groups: int = 1,
-    form: str = "winograd",
+    form: str | None = None,
 ) -> Float[Array, "n oh ow out"]:
     """2-D convolution: `lax.conv_general_dilated` of NHWC images by an HWIO kernel.
 
     Equal to it up to the rounding of float32 sums, with `form="winograd"` up to a few
-    millionths of the largest output. Reverse mode, `vmap`, reverse over
-    reverse and forward over reverse work; plain forward mode (`jax.jvp` of the
-    function itself) is refused unless `form="xla"`.
+    millionths of the largest output. An image that holds an infinity or NaN spoils
+    outputs around the places where it would with XLA: the tile, band or group that it
+    is in. Reverse mode, `vmap`, reverse over reverse and forward over reverse work;
+    plain forward mode (`jax.jvp` of the function itself) is refused unless
+    `form="xla"`.
 
     Args:
         images: any floating type, the kernel's.
         kernel: its third axis is `in / groups`.
         strides: of the window, in pixels.
-        padding: `SAME`, `VALID` or rows and columns added on each side.
+        padding: `SAME`, `SAME_LOWER`, `VALID` or rows and columns added on each side.
         input_dilation: above 1 it makes a transposed convolution.
         kernel_dilation: pixels from one tap to the next.
         groups: of channels, as XLA's `feature_group_count`.
-        form: in `FORMS`.
+        form: in `FORMS`; by default the fastest known for the platform.
 
-    Raises: UserError for a form that is not there, or for padding by name with an
-        input dilation, which XLA does not define either.
+    Raises: UserError for a form that is not there, for padding by name with an input
+        dilation, which XLA does not define either, and for shapes and types that XLA
+        refuses.
     """
-    if form not in FORMS:
-        raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
-    if isinstance(padding, str):
-        if input_dilation != (1, 1):
-            raise UserError(
-                f"padding {padding!r} has no meaning with input dilation "
-                f"{input_dilation}; give ((top, bottom), (left, right))"
-            )
-        padding = _explicit(padding, images, kernel, strides, kernel_dilation)
+    form = check_form(form)
     window = Window(
-        strides,
-        padding,
-        input_dilation,
-        kernel_dilation,
+        _pair(strides),
+        _explicit(padding, images, kernel, strides, input_dilation, kernel_dilation),
+        _pair(input_dilation),
+        _pair(kernel_dilation),
         blocked=form in ("blocked", "winograd"),
         winograd=form == "winograd",
     )
-    if form == "xla":
+    made = _output_shape(images, kernel, window, groups)
+    if form == "xla" or 0 in (*images.shape, *kernel.shape, *made):
         return xla_convolution(images, kernel, window, groups)
     if groups > 1:
         return _grouped(images, kernel, window, groups)
-    if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
-        if input_dilation == (1, 1):
-            return _product(images, kernel, strides)
+    ones = window.input_dilation == (1, 1) and window.padding == ((0, 0), (0, 0))
+    if kernel.shape[:2] == (1, 1) and ones:
+        return _product(images, kernel, window.strides)
     return _convolve(images, kernel, window)
 
 
+def _output_shape(
+    images: Array, kernel: Array, window: Window, groups: int
+) -> tuple[int, ...]:
+    """As XLA makes it, which refuses what cannot be."""
+    convolution = partial(xla_convolution, window=window, groups=groups)
+    try:
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise TypeError("images are not of a floating type")
+        return jax.eval_shape(convolution, images, kernel).shape
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"images {images.dtype}{list(images.shape)} cannot be convolved by a "
+            f"kernel {kernel.dtype}{list(kernel.shape)} with groups={groups}: "
+            f"{reason}; give [n, h, w, in] and [kh, kw, in / groups, out] of one "
+            "floating type"
+        ) from None
+
+
 def _explicit(
-    padding: str, images: Array, kernel: Array, strides: Pair, dilation: Pair
+    padding: Any,
+    images: Array,
+    kernel: Array,
+    strides: Pair,
+    input_dilation: Pair,
+    kernel_dilation: Pair,
 ) -> Pads:
-    spans = [span(size, by) for size, by in zip(kernel.shape, dilation, strict=False)]
-    pads = lax.padtype_to_pads(images.shape[1:3], spans, strides, padding)
-    (top, bottom), (left, right) = pads
+    if isinstance(padding, str):
+        if padding.upper() not in _NAMED_PADDINGS:
+            ways = f"{', '.join(_NAMED_PADDINGS)} or ((top, bottom), (left, right))"
+            raise unknown("padding", padding, _NAMED_PADDINGS, ways)
+        if tuple(input_dilation) != (1, 1):
+            raise UserError(
+                f"padding {padding!r} has no meaning with input dilation "
+                f"{tuple(input_dilation)}; give ((top, bottom), (left, right))"
+            )
+        sizes = zip(kernel.shape, kernel_dilation, strict=False)
+        spans = [span(size, by) for size, by in sizes]
+        padding = lax.padtype_to_pads(images.shape[1:3], spans, strides, padding)
+    (top, bottom), (left, right) = padding
     return (int(top), int(bottom)), (int(left), int(right))
+
+
+def _pair(given: Pair) -> Pair:
+    first, second = given
+    return int(first), int(second)
 
 
 def _product(images: Array, kernel: Array, strides: Pair) -> Array:
@@ -122,7 +181,7 @@ def _backward(
         span(size, by)
         for size, by in zip(images.shape[1:3], window.input_dilation, strict=True)
     ]
-    taps = [
+    reach = [
         span(size, by)
         for size, by in zip(kernel.shape[:2], window.kernel_dilation, strict=True)
     ]
@@ -132,13 +191,13 @@ def _backward(
     ]
 
     def around_cotangent(axis: int) -> Pair:
-        before = taps[axis] - 1 - window.padding[axis][0]
-        after = inside[axis] + taps[axis] - 1 - outside[axis] - before
+        before = reach[axis] - 1 - window.padding[axis][0]
+        after = inside[axis] + reach[axis] - 1 - outside[axis] - before
         return before, after
 
     def around_images(axis: int) -> Pair:
         before = window.padding[axis][0]
-        return before, outside[axis] + taps[axis] - inside[axis] - 1 - before
+        return before, outside[axis] + reach[axis] - inside[axis] - 1 - before
 
     turned = lax.optimization_barrier(jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
     to_images = window._replace(
@@ -172,7 +231,8 @@ def _grouped(images: Array, kernel: Array, window: Window, groups: int) -> Array
     inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
     if inputs == 1 and window.input_dilation == (1, 1):
         return depthwise(jnp.repeat(images, outputs, axis=3), kernel, window)
-    together = gcd(groups, max(1, 32 // inputs))
+    most = max(1, _CHANNELS_TOGETHER // inputs)
+    together = next(n for n in range(min(most, groups), 0, -1) if groups % n == 0)
     parts = groups // together
     return jnp.concatenate(
         [

@@ -1,7 +1,7 @@
 """Any function with its convolutions and pooling in the forms of this package."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -9,9 +9,8 @@ from absl import logging
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitives
 from jax.extend.core import jaxprs_in_params as _jaxprs_in
 
-from init_study.conv.forms import FORMS, convolve
+from init_study.conv.forms import check_form, convolve
 from init_study.conv.pooling import max_pool, sum_pool
-from init_study.errors import unknown
 
 # Batch first, then channels, then space: what the numbers of a ConvDimensionNumbers
 # say for NHWC images and HWIO kernels.
@@ -19,7 +18,7 @@ _NHWC, _HWIO = (0, 3, 1, 2), (3, 2, 0, 1)
 
 
 def fast_in_loops(
-    function: Callable[..., Any], form: str = "winograd"
+    function: Callable[..., Any], form: str | None = None
 ) -> Callable[..., Any]:
     """The same function, fast to differentiate inside `scan`, `map` or `while` on CPU.
 
@@ -32,22 +31,26 @@ def fast_in_loops(
         loss = fast_in_loops(lambda params: cross_entropy(model.apply(params, x), y))
         gradients = jax.grad(loss)(params)
 
-    A convolution that is left to XLA is named in a logged line: other layouts, 1-D and
-    3-D ones, given precisions, and those inside loops or branches of the function's
-    own.
+    A convolution that is left to XLA is named in a logged line, once for each shape:
+    other layouts, 1-D and 3-D ones, given precisions, integers, and those inside loops
+    or branches of the function's own.
 
     Args:
-        function: of pytrees of arrays, to a pytree of arrays.
-        form: in `FORMS`; `xla` gives the function back.
+        function: of pytrees of arrays, positional or by name, to a pytree of arrays.
+            What is no array (a flag, a function) belongs into a closure.
+        form: in `FORMS`, by default the fastest known for the platform; `xla` gives
+            the function back.
+
+    Raises: UserError for a form that is not there.
     """
-    if form not in FORMS:
-        raise unknown("form of convolution", form, FORMS, ", ".join(FORMS))
+    form = check_form(form)
     if form == "xla":
         return function
 
-    def lowered(*args: Any) -> Any:
-        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
-        out = _evaluate(traced.jaxpr, traced.consts, jax.tree.leaves(args), form)
+    def lowered(*args: Any, **kwargs: Any) -> Any:
+        traced, shapes = jax.make_jaxpr(function, return_shape=True)(*args, **kwargs)
+        leaves = jax.tree.leaves((args, kwargs))
+        out = _evaluate(traced.jaxpr, traced.consts, leaves, form)
         return jax.tree.unflatten(jax.tree.structure(shapes), out)
 
     return lowered
@@ -86,8 +89,8 @@ def _apply(equation: JaxprEqn, inputs: list[Any], form: str) -> Any:
         return _maximum(inputs, params)
     elif primitive is primitives.reduce_window_sum_p and _is_tiled(inputs, params):
         return sum_pool(inputs[0], params["window_dimensions"][1:3])
-    elif _holds_convolution(params):
-        _log_left(equation)
+    for convolution in _convolutions(params):
+        _log_left(convolution, f" inside {primitive}")
     # As jax's own evaluator does it: custom derivatives keep their rules.
     with equation.ctx.manager:
         return primitive.bind(*inputs, **primitive.get_bind_params(params))
@@ -103,12 +106,12 @@ def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
     return (
         images.ndim == 4
         and images.dtype == kernel.dtype
+        and jax.numpy.issubdtype(images.dtype, jax.numpy.floating)
         and (numbers.lhs_spec, numbers.rhs_spec) == (_NHWC, _HWIO)
         and numbers.out_spec == _NHWC
         and params["batch_group_count"] == 1
         and params["precision"] is None
         and params["preferred_element_type"] in (None, images.dtype)
-        and 0 not in (*images.shape, *kernel.shape)
     )
 
 
@@ -135,6 +138,7 @@ def _is_known_pool(inputs: list[Any], params: dict[str, Any]) -> bool:
         and all(params["window_dimensions"][end] == 1 for end in ends)
         and all(params["window_strides"][end] == 1 for end in ends)
         and all(params["padding"][end] == (0, 0) for end in ends)
+        and all(low >= 0 and high >= 0 for low, high in params["padding"])
         and set(params["base_dilation"]) == set(params["window_dilation"]) == {1}
     )
 
@@ -156,25 +160,24 @@ def _is_tiled(inputs: list[Any], params: dict[str, Any]) -> bool:
     )
 
 
-def _holds_convolution(params: dict[str, Any]) -> bool:
-    def holds(jaxpr: Jaxpr | ClosedJaxpr) -> bool:
+def _convolutions(params: dict[str, Any]) -> Iterator[JaxprEqn]:
+    """Those inside the functions that an equation calls."""
+    for jaxpr in _jaxprs_in(params):
         inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
-        return any(
-            e.primitive is primitives.conv_general_dilated_p
-            or _holds_convolution(e.params)
-            for e in inner.eqns
-        )
-
-    return any(holds(jaxpr) for jaxpr in _jaxprs_in(params))
+        for equation in inner.eqns:
+            if equation.primitive is primitives.conv_general_dilated_p:
+                yield equation
+            yield from _convolutions(equation.params)
 
 
-def _log_left(equation: JaxprEqn) -> None:
-    operands: list[Any] = equation.invars[:2]
+def _log_left(convolution: JaxprEqn, inside: str = "") -> None:
+    operands: list[Any] = convolution.invars[:2]
     shapes = " by ".join(str(operand.aval.shape) for operand in operands)
-    logging.log_first_n(
-        logging.INFO,
-        "%s of %s is left to XLA, whose gradients are slow inside loops on CPU",
-        1,
-        equation.primitive,
-        shapes,
+    _log_once(f"a convolution of {shapes}{inside}")
+
+
+@cache
+def _log_once(what: str) -> None:
+    logging.warning(
+        "%s is left to XLA, whose gradients are slow inside loops on CPU", what
     )

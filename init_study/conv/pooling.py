@@ -21,8 +21,19 @@ def max_pool(
 
     The gradient goes to the first of several largest values, row by row, as XLA's
     `select_and_scatter` and PyTorch have it. A maximum of shifted views and, backward,
-    comparisons with it; windows may overlap.
+    comparisons with it; windows may overlap. A map that no window fits into gives an
+    empty one.
     """
+    padded = [
+        size + sum(pads) for size, pads in zip(images.shape[1:3], padding, strict=True)
+    ]
+    fits = all(size >= own for size, own in zip(padded, window, strict=True))
+    if not fits or 0 in images.shape:
+        made = [
+            max(0, (size - own) // stride + 1)
+            for size, own, stride in zip(padded, window, strides, strict=True)
+        ]
+        return jnp.full((len(images), *made, images.shape[3]), -jnp.inf, images.dtype)
     return _max_pool(images, window, strides, padding)
 
 

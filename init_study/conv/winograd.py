@@ -11,7 +11,7 @@ Winograd convolution for deep neural networks", ACM TOMS 2020.
 from fractions import Fraction
 from functools import cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -68,20 +68,22 @@ def pays(images: Array, kernel_shape: tuple[int, ...], window: Window) -> bool:
     """Whether a convolution, and with it its kernel's gradient, is faster this way.
 
     False too for what this module does not do: strides, dilations, other kernels than
-    3 to 5 taps wide, half precision (whose error it would multiply).
+    3 to 5 taps wide, and half precision, whose error it would multiply. A batch that
+    is no multiple of a few examples (a prime number) fits no cache, and does not pay.
     """
     kh, kw, channels_in, channels_out = kernel_shape
     ones = window.strides == window.input_dilation == window.kernel_dilation == (1, 1)
     if not ones or not {kh, kw} <= {3, 4, 5} or images.dtype.itemsize < 4:
         return False
+    outside = _outside(images, window.padding, (kh, kw))
+    if min(outside) <= 0 or not jnp.issubdtype(images.dtype, jnp.floating):
+        return False
     rows, columns = _tiles(images, window.padding, (kh, kw))
-    height, width = rows * (_TILE - kh + 1), columns * (_TILE - kw + 1)
-    block = _block(len(images), rows * columns, max(channels_in, channels_out))
-    if height * width == 0 or block * rows * columns < 32:
+    block = _block(images, rows * columns, max(channels_in, channels_out))
+    if block * rows * columns < 32:
         return False
     products = channels_in * channels_out
     sums = _TRANSFORM_COST * (channels_in + channels_out)
-    outside = _outside(images, window.padding, (kh, kw))
     return (
         rows * columns * _TILE**2 * (products + sums)
         < 0.9 * kh * kw * prod(outside) * products
@@ -103,10 +105,11 @@ def convolution(
 
     def of(images: Array) -> Array:
         values = _of_images(images, padding, taps, tiles)
-        products = lax.dot_general(values, seen, (((2,), (1,)), ((0,), (0,))))
-        return _to_outputs(products, taps, (len(images), *tiles))[:, :height, :width]
+        products = _dot(values, seen, ((2,), (1,)))
+        grid = len(images), *tiles
+        return _to_outputs(products, taps, grid)[:, :height, :width]
 
-    block = _block(len(images), tiles[0] * tiles[1], max(kernel.shape[2:]))
+    block = _block(images, tiles[0] * tiles[1], max(kernel.shape[2:]))
     out = lax.map(of, _blocks(images, block))
     return out.reshape(len(images), *out.shape[2:])
 
@@ -124,10 +127,10 @@ def kernel_gradient(
     def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
         values = _of_images(pair[0], padding, taps, tiles)
         changes = _of_cotangent(pair[1], taps, tiles)
-        sums = lax.dot_general(values, changes, (((1,), (1,)), ((0,), (0,))))
+        sums = _dot(values, changes, ((1,), (1,)))
         return total + sums, None
 
-    block = _block(len(images), tiles[0] * tiles[1], max(channels))
+    block = _block(images, tiles[0] * tiles[1], max(channels))
     zeros = jnp.zeros((_TILE**2, *channels), images.dtype)
     total, _ = lax.scan(add, zeros, (_blocks(images, block), _blocks(cotangent, block)))
     gather = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps).T
@@ -148,9 +151,10 @@ def _tiles(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, in
     return -(-height // (_TILE - taps[0] + 1)), -(-width // (_TILE - taps[1] + 1))
 
 
-def _block(examples: int, tiles: int, channels: int) -> int:
+def _block(images: Array, tiles: int, channels: int) -> int:
     """Examples at a time, so that a block's transform stays in a core's cache."""
-    fitting = _CACHED_BYTES // max(1, _TILE**2 * tiles * channels * 4)
+    examples, size = len(images), images.dtype.itemsize
+    fitting = _CACHED_BYTES // max(1, _TILE**2 * tiles * channels * size)
     return next(
         b for b in range(max(1, min(examples, fitting)), 0, -1) if examples % b == 0
     )
@@ -197,15 +201,20 @@ def _of_cotangent(
 def _to_outputs(
     products: Float[Array, "36 tiles out"],
     taps: tuple[int, int],
-    blocks: tuple[int, int, int],
+    grid: tuple[int, int, int],
 ) -> Float[Array, "n oh ow out"]:
     """From the points to pixels; the last rows and columns may be too many."""
-    n, rows, columns = blocks
+    n, rows, columns = grid
     at = products.reshape(_TILE, _TILE, n, rows, columns, -1)
     down = _combine(transforms(taps[0]).outputs, list(at), 3)
     pixels = _combine(transforms(taps[1]).outputs, list(down), 4)
     made = pixels.shape[2], pixels.shape[4]
     return pixels.reshape(n, rows * made[0], columns * made[1], -1)
+
+
+def _dot(a: Array, b: Array, summed: Any) -> Array:
+    """At each point; in full precision, for what cancels here is large."""
+    return lax.dot_general(a, b, (summed, ((0,), (0,))), precision="highest")
 
 
 def _every(array: Array, axis: int, step: int, count: int, first: int) -> list[Array]:
