@@ -2,13 +2,13 @@
 
     python -m benchmarks.convolutions
 
-Forward and both gradients, batch 64, on one device. Prints CPU milliseconds (least of
-several calls) and GFLOP per CPU-second as a Markdown table. XLA's own form is run with
-fewer turns of the loop: it is slow.
+Forward and both gradients, batch 64, on one device. Prints CPU milliseconds (median of
+several calls) and GFLOP per CPU-second as a Markdown table.
 """
 
 import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -21,7 +21,8 @@ from init_study.conv import FORMS, convolve, fast_in_loops
 
 _BATCH = flags.DEFINE_integer("batch", 64, "Images.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Calls of each form.", 1)
-_TURNS = {"xla": 1, "canonical": 10, "blocked": 10, "winograd": 10}
+# Of one call, about.
+_SECONDS = 0.3
 
 
 class Shape(NamedTuple):
@@ -72,7 +73,7 @@ def main(_: list[str]) -> None:
     for name, pool in (("max 2×2", _max(2, 2)), ("max 3×3, stride 2", _max(3, 2))):
         images = jnp.ones((_BATCH.value, 28, 28, 32))
         seconds = [
-            _seconds(jax.grad(lambda x, p=p: p(x).sum()), (images,), 3)
+            _seconds(jax.grad(lambda x, p=p: p(x).sum()), (images,))
             for p in (pool, fast_in_loops(pool))
         ]
         print(f"| {name} | " + " | ".join(f"{1e3 * s:.2f}" for s in seconds) + " |")
@@ -99,7 +100,7 @@ def _cell(shape: Shape, form: str) -> str:
         )
         return out.mean(), pull(out)
 
-    seconds = _seconds(both_gradients, (images, kernel), _TURNS[form])
+    seconds = _seconds(both_gradients, (images, kernel))
     rows = -(-shape.size // shape.stride)
     flop = 6 * _BATCH.value * rows**2 * kernel.size
     return f"{1e3 * seconds:.2f} ({flop / seconds / 1e9:.0f})"
@@ -109,9 +110,9 @@ def _max(window: int, stride: int) -> Callable[[Any], Any]:
     return lambda x: nn.max_pool(x, (window, window), (stride, stride), "SAME")
 
 
-def _seconds(function: Callable[..., Any], inputs: Any, turns: int) -> float:
-    """CPU seconds of one turn of a loop; every result is kept, so that none is
-    optimized away, and each turn needs the one before."""
+def _seconds(function: Callable[..., Any], inputs: Any) -> float:
+    """CPU seconds of one turn of a loop, the median of some calls; every result is
+    kept, so that none is optimized away, and each turn needs the one before."""
     shapes = jax.eval_shape(function, *inputs)
 
     def turn(_: Any, results: Any) -> Any:
@@ -125,12 +126,16 @@ def _seconds(function: Callable[..., Any], inputs: Any, turns: int) -> float:
         return lax.fori_loop(0, number, turn, start)
 
     jax.block_until_ready(loop(1))
+    began = time.monotonic()
+    jax.block_until_ready(loop(1))
+    # The system counts a process's time in steps of some milliseconds.
+    turns = max(1, int(_SECONDS / (time.monotonic() - began)))
     took = []
     for _ in range(_REPEATS.value):
         began = time.process_time()
         jax.block_until_ready(loop(turns))
         took.append((time.process_time() - began) / turns)
-    return min(took)
+    return median(took)
 
 
 if __name__ == "__main__":

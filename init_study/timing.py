@@ -112,6 +112,8 @@ def time_execution(
         mesh: of `member_mesh`.
         seconds: about how long to take steps after the first two; the best counts.
     """
+    # Before the sample takes some of it, which `need` counts as well.
+    room = bytes_per_device(jax.default_backend())
     few = sample(plan, program_plan, mesh)
     indices = few.compiled.indices(0)
     began = time.monotonic()
@@ -129,7 +131,6 @@ def time_execution(
         member_bytes=num_bytes(few.state) // few.members,
         data_bytes=num_bytes((few.images, held)),
     )
-    room = bytes_per_device(jax.default_backend())
     need = timing.device_bytes(len(plan.members))
     if room is not None and need > room:
         return timing._replace(problem=f"needs {need:,} of {room:,} bytes on a device")

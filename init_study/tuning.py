@@ -69,18 +69,9 @@ def fastest(timings: list[Timing], members: int) -> Execution:
     Raises: UserError if none does.
     """
     devices = max(timing.devices for timing in timings)
-    room = bytes_per_device(jax.default_backend())
-    able = [
-        timing
-        for timing in timings
-        if timing.devices == devices
-        and not timing.problem
-        and (room is None or timing.device_bytes(members) <= room)
-    ]
+    able = [one for one in timings if one.devices == devices and not one.problem]
     if not able:
-        problems = "; ".join(
-            f"{t.execution}: {t.problem or 'no room'}" for t in timings
-        )
+        problems = "; ".join(f"{one.execution}: {one.problem}" for one in timings)
         raise UserError(f"no execution runs here: {problems}; try a smaller batch_size")
     best = min(timing.seconds_per_step(members) for timing in able)
     enough = best / (1 - _CLEARLY)
@@ -212,23 +203,21 @@ def fitting(plan: Plan, program_plan: ProgramPlan, fixed: bool = False) -> Timin
 
     Raises: UserError, with the widest that fits, if the width is fixed or none fits.
     """
-    room, members = bytes_per_device(jax.default_backend()), len(plan.members)
     wanted = program_plan.execution
     fixed = fixed or program_plan.program.chunk_width is not None
     width, problem = wanted.chunk_width, ""
     while width:
         one = wanted._replace(chunk_width=width)
         timing = _try(plan, program_plan, one, member_mesh())
-        need = timing.device_bytes(members)
-        if not timing.problem and (room is None or need <= room):
+        if not timing.problem:
             if width < wanted.chunk_width:
                 _say_narrowed(program_plan.label, wanted, width, problem, fixed)
             return timing
-        problem = timing.problem or f"needs {need:,} of {room:,} bytes on a device"
+        problem = timing.problem
         width //= 2
     raise UserError(
-        f"{program_plan.label}: {members} members do not fit even one at a time: "
-        f"{problem}; use fewer members, a smaller batch_size or more devices"
+        f"{program_plan.label}: {len(plan.members)} members do not fit even one at a "
+        f"time: {problem}; use fewer members, a smaller batch_size or more devices"
     )
 
 

@@ -24,6 +24,7 @@ STUDY = Study(
     evaluations=1,
 )
 GIGA = 10**9
+STUDY_MEMBERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,14 @@ def pretend(monkeypatch, room, scratch_of_one, seconds=lambda execution: 1.0):
 
     def time_one(_, program_plan, mesh):
         execution = program_plan.execution
-        return timing(
+        made = timing(
             str(execution),
             seconds(execution),
             scratch=scratch_of_one * execution.chunk_width,
             devices=mesh.size,
         )
+        fits = made.device_bytes(STUDY_MEMBERS) <= room
+        return made if fits else made._replace(problem="needs too much")
 
     monkeypatch.setattr(tuning, "time_execution", time_one)
     monkeypatch.setattr(tuning, "bytes_per_device", lambda _: room)
@@ -83,12 +86,11 @@ def test_device_bytes_count_full_chunks():
     assert timing("xla/2", 1.0, scratch=7).device_bytes(5) == 4 * 10 + 100 + 7
 
 
-def test_the_fastest_that_fits_is_taken(monkeypatch):
-    monkeypatch.setattr(tuning, "bytes_per_device", lambda _: 1000)
+def test_the_fastest_that_fits_is_taken():
     timings = [
         timing("winograd/1", 3.0),
         timing("blocked/1", 2.0),
-        timing("winograd/4", 1.0, scratch=GIGA),
+        timing("winograd/4", 1.0, problem="needs too much"),
         timing("blocked/4", 0.5, problem="out of memory"),
         timing("xla/1", 0.1, devices=1),
     ]
@@ -148,7 +150,8 @@ def test_a_wide_long_program_is_tried(monkeypatch):
 def test_a_program_that_needs_too_much_is_compiled_but_not_run(plan, monkeypatch):
     monkeypatch.setattr(timing_module, "bytes_per_device", lambda _: 1000)
     found = time_execution(plan, plan.programs[0], member_mesh())
-    assert "needs" in found.problem and "of 1,000 bytes" in found.problem
+    need = found.device_bytes(STUDY_MEMBERS)
+    assert f"needs {need:,} of 1,000 bytes" in found.problem
     assert found.seconds_per_member_step == float("inf")
 
 

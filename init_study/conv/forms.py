@@ -19,16 +19,14 @@ FORMS = {
     "blocked": "canonical, cut to fill vector registers and to stay in a core's cache",
     "winograd": "blocked, with fewer multiplications where there are many channels",
 }
-
-
 _NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
 # Channels of several groups that are convolved as one, zeros between them.
 _CHANNELS_TOGETHER = 32
 
 
 def default_form(platform: str) -> str:
-    """What is fast where nothing has been measured. Other platforms than CPU have
-    fast convolutions in loops, and round the sums of Winograd's to fewer bits."""
+    """What is fast on CPU; other platforms have fast convolutions in loops, and
+    nothing has been measured there."""
     return "winograd" if platform == "cpu" else "xla"
 
 
