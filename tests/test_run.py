@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import init_study.run as run_module
-from init_study import store
+from init_study import store, timing, tuning
 from init_study.errors import UserError
 from init_study.plan import make_plan
 from init_study.run import Control, run
@@ -173,3 +173,15 @@ def test_numbers_do_not_depend_on_company(undisturbed, tmp_path):
     whole = whole.set_index(["split", "metric", "step"])
     assert len(mine) == len(whole)
     np.testing.assert_array_equal(mine.value, whole.value.loc[mine.index])
+
+
+def test_a_run_goes_on_only_where_it_fits(plan, tmp_path, monkeypatch):
+    """Its execution is frozen, and the machine may be a smaller one."""
+    before_anything = QUIET._replace(stop_requested=lambda: True)
+    assert not run(plan, tmp_path / "run", "command", before_anything).finished
+    for module in (timing, tuning):
+        monkeypatch.setattr(module, "bytes_per_device", lambda _: 1000)
+    with pytest.raises(UserError, match=r"do not fit.*of 1,000 bytes"):
+        run(plan, tmp_path / "run", "command", QUIET)
+    monkeypatch.undo()
+    assert run(plan, tmp_path / "run", "command", QUIET).finished
