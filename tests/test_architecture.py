@@ -9,7 +9,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "init_study"
 # From the bottom up: a part may import from its own line and from those above it here.
 LAYERS = [
     {"errors"},
-    {"fields", "initializers", "conv"},
+    {"activations", "fields", "conv"},
+    {"theory"},
+    {"initializers"},
     {"study"},
     {"network", "models", "data", "execution"},
     {"schemes", "train"},

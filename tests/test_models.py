@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from init_study.activations import ACTIVATIONS
 from init_study.errors import UserError
 from init_study.models import MODELS, build_model
-from init_study.models.cnn import ACTIVATIONS, NORMS, PADDINGS, POOLINGS, halve_map
+from init_study.models.cnn import NORMS, PADDINGS, POOLINGS, halve_map
 from init_study.network import trace
 
 VARIANTS = (

@@ -1,26 +1,13 @@
 """The plain CNN: what depth, width and activation do, with nothing in between."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import flax.linen as nn
-import jax
 from jaxtyping import Array, Float
 
+from init_study.activations import find_activation
 from init_study.errors import UserError, unknown
 
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": nn.relu,
-    "leaky_relu": nn.leaky_relu,
-    "elu": nn.elu,
-    "selu": nn.selu,
-    "gelu": nn.gelu,
-    "silu": nn.silu,
-    "softplus": nn.softplus,
-    "tanh": nn.tanh,
-    "sigmoid": nn.sigmoid,
-    "erf": jax.lax.erf,
-    "linear": lambda x: x,
-}
 NORMS = ("none", "batch", "layer")
 POOLINGS = ("max", "average", "stride", "none")
 PADDINGS = ("same", "valid", "circular")
@@ -37,7 +24,7 @@ class CNN(nn.Module):
         num_classes: logits per image.
         depth: number of convolutions.
         width: channels of each.
-        activation: a name in `ACTIVATIONS`.
+        activation: a name in `ACTIVATIONS`, or `module:function`.
         norm: `none`, `batch` or `layer`, between convolution and activation.
         pooling: how the map is halved: `max`, `average`, `stride` (of the
             convolution) or `none` (it is not).
@@ -59,11 +46,11 @@ class CNN(nn.Module):
         """Raises: UserError for an unknown name or an image that is used up."""
         check_names(
             self,
-            activation=ACTIVATIONS,
             norm=NORMS,
             pooling=POOLINGS,
             padding=PADDINGS,
         )
+        act = find_activation(self.activation)
         x = images
         for index in range(self.depth):
             halve = index < 2 and self.pooling != "none" and min(x.shape[1:3]) >= 8
@@ -73,7 +60,7 @@ class CNN(nn.Module):
                 self.width, (3, 3), strides=strides, padding=self.padding.upper()
             )(x)
             x = normalize(x, self.norm, train)
-            x = ACTIVATIONS[self.activation](x)
+            x = act(x)
             if halve and self.pooling != "stride":
                 x = halve_map(x, self.pooling)
         return nn.Dense(self.num_classes)(x.mean((1, 2)))

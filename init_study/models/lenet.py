@@ -3,8 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from init_study.activations import find_activation
 from init_study.errors import UserError, unknown
-from init_study.models.cnn import ACTIVATIONS, halve_map
+from init_study.models.cnn import halve_map
 
 
 class LeNet(nn.Module):
@@ -16,7 +17,8 @@ class LeNet(nn.Module):
 
     Attributes:
         num_classes: logits per image.
-        activation: a name in `models.cnn.ACTIVATIONS`; the original has tanh.
+        activation: a name in `ACTIVATIONS`, or `module:function`; the original has
+            tanh.
         pooling: `max` or `average`; the original averages.
 
     Reference: LeCun et al. 1998, Gradient-based learning applied to document
@@ -30,9 +32,6 @@ class LeNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
         """Raises: UserError for an unknown name or an image that is too small."""
-        if self.activation not in ACTIVATIONS:
-            names = ", ".join(ACTIVATIONS)
-            raise unknown("activation", self.activation, ACTIVATIONS, names)
         if self.pooling not in ("max", "average"):
             raise unknown("pooling", self.pooling, ("max", "average"), "max, average")
         if min(images.shape[1:3]) < 16:
@@ -40,7 +39,7 @@ class LeNet(nn.Module):
                 f"lenet needs images of at least 16×16 pixels, not "
                 f"{images.shape[1]}×{images.shape[2]}; use model=cnn"
             )
-        act = ACTIVATIONS[self.activation]
+        act = find_activation(self.activation)
         x = halve_map(act(nn.Conv(6, (5, 5))(images)), self.pooling)
         x = halve_map(act(nn.Conv(16, (5, 5), padding="VALID")(x)), self.pooling)
         x = x.reshape(x.shape[0], -1)

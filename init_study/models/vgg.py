@@ -3,9 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
+from init_study.activations import find_activation
 from init_study.errors import UserError
 from init_study.models.cnn import (
-    ACTIVATIONS,
     NORMS,
     check_names,
     halve_map,
@@ -24,7 +24,7 @@ class VGG(nn.Module):
         num_classes: logits per image.
         depth: number of stages.
         width: channels of the first stage.
-        activation: a name in `models.cnn.ACTIVATIONS`.
+        activation: a name in `ACTIVATIONS`, or `module:function`.
         norm: `none`, `batch` or `layer`, between convolution and activation; the
             original has none. Convolutions have a bias only with `none`.
         pooling: `max` or `average`.
@@ -45,17 +45,16 @@ class VGG(nn.Module):
         self, images: Float[Array, "n h w c"], train: bool = False
     ) -> Float[Array, "n classes"]:
         """Raises: UserError for an unknown name or an image that is too small."""
-        check_names(
-            self, activation=ACTIVATIONS, norm=NORMS, pooling=("max", "average")
-        )
+        check_names(self, norm=NORMS, pooling=("max", "average"))
         self._check_size(images)
+        act = find_activation(self.activation)
         x = images
         for stage in range(self.depth):
             channels = self.width * min(2**stage, 8)
             for _ in range(2):
                 x = nn.Conv(channels, (3, 3), use_bias=self.norm == "none")(x)
                 x = normalize(x, self.norm, train)
-                x = ACTIVATIONS[self.activation](x)
+                x = act(x)
             x = halve_map(x, self.pooling)
         return nn.Dense(self.num_classes)(x.mean((1, 2)))
 

@@ -1,0 +1,84 @@
+"""Activations by name, and a user's own as `module:function`. Plain JAX functions."""
+
+import importlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from init_study.errors import UserError, unknown
+
+# From an array to an array of the same shape, each number by itself.
+Activation = Callable[[Array], Array]
+
+
+def find_activation(name: str) -> Activation:
+    """The function that a name means.
+
+    Args:
+        name: in `ACTIVATIONS`, or `module:function` for a function of the user's own,
+            imported from Python's path.
+
+    Raises: UserError for a name that is not there or a module that does not import.
+    """
+    if name in ACTIVATIONS:
+        return ACTIVATIONS[name]
+    module_name, colon, function_name = name.partition(":")
+    if not colon:
+        names = f"{', '.join(ACTIVATIONS)}, or module:function for one of your own"
+        raise unknown("activation", name, ACTIVATIONS, names)
+    try:
+        found = getattr(importlib.import_module(module_name), function_name)
+    except AttributeError:
+        raise UserError(
+            f"activation {name!r}: module {module_name!r} has no function "
+            f"{function_name!r}"
+        ) from None
+    # The user's module runs here: whatever it raises is why it does not import.
+    except Exception as error:
+        raise UserError(
+            f"activation {name!r}: {module_name!r} does not import: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not callable(found) or isinstance(found, type):
+        raise UserError(
+            f"activation {name!r} is not a function, but of type "
+            f"{type(found).__name__!r}"
+        )
+    return found
+
+
+def gelu_exact(x: Array) -> Array:
+    """x Φ(x), Φ the normal distribution function: GELU without the tanh form."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def linear(x: Array) -> Array:
+    """x itself."""
+    return x
+
+
+# As in `flax.linen`, whose `gelu` is the approximation with tanh.
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": jax.nn.relu,
+    "leaky_relu": jax.nn.leaky_relu,
+    "relu6": jax.nn.relu6,
+    "elu": jax.nn.elu,
+    "selu": jax.nn.selu,
+    "gelu": jax.nn.gelu,
+    "gelu_exact": gelu_exact,
+    "silu": jax.nn.silu,
+    "mish": jax.nn.mish,
+    "hard_swish": jax.nn.hard_silu,
+    "softplus": jax.nn.softplus,
+    "softsign": jax.nn.soft_sign,
+    "tanh": jax.nn.tanh,
+    "hard_tanh": jax.nn.hard_tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "erf": jax.lax.erf,
+    "sin": jnp.sin,
+    "abs": jnp.abs,
+    "linear": linear,
+}
