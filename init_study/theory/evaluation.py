@@ -1,0 +1,131 @@
+"""An activation and its derivative as float64 numbers on the host."""
+
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from init_study.activations import ACTIVATIONS, Activation
+from init_study.errors import UserError
+
+Numbers = Float[np.ndarray, " n"]
+# Every call of a compiled function has this many numbers: one compilation, no more.
+_BLOCK = 4096
+_EXACT, _ROUNDED = 1e-12, 1e-8
+
+
+class Evaluated(NamedTuple):
+    """An activation that has been compiled.
+
+    Attributes:
+        name: for messages.
+        both: from numbers to the function's values and its derivative's.
+        tolerance: how exactly it can be integrated: 1e-12, or 1e-8 if it rounds its
+            result to float32.
+    """
+
+    name: str
+    both: Callable[[Numbers], tuple[Numbers, Numbers]]
+    tolerance: float
+
+
+@lru_cache(maxsize=64)
+def evaluated(phi: Activation) -> Evaluated:
+    """Compile a function and its derivative, in float64 whatever JAX's own setting is.
+
+    Raises: UserError if it fails, has another shape or kind of result, or is not
+        elementwise.
+    """
+    name = activation_name(phi)
+    numbers = jax.ShapeDtypeStruct((_BLOCK,), np.float64)
+
+    def both(x: Any) -> Any:
+        return jax.jvp(phi, (x,), (jnp.ones_like(x),))
+
+    with _float64_on_host():
+        try:
+            result = jax.eval_shape(phi, numbers)
+            _check_result(name, result)
+            compiled = jax.jit(both).lower(numbers).compile()
+        except UserError:
+            raise
+        # The user's function runs here: whatever it raises is why it cannot be used.
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UserError(
+                f"activation {name!r} fails on an array: {type(error).__name__}: "
+                f"{reason} Use functions of jax.numpy, and jnp.where in place of if"
+            ) from error
+    tolerance = _EXACT if result.dtype == np.float64 else _ROUNDED
+    found = Evaluated(name, lambda x: _in_blocks(compiled, x), tolerance)
+    _check_elementwise(found)
+    return found
+
+
+def activation_name(phi: Activation) -> str:
+    """Its name in `ACTIVATIONS`, or the function's own."""
+    for name, function in ACTIVATIONS.items():
+        if function is phi:
+            return name
+    return getattr(phi, "__name__", None) or repr(phi)
+
+
+@contextmanager
+def _float64_on_host() -> Any:
+    with ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(True))
+        try:
+            host = jax.local_devices(backend="cpu")[0]
+        except RuntimeError:  # JAX_PLATFORMS leaves the host out.
+            host = None
+        stack.enter_context(jax.default_device(host))
+        yield
+
+
+def _in_blocks(
+    compiled: Callable[[Any], Any], x: Numbers
+) -> tuple[Numbers, Numbers]:
+    blocks = -(-len(x) // _BLOCK)
+    padded = np.resize(np.asarray(x, np.float64), blocks * _BLOCK)
+    with _float64_on_host():
+        pairs = [compiled(block) for block in padded.reshape(blocks, _BLOCK)]
+        values, slopes = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    return values[: len(x)].astype(float), slopes[: len(x)].astype(float)
+
+
+def _check_result(name: str, result: Any) -> None:
+    shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
+    if shape != (_BLOCK,):
+        became = type(result).__name__ if shape is None else f"shape {shape}"
+        raise UserError(
+            f"activation {name!r} is not elementwise: shape {(_BLOCK,)} became "
+            f"{became}; it must keep the shape"
+        )
+    if dtype not in (np.float64, np.float32):
+        raise UserError(
+            f"activation {name!r} gives {dtype} for float64; let it keep the dtype of "
+            "its argument"
+        )
+
+
+def _check_elementwise(found: Evaluated) -> None:
+    """A number's value depends neither on the other numbers nor on its place."""
+    half = _BLOCK // 2
+    x = np.linspace(-3.0, 3.1, _BLOCK)
+    values = found.both(x)[0]
+    others = np.concatenate([x[:half], np.cos(x[half:])])
+    close = 1e4 * found.tolerance
+    alone = (found.both(others)[0][:half], values[:half])
+    placed = (found.both(x[::-1])[0], values[::-1])
+    for now, before in (alone, placed):
+        if not np.allclose(now, before, rtol=close, atol=close, equal_nan=True):
+            raise UserError(
+                f"activation {found.name!r} is not elementwise: the value at one place "
+                "depends on the numbers at others; the theory needs a function of one "
+                "number"
+            )

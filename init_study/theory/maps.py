@@ -1,0 +1,275 @@
+"""What a layer of a wide random net does to variance and correlation.
+
+Weights are independent with variance σ_w² / fan_in and biases with variance σ_b²; q is
+the variance of the pre-activations, c the correlation of those of two inputs.
+References: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
+arXiv:1611.01232.
+"""
+
+from functools import lru_cache
+from math import inf, isnan, log, log10, nan
+
+import numpy as np
+from scipy.optimize import brentq
+
+from init_study.activations import Activation
+from init_study.errors import UserError
+from init_study.theory.evaluation import activation_name, evaluated
+from init_study.theory.moments import (
+    check_number,
+    derivative_moment,
+    mean,
+    moments,
+    pair_moments,
+    second_moment,
+)
+
+# q beyond these bounds counts as zero and as infinite.
+_SMALLEST_Q, _LARGEST_Q = 1e-8, 1e8
+_STATIONARY = 1e-10
+_MARGINAL = 1e-7
+
+
+def q_map(
+    phi: Activation, q: float, sigma_w2: float = 1.0, sigma_b2: float = 0.0
+) -> float:
+    """σ_w² E[φ(√q z)²] + σ_b²: the variance after the next layer."""
+    _check_variances(sigma_w2, sigma_b2)
+    return sigma_w2 * second_moment(phi, q) + sigma_b2
+
+
+def q_slope(phi: Activation, q: float, sigma_w2: float = 1.0) -> float:
+    """The derivative of `q_map` by q: σ_w² E[(z² − 1) φ(√q z)²] / 2q.
+
+    By Stein's lemma it is σ_w² (E[φ'²] + E[φ φ'']), without need of φ''.
+    """
+    _check_variances(sigma_w2, 0.0)
+    second = second_moment(phi, q)
+    return sigma_w2 * (moments(phi, q).weighted - second) / (2 * q)
+
+
+def c_map(
+    phi: Activation,
+    c: float,
+    q: float = 1.0,
+    sigma_w2: float = 1.0,
+    sigma_b2: float = 0.0,
+) -> float:
+    """(σ_w² E[φ(x) φ(y)] + σ_b²) / q_map: the correlation after the next layer.
+
+    x and y are normal with variance q and correlation c. At c = 0 without bias it is
+    E[φ]² / E[φ²].
+    Raises: UserError if c is not in [−1, 1] or the activation is zero throughout.
+    """
+    variance = q_map(phi, q, sigma_w2, sigma_b2)
+    product = mean(phi, q) ** 2 if c == 0 else pair_moments(phi, c, q)[0]
+    if variance == 0:
+        raise UserError(
+            f"activation {activation_name(phi)!r} is zero at q={q:g}: there is no "
+            "correlation"
+        )
+    return (sigma_w2 * product + sigma_b2) / variance
+
+
+def chi1(phi: Activation, sigma_w2: float, q: float = 1.0) -> float:
+    """σ_w² E[φ'(√q z)²]: how a gradient's mean square grows per layer, backwards.
+
+    At a fixed point q it is also the slope of `c_map` at c = 1: above 1, two almost
+    equal inputs drift apart (chaos); below 1, all inputs become alike (order).
+    """
+    _check_variances(sigma_w2, 0.0)
+    return sigma_w2 * derivative_moment(phi, q)
+
+
+def fixed_point_q(
+    phi: Activation, sigma_w2: float, sigma_b2: float = 0.0, start: float = 1.0
+) -> float:
+    """The q that `q_map` keeps: the nearest to `start` on the side it moves to.
+
+    0.0 where the signal dies out.
+    Raises: UserError if q grows without bound or swings around its fixed point.
+    """
+    check_number("start", start, above=0)
+    _check_variances(sigma_w2, sigma_b2)
+    return _fixed_point_q(phi, float(sigma_w2), float(sigma_b2), float(start))
+
+
+def fixed_point_c(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+    """The correlation that two different inputs tend to, at the fixed point of q.
+
+    The map is convex on [0, 1], being a power series in c with coefficients ≥ 0. So c*
+    is 1 where χ1 ≤ 1, and the only other root where χ1 > 1.
+    Raises: UserError if there is no fixed point of q, or if it is zero.
+    """
+    q = _positive_fixed_point(phi, sigma_w2, sigma_b2)
+    if chi1(phi, sigma_w2, q) <= 1 + _MARGINAL:
+        return 1.0
+
+    def change(c: float) -> float:
+        return c_map(phi, c, q, sigma_w2, sigma_b2) - c
+
+    if change(0.0) <= _STATIONARY:
+        return 0.0
+    gap = 0.1
+    while change(1 - gap) >= 0:
+        gap /= 10
+        if gap < _STATIONARY:
+            return 1.0
+    return float(brentq(change, 0.0, 1 - gap, xtol=_STATIONARY))
+
+
+def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
+    """(σ_w², σ_b²) for which q is a fixed point with χ1 = 1.
+
+    σ_w² = 1 / E[φ'²] and σ_b² = q − σ_w² E[φ²]. Signals keep the variance q if they
+    have it; whether they return to it, `q_slope` tells: only below 1.
+    Raises: UserError if σ_b² would be negative, or if φ' is zero or has no moment.
+    References: the module's; Hayou et al. 2019, arXiv:1902.06853.
+    """
+    sigma_w2, sigma_b2 = _critical_pair(phi, q)
+    if sigma_b2 < 0:
+        where = [at for at in _scan(1e-4, 1e4) if _critical_pair(phi, at)[1] >= 0]
+        way_out = "none has one; use gain, without a bias"
+        if where:
+            way_out = f"use q={min(where, key=lambda at: abs(log(at / q))):.3g}"
+        raise UserError(
+            f"activation {activation_name(phi)!r} has no edge of chaos at q={q:g}: "
+            f"the bias would need the variance {sigma_b2:.4g}; {way_out}"
+        )
+    return sigma_w2, sigma_b2
+
+
+def critical_sigma_w2(phi: Activation) -> float | None:
+    """The σ_w² where order becomes chaos without a bias; None where there is none.
+
+    That is where signals come to a q* with χ1 = 1. For a homogeneous function, such as
+    ReLU (2), this is any q. For one like tanh (1), q* is the limit 0: the signal then
+    fades slowly, as 1 / depth. For one like sigmoid it is a positive q*. GELU and
+    softplus have none: where χ1 = 1, their signal grows or fades away for good.
+    """
+    small = _at_origin(phi)
+    if small is not None:
+        return small
+    points = _scan(1e-2, 1e3)
+    biases = [_critical_pair(phi, q)[1] for q in points]
+    for i in range(len(points) - 1):
+        if biases[i] * biases[i + 1] < 0:
+            ends = points[i], points[i + 1]
+            q = float(brentq(lambda at: _critical_pair(phi, at, True)[1], *ends))
+            sigma_w2 = 1 / derivative_moment(phi, q)
+            if abs(q_slope(phi, q, sigma_w2)) < 1:
+                return sigma_w2
+    return None
+
+
+def depth_scales(
+    phi: Activation, sigma_w2: float, sigma_b2: float = 0.0
+) -> tuple[float, float]:
+    """(ξ_q, ξ_c): layers in which q − q* and c − c* fall by a factor e.
+
+    ξ_q = −1 / log |dq_map/dq| at q*; ξ_c = −1 / log(σ_w² E[φ'(x) φ'(y)]) at c*. Infinite
+    at the edge of chaos, where both fall as a power of the depth instead.
+    Raises: UserError if there is no fixed point of q.
+    Reference: Schoenholz et al. 2017, arXiv:1611.01232, section 3.
+    """
+    at_zero = fixed_point_q(phi, sigma_w2, sigma_b2) == 0
+    q = _SMALLEST_Q if at_zero else fixed_point_q(phi, sigma_w2, sigma_b2)
+    slope = derivative_moment(phi, q)
+    if not at_zero:
+        slope = pair_moments(phi, fixed_point_c(phi, sigma_w2, sigma_b2), q)[1]
+    return _scale(q_slope(phi, q, sigma_w2)), _scale(sigma_w2 * slope)
+
+
+@lru_cache(maxsize=1024)
+def _fixed_point_q(
+    phi: Activation, sigma_w2: float, sigma_b2: float, start: float
+) -> float:
+    def change(q: float) -> float:
+        return q_map(phi, q, sigma_w2, sigma_b2) - q
+
+    if abs(change(start)) <= _STATIONARY * start:
+        return start
+    grows = change(start) > 0
+    q, last = start, start
+    while (change(q) > 0) == grows:
+        last, q = q, q * 4 if grows else q / 4
+        if q > _LARGEST_Q:
+            raise UserError(
+                f"activation {activation_name(phi)!r} with sigma_w2={sigma_w2:g}, "
+                f"sigma_b2={sigma_b2:g}: the variance grows without bound; use a "
+                "smaller sigma_w2"
+            )
+        if q < _SMALLEST_Q and sigma_b2 == 0 and _at_zero(phi) == 0:
+            return 0.0
+        if q < _SMALLEST_Q**2:
+            return 0.0
+    found = float(brentq(change, q, last, xtol=1e-14 * min(q, last), rtol=1e-13))
+    if abs(q_slope(phi, found, sigma_w2)) > 1 + _MARGINAL:
+        raise UserError(
+            f"activation {activation_name(phi)!r} with sigma_w2={sigma_w2:g}, "
+            f"sigma_b2={sigma_b2:g}: the variance does not settle, it swings around "
+            f"{found:.4g}; use a smaller sigma_w2"
+        )
+    return found
+
+
+def _positive_fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float) -> float:
+    q = fixed_point_q(phi, sigma_w2, sigma_b2)
+    if q == 0:
+        raise UserError(
+            f"activation {activation_name(phi)!r} with sigma_w2={sigma_w2:g}, "
+            f"sigma_b2={sigma_b2:g}: the signal dies out and has no correlation; use a "
+            "larger sigma_w2 or a bias"
+        )
+    return q
+
+
+def _critical_pair(
+    phi: Activation, q: float, exactly: bool = False
+) -> tuple[float, float]:
+    slope = derivative_moment(phi, q)
+    if slope == 0:
+        raise UserError(
+            f"activation {activation_name(phi)!r} has no slope at q={q:g}: no gradient "
+            "passes, whatever the weights"
+        )
+    sigma_b2 = q - second_moment(phi, q) / slope
+    near_zero = abs(sigma_b2) <= 1e3 * evaluated(phi).tolerance * q
+    return 1 / slope, 0.0 if near_zero and not exactly else sigma_b2
+
+
+def _at_origin(phi: Activation) -> float | None:
+    """1 / E[φ'²] for q → 0, if a signal with φ(0) = 0 neither grows nor is lost there:
+    if σ_w² E[φ²] ≤ q, with equality in the limit."""
+    if _at_zero(phi) != 0:
+        return None
+    slope = derivative_moment(phi, _SMALLEST_Q)
+    if slope <= _SMALLEST_Q:
+        return None
+    # A function smooth at zero is linear there up to an order of √q.
+    limit = 1 / slope
+    ratios = [limit * second_moment(phi, q) / q for q in (_SMALLEST_Q, 1e-6, 1e-4, 1e-2)]
+    stays = abs(ratios[0] - 1) < _MARGINAL and max(ratios[1:]) <= 1 + _MARGINAL
+    return limit if stays else None
+
+
+def _at_zero(phi: Activation) -> float:
+    """φ(0)²."""
+    return float(evaluated(phi).both(np.zeros(1))[0][0] ** 2)
+
+
+def _scale(rate: float) -> float:
+    size = abs(rate)
+    if isnan(size) or size >= 1 - _MARGINAL:
+        return nan if isnan(size) else inf
+    return -1 / log(size) if size > 0 else 0.0
+
+
+def _scan(low: float, high: float) -> list[float]:
+    """Three points a decade."""
+    return np.geomspace(low, high, round(3 * log10(high / low)) + 1).tolist()
+
+
+def _check_variances(sigma_w2: float, sigma_b2: float) -> None:
+    check_number("sigma_w2", sigma_w2, least=0)
+    check_number("sigma_b2", sigma_b2, least=0)

@@ -1,0 +1,72 @@
+"""What zero padding takes from a signal on its way through convolutions."""
+
+from math import inf, isfinite
+
+import numpy as np
+from jaxtyping import Float
+
+from init_study.errors import UserError, unknown
+
+_PADDINGS = ("same", "valid", "circular")
+_LONGEST_AXIS = 4096
+
+
+def padding_gain(
+    height: int,
+    width: int,
+    kernel: int | tuple[int, int],
+    padding: str = "same",
+    layers: float = 1,
+) -> float:
+    """The factor on the signal's mean square per convolution that is due to padding.
+
+    With independent weights of variance 1 / fan_in, a pixel's mean square is the
+    average of those under the kernel, and zero beyond the border. For one layer of a
+    constant map this is the share of taps that fall inside: (1 − 2/(3n))² for 3×3 on
+    n×n. The border is darker from then on, so it loses less: over `layers` layers the
+    factor is the geometric mean, and for infinitely many the largest eigenvalue of the
+    averaging, ((1 + 2 cos(π/(n+1))) / 3)² for 3×3. Exact where the activation is
+    homogeneous, as ReLU is, and the gain is its own; no pooling, stride 1.
+
+    Args:
+        height, width: of the map.
+        kernel: its size, or (height, width).
+        padding: `same` (zeros), or `valid` or `circular`, which lose nothing.
+        layers: how many convolutions of this kind follow each other; may be `math.inf`.
+
+    Raises: UserError for sizes that are not positive whole numbers or an unknown
+        padding.
+    """
+    kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+    for size in (height, width, *kernel):
+        if not isinstance(size, int) or not 1 <= size <= _LONGEST_AXIS:
+            raise UserError(f"{size!r} is not a size from 1 to {_LONGEST_AXIS}")
+    if len(kernel) != 2:
+        raise UserError(f"kernel={kernel} is not a size or a pair of sizes")
+    if layers < 1 or (isfinite(layers) and layers != int(layers)):
+        raise UserError(f"layers={layers!r} is not a number of layers, at least 1")
+    if padding not in _PADDINGS:
+        raise unknown("padding", padding, _PADDINGS, ", ".join(_PADDINGS))
+    if padding != "same":
+        return 1.0
+    return _axis_gain(height, kernel[0], layers) * _axis_gain(width, kernel[1], layers)
+
+
+def _axis_gain(size: int, kernel: int, layers: float) -> float:
+    average = _averaging(size, kernel)
+    if layers == inf:
+        return float(np.abs(np.linalg.eigvals(average)).max())
+    energy, log_total = np.ones(size), 0.0
+    for _ in range(int(layers)):
+        energy = average @ energy
+        # Kept at mean 1, or a thousand layers would underflow.
+        log_total += np.log(energy.mean())
+        energy /= energy.mean()
+    return float(np.exp(log_total / layers))
+
+
+def _averaging(size: int, kernel: int) -> Float[np.ndarray, "n n"]:
+    """Row i has 1 / kernel at the pixels under the kernel at i."""
+    before = (kernel - 1) // 2
+    offset = np.arange(size)[None, :] - np.arange(size)[:, None] + before
+    return ((offset >= 0) & (offset < kernel)) / kernel
