@@ -26,6 +26,8 @@ from init_study.theory.moments import (
 
 # q beyond these bounds counts as zero and as infinite.
 _SMALLEST_Q, _LARGEST_Q = 1e-8, 1e8
+# Where φ is straight on either side of zero, to ten digits.
+_ORIGIN_Q = 1e-20
 _STATIONARY = 1e-10
 _MARGINAL = 1e-7
 
@@ -239,18 +241,15 @@ def _critical_pair(
 
 
 def _at_origin(phi: Activation) -> float | None:
-    """1 / E[φ'²] for q → 0, if a signal with φ(0) = 0 neither grows nor is lost there:
-    if σ_w² E[φ²] ≤ q, with equality in the limit."""
+    """1 / E[φ'²] for q → 0, if a signal with φ(0) = 0 does not grow from
+    there: if σ_w² E[φ²] ≤ q."""
     if _at_zero(phi) != 0:
         return None
-    slope = derivative_moment(phi, _SMALLEST_Q)
+    slope = derivative_moment(phi, _ORIGIN_Q)
     if slope <= _SMALLEST_Q:
         return None
-    # A function smooth at zero is linear there up to an order of √q.
-    limit = 1 / slope
-    ratios = [limit * second_moment(phi, q) / q for q in (_SMALLEST_Q, 1e-6, 1e-4, 1e-2)]
-    stays = abs(ratios[0] - 1) < _MARGINAL and max(ratios[1:]) <= 1 + _MARGINAL
-    return limit if stays else None
+    ratios = [second_moment(phi, q) / (slope * q) for q in (1e-6, 1e-4, 1e-2)]
+    return 1 / slope if max(ratios) <= 1 + _MARGINAL else None
 
 
 def _at_zero(phi: Activation) -> float:

@@ -6,12 +6,23 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+def _lobatto(n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Nodes and weights on [−1, 1], both ends included."""
+    legendre = np.polynomial.Legendre.basis(n - 1)
+    nodes = np.concatenate([[-1.0], np.sort(legendre.deriv().roots().real), [1.0]])
+    return nodes, 2 / (n * (n - 1) * legendre(nodes) ** 2)
+
+
+# With the ends: a kink between an end and the first node inside would go unseen.
+_NODES, _WEIGHTS = _lobatto(10)
 # A panel around a kink is halved until it is as narrow as floating point allows.
 _NARROWEST = 1e-13
 _NARROWEST_AT_ZERO = 1e-30
 _MOST_PANELS = 100_000
 _MANY_TOLERANCES = 1e3
+# In widths of a first panel: narrower ones are there because of a break.
+_AT_BREAK = 1e-3
 
 
 class Integral(NamedTuple):
@@ -21,7 +32,7 @@ class Integral(NamedTuple):
         value: NaN where the integral does not converge or a function is not finite.
         scale: sum of the panels' absolute integrals.
         ends: absolute integral over the outermost two panels.
-        breaks: where panels had to be halved to the end: kinks and jumps.
+        breaks: where panels had to be halved many times: kinks and jumps.
     """
 
     value: Float[np.ndarray, " m"]
@@ -34,8 +45,9 @@ def integrate(
     function: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, "n m"]],
     edges: Float[np.ndarray, " p"],
     tolerance: float,
+    floor: Float[np.ndarray, " m"] | float = 0.0,
 ) -> Integral:
-    """Gauss-Legendre quadrature with 8 nodes a panel, all panels of a level at once.
+    """Gauss-Lobatto quadrature, 10 nodes a panel, all panels of a level at once.
 
     A panel counts as done when its halves together agree with it, to `tolerance` of
     the whole; otherwise the halves go on as panels of the next level.
@@ -44,12 +56,24 @@ def integrate(
         function: from points to the values of m functions.
         edges: of the first panels, increasing; known kinks belong to them.
         tolerance: of one panel, relative to `scale`.
+        floor: the least that `scale` counts as, where the whole may be tiny.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _integrate(function, edges, tolerance, floor)
+
+
+def _integrate(
+    function: Callable[[np.ndarray], np.ndarray],
+    edges: np.ndarray,
+    tolerance: float,
+    floor: np.ndarray | float,
+) -> Integral:
     left, right = edges[:-1], edges[1:]
     coarse = _panels(function, left, right)
     ends = np.abs(coarse[[0, -1]]).sum(0)
+    widest = (right - left).max()
     done, scale_done, doubt = (np.zeros(coarse.shape[1]) for _ in range(3))
-    breaks, count = [], len(left)
+    stopped, count = [], len(left)
     while len(left):
         middle = (left + right) / 2
         count += 2 * len(left)
@@ -58,7 +82,7 @@ def integrate(
         ).reshape(2, len(left), -1)
         fine = halves.sum(0)
         difference = np.abs(fine - coarse)
-        scale = scale_done + np.abs(fine).sum(0)
+        scale = np.maximum(floor, scale_done + np.abs(fine).sum(0))
         narrow = right - left <= np.maximum(
             _NARROWEST * np.abs(middle), _NARROWEST_AT_ZERO
         )
@@ -68,28 +92,34 @@ def integrate(
         done += fine[stop].sum(0)
         scale_done += np.abs(fine[stop]).sum(0)
         doubt += difference[stop].sum(0)
-        breaks.extend(middle[stop & narrow])
+        at_break = stop & (right - left < _AT_BREAK * widest)
+        stopped.append(np.stack([middle, right - left], 1)[at_break])
         go_on = ~stop
         coarse = np.concatenate(list(halves[:, go_on]))
         left, right = (
             np.concatenate([left[go_on], middle[go_on]]),
             np.concatenate([middle[go_on], right[go_on]]),
         )
-    converged = doubt <= _MANY_TOLERANCES * tolerance * scale_done
+    allowed = _MANY_TOLERANCES * tolerance * np.maximum(floor, scale_done)
+    converged = doubt <= allowed
     value = np.where(converged & np.isfinite(done), done, np.nan)
-    return Integral(value, scale_done, ends, _distinct(np.array(breaks)))
+    return Integral(value, scale_done, ends, _narrowest(np.concatenate(stopped), 10 * _AT_BREAK * widest))
 
 
 def _panels(
     function: Callable[[np.ndarray], np.ndarray], left: np.ndarray, right: np.ndarray
 ) -> Float[np.ndarray, "p m"]:
     half = (right - left) / 2
-    points = ((left + right) / 2)[:, None] + half[:, None] * NODES
+    points = ((left + right) / 2)[:, None] + half[:, None] * _NODES
     values = function(points.reshape(-1)).reshape(*points.shape, -1)
-    return np.einsum("pnm,n,p->pm", values, WEIGHTS, half)
+    return np.einsum("pnm,n,p->pm", values, _WEIGHTS, half)
 
 
-def _distinct(points: Float[np.ndarray, " n"]) -> Float[np.ndarray, " k"]:
-    points = np.sort(points)
-    near = np.diff(points) < 1e-10
-    return points[np.concatenate([[True], ~near])] if len(points) else points
+def _narrowest(
+    panels: Float[np.ndarray, "p 2"], gap: float
+) -> Float[np.ndarray, " k"]:
+    """The middle of the narrowest panel of each group with gaps around it."""
+    panels = panels[panels[:, 0].argsort()]
+    starts = np.flatnonzero(np.diff(panels[:, 0]) > gap) + 1
+    groups = [group for group in np.split(panels, starts) if len(group)]
+    return np.array([group[group[:, 1].argmin(), 0] for group in groups])
