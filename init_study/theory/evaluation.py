@@ -89,9 +89,7 @@ def _float64_on_host() -> Any:
         yield
 
 
-def _in_blocks(
-    compiled: Callable[[Any], Any], x: Numbers
-) -> tuple[Numbers, Numbers]:
+def _in_blocks(compiled: Callable[[Any], Any], x: Numbers) -> tuple[Numbers, Numbers]:
     blocks = -(-len(x) // _BLOCK)
     padded = np.resize(np.asarray(x, np.float64), blocks * _BLOCK)
     with _float64_on_host():

@@ -128,9 +128,16 @@ def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
     Raises: UserError if σ_b² would be negative, or if φ' is zero or has no moment.
     References: the module's; Hayou et al. 2019, arXiv:1902.06853.
     """
-    sigma_w2, sigma_b2 = _critical_pair(phi, q)
+    slope, sigma_b2 = derivative_moment(phi, q), _critical_bias(phi, q)
+    if slope == 0:
+        raise UserError(
+            f"activation {activation_name(phi)!r} has no slope at q={q:g}: no gradient "
+            "passes, whatever the weights"
+        )
+    if abs(sigma_b2) <= 1e3 * evaluated(phi).tolerance * q:
+        sigma_b2 = 0.0
     if sigma_b2 < 0:
-        where = [at for at in _scan(1e-4, 1e4) if _critical_pair(phi, at)[1] >= 0]
+        where = [at for at in _scan(1e-4, 1e4) if _critical_bias(phi, at) >= 0]
         way_out = "none has one; use gain, without a bias"
         if where:
             way_out = f"use q={min(where, key=lambda at: abs(log(at / q))):.3g}"
@@ -138,7 +145,7 @@ def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
             f"activation {activation_name(phi)!r} has no edge of chaos at q={q:g}: "
             f"the bias would need the variance {sigma_b2:.4g}; {way_out}"
         )
-    return sigma_w2, sigma_b2
+    return 1 / slope, sigma_b2
 
 
 def critical_sigma_w2(phi: Activation) -> float | None:
@@ -153,11 +160,11 @@ def critical_sigma_w2(phi: Activation) -> float | None:
     if small is not None:
         return small
     points = _scan(1e-2, 1e3)
-    biases = [_critical_pair(phi, q)[1] for q in points]
+    biases = [_critical_bias(phi, q) for q in points]
     for i in range(len(points) - 1):
         if biases[i] * biases[i + 1] < 0:
             ends = points[i], points[i + 1]
-            q = float(brentq(lambda at: _critical_pair(phi, at, True)[1], *ends))
+            q = float(brentq(lambda at: _critical_bias(phi, at), *ends))
             sigma_w2 = 1 / derivative_moment(phi, q)
             if abs(q_slope(phi, q, sigma_w2)) < 1:
                 return sigma_w2
@@ -187,7 +194,8 @@ def _fixed_point_q(
     phi: Activation, sigma_w2: float, sigma_b2: float, start: float
 ) -> float:
     def change(q: float) -> float:
-        return q_map(phi, q, sigma_w2, sigma_b2) - q
+        second = moments(phi, q).second
+        return inf if isnan(second) else sigma_w2 * second + sigma_b2 - q
 
     if abs(change(start)) <= _STATIONARY * start:
         return start
@@ -226,18 +234,10 @@ def _positive_fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float) -> 
     return q
 
 
-def _critical_pair(
-    phi: Activation, q: float, exactly: bool = False
-) -> tuple[float, float]:
-    slope = derivative_moment(phi, q)
-    if slope == 0:
-        raise UserError(
-            f"activation {activation_name(phi)!r} has no slope at q={q:g}: no gradient "
-            "passes, whatever the weights"
-        )
-    sigma_b2 = q - second_moment(phi, q) / slope
-    near_zero = abs(sigma_b2) <= 1e3 * evaluated(phi).tolerance * q
-    return 1 / slope, 0.0 if near_zero and not exactly else sigma_b2
+def _critical_bias(phi: Activation, q: float) -> float:
+    """σ_b² for which q is a fixed point with χ1 = 1; NaN if the moments are missing."""
+    found = moments(phi, q)
+    return q - found.second / found.derivative if found.derivative else nan
 
 
 def _at_origin(phi: Activation) -> float | None:
@@ -245,8 +245,8 @@ def _at_origin(phi: Activation) -> float | None:
     there: if σ_w² E[φ²] ≤ q."""
     if _at_zero(phi) != 0:
         return None
-    slope = derivative_moment(phi, _ORIGIN_Q)
-    if slope <= _SMALLEST_Q:
+    slope = moments(phi, _ORIGIN_Q).derivative
+    if not slope > _SMALLEST_Q:
         return None
     ratios = [second_moment(phi, q) / (slope * q) for q in (1e-6, 1e-4, 1e-2)]
     return 1 / slope if max(ratios) <= 1 + _MARGINAL else None

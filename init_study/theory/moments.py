@@ -23,6 +23,10 @@ _RADII = (10.0, 20.0, 38.0)
 _PANELS_PER_UNIT = 2
 _NEGLIGIBLE = 1e-12
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+# The double integral: relative to E[φ²], against the same with half as many points.
+_STABLE = 1e-7
+_MOST_OUTER_PANELS = 4000
+_MOST_INNER_POINTS = 1_000_000
 # No kink lies by chance on an edge of the first panels, not even after halving them:
 # each shows as panels that must be halved, and so is found.
 _OFFSET = sqrt(2) / 10
@@ -36,7 +40,7 @@ class Moments(NamedTuple):
         second: E[φ²].
         weighted: E[z² φ²], for the derivative of E[φ²] by q.
         derivative: E[φ'²].
-        breaks: the z where φ or φ' is not smooth.
+        breaks: the z where φ or φ' is not smooth, or steep.
         radius: beyond it nothing counts.
     """
 
@@ -151,34 +155,38 @@ def _moments(phi: Activation, q: float) -> Moments:
             columns = value * density, value**2, (z * value) ** 2, slope**2
             return np.stack([*columns, slope * density], 1)
 
-    found, radius, breaks = np.full(5, np.nan), _RADII[0], np.zeros(0)
+    found, scale, radius = np.full(5, np.nan), np.full(5, np.nan), _RADII[0]
+    part = integrate(integrands, _edges(radius), function.tolerance)
     for radius in _RADII:
-        part = integrate(integrands, _edges(radius), function.tolerance)
-        breaks = part.breaks
-        missing = np.isnan(found)
+        if radius > _RADII[0]:
+            part = integrate(integrands, _edges(radius), function.tolerance)
         # All zero so far: what there is may lie further out.
         settled = (part.ends <= _NEGLIGIBLE * part.scale) & (part.scale > 0)
         settled |= (part.scale == 0) & (radius == _RADII[-1])
-        found = np.where(missing & settled, part.value, found)
+        settled &= np.isnan(found)
+        found = np.where(settled, part.value, found)
+        scale = np.where(settled, part.scale, scale)
         if not np.isnan(found[:-1]).any() or not np.isfinite(part.scale).any():
             break
     first, second, weighted, derivative, _ = found.tolist()
-    if abs(first) <= 10 * function.tolerance * sqrt(second):
+    if abs(first) <= 10 * function.tolerance * scale[0]:
         first = 0.0
-    if _jumps(function, root, sqrt(second), breaks):
+    if _jumps(function, root, sqrt(second), part.breaks):
         derivative = np.nan
-    return Moments(first, second, weighted, derivative, tuple(breaks.tolist()), radius)
+    return Moments(
+        first, second, weighted, derivative, tuple(part.breaks.tolist()), radius
+    )
 
 
 @lru_cache(maxsize=4096)
 def _pair_moments(phi: Activation, c: float, q: float) -> tuple[float, float]:
-    alone, exact = moments(phi, q), evaluated(phi).tolerance
+    alone = moments(phi, q)
     exists = ~np.isnan([alone.second, alone.derivative])
     scale = np.abs(np.where(exists, [alone.second, alone.derivative], 1.0))
     before = np.full(2, np.nan)
-    for panels_per_unit in (1, 2, 4, 8, 16):
+    for panels_per_unit in (1, 2, 4, 8):
         now = np.where(exists, _double_integral(phi, c, q, panels_per_unit), 0.0)
-        if (np.abs(now - before) <= 1e3 * exact * scale).all():
+        if (np.abs(now - before) <= _STABLE * scale).all():
             return tuple(np.where(exists, now, np.nan).tolist())
         before = now
     raise UserError(
@@ -193,6 +201,7 @@ def _double_integral(
     """Over x = √q z outside and, given it, y = √q (c z + s e) inside."""
     function, alone, root = evaluated(phi), moments(phi, q), sqrt(q)
     radius, kinks = alone.radius, np.array(alone.breaks)
+    exists = ~np.isnan([alone.second, alone.derivative])
     # At s = 0 there is nothing to integrate over; this is as good as zero.
     s = max(sqrt((1 - c) * (1 + c)), 1e-8)
     steps = np.linspace(-radius, radius, int(2 * radius * panels_per_unit) + 1)
@@ -207,17 +216,25 @@ def _double_integral(
         both = function.both((root * (c * z[:, None] + s * e)).reshape(-1))
         return np.stack([(weights * v.reshape(e.shape)).sum(1) for v in both], 1)
 
+    def in_parts(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+        points = len(z) * len(_NODES) * (len(steps) + len(kinks))
+        parts = np.array_split(z, points // _MOST_INNER_POINTS + 1)
+        return np.concatenate([inner(part) for part in parts])
+
     def outer(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
         both = np.stack(function.both(root * z), 1)
-        return both * inner(z) * _root_density(z)[:, None] ** 2
+        return exists * both * in_parts(z) * _root_density(z)[:, None] ** 2
 
     edges = np.unique(np.concatenate([_edges(radius), kinks, -kinks]))
     floor = np.nan_to_num([alone.second, alone.derivative])
-    return integrate(outer, edges, 100 * function.tolerance, floor).value
+    tolerance = max(_STABLE / 100, function.tolerance)
+    return integrate(outer, edges, tolerance, floor, _MOST_OUTER_PANELS).value
 
 
 def _edges(radius: float) -> Float[np.ndarray, " p"]:
-    return np.linspace(-radius, radius, int(2 * radius * _PANELS_PER_UNIT) + 1) + _OFFSET
+    return (
+        np.linspace(-radius, radius, int(2 * radius * _PANELS_PER_UNIT) + 1) + _OFFSET
+    )
 
 
 def _root_density(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -19,7 +19,6 @@ _NODES, _WEIGHTS = _lobatto(10)
 # A panel around a kink is halved until it is as narrow as floating point allows.
 _NARROWEST = 1e-13
 _NARROWEST_AT_ZERO = 1e-30
-_MOST_PANELS = 100_000
 _MANY_TOLERANCES = 1e3
 # In widths of a first panel: narrower ones are there because of a break.
 _AT_BREAK = 1e-3
@@ -32,7 +31,8 @@ class Integral(NamedTuple):
         value: NaN where the integral does not converge or a function is not finite.
         scale: sum of the panels' absolute integrals.
         ends: absolute integral over the outermost two panels.
-        breaks: where panels had to be halved many times: kinks and jumps.
+        breaks: where the functions are not smooth, or steeper than the first panels
+            resolve: a mesh for others to use, empty if the first panels were enough.
     """
 
     value: Float[np.ndarray, " m"]
@@ -46,6 +46,7 @@ def integrate(
     edges: Float[np.ndarray, " p"],
     tolerance: float,
     floor: Float[np.ndarray, " m"] | float = 0.0,
+    most_panels: int = 100_000,
 ) -> Integral:
     """Gauss-Lobatto quadrature, 10 nodes a panel, all panels of a level at once.
 
@@ -57,9 +58,10 @@ def integrate(
         edges: of the first panels, increasing; known kinks belong to them.
         tolerance: of one panel, relative to `scale`.
         floor: the least that `scale` counts as, where the whole may be tiny.
+        most_panels: after which the rest is taken as it is.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        return _integrate(function, edges, tolerance, floor)
+        return _integrate(function, edges, tolerance, floor, most_panels)
 
 
 def _integrate(
@@ -67,6 +69,7 @@ def _integrate(
     edges: np.ndarray,
     tolerance: float,
     floor: np.ndarray | float,
+    most_panels: int,
 ) -> Integral:
     left, right = edges[:-1], edges[1:]
     coarse = _panels(function, left, right)
@@ -88,12 +91,11 @@ def _integrate(
         )
         # What is not finite cannot get better.
         good = (difference <= tolerance * scale) | ~np.isfinite(difference)
-        stop = narrow | good.all(1) | (count > _MOST_PANELS)
+        stop = narrow | good.all(1) | (count > most_panels)
         done += fine[stop].sum(0)
         scale_done += np.abs(fine[stop]).sum(0)
         doubt += difference[stop].sum(0)
-        at_break = stop & (right - left < _AT_BREAK * widest)
-        stopped.append(np.stack([middle, right - left], 1)[at_break])
+        stopped.append(np.stack([left, right], 1)[stop])
         go_on = ~stop
         coarse = np.concatenate(list(halves[:, go_on]))
         left, right = (
@@ -103,7 +105,7 @@ def _integrate(
     allowed = _MANY_TOLERANCES * tolerance * np.maximum(floor, scale_done)
     converged = doubt <= allowed
     value = np.where(converged & np.isfinite(done), done, np.nan)
-    return Integral(value, scale_done, ends, _narrowest(np.concatenate(stopped), 10 * _AT_BREAK * widest))
+    return Integral(value, scale_done, ends, _breaks(np.concatenate(stopped), widest))
 
 
 def _panels(
@@ -115,11 +117,14 @@ def _panels(
     return np.einsum("pnm,n,p->pm", values, _WEIGHTS, half)
 
 
-def _narrowest(
-    panels: Float[np.ndarray, "p 2"], gap: float
-) -> Float[np.ndarray, " k"]:
-    """The middle of the narrowest panel of each group with gaps around it."""
+def _breaks(panels: Float[np.ndarray, "p 2"], widest: float) -> Float[np.ndarray, " k"]:
+    """The edges of panels that were halved, and of those crowded around a kink, only
+    the middle of the narrowest."""
     panels = panels[panels[:, 0].argsort()]
-    starts = np.flatnonzero(np.diff(panels[:, 0]) > gap) + 1
-    groups = [group for group in np.split(panels, starts) if len(group)]
-    return np.array([group[group[:, 1].argmin(), 0] for group in groups])
+    widths = panels[:, 1] - panels[:, 0]
+    edges = panels[(widths < 0.75 * widest) & (widths >= _AT_BREAK * widest)]
+    crowded = panels[widths < _AT_BREAK * widest]
+    starts = np.flatnonzero(np.diff(crowded[:, 0]) > 10 * _AT_BREAK * widest) + 1
+    groups = [group for group in np.split(crowded, starts) if len(group)]
+    kinks = [group[np.diff(group).argmin()].mean() for group in groups]
+    return np.unique(np.concatenate([edges.reshape(-1), np.array(kinks)]))
