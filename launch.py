@@ -8,6 +8,8 @@
     python launch.py report               render the report of a run again
     python launch.py export --to=FILE     the records as .csv or .parquet
     python launch.py list                 studies, models, data sets, schemes, ...
+    python launch.py gain --activation=F  the gain of an activation, a name or
+                                          module:function, and what it does
 
 Every field of a study can be set: --study.depth=4,8 --study.seeds=10
 """
@@ -52,6 +54,10 @@ _EXECUTION = flags.DEFINE_string(
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
+_ACTIVATION = flags.DEFINE_string(
+    "activation", None, "Of `gain`: a name, or module:function of your own."
+)
+_Q = flags.DEFINE_float("q", 1.0, "Of `gain`: variance of the pre-activations.")
 _FIELDS = {
     field: flags.DEFINE_string(f"study.{field}", None, f"Sets {field} of the study.")
     for field in field_types()
@@ -166,6 +172,19 @@ def _list() -> None:
         print(f"{kind}\n{format_columns(rows, header=False)}\n")
 
 
+def _gain() -> None:
+    from init_study.answers.text import format_columns
+    from init_study.theory.overview import gain_overview, gain_rows, gain_sentence
+
+    if _ACTIVATION.value is None:
+        raise UserError("gain of what? Give --activation=relu or module:function")
+    overview = gain_overview(_ACTIVATION.value, _Q.value)
+    if _JSON.value:
+        return _print_json(overview)
+    print(f"{format_columns(gain_rows(overview), header=False)}\n")
+    print(gain_sentence(overview))
+
+
 WORDS = {
     "run": _run,
     "plan": _print_plan,
@@ -174,6 +193,7 @@ WORDS = {
     "report": _report,
     "export": _export,
     "list": _list,
+    "gain": _gain,
 }
 
 

@@ -262,6 +262,8 @@ def _say_why(function: Evaluated, symbol: str, of_slope: bool, q: float) -> NoRe
     numbers = function.both(x)[int(of_slope)]
     bad = np.flatnonzero(~np.isfinite(numbers))
     if len(bad):
+        undefined = bad[np.isnan(numbers[bad])]
+        bad = undefined if len(undefined) else bad
         nearest = bad[np.abs(x[bad]).argmin()]
         what = "its derivative" if of_slope else "it"
         reason = f"{what} is {numbers[nearest]} at x={x[nearest]:g}"
