@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,7 @@ def find_activation(name: str) -> Activation:
             f"activation {name!r} is not a function, but of type "
             f"{type(found).__name__!r}"
         )
-    return found
+    return cast(Activation, found)
 
 
 def gelu_exact(x: Array) -> Array:

@@ -6,8 +6,10 @@ References: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
 arXiv:1611.01232.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import inf, isnan, log, log10, nan
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import brentq
@@ -117,7 +119,7 @@ def fixed_point_c(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> fl
         gap /= 10
         if gap < _STATIONARY:
             return 1.0
-    return float(brentq(change, 0.0, 1 - gap, xtol=_STATIONARY))
+    return _root(change, 0.0, 1 - gap)
 
 
 def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
@@ -164,7 +166,7 @@ def critical_sigma_w2(phi: Activation) -> float | None:
     for i in range(len(points) - 1):
         if biases[i] * biases[i + 1] < 0:
             ends = points[i], points[i + 1]
-            q = float(brentq(lambda at: _critical_bias(phi, at), *ends))
+            q = _root(lambda at: _critical_bias(phi, at), *ends)
             sigma_w2 = 1 / derivative_moment(phi, q)
             if abs(q_slope(phi, q, sigma_w2)) < 1:
                 return sigma_w2
@@ -176,8 +178,8 @@ def depth_scales(
 ) -> tuple[float, float]:
     """(ξ_q, ξ_c): layers in which q − q* and c − c* fall by a factor e.
 
-    ξ_q = −1 / log |dq_map/dq| at q*; ξ_c = −1 / log(σ_w² E[φ'(x) φ'(y)]) at c*. Infinite
-    at the edge of chaos, where both fall as a power of the depth instead.
+    ξ_q = −1 / log |dq_map/dq| at q*; ξ_c = −1 / log(σ_w² E[φ'(x) φ'(y)]) at c*. At the
+    edge of chaos ξ_c is infinite: c − c* falls as a power of the depth instead.
     Raises: UserError if there is no fixed point of q.
     Reference: Schoenholz et al. 2017, arXiv:1611.01232, section 3.
     """
@@ -213,7 +215,7 @@ def _fixed_point_q(
             return 0.0
         if q < _SMALLEST_Q**2:
             return 0.0
-    found = float(brentq(change, q, last, xtol=1e-14 * min(q, last), rtol=1e-13))
+    found = _root(change, q, last)
     if abs(q_slope(phi, found, sigma_w2)) > 1 + _MARGINAL:
         raise UserError(
             f"activation {activation_name(phi)!r} with sigma_w2={sigma_w2:g}, "
@@ -255,6 +257,12 @@ def _at_origin(phi: Activation) -> float | None:
 def _at_zero(phi: Activation) -> float:
     """φ(0)²."""
     return float(evaluated(phi).both(np.zeros(1))[0][0] ** 2)
+
+
+def _root(change: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function is zero that has different signs at both ends."""
+    tight: dict[str, Any] = {"xtol": 1e-20, "rtol": 1e-13}
+    return float(cast(float, brentq(change, low, high, **tight)))
 
 
 def _scale(rate: float) -> float:

@@ -66,8 +66,8 @@ def gain_sentence(overview: dict[str, Any]) -> str:
         return f"{kept}; φ' has no second moment, so nothing is known of gradients"
     if abs(growth - 1) < _ONE:
         return f"{kept}, and gradients keep their size"
-    verb = "grow" if growth > 1 else "shrink"
-    sentence = f"{kept}, but gradients {verb} by {growth:.4g} per layer (mean square)"
+    verb = "grow by" if growth > 1 else "shrink to"
+    sentence = f"{kept}, but gradients {verb} {growth:.4g} per layer (mean square)"
     if edge is None:
         return f"{sentence}; no bias mends that at this q"
     return f"{sentence}; the edge of chaos keeps both"

@@ -37,11 +37,11 @@ def padding_gain(
     Raises: UserError for sizes that are not positive whole numbers or an unknown
         padding.
     """
-    kernel = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
-    for size in (height, width, *kernel):
+    sizes = (kernel, kernel) if isinstance(kernel, int) else tuple(kernel)
+    for size in (height, width, *sizes):
         if not isinstance(size, int) or not 1 <= size <= _LONGEST_AXIS:
             raise UserError(f"{size!r} is not a size from 1 to {_LONGEST_AXIS}")
-    if len(kernel) != 2:
+    if len(sizes) != 2:
         raise UserError(f"kernel={kernel} is not a size or a pair of sizes")
     if layers < 1 or (isfinite(layers) and layers != int(layers)):
         raise UserError(f"layers={layers!r} is not a number of layers, at least 1")
@@ -49,7 +49,7 @@ def padding_gain(
         raise unknown("padding", padding, _PADDINGS, ", ".join(_PADDINGS))
     if padding != "same":
         return 1.0
-    return _axis_gain(height, kernel[0], layers) * _axis_gain(width, kernel[1], layers)
+    return _axis_gain(height, sizes[0], layers) * _axis_gain(width, sizes[1], layers)
 
 
 def _axis_gain(size: int, kernel: int, layers: float) -> float:
