@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.special import erf
+from scipy.stats import multivariate_normal, norm
 from test_launch import launch
 
 from init_study.activations import ACTIVATIONS
@@ -78,6 +79,15 @@ def test_kinks_are_found_wherever_they_lie(kink):
         assert mean(phi, q) == pytest.approx(exact[0], rel=1e-8, abs=1e-14)
         assert second_moment(phi, q) == pytest.approx(exact[1], rel=1e-8, abs=1e-14)
         assert derivative_moment(phi, q) == pytest.approx(tail, rel=1e-8, abs=1e-14)
+
+
+@pytest.mark.parametrize("c", [-0.999, -0.4, 0.7, 0.9999])
+@pytest.mark.parametrize("kink", [0.7, -1.3])
+def test_a_kink_in_two_dimensions(kink, c):
+    """φ' of a shifted ReLU is a step: E[φ' φ'] is the chance that both are above."""
+    both_above = multivariate_normal.cdf([-kink / 2, -kink / 2], cov=[[1, c], [c, 1]])
+    found = pair_moments(lambda x: jnp.maximum(x - kink, 0), c, 4.0)[1]
+    assert found == pytest.approx(both_above, abs=1e-6)
 
 
 def random_function(seed):
@@ -335,6 +345,9 @@ def test_moments_that_exist_are_exact_and_others_are_refused():
     assert second_moment(lambda x: x**20) == pytest.approx(double_factorial, rel=1e-9)
     assert second_moment(lambda x: jnp.sqrt(jnp.abs(x))) == pytest.approx(sqrt(2 / pi))
     assert second_moment(jnp.sign) == pytest.approx(1)
+    # f(a) = E[(1 − cos az) / z²] has f'' = exp(−a²/2); it is f(2) / 2, and NaN at 0.
+    sinc = sqrt(pi / 2) * erf(sqrt(2)) - (1 - exp(-2)) / 2
+    assert second_moment(lambda x: jnp.sin(x) / x) == pytest.approx(sinc, rel=1e-9)
     assert mean(lambda x: (x > 0.3) * 1.0) == pytest.approx(norm.sf(0.3), rel=1e-9)
     assert second_moment(jnp.exp, 100.0) == pytest.approx(exp(200), rel=1e-9)
     for phi in (

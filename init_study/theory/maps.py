@@ -8,6 +8,7 @@ arXiv:1611.01232.
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from math import inf, isnan, log, log10, nan
 from typing import Any, cast
 
@@ -136,7 +137,7 @@ def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
             f"activation {activation_name(phi)!r} has no slope at q={q:g}: no gradient "
             "passes, whatever the weights"
         )
-    if abs(sigma_b2) <= 1e3 * evaluated(phi).tolerance * q:
+    if abs(sigma_b2) <= _near_zero(phi, q):
         sigma_b2 = 0.0
     if sigma_b2 < 0:
         where = [at for at in _scan(1e-4, 1e4) if _critical_bias(phi, at) >= 0]
@@ -161,12 +162,11 @@ def critical_sigma_w2(phi: Activation) -> float | None:
     small = _at_origin(phi)
     if small is not None:
         return small
-    points = _scan(1e-2, 1e3)
-    biases = [_critical_bias(phi, q) for q in points]
-    for i in range(len(points) - 1):
-        if biases[i] * biases[i + 1] < 0:
-            ends = points[i], points[i + 1]
-            q = _root(lambda at: _critical_bias(phi, at), *ends)
+    biases = [(q, _critical_bias(phi, q)) for q in _scan(1e-2, 1e3)]
+    clear = [(q, bias) for q, bias in biases if abs(bias) > _near_zero(phi, q)]
+    for (low, before), (high, after) in pairwise(clear):
+        if before * after < 0:
+            q = _root(lambda at: _critical_bias(phi, at), low, high)
             sigma_w2 = 1 / derivative_moment(phi, q)
             if abs(q_slope(phi, q, sigma_w2)) < 1:
                 return sigma_w2
@@ -240,6 +240,10 @@ def _critical_bias(phi: Activation, q: float) -> float:
     """σ_b² for which q is a fixed point with χ1 = 1; NaN if the moments are missing."""
     found = moments(phi, q)
     return q - found.second / found.derivative if found.derivative else nan
+
+
+def _near_zero(phi: Activation, q: float) -> float:
+    return 1e3 * evaluated(phi).tolerance * q
 
 
 def _at_origin(phi: Activation) -> float | None:

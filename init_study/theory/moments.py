@@ -27,8 +27,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _STABLE = 1e-7
 _MOST_OUTER_PANELS = 4000
 _MOST_INNER_POINTS = 1_000_000
-# No kink lies by chance on an edge of the first panels, not even after halving them:
-# each shows as panels that must be halved, and so is found.
+# Off the round numbers, where functions have their kinks, or no value: 0 of sin(x)/x.
 _OFFSET = sqrt(2) / 10
 
 
@@ -163,7 +162,6 @@ def _moments(phi: Activation, q: float) -> Moments:
         # All zero so far: what there is may lie further out.
         settled = (part.ends <= _NEGLIGIBLE * part.scale) & (part.scale > 0)
         settled |= (part.scale == 0) & (radius == _RADII[-1])
-        settled &= np.isnan(found)
         found = np.where(settled, part.value, found)
         scale = np.where(settled, part.scale, scale)
         if not np.isnan(found[:-1]).any() or not np.isfinite(part.scale).any():
