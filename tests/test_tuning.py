@@ -24,7 +24,6 @@ STUDY = Study(
     evaluations=1,
 )
 GIGA = 10**9
-STUDY_MEMBERS = 4
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +56,7 @@ def pretend(monkeypatch, room, scratch_of_one, seconds=lambda execution: 1.0):
             scratch=scratch_of_one * execution.chunk_width,
             devices=mesh.size,
         )
-        fits = made.device_bytes(STUDY_MEMBERS) <= room
+        fits = made.device_bytes(len(STUDY.members())) <= room
         return made if fits else made._replace(problem="needs too much")
 
     monkeypatch.setattr(tuning, "time_execution", time_one)
@@ -150,7 +149,7 @@ def test_a_wide_long_program_is_tried(monkeypatch):
 def test_a_program_that_needs_too_much_is_compiled_but_not_run(plan, monkeypatch):
     monkeypatch.setattr(timing_module, "bytes_per_device", lambda _: 1000)
     found = time_execution(plan, plan.programs[0], member_mesh())
-    need = found.device_bytes(STUDY_MEMBERS)
+    need = found.device_bytes(len(STUDY.members()))
     assert f"needs {need:,} of 1,000 bytes" in found.problem
     assert found.seconds_per_member_step == float("inf")
 
