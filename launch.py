@@ -8,8 +8,8 @@
     python launch.py report               render the report of a run again
     python launch.py export --to=FILE     the records as .csv or .parquet
     python launch.py list                 studies, models, data sets, schemes, ...
-    python launch.py gain --activation=F  the gain of an activation, a name or
-                                          module:function, and what it does
+    python launch.py gain                 what activations do to signal and gradients;
+                                          of one: --activation=NAME or module:function
 
 Every field of a study can be set: --study.depth=4,8 --study.seeds=10
 """
@@ -55,7 +55,9 @@ _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing el
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
 _ACTIVATION = flags.DEFINE_string(
-    "activation", None, "Of `gain`: a name, or module:function of your own."
+    "activation",
+    None,
+    "Of `gain`: a name, or module:function of your own; by default all names.",
 )
 _Q = flags.DEFINE_float("q", 1.0, "Of `gain`: variance of the pre-activations.")
 _FIELDS = {
@@ -173,16 +175,20 @@ def _list() -> None:
 
 
 def _gain() -> None:
+    from init_study.activations import ACTIVATIONS
     from init_study.answers.text import format_columns
-    from init_study.theory.overview import gain_overview, gain_rows, gain_sentence
+    from init_study.theory import overview
 
     if _ACTIVATION.value is None:
-        raise UserError("gain of what? Give --activation=relu or module:function")
-    overview = gain_overview(_ACTIVATION.value, _Q.value)
+        found = [overview.gain_overview(name, _Q.value) for name in ACTIVATIONS]
+        table, said = format_columns(overview.gain_columns(found)), ""
+    else:
+        found = overview.gain_overview(_ACTIVATION.value, _Q.value)
+        table = format_columns(overview.gain_rows(found), header=False)
+        said = f"\n\n{fill(overview.gain_sentence(found), 100)}"
     if _JSON.value:
-        return _print_json(overview)
-    print(f"{format_columns(gain_rows(overview), header=False)}\n")
-    print(gain_sentence(overview))
+        return _print_json(found)
+    print(f"{table}{said}")
 
 
 WORDS = {

@@ -30,18 +30,19 @@ def find_activation(name: str) -> Activation:
         names = f"{', '.join(ACTIVATIONS)}, or module:function for one of your own"
         raise unknown("activation", name, ACTIVATIONS, names)
     try:
-        found = getattr(importlib.import_module(module_name), function_name)
-    except AttributeError:
-        raise UserError(
-            f"activation {name!r}: module {module_name!r} has no function "
-            f"{function_name!r}"
-        ) from None
+        module = importlib.import_module(module_name)
     # The user's module runs here: whatever it raises is why it does not import.
     except Exception as error:
         raise UserError(
             f"activation {name!r}: {module_name!r} does not import: "
             f"{type(error).__name__}: {error}"
         ) from error
+    found = getattr(module, function_name, None)
+    if found is None:
+        raise UserError(
+            f"activation {name!r}: module {module_name!r} has no function "
+            f"{function_name!r}"
+        )
     if not callable(found) or isinstance(found, type):
         raise UserError(
             f"activation {name!r} is not a function, but of type "

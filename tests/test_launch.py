@@ -128,7 +128,7 @@ def test_export_and_load_hold_the_same_records(finished, tmp_path):
         ("--workdir=a_file", "is a file"),
         ("--workdir=full", "other files"),
         ("status --workdir=nowhere", "holds no run"),
-        ("gain", "--activation=relu"),
+        ("gain --q=0", "q=0.0 is not"),
         ("gain --activation=rely", "Did you mean 'relu'"),
         ("list --kind=model", "Did you mean 'models'"),
         ("export --to=records.xls", "not a .csv or .parquet"),

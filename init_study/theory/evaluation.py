@@ -1,6 +1,6 @@
 """An activation and its derivative as float64 numbers on the host."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from init_study.activations import ACTIVATIONS, Activation
+from init_study.activations import ACTIVATIONS, Activation, find_activation
 from init_study.errors import UserError
 
 Numbers = Float[np.ndarray, " n"]
@@ -35,22 +35,26 @@ class Evaluated(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def evaluated(phi: Activation) -> Evaluated:
+def evaluated(phi: Activation | str) -> Evaluated:
     """Compile a function and its derivative, in float64 whatever JAX's own setting is.
 
-    Raises: UserError if it fails, has another shape or kind of result, or is not
-        elementwise.
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+
+    Raises: UserError if it is not known, fails, has another shape or kind of result,
+        or is not elementwise.
     """
     name = activation_name(phi)
+    function = find_activation(phi) if isinstance(phi, str) else phi
     numbers = jax.ShapeDtypeStruct((_BLOCK,), np.float64)
 
     def both(x: Any) -> Any:
-        return jax.jvp(phi, (x,), (jnp.ones_like(x),))
+        return jax.jvp(function, (x,), (jnp.ones_like(x),))
 
     with _float64_on_host():
         try:
-            # Never phi itself: JAX crashes on what takes no weak reference, np.tanh.
-            result = jax.eval_shape(lambda x: phi(x), numbers)
+            # In a lambda: JAX crashes on what takes no weak reference, np.tanh.
+            result = jax.eval_shape(lambda x: function(x), numbers)
             _check_result(name, result)
             compiled = jax.jit(both).lower(numbers).compile()
         except UserError:
@@ -69,8 +73,10 @@ def evaluated(phi: Activation) -> Evaluated:
     return found
 
 
-def activation_name(phi: Activation) -> str:
-    """Its name in `ACTIVATIONS`, or the function's own."""
+def activation_name(phi: Activation | str) -> str:
+    """As it was given, or in `ACTIVATIONS`, or the function's own name."""
+    if isinstance(phi, str):
+        return phi
     for name, function in ACTIVATIONS.items():
         if function is phi:
             return name
@@ -78,7 +84,7 @@ def activation_name(phi: Activation) -> str:
 
 
 @contextmanager
-def _float64_on_host() -> Any:
+def _float64_on_host() -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(jax.enable_x64(True))
         try:

@@ -36,14 +36,14 @@ _MARGINAL = 1e-7
 
 
 def q_map(
-    phi: Activation, q: float, sigma_w2: float = 1.0, sigma_b2: float = 0.0
+    phi: Activation | str, q: float, sigma_w2: float = 1.0, sigma_b2: float = 0.0
 ) -> float:
     """σ_w² E[φ(√q z)²] + σ_b²: the variance after the next layer."""
     _check_variances(sigma_w2, sigma_b2)
     return sigma_w2 * second_moment(phi, q) + sigma_b2
 
 
-def q_slope(phi: Activation, q: float, sigma_w2: float = 1.0) -> float:
+def q_slope(phi: Activation | str, q: float, sigma_w2: float = 1.0) -> float:
     """The derivative of `q_map` by q: σ_w² E[(z² − 1) φ(√q z)²] / 2q.
 
     By Stein's lemma it is σ_w² (E[φ'²] + E[φ φ'']), without need of φ''.
@@ -54,7 +54,7 @@ def q_slope(phi: Activation, q: float, sigma_w2: float = 1.0) -> float:
 
 
 def c_map(
-    phi: Activation,
+    phi: Activation | str,
     c: float,
     q: float = 1.0,
     sigma_w2: float = 1.0,
@@ -76,7 +76,7 @@ def c_map(
     return (sigma_w2 * product + sigma_b2) / variance
 
 
-def chi1(phi: Activation, sigma_w2: float, q: float = 1.0) -> float:
+def chi1(phi: Activation | str, sigma_w2: float, q: float = 1.0) -> float:
     """σ_w² E[φ'(√q z)²]: how a gradient's mean square grows per layer, backwards.
 
     At a fixed point q it is also the slope of `c_map` at c = 1: above 1, two almost
@@ -87,7 +87,7 @@ def chi1(phi: Activation, sigma_w2: float, q: float = 1.0) -> float:
 
 
 def fixed_point_q(
-    phi: Activation, sigma_w2: float, sigma_b2: float = 0.0, start: float = 1.0
+    phi: Activation | str, sigma_w2: float, sigma_b2: float = 0.0, start: float = 1.0
 ) -> float:
     """The q that `q_map` keeps: the nearest to `start` on the side it moves to.
 
@@ -99,7 +99,9 @@ def fixed_point_q(
     return _fixed_point_q(phi, float(sigma_w2), float(sigma_b2), float(start))
 
 
-def fixed_point_c(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> float:
+def fixed_point_c(
+    phi: Activation | str, sigma_w2: float, sigma_b2: float = 0.0
+) -> float:
     """The correlation that two different inputs tend to, at the fixed point of q.
 
     The map is convex on [0, 1], being a power series in c with coefficients ≥ 0. So c*
@@ -123,7 +125,7 @@ def fixed_point_c(phi: Activation, sigma_w2: float, sigma_b2: float = 0.0) -> fl
     return _root(change, 0.0, 1 - gap)
 
 
-def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
+def edge_of_chaos(phi: Activation | str, q: float = 1.0) -> tuple[float, float]:
     """(σ_w², σ_b²) for which q is a fixed point with χ1 = 1.
 
     σ_w² = 1 / E[φ'²] and σ_b² = q − σ_w² E[φ²]. Signals keep the variance q if they
@@ -151,7 +153,7 @@ def edge_of_chaos(phi: Activation, q: float = 1.0) -> tuple[float, float]:
     return 1 / slope, sigma_b2
 
 
-def critical_sigma_w2(phi: Activation) -> float | None:
+def critical_sigma_w2(phi: Activation | str) -> float | None:
     """The σ_w² where order becomes chaos without a bias; None where there is none.
 
     That is where signals come to a q* with χ1 = 1. For a homogeneous function, such as
@@ -174,7 +176,7 @@ def critical_sigma_w2(phi: Activation) -> float | None:
 
 
 def depth_scales(
-    phi: Activation, sigma_w2: float, sigma_b2: float = 0.0
+    phi: Activation | str, sigma_w2: float, sigma_b2: float = 0.0
 ) -> tuple[float, float]:
     """(ξ_q, ξ_c): layers in which q − q* and c − c* fall by a factor e.
 
@@ -193,7 +195,7 @@ def depth_scales(
 
 @lru_cache(maxsize=1024)
 def _fixed_point_q(
-    phi: Activation, sigma_w2: float, sigma_b2: float, start: float
+    phi: Activation | str, sigma_w2: float, sigma_b2: float, start: float
 ) -> float:
     def change(q: float) -> float:
         second = moments(phi, q).second
@@ -225,7 +227,9 @@ def _fixed_point_q(
     return found
 
 
-def _positive_fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float) -> float:
+def _positive_fixed_point(
+    phi: Activation | str, sigma_w2: float, sigma_b2: float
+) -> float:
     q = fixed_point_q(phi, sigma_w2, sigma_b2)
     if q == 0:
         raise UserError(
@@ -236,17 +240,17 @@ def _positive_fixed_point(phi: Activation, sigma_w2: float, sigma_b2: float) -> 
     return q
 
 
-def _critical_bias(phi: Activation, q: float) -> float:
+def _critical_bias(phi: Activation | str, q: float) -> float:
     """σ_b² for which q is a fixed point with χ1 = 1; NaN if the moments are missing."""
     found = moments(phi, q)
     return q - found.second / found.derivative if found.derivative else nan
 
 
-def _near_zero(phi: Activation, q: float) -> float:
+def _near_zero(phi: Activation | str, q: float) -> float:
     return 1e3 * evaluated(phi).tolerance * q
 
 
-def _at_origin(phi: Activation) -> float | None:
+def _at_origin(phi: Activation | str) -> float | None:
     """1 / E[φ'²] for q → 0, if a signal with φ(0) = 0 does not grow from
     there: if σ_w² E[φ²] ≤ q."""
     if _at_zero(phi) != 0:
@@ -258,7 +262,7 @@ def _at_origin(phi: Activation) -> float | None:
     return 1 / slope if max(ratios) <= 1 + _MARGINAL else None
 
 
-def _at_zero(phi: Activation) -> float:
+def _at_zero(phi: Activation | str) -> float:
     """φ(0)²."""
     return float(evaluated(phi).both(np.zeros(1))[0][0] ** 2)
 

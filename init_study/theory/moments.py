@@ -1,7 +1,7 @@
 """Gaussian moments of an activation: what one layer does to a signal.
 
 z is N(0, 1) throughout, q the variance of the pre-activation x = √q z, and φ any
-elementwise JAX function. Moments are numbers in float64 with at least six correct
+elementwise JAX function, or the name of one: `relu`, or `module:function`. Moments are numbers in float64 with at least six correct
 digits, by quadrature that finds the function's kinks by itself; derivatives are JAX's.
 A moment that does not exist is an error, never a number.
 """
@@ -51,7 +51,7 @@ class Moments(NamedTuple):
     radius: float
 
 
-def mean(phi: Activation, q: float = 1.0) -> float:
+def mean(phi: Activation | str, q: float = 1.0) -> float:
     """E[φ(√q z)].
 
     Raises: UserError if it does not exist.
@@ -59,7 +59,7 @@ def mean(phi: Activation, q: float = 1.0) -> float:
     return _existing("mean", "E[φ]", phi, q)
 
 
-def second_moment(phi: Activation, q: float = 1.0) -> float:
+def second_moment(phi: Activation | str, q: float = 1.0) -> float:
     """E[φ(√q z)²]: what a layer's weights of variance 1 / fan_in make of q.
 
     Raises: UserError if it does not exist.
@@ -67,7 +67,7 @@ def second_moment(phi: Activation, q: float = 1.0) -> float:
     return _existing("second", "E[φ²]", phi, q)
 
 
-def derivative_moment(phi: Activation, q: float = 1.0) -> float:
+def derivative_moment(phi: Activation | str, q: float = 1.0) -> float:
     """E[φ'(√q z)²].
 
     Raises: UserError if it does not exist, as for a function that jumps.
@@ -75,7 +75,7 @@ def derivative_moment(phi: Activation, q: float = 1.0) -> float:
     return _existing("derivative", "E[φ'²]", phi, q)
 
 
-def gain(phi: Activation, q: float = 1.0) -> float:
+def gain(phi: Activation | str, q: float = 1.0) -> float:
     """√(q / E[φ(√q z)²]), which is 1 / √E[φ(z)²] at q = 1.
 
     Preserves: with weights of standard deviation gain / √fan_in and no bias, the mean
@@ -92,7 +92,7 @@ def gain(phi: Activation, q: float = 1.0) -> float:
     return sqrt(q / second)
 
 
-def moments(phi: Activation, q: float = 1.0) -> Moments:
+def moments(phi: Activation | str, q: float = 1.0) -> Moments:
     """All of them at once.
 
     Raises: UserError if q is not a positive number or φ is not a function that can be
@@ -102,7 +102,9 @@ def moments(phi: Activation, q: float = 1.0) -> Moments:
     return _moments(phi, float(q))
 
 
-def pair_moments(phi: Activation, c: float, q: float = 1.0) -> tuple[float, float]:
+def pair_moments(
+    phi: Activation | str, c: float, q: float = 1.0
+) -> tuple[float, float]:
     """E[φ(x) φ(y)] and E[φ'(x) φ'(y)], x and y of variance q and correlation c.
 
     NaN for one that does not exist. The outer integral, over x, is adaptive; the inner
@@ -134,7 +136,7 @@ def check_number(
         )
 
 
-def _existing(field: str, symbol: str, phi: Activation, q: float) -> float:
+def _existing(field: str, symbol: str, phi: Activation | str, q: float) -> float:
     value = getattr(moments(phi, q), field)
     if isnan(value):
         _say_why(evaluated(phi), symbol, field == "derivative", q)
@@ -142,7 +144,7 @@ def _existing(field: str, symbol: str, phi: Activation, q: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _moments(phi: Activation, q: float) -> Moments:
+def _moments(phi: Activation | str, q: float) -> Moments:
     function, root = evaluated(phi), sqrt(q)
 
     def integrands(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 5"]:
@@ -177,7 +179,7 @@ def _moments(phi: Activation, q: float) -> Moments:
 
 
 @lru_cache(maxsize=4096)
-def _pair_moments(phi: Activation, c: float, q: float) -> tuple[float, float]:
+def _pair_moments(phi: Activation | str, c: float, q: float) -> tuple[float, float]:
     alone = moments(phi, q)
     exists = ~np.isnan([alone.second, alone.derivative])
     scale = np.abs(np.where(exists, [alone.second, alone.derivative], 1.0))
@@ -194,7 +196,7 @@ def _pair_moments(phi: Activation, c: float, q: float) -> tuple[float, float]:
 
 
 def _double_integral(
-    phi: Activation, c: float, q: float, panels_per_unit: int
+    phi: Activation | str, c: float, q: float, panels_per_unit: int
 ) -> Float[np.ndarray, "2"]:
     """Over x = √q z outside and, given it, y = √q (c z + s e) inside."""
     function, alone, root = evaluated(phi), moments(phi, q), sqrt(q)

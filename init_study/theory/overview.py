@@ -1,13 +1,25 @@
-"""What `launch.py gain` shows of an activation."""
+"""What `launch.py gain` shows of activations."""
 
+from collections.abc import Iterable
 from math import isnan
 from typing import Any
 
-from init_study.activations import Activation, find_activation
 from init_study.errors import UserError
 from init_study.theory.maps import critical_sigma_w2, edge_of_chaos, q_slope
 from init_study.theory.moments import gain, moments
 
+_WHAT = {
+    "gain": "std of weights times √fan_in that keeps q, the signal's mean square",
+    "scale": "gain²: their variance times fan_in",
+    "mean": "E[φ]",
+    "second_moment": "E[φ²]",
+    "derivative_moment": "E[φ'²]",
+    "chi1": "factor on a gradient's mean square per layer, backwards",
+    "c0": "correlation of two unrelated inputs after a layer",
+    "q_slope": "factor on a small error of q per layer",
+    "critical_sigma_w2": "scale between order and chaos, without a bias",
+    "edge_of_chaos": "scale and bias variance that keep q and the gradients",
+}
 _ONE = 1e-4
 
 
@@ -19,10 +31,11 @@ def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
     Raises: UserError for an unknown name, a function that cannot be evaluated, or one
         that has no gain.
     """
-    phi = find_activation(name)
-    value, found = gain(phi, q), moments(phi, q)
+    value, found = gain(name, q), moments(name, q)
     sloped = not isnan(found.derivative)
     return {
+        "activation": name,
+        "q": q,
         "gain": value,
         "scale": value**2,
         "mean": found.mean,
@@ -30,60 +43,78 @@ def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
         "derivative_moment": found.derivative if sloped else None,
         "chi1": value**2 * found.derivative if sloped else None,
         "c0": found.mean**2 / found.second,
-        "q_slope": q_slope(phi, q, value**2),
-        "critical_sigma_w2": critical_sigma_w2(phi),
-        "edge_of_chaos": _edge(phi, q),
+        "q_slope": q_slope(name, q, value**2),
+        "critical_sigma_w2": critical_sigma_w2(name),
+        "edge_of_chaos": _edge(name, q),
     }
 
 
 def gain_rows(overview: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same as the lines of a table."""
-    what = {
-        "gain": "std of weights times √fan_in that keeps the variance",
-        "scale": "gain²",
-        "mean": "E[φ]",
+    """One activation as the lines of a table that explains itself."""
+    return [
+        {"name": name, "value": _words(overview[name], 6), "what": text}
+        for name, text in _WHAT.items()
+    ]
+
+
+def gain_columns(overviews: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Several activations, a line each."""
+    names = {
+        "activation": "activation",
+        "gain": "gain",
         "second_moment": "E[φ²]",
         "derivative_moment": "E[φ'²]",
-        "chi1": "growth of gradients per layer, mean square",
-        "c0": "correlation of unrelated inputs after a layer",
-        "q_slope": "what becomes of a small error of the variance, per layer",
-        "critical_sigma_w2": "scale between order and chaos, without a bias",
-        "edge_of_chaos": "scale and bias variance that keep gradients too",
+        "mean": "E[φ]",
+        "chi1": "chi1",
+        "c0": "c0",
+        "q_slope": "q_slope",
+        "critical_sigma_w2": "critical",
+        "edge_of_chaos": "edge_of_chaos",
     }
     return [
-        {"name": name, "value": _words(overview[name]), "what": text}
-        for name, text in what.items()
+        {title: _words(overview[name], 4) for name, title in names.items()}
+        for overview in overviews
     ]
 
 
 def gain_sentence(overview: dict[str, Any]) -> str:
-    """What it means, in one line."""
+    """What it means."""
     growth, edge = overview["chi1"], overview["edge_of_chaos"]
-    kept = "variance-preserving"
-    if overview["q_slope"] > 1 + _ONE:
-        kept = "variance-preserving (but a variance that is off drifts further off)"
+    said = f"Weights of std {overview['gain']:.4g}/√fan_in are variance-preserving"
     if growth is None:
-        return f"{kept}; φ' has no second moment, so nothing is known of gradients"
-    if abs(growth - 1) < _ONE:
-        return f"{kept}, and gradients keep their size"
-    verb = "grow by" if growth > 1 else "shrink to"
-    sentence = f"{kept}, but gradients {verb} {growth:.4g} per layer (mean square)"
-    if edge is None:
-        return f"{sentence}; no bias mends that at this q"
-    return f"{sentence}; the edge of chaos keeps both"
+        said += (
+            ", but φ jumps or is too steep for E[φ'²]: nothing is known of gradients"
+        )
+    elif abs(growth - 1) < _ONE:
+        said += ", and gradients keep their size"
+    else:
+        verb = "grow by" if growth > 1 else "shrink to"
+        said += f", but gradients {verb} {growth:.4g} per layer (mean square), "
+        said += f"{growth**20:.2g} over 20 layers. "
+        if edge is None:
+            said += f"No bias mends that at q={overview['q']:g}"
+        else:
+            said += "The edge of chaos keeps both: weights of std "
+            said += f"{edge['sigma_w2'] ** 0.5:.4g}/√fan_in, "
+            said += f"biases of std {edge['sigma_b2'] ** 0.5:.4g}"
+    if overview["q_slope"] > 1 + _ONE:
+        said += ". Without a bias, a variance that is off drifts further off"
+    return f"{said}."
 
 
-def _edge(phi: Activation, q: float) -> dict[str, float] | None:
+def _edge(name: str, q: float) -> dict[str, float] | None:
     try:
-        sigma_w2, sigma_b2 = edge_of_chaos(phi, q)
+        sigma_w2, sigma_b2 = edge_of_chaos(name, q)
     except UserError:
         return None
     return {"sigma_w2": sigma_w2, "sigma_b2": sigma_b2}
 
 
-def _words(value: Any) -> str:
+def _words(value: Any, digits: int) -> str:
     if value is None:
         return "none"
+    if isinstance(value, str):
+        return value
     if isinstance(value, dict):
-        return f"{value['sigma_w2']:.6g}, {value['sigma_b2']:.6g}"
-    return f"{value:.6g}"
+        return ", ".join(_words(number, digits) for number in value.values())
+    return f"{value:.{digits}g}"

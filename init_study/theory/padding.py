@@ -1,7 +1,5 @@
 """What zero padding takes from a signal on its way through convolutions."""
 
-from math import inf, isfinite
-
 import numpy as np
 from jaxtyping import Float
 
@@ -16,23 +14,24 @@ def padding_gain(
     width: int,
     kernel: int | tuple[int, int],
     padding: str = "same",
-    layers: float = 1,
+    layers: int = 1,
 ) -> float:
     """The factor on the signal's mean square per convolution that is due to padding.
 
     With independent weights of variance 1 / fan_in, a pixel's mean square is the
     average of those under the kernel, and zero beyond the border. For one layer of a
     constant map this is the share of taps that fall inside: (1 − 2/(3n))² for 3×3 on
-    n×n. The border is darker from then on, so it loses less: over `layers` layers the
-    factor is the geometric mean, and for infinitely many the largest eigenvalue of the
-    averaging, ((1 + 2 cos(π/(n+1))) / 3)² for 3×3. Exact where the activation is
-    homogeneous, as ReLU is, and the gain is its own; no pooling, stride 1.
+    n×n. The border is darker from then on, so it loses less: over many layers the
+    geometric mean tends to the largest eigenvalue of the averaging,
+    ((1 + 2 cos(π/(n+1))) / 3)² for 3×3. Exact for wide layers of stride 1 where the
+    activation is homogeneous, as ReLU is, and the weights have its gain.
 
     Args:
         height, width: of the map.
         kernel: its size, or (height, width).
         padding: `same` (zeros), or `valid` or `circular`, which lose nothing.
-        layers: how many convolutions of this kind follow each other; may be `math.inf`.
+        layers: how many convolutions of this kind follow each other; the factor is the
+            geometric mean over them.
 
     Raises: UserError for sizes that are not positive whole numbers or an unknown
         padding.
@@ -43,7 +42,7 @@ def padding_gain(
             raise UserError(f"{size!r} is not a size from 1 to {_LONGEST_AXIS}")
     if len(sizes) != 2:
         raise UserError(f"kernel={kernel} is not a size or a pair of sizes")
-    if layers < 1 or (isfinite(layers) and layers != int(layers)):
+    if not isinstance(layers, int) or layers < 1:
         raise UserError(f"layers={layers!r} is not a number of layers, at least 1")
     if padding not in _PADDINGS:
         raise unknown("padding", padding, _PADDINGS, ", ".join(_PADDINGS))
@@ -52,12 +51,10 @@ def padding_gain(
     return _axis_gain(height, sizes[0], layers) * _axis_gain(width, sizes[1], layers)
 
 
-def _axis_gain(size: int, kernel: int, layers: float) -> float:
+def _axis_gain(size: int, kernel: int, layers: int) -> float:
     average = _averaging(size, kernel)
-    if layers == inf:
-        return float(np.abs(np.linalg.eigvals(average)).max())
     energy, log_total = np.ones(size), 0.0
-    for _ in range(int(layers)):
+    for _ in range(layers):
         energy = average @ energy
         # Kept at mean 1, or a thousand layers would underflow.
         log_total += np.log(energy.mean())
