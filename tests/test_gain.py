@@ -1,5 +1,6 @@
 """What `launch.py gain` says of activations."""
 
+import doctest
 import json
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,11 @@ def test_one_activation_is_a_table_and_a_sentence(printed):
     assert "1.59254" in out and "grow by 1.178" in out
     at_four = json.loads(printed("gain", "--activation=relu", "--q=4", "--json"))
     assert at_four["second_moment"] == pytest.approx(2.0) and at_four["q"] == 4
+
+
+def test_the_examples_of_the_page():
+    failed, tried = doctest.testfile(str(DOCS), module_relative=False)
+    assert tried > 5 and failed == 0
 
 
 def test_the_page_shows_what_the_command_prints(printed):

@@ -1,6 +1,6 @@
 """Gaussian moments of activations: closed forms, Monte Carlo, and what has none."""
 
-from math import acos, asin, exp, pi, sqrt
+from math import acos, asin, cosh, exp, pi, sinh, sqrt
 
 import jax
 import jax.numpy as jnp
@@ -91,8 +91,16 @@ def test_correlation_maps_with_a_closed_form(c):
     angle = acos(c)
     # Cho & Saul 2009: the arc-cosine kernels of order 1 and 0.
     relu = (sqrt(1 - c * c) + (pi - angle) * c) / (2 * pi), (pi - angle) / (2 * pi)
+    # Their values at −c, for one input above zero and the other below.
+    apart = (sqrt(1 - c * c) - angle * c) / (2 * pi), angle / (2 * pi)
+    leaky = 1.04 * relu[0] - 0.4 * apart[0], 1.04 * relu[1] + 0.4 * apart[1]
     assert pair_moments(RELU, c, 4.0) == pytest.approx((4 * relu[0], relu[1]), abs=1e-7)
     assert c_map(RELU, c, 4.0) == pytest.approx(2 * relu[0], abs=1e-8)
+    found = pair_moments(lambda x: jnp.where(x > 0, x, 0.2 * x), c)
+    assert found == pytest.approx(leaky, abs=1e-7)
+    found = pair_moments(jnp.cos, c, 2.0)
+    waves = exp(-2) * cosh(2 * c), exp(-2) * sinh(2 * c)
+    assert found == pytest.approx(waves, abs=1e-9)
     assert pair_moments(jnp.abs, c)[1] == pytest.approx(2 / pi * asin(c), abs=1e-7)
     for q in (0.5, 200.0):
         # Williams 1997.

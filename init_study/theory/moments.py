@@ -1,9 +1,10 @@
 """Gaussian moments of an activation: what one layer does to a signal.
 
 z is N(0, 1) throughout, q the variance of the pre-activation x = √q z, and φ any
-elementwise JAX function, or the name of one: `relu`, or `module:function`. Moments are numbers in float64 with at least six correct
-digits, by quadrature that finds the function's kinks by itself; derivatives are JAX's.
-A moment that does not exist is an error, never a number.
+elementwise JAX function, or the name of one: `relu`, or `module:function`. Moments are
+numbers in float64 with at least six correct digits, by quadrature that finds the
+function's kinks by itself; derivatives are JAX's. A moment that does not exist is an
+error, never a number.
 """
 
 from functools import lru_cache
