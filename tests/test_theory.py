@@ -51,6 +51,7 @@ def test_order_and_chaos_lie_on_either_side_of_the_edge():
     assert fixed_point_q(TANH, sigma_w2, sigma_b2, start=3.0) == pytest.approx(1)
     assert depth_scales(TANH, sigma_w2, sigma_b2)[1] == inf
     assert fixed_point_c(TANH, 0.9 * sigma_w2, sigma_b2) == 1
+    assert fixed_point_c(LINEAR, 1.0) == 1
     chaotic = fixed_point_c(TANH, 1.2 * sigma_w2, sigma_b2)
     assert 0 < chaotic < 0.95
     q = fixed_point_q(TANH, 1.2 * sigma_w2, sigma_b2)
@@ -142,6 +143,16 @@ def test_gelus_variance_runs_away_from_its_fixed_point():
     assert q > 10
     with pytest.raises(UserError, match="grows without bound"):
         fixed_point_q(phi, scale, start=1.1)
+
+
+def test_a_fixed_point_close_to_another_is_not_passed():
+    """Where the map touches the diagonal at q = 1, a little less bias makes two."""
+    phi = ACTIVATIONS["gelu"]
+    sigma_w2 = 1 / q_slope(phi, 1.0)
+    sigma_b2 = 1 - q_map(phi, 1.0, sigma_w2) - 0.002
+    q = fixed_point_q(phi, sigma_w2, sigma_b2, start=0.05)
+    assert 0.5 < q < 1 and q_slope(phi, q, sigma_w2) < 1
+    assert q_map(phi, q, sigma_w2, sigma_b2) == pytest.approx(q, rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu"])
