@@ -28,6 +28,12 @@ RELU, TANH, ERF, LINEAR = (
 )
 
 
+@pytest.mark.parametrize("q", [0.01, 1.0, 30.0])
+def test_the_gain_keeps_the_variance(q):
+    assert gain(RELU, q) == pytest.approx(sqrt(2), rel=1e-9)
+    assert q_map(TANH, q, gain(TANH, q) ** 2) == pytest.approx(q, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_the_slope_of_the_variance_map(name):
     phi = ACTIVATIONS[name]
@@ -150,7 +156,7 @@ def test_a_fixed_point_close_to_another_is_not_passed():
     phi = ACTIVATIONS["gelu"]
     sigma_w2 = 1 / q_slope(phi, 1.0)
     sigma_b2 = 1 - q_map(phi, 1.0, sigma_w2) - 0.002
-    q = fixed_point_q(phi, sigma_w2, sigma_b2, start=0.05)
+    q = fixed_point_q(phi, sigma_w2, sigma_b2, start=0.1)
     assert 0.5 < q < 1 and q_slope(phi, q, sigma_w2) < 1
     assert q_map(phi, q, sigma_w2, sigma_b2) == pytest.approx(q, rel=1e-9)
 
