@@ -10,6 +10,7 @@ from init_study.errors import UserError
 from init_study.study import Member, Program, Study
 
 if TYPE_CHECKING:
+    from init_study.initialization import explain, initialize
     from init_study.network import Network, trace
     from init_study.store import load
 
@@ -20,12 +21,16 @@ __all__ = [
     "Program",
     "Study",
     "UserError",
+    "explain",
+    "initialize",
     "load",
     "trace",
 ]
 
 _LATER = {
     "Network": "init_study.network",
+    "explain": "init_study.initialization",
+    "initialize": "init_study.initialization",
     "load": "init_study.store",
     "trace": "init_study.network",
 }

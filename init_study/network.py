@@ -6,7 +6,7 @@ scheme can set the parameters of any module, third-party ones included.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -18,8 +18,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.conv import fast_in_loops
 from init_study.errors import UserError
+from init_study.layers import Branch, Layer, Path, find_layers
 
-Path = tuple[str, ...]
 Params = dict[str, Any]
 ModelState = dict[str, Any]
 
@@ -33,36 +33,6 @@ _TRAIN_ARGUMENTS = {
 }
 
 
-class Layer(NamedTuple):
-    """One convolution or dense layer.
-
-    Attributes:
-        path: where its parameters are in the tree, e.g. `("Conv_0",)`.
-        kind: `conv`, `conv_transpose` or `dense`.
-        kernel_shape: `[height, width, in / groups, out]`, or `[in, out]`.
-        fan_in: inputs that feed one output.
-        fan_out: outputs that one input feeds, at stride 1.
-        groups: of a grouped convolution, else 1.
-        strides: one per spatial axis; empty for a dense layer.
-        use_bias: whether it has a bias of shape `[out]`.
-    """
-
-    path: Path
-    kind: str
-    kernel_shape: tuple[int, ...]
-    fan_in: int
-    fan_out: int
-    groups: int
-    strides: tuple[int, ...]
-    use_bias: bool
-
-    @property
-    def leaves(self) -> tuple[Path, ...]:
-        """Where its kernel and bias are in the tree."""
-        names = ("kernel", "bias") if self.use_bias else ("kernel",)
-        return tuple((*self.path, name) for name in names)
-
-
 class Network(NamedTuple):
     """A traced module.
 
@@ -70,6 +40,8 @@ class Network(NamedTuple):
         module: the Flax Linen module.
         image_shape: `(height, width, channels)` of its input.
         layers: in the order of execution.
+        branches: residual ones, in the order of their sums.
+        unknown: parameters that weigh the images in a way that tracing cannot tell.
         shapes: shape and dtype of every parameter, by path.
         train_argument: how the module calls its training flag, or None.
         initialize: key -> all variables, as the module itself asks for; compiled.
@@ -77,8 +49,10 @@ class Network(NamedTuple):
     """
 
     module: nn.Module
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     layers: tuple[Layer, ...]
+    branches: tuple[Branch, ...]
+    unknown: frozenset[Path]
     shapes: dict[Path, jax.ShapeDtypeStruct]
     train_argument: str | None
     initialize: Callable[[PRNGKeyArray], dict[str, Any]]
@@ -98,8 +72,19 @@ class Network(NamedTuple):
         variables = self.initialize(key)
         return {name: v for name, v in variables.items() if name != "params"}
 
-    def replace_layers(self, key: PRNGKeyArray, leaves: Mapping[Path, Array]) -> Params:
-        """A whole tree: the given leaves, and the module's own for what is no layer.
+    def complete(
+        self,
+        key: PRNGKeyArray,
+        leaves: Mapping[Path, Array],
+        kept: Collection[Path] = (),
+    ) -> Params:
+        """A whole tree: the given leaves, and the module's own for the rest.
+
+        Args:
+            key: of the module's own draws.
+            leaves: by path.
+            kept: kernels and biases that shall be the module's own. Others must be
+                given; what belongs to no layer need not.
 
         Raises: UserError naming the path for a kernel without a rule, a leaf that
             does not exist, or one of the wrong shape.
@@ -114,15 +99,21 @@ class Network(NamedTuple):
                     f"{leaf.shape}"
                 )
         layered = {path for layer in self.layers for path in layer.leaves}
-        rest = set(self.shapes) - layered
-        missing = [p for p in self.shapes if p not in leaves and p not in rest]
-        missing += [p for p in rest if p[-1] == "kernel" and p not in leaves]
-        if missing:
-            raise UserError(
-                f"no rule sets {'/'.join(missing[0])}: only convolutions and dense "
-                "layers are known; use the scheme 'module' to keep the module's own"
-            )
-        own = self.remainder(key) if rest - set(leaves) else {}
+        rest = [path for path in self.shapes if path not in leaves]
+        # Of a loop's parameters it is the kernel that one looks for, not the bias.
+        rest.sort(key=lambda path: -self.shapes[path].ndim)
+        for path in rest:
+            if path in (layered | self.unknown) and path not in kept:
+                raise UserError(
+                    f"no rule sets {'/'.join(path)}, which is used as a kernel; known "
+                    "are convolutions and products with images, outside of loops: give "
+                    "it a rule, or use the scheme 'module' to keep the module's own"
+                )
+        own: Any = {}
+        if any(path in layered for path in rest):
+            own = traverse_util.flatten_dict(self.own_init(key))
+        elif rest:
+            own = self.remainder(key)
         return traverse_util.unflatten_dict({**own, **leaves})
 
     def apply(
@@ -154,14 +145,14 @@ class Network(NamedTuple):
 
 
 def trace(
-    module: nn.Module, image_shape: tuple[int, int, int], num_classes: int
+    module: nn.Module, image_shape: tuple[int, ...], num_classes: int | None = None
 ) -> Network:
     """Find the layers of a module that maps images to one logit per class.
 
     Args:
         module: any Flax Linen module, `__call__(images)` or `__call__(images, train)`.
         image_shape: `(height, width, channels)`.
-        num_classes: how many logits it must give.
+        num_classes: how many logits it must give; None for a module of any result.
 
     Raises: UserError, in one line, if the module cannot be called on such images or
         does not give `[batch, num_classes]`.
@@ -175,16 +166,24 @@ def trace(
         logits, variables = module.init_with_output(keys, images, **options)
         return variables, logits
 
-    found: dict[Path, Layer] = {}
-    with nn.intercept_methods(lambda *call: _note_layer(found, *call)):
+    transposed: set[Path] = set()
+    with nn.intercept_methods(lambda *call: _note_transposed(transposed, *call)):
         variables, logits = _call_or_explain(module, variables_and_logits, images)
-    if getattr(logits, "shape", None) != (2, num_classes):
+    wanted = num_classes is None or getattr(logits, "shape", None) == (2, num_classes)
+    if not wanted:
         raise UserError(
             f"{type(module).__name__} gives {_describe(logits)} for 2 images; "
             f"one logit per class is needed: (2, {num_classes})"
         )
     shapes: Any = traverse_util.flatten_dict(variables.get("params", {}))
-    layered = {path for layer in found.values() for path in layer.leaves}
+    options = _train_options(train_argument, train=False)
+    layers, branches, unknown = find_layers(
+        lambda variables, images: module.apply(variables, images, **options),
+        variables,
+        images,
+        transposed,
+    )
+    layered = {path for layer in layers for path in layer.leaves}
 
     @jax.jit
     def initialize(key: PRNGKeyArray) -> dict[str, Any]:
@@ -198,7 +197,9 @@ def trace(
     return Network(
         module=module,
         image_shape=image_shape,
-        layers=tuple(found.values()),
+        layers=layers,
+        branches=branches,
+        unknown=unknown,
         shapes=shapes,
         train_argument=train_argument,
         initialize=initialize,
@@ -233,41 +234,17 @@ def _train_options(train_argument: str | None, train: bool) -> dict[str, Any]:
     return {train_argument: _TRAIN_ARGUMENTS[train_argument] == train}
 
 
-def _note_layer(
-    found: dict[Path, Layer],
+def _note_transposed(
+    found: set[Path],
     next_function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     context: nn.module.InterceptorContext,
 ) -> Any:
-    output = next_function(*args, **kwargs)
-    module = context.module
-    is_layer = isinstance(module, (nn.Conv, nn.ConvTranspose, nn.Dense))
-    # A module that is called twice has one set of parameters: one layer.
-    if is_layer and context.method_name == "__call__" and module.path not in found:
-        found[module.path] = _layer(module)
-    return output
-
-
-def _layer(module: nn.Conv | nn.ConvTranspose | nn.Dense) -> Layer:
-    shape = module.variables["params"]["kernel"].shape
-    groups = module.feature_group_count if isinstance(module, nn.Conv) else 1
-    spatial = len(shape) - 2
-    strides: Any = () if isinstance(module, nn.Dense) else (module.strides or 1)
-    if isinstance(strides, int):
-        strides = (strides,) * spatial
-    kinds = {nn.Conv: "conv", nn.ConvTranspose: "conv_transpose", nn.Dense: "dense"}
-    kind = next(name for cls, name in kinds.items() if isinstance(module, cls))
-    return Layer(
-        path=module.path,
-        kind=kind,
-        kernel_shape=shape,
-        fan_in=prod(shape[:-1]),
-        fan_out=prod(shape[:spatial]) * shape[-1] // groups,
-        groups=groups,
-        strides=tuple(strides),
-        use_bias=module.use_bias,
-    )
+    """At stride 1 a graph does not tell a transposed convolution from another."""
+    if isinstance(context.module, nn.ConvTranspose):
+        found.add((*context.module.path, "kernel"))
+    return next_function(*args, **kwargs)
 
 
 def _describe(output: Any) -> str:

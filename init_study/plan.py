@@ -14,7 +14,7 @@ from init_study.errors import UserError, unknown
 from init_study.execution import Execution, default_execution
 from init_study.models import build_model
 from init_study.network import Network, trace
-from init_study.schemes import Scheme, parse_scheme
+from init_study.schemes import Batch, Scheme, parse_scheme
 from init_study.study import Member, Program, Study
 
 
@@ -127,7 +127,10 @@ def _plan_program(
 
 def _check_scheme(text: str, scheme: Scheme, network: Network) -> None:
     """A scheme that does not fit the network is found without drawing a number."""
-    batch = jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32)
+    batch = Batch(
+        jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32),
+        jax.ShapeDtypeStruct((2,), jnp.int32),
+    )
     key = jax.eval_shape(lambda: jax.random.key(0))
     try:
         jax.eval_shape(lambda k, b: scheme(k, network, b), key, batch)

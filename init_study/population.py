@@ -17,7 +17,7 @@ from init_study.data import Split, batch_indices, standardize
 from init_study.execution import over_members, place_shared, update_members
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
-from init_study.schemes import Scheme
+from init_study.schemes import Batch, Scheme
 from init_study.study import Member
 from init_study.train import (
     Hyper,
@@ -109,14 +109,14 @@ def empty_population(plan: ProgramPlan, members: int) -> TrainState:
     return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
-def _first_batches(
-    plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]
-) -> np.ndarray:
-    """The first training batch of each seed, standardized: `[seeds, batch, h, w, c]`.
-    What data-dependent schemes look at."""
-    images = plan.dataset.train.images[np.asarray(first_steps)]
+def _first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
+    """The first training batch of each seed, standardized: `[seeds, batch, ...]`. What
+    data-dependent schemes look at."""
+    places = np.asarray(first_steps)
+    images = jnp.asarray(plan.dataset.train.images[places])
     mean, std = jnp.asarray(plan.dataset.mean), jnp.asarray(plan.dataset.std)
-    return np.asarray(standardize(jnp.asarray(images), mean, std))
+    labels = plan.dataset.train.labels[places]
+    return Batch(np.asarray(standardize(images, mean, std)), labels)
 
 
 def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:

@@ -27,7 +27,7 @@ def test_cnn_takes_every_value(arguments):
     network = trace(model, (12, 12, 2), 5)
     kernels = [layer.kernel_shape for layer in network.layers]
     assert kernels == [(3, 3, 2, 3), (3, 3, 3, 3), (3, 5)]
-    assert all(layer.use_bias for layer in network.layers)
+    assert all(layer.bias for layer in network.layers)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -41,7 +41,7 @@ def test_vgg_is_pairs_of_convolutions_of_doubling_width():
     kernels = [layer.kernel_shape for layer in network.layers]
     widths = [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)]
     assert kernels == [(3, 3, *pair) for pair in widths] + [(128, 10)]
-    assert [layer.use_bias for layer in network.layers] == [False] * 6 + [True]
+    assert [layer.bias is not None for layer in network.layers] == [False] * 6 + [True]
     assert len(network.shapes) == 6 * 3 + 2
 
 
@@ -50,7 +50,7 @@ def test_vgg_widens_up_to_eight_times():
     network = trace(build_model("vgg", 3, deep), (32, 32, 1), 3)
     outs = [layer.kernel_shape[-1] for layer in network.layers]
     assert outs == [2, 2, 4, 4, 8, 8, 16, 16, 16, 16, 3]
-    assert all(layer.use_bias for layer in network.layers)
+    assert all(layer.bias for layer in network.layers)
 
 
 def resnet_parameters(depth, width, channels, classes):
@@ -89,7 +89,7 @@ def test_resnet_halves_the_map_at_the_second_and_third_stage():
         ((3, 3, 4, 8), (2, 2)),
         ((1, 1, 4, 8), (2, 2)),
     ]
-    assert all(layer.use_bias for layer in network.layers)
+    assert all(layer.bias for layer in network.layers)
     variables = network.initialize(jax.random.key(0))
     assert list(variables) == ["params"]
 

@@ -41,7 +41,7 @@ def test_layers_in_order_with_true_fans(odd):
     # Each output sees 2 of 4 channels; each input feeds the 2 outputs of its group.
     assert (shared.fan_in, shared.fan_out, shared.groups) == (18, 18, 2)
     assert (down.fan_in, down.fan_out, down.strides) == (8, 8, (2, 1))
-    assert not down.use_bias
+    assert down.bias is None
     assert (head.kind, head.kernel_shape, head.strides) == ("dense", (32, 3), ())
 
 
@@ -54,7 +54,7 @@ def leaves(network, value=1.0):
 
 
 def test_other_leaves_keep_the_modules_own(odd):
-    params = odd.replace_layers(jax.random.key(0), leaves(odd, 7.0))
+    params = odd.complete(jax.random.key(0), leaves(odd, 7.0))
     np.testing.assert_array_equal(params["scale"], np.ones(4))
     np.testing.assert_array_equal(params["down"]["kernel"], np.full((1, 2, 4, 4), 7.0))
     assert jax.tree.structure(params) == jax.tree.structure(
@@ -66,26 +66,32 @@ def test_a_leaf_that_is_missing_extra_or_misshapen_is_named(odd):
     key, given = jax.random.key(0), leaves(odd)
     without = {p: v for p, v in given.items() if p != ("head", "kernel")}
     with pytest.raises(UserError, match="head/kernel"):
-        odd.replace_layers(key, without)
+        odd.complete(key, without)
     with pytest.raises(UserError, match="no parameter 'tail/kernel'"):
-        odd.replace_layers(key, {**given, ("tail", "kernel"): jnp.ones(1)})
+        odd.complete(key, {**given, ("tail", "kernel"): jnp.ones(1)})
     with pytest.raises(UserError, match=r"\(32, 3\).*\(3, 32\)"):
-        odd.replace_layers(key, {**given, ("head", "kernel"): jnp.ones((3, 32))})
+        odd.complete(key, {**given, ("head", "kernel"): jnp.ones((3, 32))})
 
 
 class Unclassified(nn.Module):
-    """A kernel that no known layer owns."""
+    """Kernels that a loop goes through."""
 
     @nn.compact
     def __call__(self, x):
-        x = nn.DenseGeneral(3, axis=(1, 2, 3))(x)
-        return x
+        stack = nn.scan(
+            lambda dense, x, _: (dense(x), None),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=2,
+        )
+        x, _ = stack(nn.Dense(4), x.reshape(x.shape[0], -1), None)
+        return nn.Dense(3)(x)
 
 
 def test_a_kernel_that_is_in_no_known_layer_is_an_error():
     network = trace(Unclassified(), (2, 2, 1), 3)
-    with pytest.raises(UserError, match="DenseGeneral_0/kernel"):
-        network.replace_layers(jax.random.key(0), leaves(network))
+    with pytest.raises(UserError, match=r"Dense_0/kernel.*scheme 'module'"):
+        network.complete(jax.random.key(0), leaves(network))
 
 
 def test_training_and_evaluation_reach_the_modules_own_flag(odd):

@@ -33,7 +33,7 @@ from init_study.schemes import (
     parse_scheme,
     per_layer,
 )
-from init_study.schemes.per_layer import leaf_key
+from init_study.schemes.scheme import leaf_key
 
 SEEDS = 300
 every_scheme = pytest.mark.parametrize("name", SCHEMES)

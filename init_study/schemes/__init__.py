@@ -9,9 +9,20 @@ from init_study.errors import UserError, unknown
 from init_study.initializers import INITIALIZERS, Initializer
 from init_study.network import Layer
 from init_study.schemes.frameworks import flax, keras, module, torch
-from init_study.schemes.per_layer import Scheme, per_layer
+from init_study.schemes.per_layer import per_layer
+from init_study.schemes.scheme import Batch, Cost, Refinement, Rule, Scheme
 
-__all__ = ["SCHEMES", "Scheme", "describe_schemes", "parse_scheme", "per_layer"]
+__all__ = [
+    "SCHEMES",
+    "Batch",
+    "Cost",
+    "Refinement",
+    "Rule",
+    "Scheme",
+    "describe_schemes",
+    "parse_scheme",
+    "per_layer",
+]
 
 
 def parse_scheme(text: str) -> Scheme:
@@ -88,7 +99,9 @@ def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
             own = {"groups": layer.groups} if "groups" in parameters else {}
             return factory(*args, **kwargs, **own)
 
-        return per_layer(rule)
+        given = [*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())]
+        name = f"{factory.__name__}({', '.join(given)})" if given else factory.__name__
+        return per_layer(rule, name=name)
 
     scheme_of.__doc__ = factory.__doc__
     scheme_of.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]

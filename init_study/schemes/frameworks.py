@@ -1,9 +1,6 @@
 """What the frameworks do when nobody says anything."""
 
 from math import sqrt
-from typing import Any
-
-from jaxtyping import PRNGKeyArray
 
 from init_study.initializers import (
     Initializer,
@@ -11,8 +8,9 @@ from init_study.initializers import (
     variance_scaling,
     xavier_uniform,
 )
-from init_study.network import Layer, Network, Params
-from init_study.schemes.per_layer import Scheme, per_layer
+from init_study.network import Layer
+from init_study.schemes.per_layer import per_layer
+from init_study.schemes.scheme import OWN, Rule, Scheme
 
 
 def flax() -> Scheme:
@@ -21,7 +19,8 @@ def flax() -> Scheme:
     Halves the mean square of the signal at every ReLU.
     Source: `flax.linen.linear.default_kernel_init`.
     """
-    return per_layer(variance_scaling(1.0, "fan_in", "truncated_normal"))
+    law = variance_scaling(1.0, "fan_in", "truncated_normal")
+    return per_layer(law, name="flax: lecun_normal, truncated")
 
 
 def torch() -> Scheme:
@@ -37,7 +36,7 @@ def torch() -> Scheme:
         transposed = layer.kind == "conv_transpose"
         return uniform(1.0 / sqrt(layer.fan_out if transposed else layer.fan_in))
 
-    return per_layer(law, law)
+    return per_layer(law, law, name="torch: uniform(1/√fan_in)")
 
 
 def keras() -> Scheme:
@@ -49,14 +48,9 @@ def keras() -> Scheme:
     Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`;
     `compute_fans` of `keras.src.initializers.random_initializers`.
     """
-    return per_layer(xavier_uniform())
+    return per_layer(xavier_uniform(), name="keras: xavier_uniform")
 
 
 def module() -> Scheme:
     """What the module itself asks for: its own initializers, untouched."""
-
-    def scheme(key: PRNGKeyArray, network: Network, batch: Any) -> Params:
-        del batch
-        return network.own_init(key)
-
-    return scheme
+    return Scheme(rules=lambda network: {path: Rule(OWN) for path in network.shapes})

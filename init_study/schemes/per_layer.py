@@ -1,20 +1,14 @@
 """Schemes that treat every layer alike: one law for kernels, one for biases."""
 
 import inspect
-import zlib
 from collections.abc import Callable
 from typing import Any
 
-import jax
-from jaxtyping import Array, Float, PRNGKeyArray
-
 from init_study.errors import UserError
 from init_study.initializers import Initializer, zeros
-from init_study.network import Layer, Network, Params, Path
+from init_study.network import Layer, Network, Path
+from init_study.schemes.scheme import Rule, Scheme
 
-# (key, network, a batch of standardized images) -> params. Pure, and vmappable over
-# keys and batches.
-Scheme = Callable[[PRNGKeyArray, Network, Float[Array, "n h w c"] | Any], Params]
 LayerRule = Callable[[Layer], Initializer]
 
 
@@ -22,18 +16,16 @@ def per_layer(
     kernel: LayerRule | Initializer,
     bias: LayerRule | Initializer | None = None,
     head: LayerRule | Initializer | None = None,
+    name: str = "a law of the user's",
 ) -> Scheme:
     """Draw every layer's kernel and bias from the law that the layer itself gives.
-
-    The key of a leaf comes from its path alone: another layer or scheme never changes
-    an existing draw, and schemes with one kind of law share the standard draws of a
-    seed, so that their comparison is paired.
 
     Args:
         kernel: from a layer to the initializer of its kernel; or one initializer for
             all of them, if it needs to know nothing of the layer but its shape.
         bias: the same for its bias; zeros by default.
         head: the same for the kernel of the last layer; as the others by default.
+        name: of the law, for people.
 
     Raises: UserError for what is neither, e.g. `he_normal` without parentheses.
     """
@@ -41,26 +33,19 @@ def per_layer(
     bias_of = _as_rule(zeros() if bias is None else bias)
     head_of = kernel_of if head is None else _as_rule(head)
 
-    def rule(network: Network, layer: Layer, leaf: str) -> Initializer:
-        if leaf == "bias":
-            return bias_of(layer)
-        return (head_of if layer.path == network.layers[-1].path else kernel_of)(layer)
-
-    def scheme(key: PRNGKeyArray, network: Network, batch: Any) -> Params:
-        del batch
-        leaves: dict[Path, Array] = {}
+    def rules(network: Network) -> dict[Path, Rule]:
+        found: dict[Path, Rule] = {}
         for layer in network.layers:
-            for path in layer.leaves:
-                init, leaf = rule(network, layer, path[-1]), network.shapes[path]
-                leaves[path] = init(leaf_key(key, path), leaf.shape, leaf.dtype)
-        return network.replace_layers(key, leaves)
+            last = layer is network.layers[-1]
+            law = head_of if last else kernel_of
+            text = name if head is None or not last else f"{name}, of the head"
+            found[layer.kernel] = Rule(text, law(layer))
+            if layer.bias is not None:
+                text = "zeros" if bias is None else f"{name}, of biases"
+                found[layer.bias] = Rule(text, bias_of(layer))
+        return found
 
-    return scheme
-
-
-def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
-    """The key of one parameter, from its path."""
-    return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
+    return Scheme(rules=rules)
 
 
 def _as_rule(given: Callable[..., Any]) -> LayerRule:

@@ -1,0 +1,215 @@
+"""A function as a flat list of nodes, and what each value in it comes from."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jax.extend.core import JaxprEqn, Literal, jaxprs_in_params, primitives
+
+Path = tuple[str, ...]
+
+# What only calls a function of its own, so that its equations can stand in its place.
+# Custom derivatives are not among them: their rules would be lost.
+_CALLS = {
+    primitives.jit_p: "jaxpr",
+    primitives.remat_p: "jaxpr",
+    primitives.closed_call_p: "call_jaxpr",
+}
+
+
+class Node(NamedTuple):
+    """One equation; values are numbered across the whole graph."""
+
+    equation: JaxprEqn
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the primitive, e.g. `add`."""
+        return str(self.equation.primitive)
+
+
+class Graph(NamedTuple):
+    """A traced function of variables (by path) and one array.
+
+    Attributes:
+        nodes: in the order of execution.
+        constants: by value.
+        shapes: shape and dtype by value.
+        variables: the value of each variable.
+        images: the value of the array.
+        outputs: flat.
+    """
+
+    nodes: tuple[Node, ...]
+    constants: dict[int, Any]
+    shapes: tuple[jax.ShapeDtypeStruct, ...]
+    variables: dict[Path, int]
+    images: int
+    outputs: tuple[int, ...]
+
+    def size(self, value: int) -> int:
+        """How many numbers a value has."""
+        return self.shapes[value].size
+
+    def users(self) -> dict[int, list[int]]:
+        """By value, the nodes that read it, by place."""
+        found: dict[int, list[int]] = {}
+        for place, node in enumerate(self.nodes):
+            for value in dict.fromkeys(node.inputs):
+                found.setdefault(value, []).append(place)
+        return found
+
+
+def make_graph(
+    function: Callable[..., Any], variables: Mapping[Path, Any], images: Any
+) -> tuple[Graph, Any]:
+    """Trace `function(variables, images)`, variables a flat dict by path.
+
+    Returns the graph and the structure of the function's result. Calls of compiled and
+    of rematerialized functions are taken apart; loops, branches and functions with
+    derivatives of their own stay single nodes.
+    """
+    traced, shape = jax.make_jaxpr(function, return_shape=True)(dict(variables), images)
+    building = _Building()
+    values = [building.value(var.aval) for var in traced.jaxpr.invars]
+    outputs = building.add(traced.jaxpr, traced.consts, values)
+    # A dict's leaves come in the order of its sorted keys.
+    paths = sorted(variables)
+    graph = Graph(
+        nodes=tuple(building.nodes),
+        constants=building.constants,
+        shapes=tuple(building.shapes),
+        variables=dict(zip(paths, values[: len(paths)], strict=True)),
+        images=values[-1],
+        outputs=tuple(outputs),
+    )
+    return graph, jax.tree.structure(shape)
+
+
+class _Building:
+    """A graph that grows: numbers are given out in order."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.constants: dict[int, Any] = {}
+        self.shapes: list[jax.ShapeDtypeStruct] = []
+
+    def value(self, aval: Any) -> int:
+        dtype = aval.dtype
+        self.shapes.append(jax.ShapeDtypeStruct(getattr(aval, "shape", ()), dtype))
+        return len(self.shapes) - 1
+
+    def constant(self, aval: Any, value: Any) -> int:
+        number = self.value(aval)
+        self.constants[number] = value
+        return number
+
+    def add(self, jaxpr: Any, consts: Any, inputs: list[int]) -> list[int]:
+        known = dict(zip(jaxpr.invars, inputs, strict=True))
+        for var, const in zip(jaxpr.constvars, consts, strict=True):
+            known[var] = self.constant(var.aval, const)
+
+        def read(atom: Any) -> int:
+            if isinstance(atom, Literal):
+                return self.constant(atom.aval, atom.val)
+            return known[atom]
+
+        for equation in jaxpr.eqns:
+            values = [read(atom) for atom in equation.invars]
+            inner = _CALLS.get(equation.primitive)
+            if inner is not None:
+                called = equation.params[inner]
+                closed = getattr(called, "jaxpr", called)
+                results = self.add(closed, getattr(called, "consts", ()), values)
+            else:
+                results = [self.value(var.aval) for var in equation.outvars]
+                self.nodes.append(Node(equation, tuple(values), tuple(results)))
+            known.update(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+
+def evaluate(
+    graph: Graph,
+    variables: Mapping[Path, Any],
+    images: Any,
+    wanted: tuple[int, ...],
+    replace: Callable[[int, Any], Any] | None = None,
+) -> list[Any]:
+    """The wanted values for these variables and images.
+
+    `replace(value, computed)` may put another in the place of what was computed; what
+    follows sees the replacement.
+    """
+    values: dict[int, Any] = dict(graph.constants)
+    needed = _needed(graph, wanted)
+    values[graph.images] = images
+    values.update({graph.variables[path]: leaf for path, leaf in variables.items()})
+    for place, node in enumerate(graph.nodes):
+        if place not in needed:
+            continue
+        results = run_node(node, [values[value] for value in node.inputs])
+        for value, result in zip(node.outputs, results, strict=True):
+            values[value] = replace(value, result) if replace else result
+    return [values[value] for value in wanted]
+
+
+def run_node(node: Node, inputs: list[Any]) -> list[Any]:
+    """As jax's own evaluator does it: custom derivatives keep their rules."""
+    equation = node.equation
+    with equation.ctx.manager:
+        primitive = equation.primitive
+        out = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
+    return list(out) if equation.primitive.multiple_results else [out]
+
+
+def _needed(graph: Graph, wanted: tuple[int, ...]) -> set[int]:
+    """The nodes that the wanted values depend on."""
+    open_values, needed = set(wanted), set()
+    for place in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[place]
+        if open_values.intersection(node.outputs):
+            needed.add(place)
+            open_values.update(node.inputs)
+    return needed
+
+
+class Origins(NamedTuple):
+    """What each value comes from.
+
+    Attributes:
+        of_images: whether it depends on the images.
+        variables: for the others, the variables that they are made of.
+    """
+
+    of_images: tuple[bool, ...]
+    variables: tuple[frozenset[Path], ...]
+
+
+def find_origins(graph: Graph) -> Origins:
+    """By value."""
+    of_images = [False] * len(graph.shapes)
+    variables: list[frozenset[Path]] = [frozenset()] * len(graph.shapes)
+    of_images[graph.images] = True
+    for path, value in graph.variables.items():
+        variables[value] = frozenset([path])
+    for node in graph.nodes:
+        moved = any(of_images[value] for value in node.inputs)
+        made_of = frozenset().union(*(variables[value] for value in node.inputs))
+        for value in node.outputs:
+            of_images[value] = moved
+            variables[value] = frozenset() if moved else made_of
+    return Origins(tuple(of_images), tuple(variables))
+
+
+def producers(graph: Graph) -> dict[int, int]:
+    """By value, the place of the node that makes it."""
+    return {
+        value: place for place, node in enumerate(graph.nodes) for value in node.outputs
+    }
+
+
+def inner_jaxprs(node: Node) -> Iterator[Any]:
+    """The functions that a node calls."""
+    yield from jaxprs_in_params(node.equation.params)

@@ -1,0 +1,173 @@
+"""What a scheme is: a rule for every parameter, and what is done to them then."""
+
+import dataclasses
+import zlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from init_study.errors import UserError
+from init_study.initializers import Initializer
+from init_study.network import Layer, Network, Params, Path
+
+OWN = "the module's own"
+
+
+class Rule(NamedTuple):
+    """What sets one parameter.
+
+    Attributes:
+        text: for people, e.g. `he_normal`.
+        initializer: of a kernel in the layout `[..., in / groups, out]`, whatever the
+            module stores; None keeps the module's own numbers.
+    """
+
+    text: str
+    initializer: Initializer | None = None
+
+
+class Batch(NamedTuple):
+    """What a scheme may look at: training images, standardized, and their labels."""
+
+    images: Float[Array, "n h w c"] | Any
+    labels: Int[Array, " n"] | Any = None
+
+
+class Cost(NamedTuple):
+    """Passes through the network, on one batch each, before the first step."""
+
+    forward: int = 0
+    backward: int = 0
+
+
+class Refinement(NamedTuple):
+    """What is done to parameters after they are drawn.
+
+    Attributes:
+        name: for people.
+        function: (key, network, params, batch) -> params; pure, vmappable. The batch
+            is a `Batch`, or None if it needs nothing.
+        changes: which parameters it may change.
+        cost: of one member, at most.
+        needs: what it looks at: nothing, `images`, or `labels` as well.
+    """
+
+    name: str
+    function: Callable[[PRNGKeyArray, Network, Params, Any], Params]
+    changes: Callable[[Network], Collection[Path]]
+    cost: Callable[[Network], Cost]
+    needs: str = "images"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """A recipe for a whole network, called as `scheme(key, network, batch) -> params`.
+
+    Pure, and vmappable over keys and batches of standardized images. The key of a leaf
+    comes from its path alone: another layer or scheme never changes an existing draw,
+    and schemes with one kind of law share the standard draws of a seed, so that their
+    comparison is paired.
+
+    Attributes:
+        rules: by path, for every kernel and bias; others may be left out and are then
+            the module's own.
+        refinements: one after the other.
+    """
+
+    rules: Callable[[Network], Mapping[Path, Rule]]
+    refinements: tuple[Refinement, ...] = ()
+
+    def __call__(
+        self,
+        key: PRNGKeyArray,
+        network: Network,
+        batch: Batch | None = None,
+    ) -> Params:
+        """Raises: UserError for a parameter without a rule, or without a batch where
+        one is needed."""
+        params = draw(self.rules(network), key, network)
+        for step in self.refinements:
+            _check_batch(step, batch)
+            # A stream of its own: no draw of the rules is used twice.
+            own_key = jax.random.fold_in(key, zlib.crc32(step.name.encode()))
+            params = step.function(own_key, network, params, batch)
+        return params
+
+    def explain(self, network: Network) -> dict[Path, str]:
+        """What sets each parameter, by path, in words."""
+        rules = self.rules(network)
+        said = {p: rules[p].text if p in rules else OWN for p in network.shapes}
+        for step in self.refinements:
+            for path in step.changes(network):
+                said[path] += f", then {step.name}"
+        return said
+
+    def cost(self, network: Network) -> Cost:
+        """Of one member, at most: what a fair comparison has to charge."""
+        costs = [step.cost(network) for step in self.refinements]
+        return Cost(sum(c.forward for c in costs), sum(c.backward for c in costs))
+
+
+def _check_batch(step: Refinement, batch: Batch | None) -> None:
+    wanted = {"nothing": None, "images": batch, "labels": batch and batch.labels}
+    if step.needs != "nothing" and wanted[step.needs] is None:
+        raise UserError(
+            f"{step.name} looks at {step.needs} and was given none; give a batch of "
+            "training data, as in init_study.initialize(module, images, scheme, key, "
+            "labels=labels)"
+        )
+
+
+def draw(rules: Mapping[Path, Rule], key: PRNGKeyArray, network: Network) -> Params:
+    """The parameters that the rules give, before anything is refined."""
+    layers = {layer.kernel: layer for layer in network.layers}
+    leaves: dict[Path, Array] = {}
+    for path, rule in rules.items():
+        if rule.initializer is not None:
+            if path not in network.shapes:
+                raise UserError(f"the network has no parameter {'/'.join(path)!r}")
+            leaves[path] = _draw(rule.initializer, path, key, network, layers.get(path))
+    kept = [path for path, rule in rules.items() if rule.initializer is None]
+    return network.complete(key, leaves, kept)
+
+
+def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
+    """The key of one parameter, from its path."""
+    return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
+
+
+def scaled(rule: Rule, factor: float, why: str) -> Rule:
+    """The rule's numbers times a factor; `why` is for people, e.g. `1/√L`."""
+    inner = rule.initializer
+    if inner is None:
+        raise UserError("the module's own numbers have no law to be scaled")
+
+    def initializer(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
+        return inner(key, shape, dtype) * factor
+
+    return Rule(f"{rule.text} × {why}", initializer)
+
+
+def _draw(
+    initializer: Initializer,
+    path: Path,
+    key: PRNGKeyArray,
+    network: Network,
+    layer: Layer | None,
+) -> Array:
+    leaf = network.shapes[path]
+    own_key = leaf_key(key, path)
+    if layer is None:
+        return initializer(own_key, leaf.shape, leaf.dtype)
+    try:
+        kernel = initializer(own_key, layer.kernel_shape, leaf.dtype)
+    except UserError as error:
+        raise UserError(f"layer {layer.name}: {error}") from error
+    if kernel.shape != layer.kernel_shape:
+        raise UserError(
+            f"layer {layer.name} needs a kernel of shape {layer.kernel_shape}, and "
+            f"the rule gave {kernel.shape}"
+        )
+    return layer.stored(kernel).reshape(leaf.shape)
