@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study.additions import ADDED, added_parameters, with_additions
 from init_study.conv import fast_in_loops
 from init_study.errors import UserError
 from init_study.layers import Branch, Layer, Path, find_layers
@@ -140,12 +141,17 @@ class Network(NamedTuple):
         def call(variables: Any, images: Array) -> Any:
             return self.module.apply(variables, images, **options)
 
+        if ADDED in params:
+            call = with_additions(call)
         result = fast_in_loops(call, convolution)(variables, images)
         return result if "mutable" in options else (result, model_state)
 
 
 def trace(
-    module: nn.Module, image_shape: tuple[int, ...], num_classes: int | None = None
+    module: nn.Module,
+    image_shape: tuple[int, ...],
+    num_classes: int | None = None,
+    branches: str = "plain",
 ) -> Network:
     """Find the layers of a module that maps images to one logit per class.
 
@@ -153,6 +159,7 @@ def trace(
         module: any Flax Linen module, `__call__(images)` or `__call__(images, train)`.
         image_shape: `(height, width, channels)`.
         num_classes: how many logits it must give; None for a module of any result.
+        branches: in `additions.BRANCHES`: what is added to its residual branches.
 
     Raises: UserError, in one line, if the module cannot be called on such images or
         does not give `[batch, num_classes]`.
@@ -177,17 +184,22 @@ def trace(
         )
     shapes: Any = traverse_util.flatten_dict(variables.get("params", {}))
     options = _train_options(train_argument, train=False)
-    layers, branches, unknown = find_layers(
+    layers, found_branches, unknown = find_layers(
         lambda variables, images: module.apply(variables, images, **options),
         variables,
         images,
         transposed,
     )
     layered = {path for layer in layers for path in layer.leaves}
+    added = added_parameters(branches, layers, found_branches)
+    shapes.update({p: jax.ShapeDtypeStruct(v.shape, v.dtype) for p, v in added.items()})
 
     @jax.jit
     def initialize(key: PRNGKeyArray) -> dict[str, Any]:
-        return variables_and_logits(key, jnp.zeros(images.shape, images.dtype))[0]
+        own = variables_and_logits(key, jnp.zeros(images.shape, images.dtype))[0]
+        if added:
+            own["params"] = {**own["params"], **traverse_util.unflatten_dict(added)}
+        return own
 
     @jax.jit
     def remainder(key: PRNGKeyArray) -> dict[Path, Array]:
@@ -198,7 +210,7 @@ def trace(
         module=module,
         image_shape=image_shape,
         layers=layers,
-        branches=branches,
+        branches=found_branches,
         unknown=unknown,
         shapes=shapes,
         train_argument=train_argument,

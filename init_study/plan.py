@@ -107,7 +107,7 @@ def _plan_program(
     execution: Execution | None,
 ) -> ProgramPlan:
     module = build_model(program.model, dataset.num_classes, program.model_arguments())
-    network = trace(module, dataset.image_shape, dataset.num_classes)
+    network = trace(module, dataset.image_shape, dataset.num_classes, program.branches)
     for text, scheme in schemes.items():
         _check_scheme(text, scheme, network)
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -47,6 +47,7 @@ class Program:
     norm: str | None = None
     pooling: str | None = None
     padding: str | None = None
+    branches: str = "plain"
     batch_size: int = 32
     steps: int = 200
     optimizer: str = "sgd"
@@ -129,6 +130,7 @@ class Study:
     norm: tuple[str | None, ...] = (None,)
     pooling: tuple[str | None, ...] = (None,)
     padding: tuple[str | None, ...] = (None,)
+    branches: tuple[str, ...] = ("plain",)
     batch_size: tuple[int, ...] = (32,)
     steps: tuple[int, ...] = (200,)
     optimizer: tuple[str, ...] = ("sgd",)

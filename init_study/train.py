@@ -14,6 +14,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, UInt8
 
+from init_study.additions import ADDED
 from init_study.data import AUGMENTATIONS, standardize
 from init_study.network import ModelState, Network, Params
 from init_study.study import Program
@@ -79,18 +80,27 @@ def make_optimizer(
     """The program's optimizer at a (possibly traced) peak learning rate.
 
     Weight decay is decoupled for adamw, and added to the gradient for sgd and adam.
+    What is added to a network's branches (see `init_study.additions`) does not decay:
+    zero is no neutral value there.
     """
     unit = _unit_schedule(program)
 
     def rate(count: ArrayLike) -> Array:
         return jnp.asarray(learning_rate * unit(count))
 
-    decay = optax.add_decayed_weights(program.weight_decay)
+    decay = optax.add_decayed_weights(program.weight_decay, mask=_decays)
     if program.optimizer == "adamw":
-        return optax.adamw(rate, weight_decay=program.weight_decay)
+        return optax.adamw(rate, weight_decay=program.weight_decay, mask=_decays)
     if program.optimizer == "adam":
         return optax.chain(decay, optax.adam(rate))
     return optax.chain(decay, optax.sgd(rate, momentum=program.momentum))
+
+
+def _decays(params: Params) -> Any:
+    return {
+        name: jax.tree.map(lambda leaf, decays=name != ADDED: decays, branch)
+        for name, branch in params.items()
+    }
 
 
 def _unit_schedule(program: Program) -> optax.Schedule:

@@ -12,6 +12,7 @@ LAYERS = [
     {"activations", "fields", "conv"},
     {"graph"},
     {"layers"},
+    {"additions"},
     {"theory"},
     {"initializers"},
     {"study"},

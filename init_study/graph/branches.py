@@ -13,13 +13,15 @@ class Branch(NamedTuple):
         layers: paths of the kernels on the branch, in the order of execution.
         shortcut: those on the way around it; none for an identity.
         place: of the sum's node.
-        summand: the value of the branch that is added.
+        side: which of the sum's two inputs the branch is.
+        summand: that input.
         fork: the value where both ways begin.
     """
 
     layers: tuple[Path, ...]
     shortcut: tuple[Path, ...]
     place: int
+    side: int
     summand: int
     fork: int
 
@@ -57,6 +59,7 @@ def find_branches(
                 layers=tuple(layer.kernel for layer in ways[branch]),
                 shortcut=tuple(layer.kernel for layer in ways[1 - branch]),
                 place=place,
+                side=branch,
                 summand=node.inputs[branch],
                 fork=fork,
             )

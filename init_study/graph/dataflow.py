@@ -136,11 +136,13 @@ def evaluate(
     images: Any,
     wanted: tuple[int, ...],
     replace: Callable[[int, Any], Any] | None = None,
+    feed: Callable[[int, list[Any]], list[Any]] | None = None,
 ) -> list[Any]:
     """The wanted values for these variables and images.
 
-    `replace(value, computed)` may put another in the place of what was computed; what
-    follows sees the replacement.
+    Args:
+        replace: (value, computed) -> what all that follows shall see in its place.
+        feed: (place, inputs) -> what the node at this place alone shall see.
     """
     values: dict[int, Any] = dict(graph.constants)
     needed = _needed(graph, wanted)
@@ -149,7 +151,8 @@ def evaluate(
     for place, node in enumerate(graph.nodes):
         if place not in needed:
             continue
-        results = run_node(node, [values[value] for value in node.inputs])
+        inputs = [values[value] for value in node.inputs]
+        results = run_node(node, feed(place, inputs) if feed else inputs)
         for value, result in zip(node.outputs, results, strict=True):
             values[value] = replace(value, result) if replace else result
     return [values[value] for value in wanted]

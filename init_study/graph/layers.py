@@ -32,7 +32,8 @@ class FoundLayer(NamedTuple):
         order: place in the stored kernel, flat, of each number of the kernel in that
             layout; None where the stored kernel has it.
         groups, strides, kernel_dilation, input_dilation, padding: of the operation.
-        inputs: the value that it reads.
+        side: which of its operands the images are.
+        inputs: that operand.
         result: the value that its operation gives.
         outputs: the value behind it, bias included.
         place: of its node.
@@ -48,6 +49,7 @@ class FoundLayer(NamedTuple):
     kernel_dilation: tuple[int, ...]
     input_dilation: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
+    side: int
     inputs: int
     result: int
     outputs: int
@@ -131,6 +133,7 @@ def _find_layer(
         bias=None,
         shape=shape,
         order=None if plain else order,
+        side=0 if images == first else 1,
         inputs=images,
         result=node.outputs[0],
         outputs=node.outputs[0],

@@ -8,8 +8,31 @@ from typing import Any
 from init_study.errors import UserError, unknown
 from init_study.initializers import INITIALIZERS, Initializer
 from init_study.network import Layer
-from init_study.schemes.frameworks import flax, keras, module, torch
+from init_study.schemes.frameworks import (
+    alexnet,
+    convnext,
+    flax,
+    haiku,
+    keras,
+    module,
+    tensorflow1,
+    timm_efficientnet,
+    timm_resnet,
+    torch,
+    torchvision_vgg,
+)
+from init_study.schemes.heads import prior_bias, small_head, zero_head
 from init_study.schemes.per_layer import per_layer
+from init_study.schemes.residual import (
+    branch_gain,
+    depth_scaled,
+    fixup,
+    layerscale,
+    skipinit,
+    stable_resnet,
+    zero_branch,
+    zero_gamma,
+)
 from init_study.schemes.scheme import Batch, Cost, Refinement, Rule, Scheme
 
 __all__ = [
@@ -28,8 +51,9 @@ __all__ = [
 def parse_scheme(text: str) -> Scheme:
     """The scheme that a text means: a name, or a name with arguments.
 
-    For example `he_normal`, `normal(0.02)`, `he_normal(negative_slope=0.1)`. Arguments
-    are numbers and quoted words; nothing is executed.
+    For example `he_normal`, `normal(0.02)`, `he_normal(negative_slope=0.1)`,
+    `zero_head(rest="orthogonal")`. Arguments are numbers and quoted words; nothing is
+    executed.
 
     Raises: UserError for an unknown name or arguments that the scheme does not take.
     """
@@ -38,6 +62,8 @@ def parse_scheme(text: str) -> Scheme:
         way_out = "python launch.py list --kind=schemes"
         raise unknown("scheme", name, (*SCHEMES, *ALIASES), way_out)
     factory = SCHEMES[ALIASES.get(name, name)]
+    args = [_inner(factory, place, arg) for place, arg in enumerate(args)]
+    kwargs = {word: _inner(factory, word, arg) for word, arg in kwargs.items()}
     signature = inspect.signature(factory).replace(
         return_annotation=inspect.Signature.empty
     )
@@ -49,6 +75,13 @@ def parse_scheme(text: str) -> Scheme:
         raise UserError(
             f"scheme {text!r}: {error}; it is called as {name}{signature}"
         ) from None
+
+
+def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
+    """What a scheme does with the rest of the network is a scheme itself: `rest`."""
+    names = list(inspect.signature(factory).parameters)
+    name = names[which] if isinstance(which, int) and which < len(names) else which
+    return parse_scheme(value) if name == "rest" and isinstance(value, str) else value
 
 
 def describe_schemes() -> dict[str, str]:
@@ -113,6 +146,28 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "flax": flax,
     "torch": torch,
     "keras": keras,
+    "haiku": haiku,
+    "tensorflow1": tensorflow1,
+    "alexnet": alexnet,
+    "torchvision_vgg": torchvision_vgg,
+    "timm_resnet": timm_resnet,
+    "timm_efficientnet": timm_efficientnet,
+    "convnext": convnext,
     "module": module,
+    "zero_head": zero_head,
+    "small_head": small_head,
+    "prior_bias": prior_bias,
+    "zero_gamma": zero_gamma,
+    "zero_branch": zero_branch,
+    "depth_scaled": depth_scaled,
+    "branch_gain": branch_gain,
+    "stable_resnet": stable_resnet,
+    "skipinit": skipinit,
+    "layerscale": layerscale,
+    "fixup": fixup,
 }
-ALIASES = {"glorot_normal": "xavier_normal", "glorot_uniform": "xavier_uniform"}
+ALIASES = {
+    "glorot_normal": "xavier_normal",
+    "glorot_uniform": "xavier_uniform",
+    "rezero": "skipinit",
+}

@@ -1,16 +1,23 @@
 """What the frameworks do when nobody says anything."""
 
-from math import sqrt
+from math import erf, exp, pi, sqrt
 
 from init_study.initializers import (
     Initializer,
+    constant,
+    normal,
     uniform,
     variance_scaling,
     xavier_uniform,
+    zeros,
 )
-from init_study.network import Layer
+from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import per_layer
-from init_study.schemes.scheme import OWN, Rule, Scheme
+from init_study.schemes.residual import last_scales
+from init_study.schemes.scheme import OWN, Rule, Scheme, override
+
+# Of a standard normal law cut off at ±2.
+_CUT_VARIANCE = 1 - 4 * exp(-2) / sqrt(2 * pi) / erf(sqrt(2))
 
 
 def flax() -> Scheme:
@@ -49,6 +56,111 @@ def keras() -> Scheme:
     `compute_fans` of `keras.src.initializers.random_initializers`.
     """
     return per_layer(xavier_uniform(), name="keras: xavier_uniform")
+
+
+def haiku() -> Scheme:
+    """Haiku's default: a normal law of variance 1 / fan_in, cut off and not rescaled.
+
+    The cut at two standard deviations leaves 0.774 / fan_in; zero biases.
+    Source: `w_init` of `haiku.Conv2D` and `haiku.Linear`; `TruncatedNormal`.
+    """
+    law = variance_scaling(_CUT_VARIANCE, "fan_in", "truncated_normal")
+    return per_layer(law, name="haiku: truncated normal, not rescaled")
+
+
+def tensorflow1(scale: float = 2.0) -> Scheme:
+    """TensorFlow 1's variance scaling: cut off at two deviations, not rescaled.
+
+    Variance 0.774 scale / fan_in instead of scale / fan_in; zero biases. With the
+    default scale 2 it is what He's initialization was there.
+    Source: tensorflow/tensorflow#16344. Layers without an initializer had Glorot's
+    uniform law, as `keras` here.
+    """
+    law = variance_scaling(scale * _CUT_VARIANCE, "fan_in", "truncated_normal")
+    return per_layer(law, name=f"tensorflow1: truncated, scale {scale:g}, not rescaled")
+
+
+def alexnet() -> Scheme:
+    """AlexNet's: N(0, 0.01²), whatever the width; biases 1 in half of the layers.
+
+    One in the second, fourth and fifth convolution and in the hidden dense layers, so
+    that their ReLUs begin with positive inputs; zero in the others.
+    Reference: Krizhevsky, Sutskever & Hinton 2012, section 5.
+    """
+
+    def rules(network: Network) -> dict[Path, Rule]:
+        convolutions = [layer for layer in network.layers if layer.kind != "dense"]
+        ones = [c for n, c in enumerate(convolutions, 1) if n in (2, 4, 5)]
+        dense = [layer for layer in network.layers if layer.kind == "dense"]
+        raised = {layer.bias for layer in (*ones, *dense[:-1])}
+        found = {c.kernel: Rule("normal(0.01)", normal(0.01)) for c in network.layers}
+        for layer in network.layers:
+            if layer.bias is not None:
+                value = 1.0 if layer.bias in raised else 0.0
+                found[layer.bias] = Rule(f"constant({value:g})", constant(value))
+        return found
+
+    return Scheme(rules=rules)
+
+
+def torchvision_vgg() -> Scheme:
+    """Torchvision's VGG: He normal by fan_out, N(0, 0.01²) for dense layers.
+
+    Zero biases. Its fan_out counts all outputs, grouped or not.
+    Source: `torchvision.models.vgg.VGG.__init__`.
+    """
+
+    def law(layer: Layer) -> Initializer:
+        if layer.kind == "dense":
+            return normal(0.01)
+        return variance_scaling(2.0, "fan_out", "normal")
+
+    return per_layer(law, name="torchvision_vgg: he_normal by fan_out, dense 0.01")
+
+
+def timm_resnet() -> Scheme:
+    """Timm's ResNet: He normal by fan_out, the last norm of each branch at zero.
+
+    Dense layers and the biases of convolutions are PyTorch's default. Its fan_out
+    counts all outputs, grouped or not.
+    Source: `init_weights` of `timm.models.resnet.ResNet`.
+    """
+    default = torch()
+
+    def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        law = variance_scaling(2.0, "fan_out", "normal")
+        rule = Rule("timm_resnet: he_normal by fan_out", law)
+        found = {c.kernel: rule for c in network.layers if c.kind != "dense"}
+        scales = [s for s in last_scales(network) if s is not None]
+        return {**found, **{scale: Rule("zeros", zeros()) for scale in scales}}
+
+    return override(default, change)
+
+
+def timm_efficientnet() -> Scheme:
+    """Timm's EfficientNet: N(0, 2 / fan_out) with groups, U(±1/√out) for dense layers.
+
+    Zero biases. The fan_out of a grouped convolution is right here, unlike in
+    PyTorch's own functions.
+    Source: `_init_weight_goog` of `timm.models._efficientnet_builder`.
+    """
+
+    def law(layer: Layer) -> Initializer:
+        if layer.kind == "dense":
+            return uniform(1.0 / sqrt(layer.kernel_shape[-1]))
+        return variance_scaling(2.0, "fan_out", "normal", layer.groups)
+
+    return per_layer(law, name="timm_efficientnet: he_normal by fan_out of the group")
+
+
+def convnext() -> Scheme:
+    """ConvNeXt's: N(0, 0.02²) for all kernels, zero biases.
+
+    Written as `trunc_normal_(std=0.02)`, whose bounds are ±2 and not ±2 deviations: at
+    a hundred deviations they cut nothing off.
+    Source: `torchvision.models.convnext.ConvNeXt.__init__`.
+    """
+    return per_layer(normal(0.02), name="convnext: normal(0.02)")
 
 
 def module() -> Scheme:

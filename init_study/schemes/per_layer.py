@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from init_study.errors import UserError
-from init_study.initializers import Initializer, zeros
+from init_study.initializers import Initializer, he_normal, zeros
 from init_study.network import Layer, Network, Path
 from init_study.schemes.scheme import Rule, Scheme
 
@@ -63,3 +63,7 @@ def _as_rule(given: Callable[..., Any]) -> LayerRule:
             f"first: per_layer({name}())"
         )
     return given if len(needed) == 1 else lambda layer: given
+
+
+# What the schemes that change a few parameters do with all the others by default.
+HE_NORMAL = per_layer(lambda layer: he_normal(groups=layer.groups), name="he_normal")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from init_study.additions import ADDED
 from init_study.errors import UserError
 from init_study.initializers import Initializer
 from init_study.network import Layer, Network, Params, Path
@@ -98,7 +99,7 @@ class Scheme:
     def explain(self, network: Network) -> dict[Path, str]:
         """What sets each parameter, by path, in words."""
         rules = self.rules(network)
-        said = {p: rules[p].text if p in rules else OWN for p in network.shapes}
+        said = {path: _said(path, rules) for path in network.shapes}
         for step in self.refinements:
             for path in step.changes(network):
                 said[path] += f", then {step.name}"
@@ -133,6 +134,19 @@ def draw(rules: Mapping[Path, Rule], key: PRNGKeyArray, network: Network) -> Par
     return network.complete(key, leaves, kept)
 
 
+def override(
+    rest: Scheme, change: Callable[[Network, dict[Path, Rule]], Mapping[Path, Rule]]
+) -> Scheme:
+    """The scheme with some of its rules replaced: `change` gets the network and all the
+    rules, and gives the new ones."""
+
+    def rules(network: Network) -> dict[Path, Rule]:
+        before = dict(rest.rules(network))
+        return {**before, **change(network, before)}
+
+    return dataclasses.replace(rest, rules=rules)
+
+
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     """The key of one parameter, from its path."""
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
@@ -148,6 +162,12 @@ def scaled(rule: Rule, factor: float, why: str) -> Rule:
         return inner(key, shape, dtype) * factor
 
     return Rule(f"{rule.text} × {why}", initializer)
+
+
+def _said(path: Path, rules: Mapping[Path, Rule]) -> str:
+    if path in rules:
+        return rules[path].text
+    return "neutral: changes nothing" if path[0] == ADDED else OWN
 
 
 def _draw(

@@ -1,0 +1,118 @@
+"""Rules for the last layer: what the net says before it has learnt anything."""
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from init_study.errors import UserError
+from init_study.initializers import constant, zeros
+from init_study.network import Network, Params, Path
+from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.scheme import (
+    Batch,
+    Cost,
+    Refinement,
+    Rule,
+    Scheme,
+    override,
+    scaled,
+)
+
+
+def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
+    """Zeros in the last layer, the rest by another scheme.
+
+    Every class has probability 1 / classes at first, so the loss begins at log(classes)
+    whatever the rest does. The first step moves the last layer alone: no gradient
+    passes a kernel of zeros.
+
+    Args:
+        rest: the scheme of all other layers, `he_normal` by default.
+    """
+
+    def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        return {
+            path: Rule("zeros: head", zeros()) for path in network.layers[-1].leaves
+        }
+
+    return override(rest, change)
+
+
+def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
+    """The last layer's kernel by the rest's law, times a factor.
+
+    Logits begin near zero, and gradients still pass.
+
+    Args:
+        factor: positive.
+        rest: the scheme of all layers, `he_normal` by default.
+    """
+    if not factor > 0:
+        raise UserError(f"factor={factor!r} is not positive; for zero use zero_head")
+
+    def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        kernel = network.layers[-1].kernel
+        return {kernel: scaled(before[kernel], factor, f"{factor:g}")}
+
+    return override(rest, change)
+
+
+def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
+    """The last bias is the log of the class frequencies, and its kernel zero.
+
+    Preserves: the loss begins at the entropy of the classes in the batch, the least that
+    a net can have that does not look at the image.
+    Looks at the labels of the batch; it makes no pass through the network.
+
+    Args:
+        smoothing: counted to every class, so that one that the batch lacks has a
+            finite log.
+        rest: the scheme of all other layers, `he_normal` by default.
+
+    Raises: UserError for a last layer without a bias, or without labels.
+    Reference: the idea of Lin et al. 2017, arXiv:1708.02002, section 4.1, for more than
+    two classes.
+    """
+    if not smoothing > 0:
+        raise UserError(f"smoothing={smoothing!r} is not positive")
+
+    def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        head = network.layers[-1]
+        if head.bias is None:
+            raise UserError(
+                f"prior_bias sets the bias of the last layer, and {head.name} has none; "
+                "use zero_head"
+            )
+        return {
+            head.kernel: Rule("zeros: head", zeros()),
+            head.bias: Rule("zeros", constant(0.0)),
+        }
+
+    step = Refinement(
+        name="log of the class frequencies",
+        function=lambda key, network, params, batch: _with_prior(
+            network, params, batch, smoothing
+        ),
+        changes=lambda network: [network.layers[-1].leaves[-1]],
+        cost=lambda network: Cost(),
+        needs="labels",
+    )
+    changed = override(rest, change)
+    return Scheme(rules=changed.rules, refinements=(*changed.refinements, step))
+
+
+def _with_prior(
+    network: Network, params: Params, batch: Batch, smoothing: float
+) -> Params:
+    head = network.layers[-1]
+    classes = network.shapes[head.leaves[-1]].shape[-1]
+    counts = jnp.sum(batch.labels[:, None] == jnp.arange(classes), 0) + smoothing
+    bias = jnp.log(counts / counts.sum())
+    return replace_leaf(params, head.leaves[-1], bias)
+
+
+def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
+    """The tree with one leaf replaced, cast to the type that it had."""
+    name, *inner = path
+    below = params[name]
+    new = replace_leaf(below, tuple(inner), leaf) if inner else leaf.astype(below.dtype)
+    return {**params, name: new}
