@@ -1,8 +1,8 @@
 """Parameters that some methods add to residual branches of a finished network.
 
 Methods as SkipInit, LayerScale and Fixup change the forward pass. So what they add is
-part of the network, for all schemes alike, at values that change nothing: 1 for factors
-and 0 for shifts. A scheme may then begin elsewhere.
+part of the network, for all schemes alike, at values that change nothing (1 for
+factors, 0 for shifts). A scheme may then begin elsewhere.
 """
 
 from collections.abc import Callable

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
@@ -40,7 +41,8 @@ def initialize(
     network = _network(module, images)
     batch = Batch(jnp.asarray(images), labels)
     params = recipe(key, network, batch)
-    return {"params": params, **network.model_state(key)}
+    # The module's own init has one key for both, so what is kept of it fits together.
+    return {"params": params, **network.model_state(jax.random.clone(key))}
 
 
 def explain(module: nn.Module, images: Any, scheme: Scheme | str) -> dict[str, str]:

@@ -59,8 +59,8 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
 def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
     """The last bias is the log of the class frequencies, and its kernel zero.
 
-    Preserves: the loss begins at the entropy of the classes in the batch, the least that
-    a net can have that does not look at the image.
+    Preserves: the loss begins at the entropy of the classes in the batch, the least
+    that a net can have that does not look at the image.
     Looks at the labels of the batch; it makes no pass through the network.
 
     Args:
@@ -79,8 +79,8 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
         head = network.layers[-1]
         if head.bias is None:
             raise UserError(
-                f"prior_bias sets the bias of the last layer, and {head.name} has none; "
-                "use zero_head"
+                f"prior_bias sets the last layer's bias, and {head.name} has none; use "
+                "zero_head"
             )
         return {
             head.kernel: Rule("zeros: head", zeros()),

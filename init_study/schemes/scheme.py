@@ -159,7 +159,9 @@ def scaled(rule: Rule, factor: float, why: str) -> Rule:
         raise UserError("the module's own numbers have no law to be scaled")
 
     def initializer(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-        return inner(key, shape, dtype) * factor
+        # Without the barrier a compiler merges the two factors, and compiled numbers
+        # differ from others in the last bit.
+        return jax.lax.optimization_barrier(inner(key, shape, dtype)) * factor
 
     return Rule(f"{rule.text} × {why}", initializer)
 
