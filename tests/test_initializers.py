@@ -35,6 +35,7 @@ from init_study.initializers import (
     zeros,
 )
 from init_study.initializers.scaling import MODES
+from init_study.theory import gain
 
 
 def normal_law(variance):
@@ -89,6 +90,42 @@ LAWS = {
     "variance_scaling": Law(
         lambda g: variance_scaling(groups=g), lambda i, o: truncated_law(1 / i)
     ),
+    "ntk": Law(lambda g: initializers.ntk(), lambda i, o: normal_law(1.0)),
+    "xavier_truncated": Law(
+        lambda g: initializers.xavier_truncated(g),
+        lambda i, o: truncated_law(2 / (i + o)),
+    ),
+    "he_truncated": Law(
+        lambda g: initializers.he_truncated(groups=g), lambda i, o: truncated_law(2 / i)
+    ),
+    "he_fan_out": Law(
+        lambda g: initializers.he_fan_out(groups=g), lambda i, o: normal_law(2 / o)
+    ),
+    "lecun_truncated": Law(
+        lambda g: initializers.lecun_truncated(g), lambda i, o: truncated_law(1 / i)
+    ),
+    "torch_kernel": Law(
+        lambda g: initializers.torch_kernel(g), lambda i, o: uniform_law(1 / (3 * i))
+    ),
+    "gain_normal": Law(
+        lambda g: initializers.gain_normal("tanh", groups=g),
+        lambda i, o: normal_law(gain("tanh") ** 2 / i),
+    ),
+    "gain_uniform": Law(
+        lambda g: initializers.gain_uniform(jnp.abs, 2.0, g),
+        lambda i, o: uniform_law(1 / i),
+    ),
+    "mup_output": Law(
+        lambda g: initializers.mup_output(3.0, g), lambda i, o: normal_law(3 / i**2)
+    ),
+    "laplace": Law(
+        lambda g: initializers.laplace(0.7, g),
+        lambda i, o: stats.laplace(scale=sqrt(0.7 / i / 2)),
+    ),
+    "student_t": Law(
+        lambda g: initializers.student_t(9.0, 0.7, g),
+        lambda i, o: stats.t(9.0, scale=sqrt(0.7 / i * 7 / 9)),
+    ),
     "fan_in uniform": Law(
         scaling("fan_in", "uniform"), lambda i, o: uniform_law(0.7 / i)
     ),
@@ -127,8 +164,18 @@ KERNELS = {
 
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
+# Discrete or not independent from number to number: tests/test_structured.py.
+STRUCTURED = {
+    *("ones", "rademacher", "ternary"),
+    *("orthogonal", "scaled_orthogonal", "delta_orthogonal"),
+    *("scaled_delta_orthogonal", "orthogonal_convolution"),
+    *("identity", "repeated_identity", "zero_hadamard", "partial_dirac"),
+    *("looks_linear", "sparse", "gabor", "gaussian_field"),
+}
 every_initializer = pytest.mark.parametrize(
-    "init", [factory() for factory in INITIALIZERS.values()], ids=INITIALIZERS
+    "init",
+    [factory() for factory in INITIALIZERS.values()],
+    ids=INITIALIZERS,
 )
 
 
@@ -137,7 +184,7 @@ def numbers(init, shape=LARGE, dtype: Any = None, seed=0):
 
 
 def test_the_table_of_laws_leaves_none_out():
-    assert set(INITIALIZERS) - set(LAWS) == {"zeros", "constant"}
+    assert set(INITIALIZERS) - set(LAWS) == {"zeros", "constant"} | STRUCTURED
     np.testing.assert_array_equal(numbers(zeros()), np.zeros(LARGE))
     np.testing.assert_array_equal(numbers(constant(-0.25)), np.full(LARGE, -0.25))
 
@@ -155,7 +202,7 @@ def test_mean_variance_and_support(law):
     std, kurtosis = expected.std(), float(expected.stats("k")) + 3
     assert abs(drawn.mean()) < 4 * std / sqrt(drawn.size)
     relative = 4 * sqrt((kurtosis - 1) / drawn.size)
-    assert abs(drawn.var() / std**2 - 1) < relative < 0.02
+    assert abs(drawn.var() / std**2 - 1) < relative < 0.025
     low, high = expected.support()
     assert low * (1 + 1e-6) <= drawn.min() and drawn.max() <= high * (1 + 1e-6)
     if np.isfinite(high):
@@ -198,15 +245,15 @@ def gains(weights, groups):
     return (forward**2).mean(), (middle**2).mean()
 
 
-def gain_tolerance(kernel):
-    """Four standard errors of a gain, from at most Gaussian weights and noise.
+def gain_tolerance(kernel, kurtosis=3.0):
+    """Four standard errors of a gain, for Gaussian noise.
 
     For weights K of one group, E[y²] is a mean over the noise of x'KK'x / out. The
-    weights' own mean square has relative variance 2 / size; the noise adds, over 256
-    inputs and all groups, 2 / (256 groups) × (1 / in + 1 / out).
+    weights' own mean square has relative variance (kurtosis − 1) / size; the noise
+    adds, over 256 inputs and all groups, 2 / (256 groups) × (1 / in + 1 / out).
     """
     noise = (1 / kernel.fan_in + kernel.groups / kernel.shape[-1]) / kernel.groups
-    return 4 * sqrt(2 / prod(kernel.shape) + 2 / 256 * noise)
+    return 4 * sqrt((kurtosis - 1) / prod(kernel.shape) + 2 / 256 * noise)
 
 
 @every_kernel
@@ -216,8 +263,9 @@ def test_realised_gains_are_the_laws(law, kernel):
     weights = law.make(kernel.groups)(jax.random.key(0), kernel.shape)
     variance = law.of(kernel.fan_in, kernel.fan_out).var()
     forward, backward = gains(weights, kernel.groups)
-    tolerance = gain_tolerance(kernel)
-    assert tolerance < 0.15
+    kurtosis = float(law.of(kernel.fan_in, kernel.fan_out).stats("k")) + 3
+    tolerance = gain_tolerance(kernel, max(3.0, kurtosis))
+    assert tolerance < 0.16
     assert abs(forward / (kernel.fan_in * variance) - 1) < tolerance
     assert abs(backward / (kernel.fan_out * variance) - 1) < tolerance
 
@@ -254,13 +302,16 @@ def test_he_keeps_the_mean_square_through_leaky_relu(slope):
     assert abs(gain - 1) < 4 / sqrt(16 * outputs)
 
 
-@every_initializer
-def test_a_key_fixes_the_draw(init):
-    again = numbers(init, seed=3)
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_a_key_fixes_the_draw(name):
+    init = INITIALIZERS[name]()
+    again, other = numbers(init, seed=3), numbers(init, seed=4)
     np.testing.assert_array_equal(again, numbers(init, seed=3))
-    if again.std() > 0:
-        correlation = np.corrcoef(again.ravel(), numbers(init, seed=4).ravel())[0, 1]
-        assert abs(correlation) < 4 / sqrt(again.size)
+    fixed = ("identity", "repeated_identity", "zero_hadamard", "partial_dirac")
+    if again.std() > 0 and name not in fixed:
+        drawn = np.count_nonzero(again)
+        correlation = np.corrcoef(again.ravel(), other.ravel())[0, 1]
+        assert abs(correlation) < 4 / sqrt(drawn)
 
 
 def test_compiled_and_batched_draws_are_the_same():
@@ -271,6 +322,7 @@ def test_compiled_and_batched_draws_are_the_same():
         return {
             (name, dtype): factory()(jax.random.clone(key), SMALL, dtype)
             for name, factory in INITIALIZERS.items()
+            if name not in {*STRUCTURED, "student_t"}
             for dtype in ("float32", "bfloat16")
         }
 

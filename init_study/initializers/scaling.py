@@ -1,25 +1,26 @@
-"""Laws with a fixed scale, and laws whose scale follows the width of the layer.
+"""Laws whose scale follows the width of the layer.
 
 Every initializer is `(key, shape, dtype) -> Array`, JAX's own protocol, and works as
 `kernel_init` of a Flax layer. Kernels are laid out `[height, width, in / groups, out]`
-or `[in, out]`. Numbers are drawn in float32 and cast afterwards: draws in bfloat16 are
-biased. Compiled or not, alone or under `vmap`, a key gives the same bits.
-
-`normal` laws are whole Gaussians, as in the papers; the cut-off ones that some
-frameworks mean by the same name say `truncated_normal`.
+or `[in, out]`. `normal` laws are whole Gaussians, as in the papers; the cut-off ones
+that some frameworks mean by the same name say `truncated`, and have this variance after
+the cut.
 """
 
-from collections.abc import Callable
-from math import erf, exp, inf, isfinite, pi, prod, sqrt
-from typing import Any
+from math import isfinite, prod, sqrt
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array
 
+from init_study.activations import Activation
 from init_study.errors import UserError, unknown
-
-Initializer = Callable[..., Array]
+from init_study.initializers.draws import (
+    DISTRIBUTIONS,
+    Initializer,
+    check_number,
+    drawn,
+)
+from init_study.theory import gain as gain_of
 
 MODES = {
     "fan_in": lambda fan_in, fan_out: fan_in,
@@ -27,54 +28,6 @@ MODES = {
     "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
     "fan_geo_avg": lambda fan_in, fan_out: sqrt(fan_in * fan_out),
 }
-_CUT = 2.0
-# Of a standard normal cut off at ±c: variance 1 − 2 c φ(c) / (Φ(c) − Φ(−c)).
-_CUT_STDDEV = sqrt(
-    1 - 2 * _CUT * exp(-(_CUT**2) / 2) / sqrt(2 * pi) / erf(_CUT / sqrt(2))
-)
-
-
-def zeros() -> Initializer:
-    """All zero. Symmetric: units that begin alike stay alike."""
-    return constant(0.0)
-
-
-def constant(value: float = 0.1) -> Initializer:
-    """All `value`. Symmetric like zeros: every kernel keeps rank one."""
-    _check_number("value", value)
-
-    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        del key
-        return jnp.full(shape, float(value), _floating(dtype))
-
-    return init
-
-
-def uniform(scale: float = 0.05) -> Initializer:
-    """U(−scale, scale), whatever the width. Variance scale² / 3.
-
-    Symmetric, unlike `jax.nn.initializers.uniform`, which draws from [0, scale) and
-    so has a positive mean.
-    """
-    _check_number("scale", scale, least=0)
-    return _drawn("uniform", lambda shape: scale / sqrt(3))
-
-
-def normal(stddev: float = 0.02) -> Initializer:
-    """N(0, stddev²), whatever the width."""
-    _check_number("stddev", stddev, least=0)
-    return _drawn("normal", lambda shape: stddev)
-
-
-def truncated_normal(stddev: float = 0.02) -> Initializer:
-    """A normal law cut off at two standard deviations, then rescaled.
-
-    The result has exactly the standard deviation `stddev`, unlike
-    `jax.nn.initializers.truncated_normal`, whose argument is that of the normal law
-    before the cut.
-    """
-    _check_number("stddev", stddev, least=0)
-    return _drawn("truncated_normal", lambda shape: stddev)
 
 
 def variance_scaling(
@@ -92,24 +45,24 @@ def variance_scaling(
         scale: of the variance.
         mode: `fan_in`, `fan_out`, their mean `fan_avg` or geometric mean
             `fan_geo_avg`.
-        distribution: `normal`, `truncated_normal` (both with this variance exactly)
-            or `uniform`.
+        distribution: `normal`, `truncated_normal`, `uniform`, `laplace` or
+            `rademacher`, all with exactly this variance.
         groups: of a grouped convolution; each input feeds out / groups outputs.
 
     Raises: UserError for an unknown mode or distribution, or for a negative scale;
         when called, for a shape without fans or a dtype that is not floating.
     """
-    _check_number("scale", scale, least=0)
+    check_number("scale", scale, least=0)
     if mode not in MODES:
         raise unknown("mode", mode, MODES, ", ".join(MODES))
-    if distribution not in _DISTRIBUTIONS:
-        names = ", ".join(_DISTRIBUTIONS)
-        raise unknown("distribution", distribution, _DISTRIBUTIONS, names)
+    if distribution not in DISTRIBUTIONS:
+        names = ", ".join(DISTRIBUTIONS)
+        raise unknown("distribution", distribution, DISTRIBUTIONS, names)
 
     def stddev(shape: tuple[int, ...]) -> float:
         return sqrt(scale / MODES[mode](*fans(shape, groups)))
 
-    return _drawn(distribution, stddev)
+    return drawn(distribution, stddev)
 
 
 def xavier_normal(groups: int = 1) -> Initializer:
@@ -130,6 +83,14 @@ def xavier_uniform(groups: int = 1) -> Initializer:
     return variance_scaling(1.0, "fan_avg", "uniform", groups)
 
 
+def xavier_truncated(groups: int = 1) -> Initializer:
+    """Xavier's variance, normal cut off at two standard deviations.
+
+    What Keras and JAX call `glorot_normal`.
+    """
+    return variance_scaling(1.0, "fan_avg", "truncated_normal", groups)
+
+
 def he_normal(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """N(0, 2 / ((1 + a²) fan_in)), a the negative slope of a leaky ReLU.
 
@@ -142,6 +103,24 @@ def he_normal(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
 def he_uniform(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """U(±√(6 / ((1 + a²) fan_in))): He's variance, uniform."""
     return variance_scaling(_he_scale(negative_slope), "fan_in", "uniform", groups)
+
+
+def he_truncated(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
+    """He's variance, normal cut off at two standard deviations.
+
+    What Keras and JAX call `he_normal`.
+    """
+    scale = _he_scale(negative_slope)
+    return variance_scaling(scale, "fan_in", "truncated_normal", groups)
+
+
+def he_fan_out(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
+    """N(0, 2 / ((1 + a²) fan_out)): He's law for the way back.
+
+    Preserves: the mean square of gradients through layers of (leaky) ReLU and stride 1.
+    Reference: He et al. 2015, arXiv:1502.01852, eq. 14.
+    """
+    return variance_scaling(_he_scale(negative_slope), "fan_out", "normal", groups)
 
 
 def lecun_normal(groups: int = 1) -> Initializer:
@@ -157,6 +136,114 @@ def lecun_normal(groups: int = 1) -> Initializer:
 def lecun_uniform(groups: int = 1) -> Initializer:
     """U(±√(3 / fan_in)): LeCun's variance, uniform."""
     return variance_scaling(1.0, "fan_in", "uniform", groups)
+
+
+def lecun_truncated(groups: int = 1) -> Initializer:
+    """LeCun's variance, normal cut off at two standard deviations: Flax's default."""
+    return variance_scaling(1.0, "fan_in", "truncated_normal", groups)
+
+
+def torch_kernel(groups: int = 1) -> Initializer:
+    """U(±1/√fan_in): PyTorch's default kernel, variance 1 / (3 fan_in).
+
+    Divides the mean square of the signal by six at every ReLU. The biases that belong
+    to it are in the scheme `torch`.
+    """
+    return variance_scaling(1 / 3, "fan_in", "uniform", groups)
+
+
+def gain_normal(
+    activation: Activation | str = "relu", q: float = 1.0, groups: int = 1
+) -> Initializer:
+    """N(0, gain² / fan_in), with the gain of any activation: q / E[φ(√q z)²].
+
+    Preserves: the mean square q of pre-activations through layers of this activation.
+    That gradients are kept as well holds for ReLU and its kin only: see `theory.chi1`.
+
+    Args:
+        activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.
+        q: the mean square that is kept.
+        groups: of a grouped convolution.
+
+    Raises: UserError for an unknown activation or one without a finite gain.
+    Reference: He et al. 2015, arXiv:1502.01852, eq. 7, for other functions than ReLU.
+    """
+    return variance_scaling(gain_of(activation, q) ** 2, "fan_in", "normal", groups)
+
+
+def gain_uniform(
+    activation: Activation | str = "relu", q: float = 1.0, groups: int = 1
+) -> Initializer:
+    """U(±gain √(3 / fan_in)): as `gain_normal`, uniform."""
+    return variance_scaling(gain_of(activation, q) ** 2, "fan_in", "uniform", groups)
+
+
+def mup_output(scale: float = 1.0, groups: int = 1) -> Initializer:
+    """N(0, scale / fan_in²): the output layer of a net in maximal update form.
+
+    Its outputs shrink as 1/√width at first, so that they stay bounded when it learns.
+    Half of the method alone: learning rates must follow the width as well.
+    Reference: Yang et al. 2022, arXiv:2203.03466, table 3.
+    """
+    check_number("scale", scale, least=0)
+    return drawn("normal", lambda shape: sqrt(scale) / fans(shape, groups)[0])
+
+
+def laplace(scale: float = 2.0, groups: int = 1) -> Initializer:
+    """Laplace's law, variance scale / fan_in: heavier tails, the same variance.
+
+    A control: what the shape of a law does beyond its variance. He's variance by
+    default.
+    """
+    return variance_scaling(scale, "fan_in", "laplace", groups)
+
+
+def rademacher(scale: float = 2.0, groups: int = 1) -> Initializer:
+    """±√(scale / fan_in), either sign: no tails at all, the same variance.
+
+    A control as `laplace`. Every output has exactly the norm √scale.
+    """
+    return variance_scaling(scale, "fan_in", "rademacher", groups)
+
+
+def student_t(df: float = 5.0, scale: float = 2.0, groups: int = 1) -> Initializer:
+    """Student's t law with `df` degrees of freedom, variance scale / fan_in.
+
+    A control as `laplace`, with tails that fall as a power: single large weights.
+
+    Raises: UserError for df of 2 or less, which has no variance.
+    """
+    check_number("scale", scale, least=0)
+    if not (df > 2 and isfinite(df)):
+        raise UserError(f"df={df!r}: Student's law has a variance only above df=2")
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: type) -> Array:
+        return jax.random.t(key, df, shape, dtype)
+
+    return drawn(
+        (draw, sqrt(df / (df - 2))), lambda shape: sqrt(scale / fans(shape, groups)[0])
+    )
+
+
+def ternary(density: float = 0.1, scale: float = 2.0, groups: int = 1) -> Initializer:
+    """0, or ±√(scale / (density fan_in)) with probability `density`.
+
+    A control as `laplace`: most weights are absent, the variance is the same.
+
+    Raises: UserError for a density outside (0, 1].
+    """
+    check_number("scale", scale, least=0)
+    if not 0 < density <= 1:
+        raise UserError(f"density={density!r} is not in (0, 1]")
+
+    def draw(key: Array, shape: tuple[int, ...], dtype: type) -> Array:
+        place = jax.random.uniform(key, shape, dtype)
+        sign = jax.numpy.where(place < density / 2, -1.0, 1.0)
+        return jax.numpy.where(place < density, sign, 0.0).astype(dtype)
+
+    return drawn(
+        (draw, sqrt(density)), lambda shape: sqrt(scale / fans(shape, groups)[0])
+    )
 
 
 def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
@@ -181,60 +268,6 @@ def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
 
 
 def _he_scale(negative_slope: float) -> float:
-    _check_number("negative_slope", negative_slope)
+    check_number("negative_slope", negative_slope)
     slope = float(negative_slope)
     return 2.0 / (1.0 + slope * slope)
-
-
-def _drawn(
-    distribution: str, stddev: Callable[[tuple[int, ...]], float]
-) -> Initializer:
-    """Standard draws in float32, scaled, then cast."""
-    draw, standard = _DISTRIBUTIONS[distribution]
-
-    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        kind = _floating(dtype)
-        factor = stddev(tuple(shape)) / standard
-        # A float64 net gets float64 numbers; smaller types get cast ones.
-        wide = kind if kind == jnp.float64 else jnp.float32
-        # The same numbers as in this shape, several times faster to compile.
-        numbers = draw(key, (prod(shape),), wide)
-        # Without the barrier a compiler merges the factor into the draw's own
-        # constants, and compiled numbers differ from others in the last bit.
-        numbers = jax.lax.optimization_barrier(numbers)
-        return (numbers * factor).reshape(shape).astype(kind)
-
-    return init
-
-
-def _cut_normal(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-    return jax.random.truncated_normal(key, -_CUT, _CUT, shape, dtype)
-
-
-def _symmetric_uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-    return jax.random.uniform(key, shape, dtype, -1.0, 1.0)
-
-
-def _floating(dtype: Any) -> Any:
-    kind = jnp.dtype(jnp.float32 if dtype is None else dtype)
-    if not jnp.issubdtype(kind, jnp.floating):
-        raise UserError(f"dtype {kind} is not a floating one; use float32 or bfloat16")
-    return kind
-
-
-def _check_number(name: str, value: float, least: float = -inf) -> None:
-    try:
-        fits = isfinite(value) and value >= least
-    except (TypeError, OverflowError):
-        fits = False
-    if not fits:
-        bound = "" if least == -inf else f" of at least {least}"
-        raise UserError(f"{name}={value!r} is not a finite number{bound}")
-
-
-# A standard draw, and its standard deviation.
-_DISTRIBUTIONS: dict[str, tuple[Callable[..., Array], float]] = {
-    "normal": (jax.random.normal, 1.0),
-    "truncated_normal": (_cut_normal, _CUT_STDDEV),
-    "uniform": (_symmetric_uniform, 1 / sqrt(3)),
-}

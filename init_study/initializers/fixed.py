@@ -1,0 +1,65 @@
+"""Laws whose scale is given: the same whatever the width of the layer."""
+
+from math import sqrt
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from init_study.initializers.draws import Initializer, check_number, drawn, floating
+
+
+def zeros() -> Initializer:
+    """All zero. Symmetric: units that begin alike stay alike."""
+    return constant(0.0)
+
+
+def ones() -> Initializer:
+    """All one. Symmetric like zeros: every kernel has rank one."""
+    return constant(1.0)
+
+
+def constant(value: float = 0.1) -> Initializer:
+    """All `value`. Symmetric like zeros: every kernel keeps rank one."""
+    check_number("value", value)
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        del key
+        return jnp.full(shape, float(value), floating(dtype))
+
+    return init
+
+
+def uniform(scale: float = 0.05) -> Initializer:
+    """U(−scale, scale), whatever the width. Variance scale² / 3.
+
+    Symmetric, unlike `jax.nn.initializers.uniform`, which draws from [0, scale) and
+    so has a positive mean.
+    """
+    check_number("scale", scale, least=0)
+    return drawn("uniform", lambda shape: scale / sqrt(3))
+
+
+def normal(stddev: float = 0.02) -> Initializer:
+    """N(0, stddev²), whatever the width."""
+    check_number("stddev", stddev, least=0)
+    return drawn("normal", lambda shape: stddev)
+
+
+def truncated_normal(stddev: float = 0.02) -> Initializer:
+    """A normal law cut off at two standard deviations, then rescaled.
+
+    The result has exactly the standard deviation `stddev`, unlike
+    `jax.nn.initializers.truncated_normal`, whose argument is that of the normal law
+    before the cut.
+    """
+    check_number("stddev", stddev, least=0)
+    return drawn("truncated_normal", lambda shape: stddev)
+
+
+def ntk() -> Initializer:
+    """N(0, 1), for layers that divide by √fan_in themselves.
+
+    Reference: Jacot, Gabriel & Hongler 2018, arXiv:1806.07572 (NTK parametrization).
+    """
+    return normal(1.0)

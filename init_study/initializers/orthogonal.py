@@ -1,0 +1,200 @@
+"""Laws that keep norms exactly: orthogonal matrices, and convolutions made of them.
+
+Random ones follow Haar's measure, the uniform law on orthogonal matrices: the QR
+decomposition of a Gaussian with the signs of R's diagonal made positive. Decompositions
+run one member at a time under `vmap`: batched ones can hang on CPU.
+"""
+
+from math import sqrt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import sequential_vmap
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.errors import UserError
+from init_study.initializers.draws import (
+    Initializer,
+    check_number,
+    floating,
+    wide_type,
+)
+from init_study.initializers.scaling import fans
+
+# Gaussians this much taller than wide are so well conditioned that Cholesky's way to
+# the same Q, a few matrix products, is exact too; it is several times faster. Between
+# the two it takes a second round to be.
+_TALL, _VERY_TALL = 2, 4
+
+
+def orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
+    """The kernel as a matrix, `[fan_in, out]`, is orthogonal (semi-orthogonal), Haar.
+
+    Preserves: a dense layer with in ≤ out keeps ‖x W‖ = gain ‖x‖; with in ≥ out, WᵀW is
+    the identity times gain², and each output the mean square of the input times gain².
+    Where out > fan_in outputs are smaller than that, by fan_in / out in mean square:
+    see `scaled_orthogonal`. For convolutions the matrix is orthogonal, not the
+    convolution itself: see `delta_orthogonal`. Groups are drawn each for itself.
+
+    Raises: UserError, when called, for a shape without fans.
+    Reference: Saxe, McClelland & Ganguli 2014, arXiv:1312.6120.
+    """
+    check_number("gain", gain)
+    return _orthogonal(lambda rows, columns: gain, groups)
+
+
+def scaled_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
+    """Orthogonal, times √(out / fan_in) where a layer widens (SUO).
+
+    Preserves: every output has the mean square of the inputs times gain², whether the
+    layer widens or narrows; fan_in Var(W) = gain².
+    Reference: Martens et al. 2021, arXiv:2110.01765 (scaled uniform orthogonal).
+    """
+    check_number("gain", gain)
+    return _orthogonal(
+        lambda rows, columns: gain * max(1.0, sqrt(columns / rows)), groups
+    )
+
+
+def delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
+    """An orthogonal matrix at the kernel's centre, zero elsewhere.
+
+    Preserves: ‖W*x‖ = gain ‖x‖ for every image where in ≤ out, if the stride is 1 and
+    the centre stays inside (SAME or circular padding): an exact isometry at any depth.
+    Where in > out no kernel can do that; then its columns are orthonormal, so that
+    every output has the mean square of the inputs times gain². In even kernels the
+    centre is tap (k − 1) // 2, which SAME padding leaves in place.
+    Kernel layout: [height, width, in / groups, out], or [in, out].
+    Reference: Xiao et al. 2018, arXiv:1806.05393, algorithm 2.
+    """
+    check_number("gain", gain)
+    return at_centre(orthogonal(gain, groups))
+
+
+def scaled_delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
+    """`scaled_orthogonal` at the kernel's centre, zero elsewhere.
+
+    Preserves: every output has the mean square of the inputs times gain², also where
+    the layer widens.
+    Reference: Martens et al. 2021, arXiv:2110.01765 (SUO-delta).
+    """
+    check_number("gain", gain)
+    return at_centre(scaled_orthogonal(gain, groups))
+
+
+def orthogonal_convolution(gain: float = 1.0) -> Initializer:
+    """A kernel whose convolution is orthogonal, with all taps in use.
+
+    The product of an orthogonal matrix and of k − 1 factors per axis, each a
+    convolution of two taps P and I − P with a random projector P.
+    Preserves: ‖W*x‖ = gain ‖x‖ for every image with circular padding and stride 1.
+    Kernel layout: [height, width, in, out], in ≤ out; without groups.
+
+    Raises: UserError, when called, for another layout, with both numbers.
+    Reference: Xiao et al. 2018, arXiv:1806.05393, algorithm 1, with factors along one
+    axis at a time.
+    """
+    check_number("gain", gain)
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        kind, wide = floating(dtype), wide_type(dtype)
+        fans(shape)
+        inputs, outputs = shape[-2:]
+        if inputs > outputs:
+            raise UserError(
+                f"orthogonal_convolution keeps norms, which {inputs} inputs and "
+                f"{outputs} outputs do not allow (shape {tuple(shape)}); use "
+                "delta_orthogonal, which says what it does there"
+            )
+        first, *rest = jax.random.split(key, 1 + sum(size - 1 for size in shape[:-2]))
+        kernel = _haar(jax.random.normal(first, (outputs, outputs), wide))[:inputs]
+        kernel = kernel.reshape(*(1 for _ in shape[:-2]), inputs, outputs)
+        for axis, size in enumerate(shape[:-2]):
+            for _ in range(size - 1):
+                kernel = _lengthen(rest.pop(), kernel, axis)
+        return (lax.optimization_barrier(kernel) * gain).astype(kind)
+
+    return init
+
+
+def at_centre(inner: Initializer) -> Initializer:
+    """The inner law's matrix `[in / groups, out]` at the centre tap, zero elsewhere."""
+
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        fans(shape)
+        matrix = inner(key, tuple(shape[-2:]), dtype)
+        centre = tuple((size - 1) // 2 for size in shape[:-2])
+        return jnp.zeros(shape, matrix.dtype).at[centre].set(matrix)
+
+    return init
+
+
+def _orthogonal(scale: Any, groups: int) -> Initializer:
+    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
+        kind, wide = floating(dtype), wide_type(dtype)
+        rows, _ = fans(shape, groups)
+        columns = shape[-1] // groups
+        tall, narrow = max(rows, columns), min(rows, columns)
+        normals = jax.random.normal(key, (groups * tall * narrow,), wide)
+        matrices = _haar_of_each(normals.reshape(groups, tall, narrow))
+        if rows < columns:
+            matrices = matrices.transpose(0, 2, 1)
+        factor = scale(rows, columns)
+        # Without the barrier a compiler merges the factor into the decomposition's
+        # last step, and compiled numbers differ from others in the last bit.
+        kernel = lax.optimization_barrier(matrices) * factor
+        # Group by group along the outputs.
+        kernel = kernel.transpose(1, 0, 2).reshape(shape)
+        return kernel.astype(kind)
+
+    return init
+
+
+def _haar_of_each(
+    normals: Float[Array, "groups tall narrow"],
+) -> Float[Array, "groups tall narrow"]:
+    if normals.shape[-1] == 1:
+        norms = jnp.sqrt(jnp.sum(normals**2, 1, keepdims=True))
+        return lax.optimization_barrier(normals) / norms
+    if len(normals) == 1:
+        return _haar(normals[0])[None]
+    return lax.map(_haar, normals)
+
+
+@sequential_vmap
+def _haar(normals: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
+    """Q of the QR decomposition with a positive diagonal of R."""
+    tall, narrow = normals.shape
+    if tall >= _TALL * narrow:
+        q = _cholesky_q(normals)
+        return q if tall >= _VERY_TALL * narrow else _cholesky_q(q)
+    q, r = jnp.linalg.qr(normals)
+    return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)
+
+
+def _cholesky_q(a: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
+    """AᵀA = RᵀR with a positive diagonal, so that A R⁻¹ is the same Q."""
+    product = jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
+    lower = jnp.linalg.cholesky(product)
+    return lax.linalg.triangular_solve(
+        lower, a, left_side=False, lower=True, transpose_a=True
+    )
+
+
+def _lengthen(key: PRNGKeyArray, kernel: Array, axis: int) -> Array:
+    """The kernel, then a convolution of two taps P and I − P along one axis."""
+    size = kernel.shape[-1]
+    base_key, mask_key = jax.random.split(key)
+    base = _haar(jax.random.normal(base_key, (size, size), kernel.dtype))
+    kept = jax.random.bernoulli(mask_key, 0.5, (size,)).astype(kernel.dtype)
+    projector = jnp.matmul(base * kept, base.T, precision=lax.Precision.HIGHEST)
+    before = jnp.matmul(kernel, projector, precision=lax.Precision.HIGHEST)
+    pad = [(0, 0)] * kernel.ndim
+
+    def at(offset: int, taps: Array) -> Array:
+        pad[axis] = (offset, 1 - offset)
+        return jnp.pad(taps, pad)
+
+    return at(0, before) + at(1, kernel - before)
