@@ -48,6 +48,8 @@ OF_NETWORKS = {
     "skipinit",
     "layerscale",
     "fixup",
+    # Those that look at images: tests/test_data_schemes.py.
+    *("lsuv", "weight_norm", "krahenbuhl_within", "krahenbuhl", "whitened"),
 }
 # Not independent from number to number, or discrete: tests/test_structured.py.
 STRUCTURED = {

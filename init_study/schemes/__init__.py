@@ -8,6 +8,13 @@ from typing import Any
 from init_study.errors import UserError, unknown
 from init_study.initializers import INITIALIZERS, Initializer
 from init_study.network import Layer
+from init_study.schemes.data_dependent import (
+    krahenbuhl,
+    krahenbuhl_within,
+    lsuv,
+    weight_norm,
+    whitened,
+)
 from init_study.schemes.frameworks import (
     alexnet,
     convnext,
@@ -165,6 +172,11 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "skipinit": skipinit,
     "layerscale": layerscale,
     "fixup": fixup,
+    "lsuv": lsuv,
+    "weight_norm": weight_norm,
+    "krahenbuhl_within": krahenbuhl_within,
+    "krahenbuhl": krahenbuhl,
+    "whitened": whitened,
 }
 ALIASES = {
     "glorot_normal": "xavier_normal",

@@ -1,7 +1,6 @@
 """Rules for the last layer: what the net says before it has learnt anything."""
 
 import jax.numpy as jnp
-from jaxtyping import Array
 
 from init_study.errors import UserError
 from init_study.initializers import constant, zeros
@@ -14,6 +13,7 @@ from init_study.schemes.scheme import (
     Rule,
     Scheme,
     override,
+    replace_leaf,
     scaled,
 )
 
@@ -108,11 +108,3 @@ def _with_prior(
     counts = jnp.sum(batch.labels[:, None] == jnp.arange(classes), 0) + smoothing
     bias = jnp.log(counts / counts.sum())
     return replace_leaf(params, head.leaves[-1], bias)
-
-
-def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
-    """The tree with one leaf replaced, cast to the type that it had."""
-    name, *inner = path
-    below = params[name]
-    new = replace_leaf(below, tuple(inner), leaf) if inner else leaf.astype(below.dtype)
-    return {**params, name: new}

@@ -152,6 +152,22 @@ def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
 
 
+def leaf_of(params: Params, path: Path) -> Array:
+    """One leaf of a tree."""
+    for name in path:
+        params = params[name]
+    leaf: Any = params
+    return leaf
+
+
+def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
+    """The tree with one leaf replaced, cast to the type that it had."""
+    name, *inner = path
+    below = params[name]
+    new = replace_leaf(below, tuple(inner), leaf) if inner else leaf.astype(below.dtype)
+    return {**params, name: new}
+
+
 def scaled(rule: Rule, factor: float, why: str) -> Rule:
     """The rule's numbers times a factor; `why` is for people, e.g. `1/√L`."""
     inner = rule.initializer

@@ -1,0 +1,328 @@
+"""Schemes that look at a batch: layers get outputs of the statistics they should have.
+
+All of them are one loop over the layers around a single forward pass, so that programs
+grow with the number of layers and not with its square. BatchNorm takes the batch's
+statistics, as at the first step of training. What is zero throughout, or for a whole
+channel, has no statistics and is left alone.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.custom_batching import sequential_vmap
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.errors import UserError
+from init_study.initializers import normal, orthogonal, zeros
+from init_study.network import Layer, Network, Params, Path
+from init_study.schemes.per_layer import HE_NORMAL, per_layer
+from init_study.schemes.scheme import (
+    Batch,
+    Cost,
+    Refinement,
+    Scheme,
+    leaf_of,
+    replace_leaf,
+)
+from init_study.signals import layer_signals
+
+_ROUNDS = 10
+
+
+def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
+    """LSUV: orthogonal kernels, then each layer scaled to outputs of variance 1.
+
+    Layer by layer in the order of execution, until the variance over the batch is
+    within `tolerance` of 1 or after `most` tries.
+    Preserves: variance 1 of every layer's output on this batch, before norm and
+    activation.
+    Cost: at most layers × (`most` + 1) forward passes; a layer takes two as a rule, a
+    try and a look, since its output is linear in its kernel.
+
+    Raises: UserError for numbers that are not positive, or without a batch.
+    Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
+    """
+    _check_positive(tolerance=tolerance, most=most)
+
+    def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
+        return _scale_in_order(network, params, batch, tolerance, most)
+
+    step = Refinement(
+        name=f"LSUV to within {tolerance:g}",
+        function=refine,
+        changes=_kernels,
+        cost=lambda network: Cost(forward=len(network.layers) * (most + 1)),
+    )
+    law = per_layer(lambda layer: orthogonal(groups=layer.groups), name="orthogonal")
+    return Scheme(rules=law.rules, refinements=(step,))
+
+
+def weight_norm(stddev: float = 0.05) -> Scheme:
+    """Every channel of every layer gets mean 0 and variance 1 on the batch.
+
+    N(0, stddev²), then channel by channel divided by the standard deviation of its
+    output and shifted by its mean: what weight normalization's g and b begin as. The
+    split into direction and length is not made: that would be another network.
+    Cost: layers forward passes.
+
+    Raises: UserError for a deviation that is not positive, or without a batch.
+    Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
+    """
+    _check_positive(stddev=stddev)
+    law = per_layer(normal(stddev), name=f"normal({stddev:g})")
+    return Scheme(rules=law.rules, refinements=(_standardize_step(0.0),))
+
+
+def krahenbuhl_within(bias: float = 0.1) -> Scheme:
+    """Every channel of every layer gets mean `bias` and variance 1 on the batch.
+
+    Gaussian filters, divided and shifted channel by channel, layer by layer. A layer
+    without a bias keeps its mean.
+    Cost: layers forward passes.
+    Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.1; `bias` is β,
+    0.1 in the authors' code.
+    """
+    law = per_layer(normal(1.0), zeros(), name="normal(1)")
+    return Scheme(rules=law.rules, refinements=(_standardize_step(bias),))
+
+
+def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
+    """`krahenbuhl_within`, then all layers made to learn at one rate.
+
+    The rate of a layer is √(E[g²] / E[w²]) over its weights, g the gradient of the sum
+    of the logits with random multipliers. Kernels are multiplied by √(rate / r̄), r̄ the
+    geometric mean over layers, and biases by the product of the factors up to theirs.
+    In a chain of layers with homogeneous activations, such as ReLU, one round makes the
+    rates equal and keeps the logits: the factors' product is 1. Elsewhere several come
+    near.
+    Cost: layers + `rounds` forward and `rounds` backward passes.
+
+    Raises: UserError for rounds that are not positive, or without a batch.
+    Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.2. There each factor
+    is damped and undone in the layer above.
+    """
+    _check_positive(rounds=rounds)
+
+    def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
+        return _equalize_rates(key, network, params, batch, rounds)
+
+    step = Refinement(
+        name="equal rates",
+        function=refine,
+        changes=lambda network: [p for layer in network.layers for p in layer.leaves],
+        cost=lambda network: Cost(forward=rounds, backward=rounds),
+    )
+    within = krahenbuhl_within(bias)
+    return Scheme(rules=within.rules, refinements=(*within.refinements, step))
+
+
+def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
+    """The first layer's filters are the principal components of patches, whitened.
+
+    ± each eigenvector of the covariance of the batch's patches over the root of its
+    eigenvalue plus `epsilon` times the largest, the largest eigenvalues first. Filters
+    beyond twice the size of a patch are the rest's.
+    Preserves: outputs of the first layer that are uncorrelated, with variances at most
+    1 and near it where the eigenvalue is far above `epsilon` of the largest.
+    Cost: no pass; patches of the training images of the batch alone.
+
+    Args:
+        epsilon: positive.
+        rest: the scheme of all other layers, `he_normal` by default.
+
+    Raises: UserError for a first layer that is no convolution of one group, or without
+        a batch.
+    References: Coates & Ng 2011, for whitened patches; the ± pairs are those of
+    `airbench`, K. Jordan, which does not subtract the mean.
+    """
+    _check_positive(epsilon=epsilon)
+    step = Refinement(
+        name="whitening filters",
+        function=lambda key, network, params, batch: _whiten(
+            network, params, batch, epsilon
+        ),
+        changes=lambda network: [_first_convolution(network).kernel],
+        cost=lambda network: Cost(),
+    )
+    return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
+
+
+def _check_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (isinstance(value, int | float) and 0 < value < float("inf")):
+            raise UserError(f"{name}={value!r} is not a positive number")
+
+
+def _kernels(network: Network) -> list[Path]:
+    return [layer.kernel for layer in network.layers]
+
+
+def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...]:
+    state = _model_state(network)
+    signals = layer_signals(network, params, state, batch.images, train=True)
+    return signals.outputs
+
+
+def _model_state(network: Network) -> Any:
+    """The module's own, of a fixed key: running averages begin alike for all keys."""
+    return network.model_state(jax.random.key(0))
+
+
+def _scale_in_order(
+    network: Network, params: Params, batch: Batch, tolerance: float, most: int
+) -> Params:
+    """One forward pass in a loop; which layer is scaled is data."""
+    count = len(network.layers)
+
+    def scaled(scales: Float[Array, " layers"]) -> Params:
+        changed = params
+        for index, layer in enumerate(network.layers):
+            kernel = leaf_of(params, layer.kernel) * scales[index]
+            changed = replace_leaf(changed, layer.kernel, kernel)
+        return changed
+
+    def step(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        scales, index, tries = state
+        outputs = _outputs(network, scaled(scales), batch)
+        variance = jnp.stack([jnp.var(out) for out in outputs])[index]
+        usable = jnp.isfinite(variance) & (variance > 0)
+        good = jnp.abs(variance - 1) <= tolerance
+        done = good | ~usable | (tries >= most)
+        factor = jnp.where(done, 1.0, lax.rsqrt(jnp.where(usable, variance, 1.0)))
+        scales = scales.at[index].multiply(factor)
+        return scales, index + done, jnp.where(done, 0, tries + 1)
+
+    start = (jnp.ones(count), jnp.int32(0), jnp.int32(0))
+    scales, _, _ = lax.while_loop(lambda state: state[1] < count, step, start)
+    return scaled(scales)
+
+
+def _standardize_step(bias: float) -> Refinement:
+    def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
+        def standardize(params: Params, index: Array) -> tuple[Params, None]:
+            outputs = _outputs(network, params, batch)
+            for place, (layer, out) in enumerate(
+                zip(network.layers, outputs, strict=True)
+            ):
+                changed = _standardized(params, network, layer, out, bias)
+                params = jax.tree.map(
+                    lambda new, old, place=place: jnp.where(index == place, new, old),
+                    changed,
+                    params,
+                )
+            return params, None
+
+        return lax.scan(standardize, params, jnp.arange(len(network.layers)))[0]
+
+    return Refinement(
+        name=f"channels of mean {bias:g} and variance 1",
+        function=refine,
+        changes=lambda network: [p for layer in network.layers for p in layer.leaves],
+        cost=lambda network: Cost(forward=len(network.layers)),
+    )
+
+
+def _standardized(
+    params: Params, network: Network, layer: Layer, outputs: Array, bias: float
+) -> Params:
+    channels = layer.kernel_shape[-1]
+    flat = outputs.reshape(-1, channels)
+    mean, deviation = flat.mean(0), flat.std(0)
+    usable = jnp.isfinite(deviation) & (deviation > 0)
+    factor = jnp.where(usable, 1 / jnp.where(usable, deviation, 1.0), 1.0)
+    stored = leaf_of(params, layer.kernel)
+    kernel = layer.stored(layer.plain(stored) * factor).reshape(stored.shape)
+    params = replace_leaf(params, layer.kernel, kernel)
+    if layer.bias is None:
+        return params
+    old = leaf_of(params, layer.bias)
+    moved = (old.reshape(-1) - mean) * factor + bias
+    moved = jnp.where(usable, moved, old.reshape(-1)).reshape(old.shape)
+    return replace_leaf(params, layer.bias, moved)
+
+
+def _equalize_rates(
+    key: PRNGKeyArray, network: Network, params: Params, batch: Batch, rounds: int
+) -> Params:
+    state = _model_state(network)
+
+    def loss(params: Params, key: PRNGKeyArray) -> Array:
+        logits, _ = network.apply(params, state, batch.images, train=True)
+        return jnp.sum(logits * jax.random.normal(key, logits.shape)) / len(logits)
+
+    def one(params: Params, index: Array) -> tuple[Params, None]:
+        gradient = jax.grad(loss)(params, jax.random.fold_in(key, index))
+        rates = jnp.stack([_rate(gradient, params, layer) for layer in network.layers])
+        usable = jnp.isfinite(rates) & (rates > 0)
+        logs = jnp.log(jnp.where(usable, rates, 1.0))
+        mean = jnp.sum(logs) / jnp.maximum(1, jnp.sum(usable))
+        # Not more than e² at once: a dying layer must not take all with it.
+        changes = jnp.where(usable, jnp.clip((logs - mean) / 2, -2.0, 2.0), 0.0)
+        # The multipliers are random: later rounds count less, as in a running mean.
+        factors = jnp.exp(changes / (1 + index))
+        upto = jnp.cumprod(factors)
+        for index, layer in enumerate(network.layers):
+            kernel = leaf_of(params, layer.kernel) * factors[index]
+            params = replace_leaf(params, layer.kernel, kernel)
+            if layer.bias is not None:
+                bias = leaf_of(params, layer.bias) * upto[index]
+                params = replace_leaf(params, layer.bias, bias)
+        return params, None
+
+    return lax.scan(one, params, jnp.arange(rounds))[0]
+
+
+def _rate(gradient: Params, params: Params, layer: Layer) -> Array:
+    g, w = leaf_of(gradient, layer.kernel), leaf_of(params, layer.kernel)
+    size = jnp.mean(w**2)
+    return jnp.sqrt(jnp.mean(g**2) / jnp.where(size > 0, size, 1.0))
+
+
+def _first_convolution(network: Network) -> Layer:
+    first = network.layers[0]
+    if first.kind != "conv" or first.groups != 1 or len(first.kernel_shape) != 4:
+        raise UserError(
+            f"whitened makes filters for a first convolution, and {first.name} is a "
+            f"{first.kind} of kernel {first.kernel_shape} with {first.groups} groups; "
+            "use another scheme for this network"
+        )
+    return first
+
+
+def _whiten(network: Network, params: Params, batch: Batch, epsilon: float) -> Params:
+    layer = _first_convolution(network)
+    height, width, channels, outputs = layer.kernel_shape
+    patches = lax.conv_general_dilated_patches(
+        batch.images,
+        (height, width),
+        (1, 1),
+        "VALID",
+        rhs_dilation=layer.kernel_dilation,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    size = height * width * channels
+    # Patches come with the channels before the taps.
+    flat = patches.reshape(-1, channels, height * width).swapaxes(1, 2)
+    flat = flat.reshape(-1, size)
+    flat = flat - flat.mean(0)
+    values, vectors = _eigh(flat.T @ flat / len(flat))
+    # The largest first; none is negative but for rounding.
+    values, vectors = jnp.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    floor = jnp.maximum(epsilon * values[0], jnp.finfo(values.dtype).tiny)
+    filters = vectors * lax.rsqrt(values + floor)
+    pairs = jnp.stack([filters, -filters], -1).reshape(size, 2 * size)
+    count = min(outputs, 2 * size)
+    stored = leaf_of(params, layer.kernel)
+    kernel = layer.plain(stored).reshape(size, outputs)
+    kernel = kernel.at[:, :count].set(pairs[:, :count]).reshape(layer.kernel_shape)
+    kernel = layer.stored(kernel).reshape(stored.shape)
+    return replace_leaf(params, layer.kernel, kernel)
+
+
+@sequential_vmap
+def _eigh(matrix: Float[Array, "n n"]) -> tuple[Array, Array]:
+    """One member at a time: batched decompositions can hang on CPU."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
