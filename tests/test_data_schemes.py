@@ -117,12 +117,15 @@ def rates(scheme, name):
 
     def gradient(key):
         def product(params):
-            logits, _ = net.apply(params, state, BATCH.images, train=True)
+            logits, _ = net.apply(
+                params, state, BATCH.images, train=True, convolution="blocked"
+            )
             return (logits * jax.random.normal(key, logits.shape)).sum()
 
         return jax.grad(product)(params)
 
-    of_all = jax.jit(jax.vmap(gradient))(jax.random.split(jax.random.key(3), 30))
+    keys = jax.random.split(jax.random.key(3), 30)
+    of_all = jax.jit(lambda keys: jax.lax.map(gradient, keys))(keys)
     squares = [(leaf_of(of_all, layer.kernel) ** 2).mean() for layer in net.layers]
     sizes = [(leaf_of(params, layer.kernel) ** 2).mean() for layer in net.layers]
     return np.sqrt(np.divide(squares, sizes))

@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import sequential_vmap
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from init_study.conv.forms import check_form
 from init_study.errors import UserError
 from init_study.initializers import normal, orthogonal, zeros
 from init_study.network import Layer, Network, Params, Path
@@ -203,15 +204,9 @@ def _standardize_step(bias: float) -> Refinement:
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
         def standardize(params: Params, index: Array) -> tuple[Params, None]:
             outputs = _outputs(network, params, batch)
-            for place, (layer, out) in enumerate(
-                zip(network.layers, outputs, strict=True)
-            ):
-                changed = _standardized(params, network, layer, out, bias)
-                params = jax.tree.map(
-                    lambda new, old, place=place: jnp.where(index == place, new, old),
-                    changed,
-                    params,
-                )
+            pairs = zip(network.layers, outputs, strict=True)
+            for place, (layer, out) in enumerate(pairs):
+                params = _standardized(params, layer, out, bias, index == place)
             return params, None
 
         return lax.scan(standardize, params, jnp.arange(len(network.layers)))[0]
@@ -225,12 +220,13 @@ def _standardize_step(bias: float) -> Refinement:
 
 
 def _standardized(
-    params: Params, network: Network, layer: Layer, outputs: Array, bias: float
+    params: Params, layer: Layer, outputs: Array, bias: float, chosen: Bool[Array, ""]
 ) -> Params:
+    """The layer's channels divided and shifted if it is the chosen one."""
     channels = layer.kernel_shape[-1]
     flat = outputs.reshape(-1, channels)
     mean, deviation = flat.mean(0), flat.std(0)
-    usable = jnp.isfinite(deviation) & (deviation > 0)
+    usable = chosen & jnp.isfinite(deviation) & (deviation > 0)
     factor = jnp.where(usable, 1 / jnp.where(usable, deviation, 1.0), 1.0)
     stored = leaf_of(params, layer.kernel)
     kernel = layer.stored(layer.plain(stored) * factor).reshape(stored.shape)
@@ -249,7 +245,9 @@ def _equalize_rates(
     state = _model_state(network)
 
     def loss(params: Params, key: PRNGKeyArray) -> Array:
-        logits, _ = network.apply(params, state, batch.images, train=True)
+        logits, _ = network.apply(
+            params, state, batch.images, train=True, convolution=check_form(None)
+        )
         return jnp.sum(logits * jax.random.normal(key, logits.shape)) / len(logits)
 
     def one(params: Params, index: Array) -> tuple[Params, None]:
@@ -263,11 +261,11 @@ def _equalize_rates(
         # The multipliers are random: later rounds count less, as in a running mean.
         factors = jnp.exp(changes / (1 + index))
         upto = jnp.cumprod(factors)
-        for index, layer in enumerate(network.layers):
-            kernel = leaf_of(params, layer.kernel) * factors[index]
+        for place, layer in enumerate(network.layers):
+            kernel = leaf_of(params, layer.kernel) * factors[place]
             params = replace_leaf(params, layer.kernel, kernel)
             if layer.bias is not None:
-                bias = leaf_of(params, layer.bias) * upto[index]
+                bias = leaf_of(params, layer.bias) * upto[place]
                 params = replace_leaf(params, layer.bias, bias)
         return params, None
 
