@@ -77,7 +77,14 @@ def outputs(scheme, name):
     return [np.asarray(out, np.float64) for out in signals.outputs]
 
 
-@pytest.mark.parametrize("name", ["plain", "residual", "norm", "foreign"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain",
+        "foreign",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "norm")),
+    ],
+)
 def test_lsuv_gives_every_layer_unit_variance(name):
     variances = [out.var() for out in outputs("lsuv(0.02)", name)]
     np.testing.assert_allclose(variances, 1.0, atol=0.021)
@@ -131,7 +138,9 @@ def rates(scheme, name):
     return np.sqrt(np.divide(squares, sizes))
 
 
-@pytest.mark.parametrize("name", ["plain", "norm"])
+@pytest.mark.parametrize(
+    "name", ["plain", pytest.param("norm", marks=pytest.mark.slow)]
+)
 def test_krahenbuhl_makes_rates_equal(name):
     """Within the noise of one round's multipliers; before, they differ by far."""
     before, after = rates("krahenbuhl_within", name), rates("krahenbuhl", name)

@@ -235,6 +235,14 @@ def test_rest_is_a_scheme_of_its_own():
         and said["first0", "kernel"] == "normal(0.5)"
     )
     assert said["head", "kernel"] == "zeros: head"
+    for text, words in {
+        "zero_head(rest=5)": "rest=5 is no scheme",
+        "skipinit('')": "value='' is not a finite number",
+        "krahenbuhl_within('')": "bias='' is not a finite number",
+        "tensorflow1('')": "scale='' is not a finite number",
+    }.items():
+        with pytest.raises(UserError, match=words):
+            parse_scheme(text)
     with pytest.raises(UserError, match=r"unknown scheme 'nomal'.*'normal'"):
         parse_scheme("zero_head(rest='nomal')")
 

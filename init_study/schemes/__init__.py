@@ -88,7 +88,11 @@ def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
     """What a scheme does with the rest of the network is a scheme itself: `rest`."""
     names = list(inspect.signature(factory).parameters)
     name = names[which] if isinstance(which, int) and which < len(names) else which
-    return parse_scheme(value) if name == "rest" and isinstance(value, str) else value
+    if name != "rest":
+        return value
+    if not isinstance(value, str):
+        raise UserError(f"rest={value!r} is no scheme; write rest='he_normal'")
+    return parse_scheme(value)
 
 
 def describe_schemes() -> dict[str, str]:

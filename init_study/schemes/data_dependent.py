@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from init_study.conv.forms import check_form
 from init_study.errors import UserError
 from init_study.initializers import normal, orthogonal, zeros
+from init_study.initializers.draws import check_number
 from init_study.network import Layer, Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL, per_layer
 from init_study.schemes.scheme import (
@@ -85,6 +86,7 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.1; `bias` is β,
     0.1 in the authors' code.
     """
+    check_number("bias", bias)
     law = per_layer(normal(1.0), zeros(), name="normal(1)")
     return Scheme(rules=law.rules, refinements=(_standardize_step(bias),))
 

@@ -11,6 +11,7 @@ from init_study.initializers import (
     xavier_uniform,
     zeros,
 )
+from init_study.initializers.draws import check_number
 from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.residual import last_scales
@@ -76,6 +77,7 @@ def tensorflow1(scale: float = 2.0) -> Scheme:
     Source: tensorflow/tensorflow#16344. Layers without an initializer had Glorot's
     uniform law, as `keras` here.
     """
+    check_number("scale", scale, least=0)
     law = variance_scaling(scale * _CUT_VARIANCE, "fan_in", "truncated_normal")
     return per_layer(law, name=f"tensorflow1: truncated, scale {scale:g}, not rescaled")
 

@@ -10,6 +10,7 @@ from math import sqrt
 from init_study.additions import factor_path
 from init_study.errors import UserError
 from init_study.initializers import constant, zeros
+from init_study.initializers.draws import check_number
 from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.scheme import Rule, Scheme, override, scaled
@@ -222,6 +223,7 @@ def _scaled_branches(name: str, gain: float | None, rest: Scheme) -> Scheme:
 
 def _with_factors(name: str, value: float | None, kind: str, rest: Scheme) -> Scheme:
     """`value` None is 1/√L."""
+    check_number("value", 0.0 if value is None else value)
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         count = len(_last_layers(network, name))
