@@ -1,7 +1,9 @@
-"""The one error that is the user's to mend, and how it finds the nearest valid name."""
+"""The one error that is the user's to mend: for names that are not there, and for
+numbers out of bounds."""
 
 import difflib
 from collections.abc import Iterable
+from math import inf, isfinite
 
 
 class UserError(ValueError):
@@ -21,3 +23,31 @@ def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserEr
     near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UserError(f"unknown {what} {given!r}.{hint} All of them: {way_out}")
+
+
+def check_number(
+    name: str,
+    value: float,
+    *,
+    above: float = -inf,
+    least: float = -inf,
+    most: float = inf,
+) -> None:
+    """Raises: UserError if the value is not a finite number within its bounds."""
+    try:
+        fits = isfinite(value) and above < value and least <= value <= most
+    except (TypeError, OverflowError):
+        fits = False
+    if not fits:
+        bounds = [f"above {above:g}"] if above > -inf else []
+        bounds += [f"of at least {least:g}"] if least > -inf else []
+        bounds += [f"of at most {most:g}"] if most < inf else []
+        raise UserError(
+            f"{name}={value!r} is not a finite number {' and '.join(bounds)}".strip()
+        )
+
+
+def check_count(name: str, value: int) -> None:
+    """Raises: UserError if the value is not a positive whole number."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise UserError(f"{name}={value!r} is not a positive whole number")

@@ -236,7 +236,7 @@ def test_costs_and_needs_are_said(scheme):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("lsuv(0)", "tolerance=0 is not a positive number"),
+        ("lsuv(0)", "tolerance=0 is not a finite number above 0"),
         ("lsuv(0.1, -1)", "most=-1"),
         ("weight_norm(-0.1)", "stddev=-0.1"),
         ("krahenbuhl(rounds=0)", "rounds=0"),

@@ -7,7 +7,7 @@ products (`orthogonal` and its kin, `gaussian_field`) or several functions of a 
 """
 
 from collections.abc import Callable
-from math import erf, exp, inf, isfinite, pi, prod, sqrt
+from math import erf, exp, pi, prod, sqrt
 from typing import Any
 
 import jax
@@ -75,17 +75,6 @@ def floating(dtype: Any) -> Any:
     if not jnp.issubdtype(kind, jnp.floating):
         raise UserError(f"dtype {kind} is not a floating one; use float32 or bfloat16")
     return kind
-
-
-def check_number(name: str, value: float, least: float = -inf) -> None:
-    """Raises: UserError if the value is not a finite number of at least `least`."""
-    try:
-        fits = isfinite(value) and value >= least
-    except (TypeError, OverflowError):
-        fits = False
-    if not fits:
-        bound = "" if least == -inf else f" of at least {least}"
-        raise UserError(f"{name}={value!r} is not a finite number{bound}")
 
 
 # A standard draw, and its standard deviation.

@@ -6,7 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.initializers.draws import Initializer, check_number, drawn, floating
+from init_study.errors import check_number
+from init_study.initializers.draws import Initializer, drawn, floating
 
 
 def zeros() -> Initializer:

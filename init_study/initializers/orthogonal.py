@@ -14,10 +14,9 @@ from jax import lax
 from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 from init_study.initializers.draws import (
     Initializer,
-    check_number,
     floating,
     wide_type,
 )

@@ -13,11 +13,10 @@ import jax
 from jaxtyping import Array
 
 from init_study.activations import Activation
-from init_study.errors import UserError, unknown
+from init_study.errors import UserError, check_number, unknown
 from init_study.initializers.draws import (
     DISTRIBUTIONS,
     Initializer,
-    check_number,
     drawn,
 )
 from init_study.theory import gain as gain_of

@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 from init_study.initializers.draws import (
     Initializer,
-    check_number,
     drawn,
     floating,
     wide_type,

@@ -29,6 +29,7 @@ from init_study.schemes.frameworks import (
     torchvision_vgg,
 )
 from init_study.schemes.heads import prior_bias, small_head, zero_head
+from init_study.schemes.optimized import gradinit, metainit
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.residual import (
     branch_gain,
@@ -181,6 +182,8 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "krahenbuhl_within": krahenbuhl_within,
     "krahenbuhl": krahenbuhl,
     "whitened": whitened,
+    "metainit": metainit,
+    "gradinit": gradinit,
 }
 ALIASES = {
     "glorot_normal": "xavier_normal",

@@ -15,9 +15,8 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from init_study.conv.forms import check_form
-from init_study.errors import UserError
+from init_study.errors import UserError, check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
-from init_study.initializers.draws import check_number
 from init_study.network import Layer, Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL, per_layer
 from init_study.schemes.scheme import (
@@ -46,7 +45,8 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     Raises: UserError for numbers that are not positive, or without a batch.
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
     """
-    _check_positive(tolerance=tolerance, most=most)
+    check_number("tolerance", tolerance, above=0)
+    check_count("most", most)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
         return _scale_in_order(network, params, batch, tolerance, most)
@@ -72,7 +72,7 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
     Raises: UserError for a deviation that is not positive, or without a batch.
     Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
     """
-    _check_positive(stddev=stddev)
+    check_number("stddev", stddev, above=0)
     law = per_layer(normal(stddev), name=f"normal({stddev:g})")
     return Scheme(rules=law.rules, refinements=(_standardize_step(0.0),))
 
@@ -106,7 +106,7 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.2. There each factor
     is damped and undone in the layer above.
     """
-    _check_positive(rounds=rounds)
+    check_count("rounds", rounds)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
         return _equalize_rates(key, network, params, batch, rounds)
@@ -140,7 +140,7 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
     References: Coates & Ng 2011, for whitened patches; the ± pairs are those of
     `airbench`, K. Jordan, which does not subtract the mean.
     """
-    _check_positive(epsilon=epsilon)
+    check_number("epsilon", epsilon, above=0)
     step = Refinement(
         name="whitening filters",
         function=lambda key, network, params, batch: _whiten(
@@ -150,12 +150,6 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
         cost=lambda network: Cost(),
     )
     return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
-
-
-def _check_positive(**values: float) -> None:
-    for name, value in values.items():
-        if not (isinstance(value, int | float) and 0 < value < float("inf")):
-            raise UserError(f"{name}={value!r} is not a positive number")
 
 
 def _kernels(network: Network) -> list[Path]:

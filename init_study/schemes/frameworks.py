@@ -2,6 +2,7 @@
 
 from math import erf, exp, pi, sqrt
 
+from init_study.errors import check_number
 from init_study.initializers import (
     Initializer,
     constant,
@@ -11,7 +12,6 @@ from init_study.initializers import (
     xavier_uniform,
     zeros,
 )
-from init_study.initializers.draws import check_number
 from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.residual import last_scales

@@ -16,10 +16,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from init_study.activations import Activation
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 from init_study.theory.evaluation import activation_name, evaluated
 from init_study.theory.moments import (
-    check_number,
     derivative_moment,
     mean,
     moments,

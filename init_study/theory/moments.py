@@ -8,14 +8,14 @@ error, never a number.
 """
 
 from functools import lru_cache
-from math import inf, isfinite, isnan, pi, sqrt
+from math import isnan, pi, sqrt
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 from jaxtyping import Float
 
 from init_study.activations import Activation
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 from init_study.theory.evaluation import Evaluated, activation_name, evaluated
 from init_study.theory.quadrature import integrate
 
@@ -118,23 +118,6 @@ def pair_moments(
     if c == 1:
         return alone.second, alone.derivative
     return _pair_moments(phi, float(c), float(q))
-
-
-def check_number(
-    name: str, value: float, *, above: float = -inf, least: float = -inf, most=inf
-) -> None:
-    """Raises: UserError if the value is not a finite number within its bounds."""
-    try:
-        fits = isfinite(value) and above < value and least <= value <= most
-    except (TypeError, OverflowError):
-        fits = False
-    if not fits:
-        bounds = [f"above {above:g}"] if above > -inf else []
-        bounds += [f"of at least {least:g}"] if least > -inf else []
-        bounds += [f"of at most {most:g}"] if most < inf else []
-        raise UserError(
-            f"{name}={value!r} is not a finite number {' and '.join(bounds)}".strip()
-        )
 
 
 def _existing(field: str, symbol: str, phi: Activation | str, q: float) -> float:
