@@ -8,6 +8,8 @@
     python launch.py report               render the report of a run again
     python launch.py export --to=FILE     the records as .csv or .parquet
     python launch.py list                 studies, models, data sets, schemes, ...
+    python launch.py show                 what --scheme=NAME makes of --model=NAME,
+                                          layer by layer
     python launch.py gain                 what activations do to signal and gradients;
                                           of one: --activation=NAME or module:function
 
@@ -58,6 +60,10 @@ _ACTIVATION = flags.DEFINE_string(
     "activation",
     None,
     "Of `gain`: a name, or module:function of your own; by default all names.",
+)
+_SCHEME = flags.DEFINE_string("scheme", "he_normal", "Of `show`: a scheme.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "Of `show`: a model, or module:Class; by default the study's."
 )
 _Q = flags.DEFINE_float("q", 1.0, "Of `gain`: variance of the pre-activations.")
 _FIELDS = {
@@ -174,6 +180,31 @@ def _list() -> None:
         print(f"{kind}\n{format_columns(rows, header=False)}\n")
 
 
+def _show() -> None:
+    from init_study.answers.text import format_columns
+    from init_study.execution import prepare_jax
+    from init_study.inspection import layer_columns, scheme_overview
+    from init_study.plan import make_plan
+
+    fields: dict[str, Any] = {"schemes": (_SCHEME.value,)}
+    if _MODEL.value is not None:
+        # A shape that the study gives is that of its own model.
+        shape = [f for f in ("depth", "width", "norm") if _FIELDS[f].value is None]
+        fields |= {"model": (_MODEL.value,), **{field: (None,) for field in shape}}
+    prepare_jax(_compiled())
+    shown = scheme_overview(make_plan(_study().replace(**fields), _DATA_DIR.value))
+    if _JSON.value:
+        return _print_json(shown)
+    for one in shown:
+        rules = dict.fromkeys(row["rule"] for row in one["layers"])
+        passes = "{forward} forward and {backward} backward".format(**one["passes"])
+        print(
+            f"{one['scheme']} on {one['program']}, {one['parameters']} parameters\n\n"
+            f"{format_columns(layer_columns(one['layers']))}\n\n"
+            f"kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
+        )
+
+
 def _gain() -> None:
     from init_study.activations import ACTIVATIONS
     from init_study.answers.text import format_columns
@@ -199,6 +230,7 @@ WORDS = {
     "report": _report,
     "export": _export,
     "list": _list,
+    "show": _show,
     "gain": _gain,
 }
 
@@ -221,10 +253,14 @@ def _plan() -> Any:
     from init_study.execution import parse_execution, prepare_jax
     from init_study.plan import make_plan
 
-    cache = _CACHE_DIR.value
-    prepare_jax(Path(cache).expanduser() / "compiled" if cache else None)
+    prepare_jax(_compiled())
     execution = parse_execution(_EXECUTION.value) if _EXECUTION.value else None
     return make_plan(_study(), _DATA_DIR.value, execution)
+
+
+def _compiled() -> Path | None:
+    cache = _CACHE_DIR.value
+    return Path(cache).expanduser() / "compiled" if cache else None
 
 
 def _catch_signals() -> list[signal.Signals]:

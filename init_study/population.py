@@ -73,7 +73,7 @@ def initial_population(
     network, program = plan.network, plan.program
     seeds = _distinct(member.seed for member in members)
     keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(seeds))
-    batches = _first_batches(plan, first_steps)
+    batches = first_batches(plan, first_steps)
     draw_all = {
         text: jax.vmap(lambda k, b, scheme=scheme: scheme(k, network, b))
         for text, scheme in schemes.items()
@@ -109,7 +109,7 @@ def empty_population(plan: ProgramPlan, members: int) -> TrainState:
     return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
-def _first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
+def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
     """The first training batch of each seed, standardized: `[seeds, batch, ...]`. What
     data-dependent schemes look at."""
     places = np.asarray(first_steps)

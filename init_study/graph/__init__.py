@@ -9,6 +9,7 @@ from init_study.graph.dataflow import (
     evaluate,
     find_origins,
     make_graph,
+    run_node,
 )
 from init_study.graph.layers import FoundLayer, find_layers
 
@@ -25,4 +26,5 @@ __all__ = [
     "find_layers",
     "find_origins",
     "make_graph",
+    "run_node",
 ]
