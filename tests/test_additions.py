@@ -59,7 +59,9 @@ def drawn(name, net):
     return jax.jit(lambda key: parse_scheme(name)(key, net))(jax.random.key(0))
 
 
-@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize(
+    "norm", ["none", pytest.param("batch", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kind", [kind for kind in BRANCHES if kind != "plain"])
 def test_they_change_nothing_beyond_rounding(kind, norm):
     plain = drawn("he_normal", network("plain", norm))

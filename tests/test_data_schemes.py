@@ -52,7 +52,12 @@ MODULES = {
     "dead": Dead(),
 }
 OF_DATA = ("lsuv", "weight_norm", "krahenbuhl_within", "krahenbuhl", "whitened")
-every_module = pytest.mark.parametrize("name", MODULES)
+# Deep programs compile for long.
+LARGE = ("residual", "norm")
+every_module = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in LARGE else n for n in MODULES],
+)
 
 
 @cache
@@ -79,11 +84,7 @@ def outputs(scheme, name):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "plain",
-        "foreign",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("residual", "norm")),
-    ],
+    ["plain", "foreign", *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE)],
 )
 def test_lsuv_gives_every_layer_unit_variance(name):
     variances = [out.var() for out in outputs("lsuv(0.02)", name)]
@@ -107,7 +108,9 @@ def test_lsuv_begins_with_orthogonal_kernels():
     ("scheme", "mean"),
     [("weight_norm", 0.0), ("krahenbuhl_within", 0.1), ("krahenbuhl_within(0.3)", 0.3)],
 )
-@pytest.mark.parametrize("name", ["plain", "residual", "norm"])
+@pytest.mark.parametrize(
+    "name", ["plain", *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE)]
+)
 def test_channels_get_their_mean_and_variance(scheme, mean, name):
     net = network(name)
     for layer, out in zip(net.layers, outputs(scheme, name), strict=True):

@@ -64,6 +64,12 @@ NEEDS = {
     "fixup(scalars=False)": ("none", "plain"),
 }
 every_scheme = pytest.mark.parametrize("text", NEEDS)
+# A compilation each: one of each kind, and the others with the slow tests.
+FEW = ("prior_bias", "zero_gamma", "stable_resnet", "fixup")
+compiled_scheme = pytest.mark.parametrize(
+    "text",
+    [t if t in FEW else pytest.param(t, marks=pytest.mark.slow) for t in NEEDS],
+)
 
 
 @cache
@@ -92,7 +98,7 @@ def he(text, seed=0):
     )
 
 
-@every_scheme
+@compiled_scheme
 def test_the_tree_is_the_networks_and_finite(text):
     net, flat = network(*NEEDS[text]), traverse_util.flatten_dict(drawn(text))
     assert flat.keys() == net.shapes.keys()
@@ -112,7 +118,7 @@ def test_every_parameter_has_a_rule_and_a_seed_its_own_draws(text):
     assert (one["stem"]["kernel"] != other["stem"]["kernel"]).all()
 
 
-@every_scheme
+@compiled_scheme
 def test_batched_is_one_by_one(text):
     net, scheme = network(*NEEDS[text]), parse_scheme(text)
     batch = Batch(IMAGES, LABELS)

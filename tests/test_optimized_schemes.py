@@ -138,6 +138,7 @@ def test_directions_stay(name):
             assert (jnp.abs(scale - 1) > 1e-3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_one_member_is_what_it_is_among_others(name):
     scheme = parse_scheme(FEW[name])

@@ -50,6 +50,8 @@ OF_NETWORKS = {
     "fixup",
     # Those that look at images: tests/test_data_schemes.py.
     *("lsuv", "weight_norm", "krahenbuhl_within", "krahenbuhl", "whitened"),
+    # And tests/test_optimized_schemes.py.
+    *("metainit", "gradinit"),
 }
 # Not independent from number to number, or discrete: tests/test_structured.py.
 STRUCTURED = {

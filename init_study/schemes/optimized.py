@@ -32,8 +32,7 @@ def metainit(
     momentum: float = 0.9,
     rest: Scheme = HE_NORMAL,
 ) -> Scheme:
-    """MetaInit: the norms of kernels for which a gradient step changes the gradient
-    least.
+    """MetaInit: kernel norms for which a gradient step changes the gradient least.
 
     Minimizes the gradient quotient GQ = mean |(g − H g) / (g ± ε) − 1| over all
     parameters, g the gradient and H the Hessian of the loss on images of noise with
@@ -113,7 +112,7 @@ def gradinit(
     largest: float = 1.0,
     rest: Scheme = HE_NORMAL,
 ) -> Scheme:
-    """GradInit: the scale of every parameter for which the first step helps most.
+    """GradInit: a scale for every parameter so that the first step helps most.
 
     Each parameter gets a factor α ≥ 0.01. While the norm of the gradient is above
     `largest`, Adam lowers that norm; else it lowers the loss behind one SGD step of
