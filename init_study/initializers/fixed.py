@@ -11,17 +11,30 @@ from init_study.initializers.draws import Initializer, drawn, floating
 
 
 def zeros() -> Initializer:
-    """All zero. Symmetric: units that begin alike stay alike."""
+    """All zero. Symmetric: units that begin alike stay alike.
+
+    Use: for biases, and for a last layer.
+    When not: for hidden kernels: where all are zero, only the last bias ever gets a
+    gradient.
+    """
     return constant(0.0)
 
 
 def ones() -> Initializer:
-    """All one. Symmetric like zeros: every kernel has rank one."""
+    """All one. Symmetric like zeros: every kernel has rank one.
+
+    Use: as a control of what symmetry does.
+    When not: to train: every unit of a layer learns the same.
+    """
     return constant(1.0)
 
 
 def constant(value: float = 0.1) -> Initializer:
-    """All `value`. Symmetric like zeros: every kernel keeps rank one."""
+    """All `value`. Symmetric like zeros: every kernel keeps rank one.
+
+    Use: as a control, and for biases that should begin above zero.
+    When not: for kernels that are to train, as `ones`.
+    """
     check_number("value", value)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
@@ -36,13 +49,20 @@ def uniform(scale: float = 0.05) -> Initializer:
 
     Symmetric, unlike `jax.nn.initializers.uniform`, which draws from [0, scale) and
     so has a positive mean.
+    Use: to repeat an experiment with a fixed scale.
+    When not: for deep nets: the signal depends on the width to the power of the
+    depth.
     """
     check_number("scale", scale, least=0)
     return drawn("uniform", lambda shape: scale / sqrt(3))
 
 
 def normal(stddev: float = 0.02) -> Initializer:
-    """N(0, stddev²), whatever the width."""
+    """N(0, stddev²), whatever the width.
+
+    Use: to repeat an experiment with a fixed scale, such as AlexNet's 0.01.
+    When not: for deep nets, as `uniform`.
+    """
     check_number("stddev", stddev, least=0)
     return drawn("normal", lambda shape: stddev)
 
@@ -53,6 +73,8 @@ def truncated_normal(stddev: float = 0.02) -> Initializer:
     The result has exactly the standard deviation `stddev`, unlike
     `jax.nn.initializers.truncated_normal`, whose argument is that of the normal law
     before the cut.
+    Use: as `normal`, without rare large weights.
+    When not: for deep nets, as `uniform`.
     """
     check_number("stddev", stddev, least=0)
     return drawn("truncated_normal", lambda shape: stddev)
@@ -61,6 +83,8 @@ def truncated_normal(stddev: float = 0.02) -> Initializer:
 def ntk() -> Initializer:
     """N(0, 1), for layers that divide by √fan_in themselves.
 
+    Use: where the layer itself divides, as in studies of infinite width.
+    When not: for a plain `nn.Conv`: signals grow by √fan_in per layer.
     Reference: Jacot, Gabriel & Hongler 2018, arXiv:1806.07572 (NTK parametrization).
     """
     return normal(1.0)

@@ -36,6 +36,8 @@ def orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
     Where out > fan_in outputs are smaller than that, by fan_in / out in mean square:
     see `scaled_orthogonal`. For convolutions the matrix is orthogonal, not the
     convolution itself: see `delta_orthogonal`. Groups are drawn each for itself.
+    Use: in deep linear or tanh nets, and where in = out.
+    When not: where layers widen; then `scaled_orthogonal`.
 
     Raises: UserError, when called, for a shape without fans.
     Reference: Saxe, McClelland & Ganguli 2014, arXiv:1312.6120.
@@ -49,6 +51,8 @@ def scaled_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
 
     Preserves: every output has the mean square of the inputs times gain², whether the
     layer widens or narrows; fan_in Var(W) = gain².
+    Use: as `orthogonal`, where layers widen.
+    When not: for exact isometry of convolutions: see `delta_orthogonal`.
     Reference: Martens et al. 2021, arXiv:2110.01765 (scaled uniform orthogonal).
     """
     check_number("gain", gain)
@@ -65,6 +69,8 @@ def delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
     Where in > out no kernel can do that; then its columns are orthonormal, so that
     every output has the mean square of the inputs times gain². In even kernels the
     centre is tap (k − 1) // 2, which SAME padding leaves in place.
+    Use: in very deep nets without norms; it loses nothing at borders.
+    When not: behind strides, which drop pixels that a single tap cannot bring back.
     Kernel layout: [height, width, in / groups, out], or [in, out].
     Reference: Xiao et al. 2018, arXiv:1806.05393, algorithm 2.
     """
@@ -77,6 +83,8 @@ def scaled_delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
 
     Preserves: every output has the mean square of the inputs times gain², also where
     the layer widens.
+    Use: as `delta_orthogonal`, where layers widen.
+    When not: where an isometry is wanted: a widening layer gains √(out / in).
     Reference: Martens et al. 2021, arXiv:2110.01765 (SUO-delta).
     """
     check_number("gain", gain)
@@ -89,6 +97,8 @@ def orthogonal_convolution(gain: float = 1.0) -> Initializer:
     The product of an orthogonal matrix and of k − 1 factors per axis, each a
     convolution of two taps P and I − P with a random projector P.
     Preserves: ‖W*x‖ = gain ‖x‖ for every image with circular padding and stride 1.
+    Use: for isometry with all taps in use, under circular padding.
+    When not: with zero padding, where borders lose; where layers narrow.
     Kernel layout: [height, width, in, out], in ≤ out; without groups.
 
     Raises: UserError, when called, for another layout, with both numbers.

@@ -39,6 +39,8 @@ def variance_scaling(
 
     Preserves: the mean square of what passes forward (fan_in) or backward (fan_out)
     through a linear layer, times `scale`.
+    Use: for a variance that no other name here has.
+    When not: where a named law says the same: names are easier to compare.
 
     Args:
         scale: of the variance.
@@ -69,6 +71,8 @@ def xavier_normal(groups: int = 1) -> Initializer:
 
     Preserves: with in = out, the mean square forward and backward through linear
     layers, or through tanh near zero.
+    Use: with linear or tanh layers of moderate depth.
+    When not: with ReLU in deep nets without a norm: the signal halves per layer.
     Reference: Glorot & Bengio 2010, eq. 16, with a normal instead of a uniform law.
     """
     return variance_scaling(1.0, "fan_avg", "normal", groups)
@@ -77,6 +81,8 @@ def xavier_normal(groups: int = 1) -> Initializer:
 def xavier_uniform(groups: int = 1) -> Initializer:
     """U(±√(6 / (fan_in + fan_out))): Xavier's variance, uniform as in the paper.
 
+    Use: as `xavier_normal`.
+    When not: as `xavier_normal`.
     Reference: Glorot & Bengio 2010, eq. 16.
     """
     return variance_scaling(1.0, "fan_avg", "uniform", groups)
@@ -86,6 +92,8 @@ def xavier_truncated(groups: int = 1) -> Initializer:
     """Xavier's variance, normal cut off at two standard deviations.
 
     What Keras and JAX call `glorot_normal`.
+    Use: to compare with nets made in Keras or JAX.
+    When not: as `xavier_normal`.
     """
     return variance_scaling(1.0, "fan_avg", "truncated_normal", groups)
 
@@ -94,13 +102,20 @@ def he_normal(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """N(0, 2 / ((1 + a²) fan_in)), a the negative slope of a leaky ReLU.
 
     Preserves: the mean square of the signal through layers of (leaky) ReLU.
+    Use: with ReLU and its kin; what to try first.
+    When not: on small zero-padded maps it loses signal at the border all the same;
+    with GELU or tanh see `gain_normal`.
     Reference: He et al. 2015, arXiv:1502.01852, eq. 10 and 15.
     """
     return variance_scaling(_he_scale(negative_slope), "fan_in", "normal", groups)
 
 
 def he_uniform(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
-    """U(±√(6 / ((1 + a²) fan_in))): He's variance, uniform."""
+    """U(±√(6 / ((1 + a²) fan_in))): He's variance, uniform.
+
+    Use: as `he_normal`.
+    When not: as `he_normal`.
+    """
     return variance_scaling(_he_scale(negative_slope), "fan_in", "uniform", groups)
 
 
@@ -108,6 +123,8 @@ def he_truncated(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """He's variance, normal cut off at two standard deviations.
 
     What Keras and JAX call `he_normal`.
+    Use: to compare with nets made in Keras or JAX.
+    When not: as `he_normal`.
     """
     scale = _he_scale(negative_slope)
     return variance_scaling(scale, "fan_in", "truncated_normal", groups)
@@ -117,6 +134,8 @@ def he_fan_out(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """N(0, 2 / ((1 + a²) fan_out)): He's law for the way back.
 
     Preserves: the mean square of gradients through layers of (leaky) ReLU and stride 1.
+    Use: where gradients matter more than signals, as in ResNets with norms.
+    When not: behind strides: a stride s divides the true backward fan by s².
     Reference: He et al. 2015, arXiv:1502.01852, eq. 14.
     """
     return variance_scaling(_he_scale(negative_slope), "fan_out", "normal", groups)
@@ -127,18 +146,28 @@ def lecun_normal(groups: int = 1) -> Initializer:
 
     Preserves: the mean square of the signal through linear layers; halves it at
     every ReLU.
+    Use: with SELU, or in linear nets.
+    When not: with ReLU in deep nets without a norm.
     Reference: LeCun et al. 1998, Efficient BackProp, section 4.6.
     """
     return variance_scaling(1.0, "fan_in", "normal", groups)
 
 
 def lecun_uniform(groups: int = 1) -> Initializer:
-    """U(±√(3 / fan_in)): LeCun's variance, uniform."""
+    """U(±√(3 / fan_in)): LeCun's variance, uniform.
+
+    Use: as `lecun_normal`.
+    When not: as `lecun_normal`.
+    """
     return variance_scaling(1.0, "fan_in", "uniform", groups)
 
 
 def lecun_truncated(groups: int = 1) -> Initializer:
-    """LeCun's variance, normal cut off at two standard deviations: Flax's default."""
+    """LeCun's variance, normal cut off at two standard deviations: Flax's default.
+
+    Use: to compare with nets made in Flax.
+    When not: as `lecun_normal`.
+    """
     return variance_scaling(1.0, "fan_in", "truncated_normal", groups)
 
 
@@ -147,6 +176,8 @@ def torch_kernel(groups: int = 1) -> Initializer:
 
     Divides the mean square of the signal by six at every ReLU. The biases that belong
     to it are in the scheme `torch`.
+    Use: to compare with nets made in PyTorch.
+    When not: in deep nets without a norm.
     """
     return variance_scaling(1 / 3, "fan_in", "uniform", groups)
 
@@ -158,6 +189,9 @@ def gain_normal(
 
     Preserves: the mean square q of pre-activations through layers of this activation.
     That gradients are kept as well holds for ReLU and its kin only: see `theory.chi1`.
+    Use: with any activation but ReLU, for which it is `he_normal`.
+    When not: where gradients must keep their size at any depth: see the scheme of
+    the edge of chaos in `docs/theory.md`.
 
     Args:
         activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.
@@ -173,7 +207,11 @@ def gain_normal(
 def gain_uniform(
     activation: Activation | str = "relu", q: float = 1.0, groups: int = 1
 ) -> Initializer:
-    """U(±gain √(3 / fan_in)): as `gain_normal`, uniform."""
+    """U(±gain √(3 / fan_in)): as `gain_normal`, uniform.
+
+    Use: as `gain_normal`.
+    When not: as `gain_normal`.
+    """
     return variance_scaling(gain_of(activation, q) ** 2, "fan_in", "uniform", groups)
 
 
@@ -182,6 +220,8 @@ def mup_output(scale: float = 1.0, groups: int = 1) -> Initializer:
 
     Its outputs shrink as 1/√width at first, so that they stay bounded when it learns.
     Half of the method alone: learning rates must follow the width as well.
+    Use: for the last layer, in studies over widths.
+    When not: alone: without rates that follow the width it is a small head.
     Reference: Yang et al. 2022, arXiv:2203.03466, table 3.
     """
     check_number("scale", scale, least=0)
@@ -193,6 +233,8 @@ def laplace(scale: float = 2.0, groups: int = 1) -> Initializer:
 
     A control: what the shape of a law does beyond its variance. He's variance by
     default.
+    Use: as a control.
+    When not: to gain accuracy: nothing promises that.
     """
     return variance_scaling(scale, "fan_in", "laplace", groups)
 
@@ -201,6 +243,8 @@ def rademacher(scale: float = 2.0, groups: int = 1) -> Initializer:
     """±√(scale / fan_in), either sign: no tails at all, the same variance.
 
     A control as `laplace`. Every output has exactly the norm √scale.
+    Use: as a control.
+    When not: as `laplace`.
     """
     return variance_scaling(scale, "fan_in", "rademacher", groups)
 
@@ -209,6 +253,8 @@ def student_t(df: float = 5.0, scale: float = 2.0, groups: int = 1) -> Initializ
     """Student's t law with `df` degrees of freedom, variance scale / fan_in.
 
     A control as `laplace`, with tails that fall as a power: single large weights.
+    Use: as a control.
+    When not: as `laplace`; a single weight may rule a small layer.
 
     Raises: UserError for df of 2 or less, which has no variance.
     """
@@ -228,6 +274,8 @@ def ternary(density: float = 0.1, scale: float = 2.0, groups: int = 1) -> Initia
     """0, or ±√(scale / (density fan_in)) with probability `density`.
 
     A control as `laplace`: most weights are absent, the variance is the same.
+    Use: as a control.
+    When not: as `laplace`.
 
     Raises: UserError for a density outside (0, 1].
     """

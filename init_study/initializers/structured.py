@@ -25,6 +25,8 @@ def identity(gain: float = 1.0, groups: int = 1) -> Initializer:
     Preserves: the image itself, with in = out and gain 1; further outputs are zero,
     further inputs are dropped. The same for every key. In even kernels the tap is
     (k − 1) // 2, which SAME padding leaves in place.
+    Use: in residual-free nets that should begin as the identity.
+    When not: where the layer widens: further outputs are dead behind ReLU.
     Reference: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (dense); Zagoruyko & Komodakis
     2017, arXiv:1706.00388 (convolutions).
     """
@@ -39,6 +41,8 @@ def repeated_identity(gain: float = 1.0, groups: int = 1) -> Initializer:
     `identity` no output is zero and no input is lost. The same for every key.
     The padded identity that IDInit starts from (Pan et al. 2025, arXiv:2503.04626);
     its rules for convolutions and residual branches are not claimed here.
+    Use: as `identity`, where layers widen.
+    When not: alone: equal outputs stay equal until something else differs.
     """
     check_number("gain", gain)
 
@@ -57,6 +61,9 @@ def zero_hadamard(groups: int = 1) -> Initializer:
     size p, the least power of two ≥ out; at the centre tap.
     Preserves: ‖W*x‖ = ‖x‖ where in ≤ out and out is a power of two; for other widths
     less, by √(out / p) for white inputs. The same for every key.
+    Use: where no random number is wanted at all.
+    When not: to measure spread over seeds: there is none but that of the data's
+    order.
     Reference: Zhao, Schäfer & Anandkumar 2022, arXiv:2110.12661; the factor is that of
     the authors' code.
     """
@@ -77,6 +84,8 @@ def partial_dirac(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
     """The first filters are `identity`, the others He's normal law.
 
     As many as a group has inputs; a layer that does not widen is `identity` altogether.
+    Use: in widening convolutions, as in fast CIFAR-10 recipes.
+    When not: in layers that do not widen: no randomness is left.
     Source: `airbench`, K. Jordan, whose other filters have PyTorch's default.
     """
     rest = he_normal(negative_slope, groups)
@@ -98,6 +107,8 @@ def looks_linear(gain: float = 1.0) -> Initializer:
     Wh and −Wh, and so on from layer to layer.
     Preserves: ‖Wh‖ = gain ‖h‖ for dense layers that do not narrow, through any number
     of ReLUs. An odd number of inputs, as an image's channels, is taken as h: [W, −W].
+    Use: in deep ReLU nets of even widths, dense above all.
+    When not: before a plain head, which adds h and −h up: give it the same law.
     Kernel layout: [..., in, out], out even; without groups.
 
     Raises: UserError, when called, for an odd number of outputs.
@@ -129,6 +140,8 @@ def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializ
 
     Preserves: the mean square of the inputs times nonzero · stddev², whatever the
     width. All fan_in weights where there are fewer.
+    Use: in very wide dense layers.
+    When not: for depthwise kernels, which have fewer weights than that.
 
     Raises: UserError if `nonzero` is no positive whole number.
     Reference: Martens 2010, Deep learning via Hessian-free optimization, section 5.
@@ -154,6 +167,8 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
     uniform, λ uniform from 2 pixels to the kernel's size and σ a quarter to a half of
     it, times one random direction among the channels. There is no canonical recipe;
     this one has He's mean square by default.
+    Use: in the first layer, on natural images.
+    When not: in any later layer.
     Kernel layout: [height, width, in / groups, out], height and width above 1.
 
     Raises: UserError, when called, for another shape.
@@ -195,6 +210,8 @@ def gaussian_field(
     convolutions depends on depth as well (Trockman, Willmott & Kolter 2023,
     arXiv:2210.03651); their closed form is not claimed here.
     Preserves: the mean square of white inputs times `scale`, on average over draws.
+    Use: in large depthwise kernels, 7×7 and up.
+    When not: at 3×3, where there is no shape to speak of.
     Kernel layout: [height, width, in / groups, out].
 
     Raises: UserError for sizes that are not positive; when called, for another shape.

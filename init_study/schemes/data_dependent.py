@@ -39,6 +39,8 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     within `tolerance` of 1 or after `most` tries.
     Preserves: variance 1 of every layer's output on this batch, before norm and
     activation.
+    Use: in nets of any make without norms, with one batch at hand.
+    When not: where the first batch is not like the rest.
     Cost: at most layers × (`most` + 1) forward passes; a layer takes two as a rule, a
     try and a look, since its output is linear in its kernel.
 
@@ -67,6 +69,8 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
     N(0, stddev²), then channel by channel divided by the standard deviation of its
     output and shifted by its mean: what weight normalization's g and b begin as. The
     split into direction and length is not made: that would be another network.
+    Use: to compare with weight normalization.
+    When not: with batches of a few images: statistics of channels are noise.
     Cost: layers forward passes.
 
     Raises: UserError for a deviation that is not positive, or without a batch.
@@ -82,6 +86,8 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
 
     Gaussian filters, divided and shifted channel by channel, layer by layer. A layer
     without a bias keeps its mean.
+    Use: in nets without norms, with one batch at hand.
+    When not: as `weight_norm`.
     Cost: layers forward passes.
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.1; `bias` is β,
     0.1 in the authors' code.
@@ -100,6 +106,9 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
     In a chain of layers with homogeneous activations, such as ReLU, one round makes the
     rates equal and keeps the logits: the factors' product is 1. Elsewhere several come
     near.
+    Use: as `krahenbuhl_within`, in chains of ReLU layers.
+    When not: where branches or norms break the chain: rates come near each other
+    only.
     Cost: layers + `rounds` forward and `rounds` backward passes.
 
     Raises: UserError for rounds that are not positive, or without a batch.
@@ -129,6 +138,8 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
     beyond twice the size of a patch are the rest's.
     Preserves: outputs of the first layer that are uncorrelated, with variances at most
     1 and near it where the eigenvalue is far above `epsilon` of the largest.
+    Use: in short trainings on natural images.
+    When not: where the first layer is no plain convolution.
     Cost: no pass; patches of the training images of the batch alone.
 
     Args:

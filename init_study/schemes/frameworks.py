@@ -25,6 +25,8 @@ def flax() -> Scheme:
     """Flax's default: LeCun's variance 1 / fan_in, truncated normal; zero biases.
 
     Halves the mean square of the signal at every ReLU.
+    Use: to compare with a Flax net as it comes.
+    When not: in deep ReLU nets without a norm.
     Source: `flax.linen.linear.default_kernel_init`.
     """
     law = variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -37,6 +39,8 @@ def torch() -> Scheme:
     Variance 1 / (3 fan_in), from `kaiming_uniform_(a=√5)`: divides the mean square of
     the signal by six at every ReLU; the random biases put a floor under it. PyTorch
     keeps transposed kernels as `[in, out, ...]` and counts their outputs as fan_in.
+    Use: to compare with a PyTorch net as it comes.
+    When not: in deep ReLU nets without a norm.
     Source: `reset_parameters` of `torch.nn.modules.conv._ConvNd` and `Linear`.
     """
 
@@ -53,6 +57,8 @@ def keras() -> Scheme:
     Halves the mean square of the signal at every ReLU where in = out. Keras knows of
     no groups: it counts all outputs in fan_out, which makes grouped kernels smaller
     than `xavier_uniform` does.
+    Use: to compare with a Keras net as it comes.
+    When not: in deep ReLU nets without a norm.
     Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`;
     `compute_fans` of `keras.src.initializers.random_initializers`.
     """
@@ -63,6 +69,8 @@ def haiku() -> Scheme:
     """Haiku's default: a normal law of variance 1 / fan_in, cut off and not rescaled.
 
     The cut at two standard deviations leaves 0.774 / fan_in; zero biases.
+    Use: to compare with a Haiku net as it comes.
+    When not: in deep ReLU nets without a norm.
     Source: `w_init` of `haiku.Conv2D` and `haiku.Linear`; `TruncatedNormal`.
     """
     law = variance_scaling(_CUT_VARIANCE, "fan_in", "truncated_normal")
@@ -74,6 +82,8 @@ def tensorflow1(scale: float = 2.0) -> Scheme:
 
     Variance 0.774 scale / fan_in instead of scale / fan_in; zero biases. With the
     default scale 2 it is what He's initialization was there.
+    Use: to repeat papers whose code was TensorFlow 1.
+    When not: for new work: the missing factor adds up over layers.
     Source: tensorflow/tensorflow#16344. Layers without an initializer had Glorot's
     uniform law, as `keras` here.
     """
@@ -87,6 +97,8 @@ def alexnet() -> Scheme:
 
     One in the second, fourth and fifth convolution and in the hidden dense layers, so
     that their ReLUs begin with positive inputs; zero in the others.
+    Use: to repeat AlexNet.
+    When not: for other widths than its own: its scale is fixed.
     Reference: Krizhevsky, Sutskever & Hinton 2012, section 5.
     """
 
@@ -109,6 +121,8 @@ def torchvision_vgg() -> Scheme:
     """Torchvision's VGG: He normal by fan_out, N(0, 0.01²) for dense layers.
 
     Zero biases. Its fan_out counts all outputs, grouped or not.
+    Use: to repeat torchvision's VGG.
+    When not: where dense layers are hidden ones and wide: 0.01 is not He's scale.
     Source: `torchvision.models.vgg.VGG.__init__`.
     """
 
@@ -125,6 +139,8 @@ def timm_resnet() -> Scheme:
 
     Dense layers and the biases of convolutions are PyTorch's default. Its fan_out
     counts all outputs, grouped or not.
+    Use: to repeat timm's ResNets.
+    When not: for nets without residual branches and norms.
     Source: `init_weights` of `timm.models.resnet.ResNet`.
     """
     default = torch()
@@ -144,6 +160,8 @@ def timm_efficientnet() -> Scheme:
 
     Zero biases. The fan_out of a grouped convolution is right here, unlike in
     PyTorch's own functions.
+    Use: to repeat timm's EfficientNets and MobileNets.
+    When not: without norms.
     Source: `_init_weight_goog` of `timm.models._efficientnet_builder`.
     """
 
@@ -160,11 +178,17 @@ def convnext() -> Scheme:
 
     Written as `trunc_normal_(std=0.02)`, whose bounds are ±2 and not ±2 deviations: at
     a hundred deviations they cut nothing off.
+    Use: to repeat ConvNeXt.
+    When not: without norms: its scale is fixed.
     Source: `torchvision.models.convnext.ConvNeXt.__init__`.
     """
     return per_layer(normal(0.02), name="convnext: normal(0.02)")
 
 
 def module() -> Scheme:
-    """What the module itself asks for: its own initializers, untouched."""
+    """What the module itself asks for: its own initializers, untouched.
+
+    Use: as the baseline that a module's author chose.
+    When not: to compare across modules: each has its own.
+    """
     return Scheme(rules=lambda network: {path: Rule(OWN) for path in network.shapes})

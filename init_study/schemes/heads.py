@@ -24,6 +24,8 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
     Every class has probability 1 / classes at first, so the loss begins at log(classes)
     whatever the rest does. The first step moves the last layer alone: no gradient
     passes a kernel of zeros.
+    Use: with any scheme, to begin with an honest loss.
+    When not: where the first step must reach all layers.
 
     Args:
         rest: the scheme of all other layers, `he_normal` by default.
@@ -41,6 +43,8 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
     """The last layer's kernel by the rest's law, times a factor.
 
     Logits begin near zero, and gradients still pass.
+    Use: as `zero_head`, with gradients from the first step on.
+    When not: behind weight-normalized heads, which take the factor away.
 
     Args:
         factor: positive.
@@ -62,6 +66,8 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
     Preserves: the loss begins at the entropy of the classes in the batch, the least
     that a net can have that does not look at the image.
     Looks at the labels of the batch; it makes no pass through the network.
+    Use: where classes are uneven.
+    When not: with batches that are too small to count classes.
 
     Args:
         smoothing: counted to every class, so that one that the batch lacks has a

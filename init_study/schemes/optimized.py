@@ -39,6 +39,7 @@ def metainit(
     random labels; a new batch of 8 at each step. Each kernel's norm goes up or down by
     `rate` of what it was, by the sign of GQ's slope, with momentum. No data is needed.
     Preserves: the direction of every kernel.
+    Use: where no law is known for an architecture.
     When not: in small nets GQ is ruled by single weights whose g is near zero, and some
     end higher than they began.
     Cost: `steps` × (1 forward, 5 backward passes) of 8 images.
@@ -119,6 +120,7 @@ def gradinit(
     length `step_size` against the gradient. The gradient is that of half of the batch,
     the loss behind it that of another half, which overlaps the first by half.
     Preserves: the direction of every parameter.
+    Use: where no law is known, and the optimizer is.
     When not: for other first steps than those; the scales fit this `step_size`.
     Cost: `steps` × (2 forward, 4 backward passes) of half the batch.
 

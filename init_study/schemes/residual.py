@@ -22,6 +22,8 @@ def zero_gamma(rest: Scheme = HE_NORMAL) -> Scheme:
 
     Every block is its shortcut at first. At the first step, of a branch only this scale
     moves: no gradient passes a zero.
+    Use: in ResNets with norms.
+    When not: where the first step must reach the branches' kernels.
 
     Args:
         rest: the scheme of all other parameters, `he_normal` by default.
@@ -49,6 +51,8 @@ def zero_branch(rest: Scheme = HE_NORMAL) -> Scheme:
     """The kernel of the last layer of every residual branch is zero.
 
     As `zero_gamma`, for nets without a norm: every block is its shortcut at first.
+    Use: in residual nets without norms.
+    When not: as `zero_gamma`.
 
     Args:
         rest: the scheme of all other parameters, `he_normal` by default.
@@ -67,6 +71,8 @@ def depth_scaled(rest: Scheme = HE_NORMAL) -> Scheme:
 
     L is the number of branches. Preserves: if the rest keeps the mean square of the
     signal through a branch, all L sums together multiply it by (1 + 1/L)^L < e.
+    Use: in deep residual nets without norms.
+    When not: where branches end with a norm; then `stable_resnet`.
 
     Args:
         rest: the scheme of all parameters, `he_normal` by default.
@@ -81,6 +87,9 @@ def depth_scaled(rest: Scheme = HE_NORMAL) -> Scheme:
 
 def branch_gain(gain: float = 0.5, rest: Scheme = HE_NORMAL) -> Scheme:
     """The last kernel of every residual branch by the rest's law, times a gain.
+
+    Use: to scan the scale of branches.
+    When not: where branches end with a norm.
 
     Args:
         gain: positive; 1/√L is `depth_scaled`.
@@ -99,6 +108,8 @@ def skipinit(value: float = 0.0, rest: Scheme = HE_NORMAL) -> Scheme:
     y = shortcut(x) + a · branch(x). Changes the forward pass: the study needs
     `branches=scalar`, and all its schemes have the number, at 1 if they do not say
     otherwise. Also known as ReZero.
+    Use: in residual nets without norms.
+    When not: with an optimizer that decays these numbers as well; ours does not.
 
     Args:
         value: where it begins.
@@ -116,6 +127,8 @@ def layerscale(value: float = 1e-4, rest: Scheme = HE_NORMAL) -> Scheme:
 
     Changes the forward pass: the study needs `branches=channel`, and all its schemes
     have the numbers, at 1 if they do not say otherwise.
+    Use: in deep residual nets with adaptive optimizers.
+    When not: in shallow nets and short runs: the branches need time to grow.
 
     Args:
         value: where they begin.
@@ -132,6 +145,8 @@ def stable_resnet(rest: Scheme = HE_NORMAL) -> Scheme:
 
     As `depth_scaled`, with the factor in the forward pass, so that it scales gradients
     of the branch as well and works behind a norm. Needs `branches=scalar`.
+    Use: in deep residual nets with norms.
+    When not: where the forward pass must stay the module's own.
 
     Args:
         rest: the scheme of all other parameters, `he_normal` by default.
@@ -149,6 +164,8 @@ def fixup(scalars: bool = True) -> Scheme:
     and after every layer, at 0: needs `branches=fixup`.
     Preserves: a step of the optimizer changes the net's output by an amount that does
     not depend on the depth.
+    Use: in residual nets without norms.
+    When not: with norms, which do the same work.
 
     Args:
         scalars: False for the kernels alone, on any residual net.
