@@ -48,7 +48,6 @@ LEFT_OUT = {
         "they change the activations themselves, which is another network; their "
         "kernels are `scaled_delta_orthogonal`"
     ),
-    "AutoInit": "needs moments propagated through pools and sums; not done yet",
     "NF-ResNets": "scaled weight standardization is another forward pass",
     "T-Fixup": "for transformers; what is general in it is in `fixup`",
     "Mimetic initialization": "for self-attention",

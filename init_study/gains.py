@@ -85,7 +85,7 @@ def layer_gains(
         )
 
     predicted = tuple(
-        _predicted(traced, layer, np.asarray(square, np.float64))
+        predicted_gain(traced, layer, np.asarray(square, np.float64))
         for layer, square in zip(found, squares, strict=True)
     )
     return measure(variables, key), predicted
@@ -116,9 +116,10 @@ def _ratio(after: Array, before: Array) -> Array:
     return jnp.mean(after**2) / jnp.mean(before**2)
 
 
-def _predicted(
+def predicted_gain(
     traced: graph.Graph, layer: graph.FoundLayer, squares: Float[np.ndarray, "..."]
 ) -> Gain:
+    """What mean squares of weights, at each tap, do to white noise."""
     inputs, outputs = layer.shape[-2], layer.shape[-1] // layer.groups
     if layer.kind == "dense":
         return Gain(float(squares) * inputs, float(squares) * outputs)

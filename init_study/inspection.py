@@ -5,14 +5,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jaxtyping import Array
 
 from init_study.activations import name_activation
 from init_study.data import batch_indices
+from init_study.errors import UserError
 from init_study.gains import Gain, layer_gains, tap_squares
 from init_study.network import Layer, Network, Params
 from init_study.plan import Plan, ProgramPlan
 from init_study.population import first_batches
+from init_study.propagation import Prediction, predict
 from init_study.schemes import Batch, Scheme
 from init_study.schemes.scheme import leaf_of
 from init_study.signals import gradients_at_layers
@@ -54,7 +57,8 @@ def inspect_scheme(
     that goes through the layer's operation, with `predicted_` beside; and of the batch
     through the whole network `signal`, the mean square of the layer's output, and
     `gradient`, that of the gradient there for random gradients of variance 1 at the
-    result. Numbers that are not finite are None.
+    result; `predicted_` beside as well, None where an operation is not known. Numbers
+    that are not finite are None.
     """
     key = stream(seed, "init")
     params = jax.jit(lambda key: scheme(key, network, batch))(key)
@@ -67,6 +71,7 @@ def inspect_scheme(
     signals, gradients = jax.jit(
         lambda params: _through(network, params, state, batch.images)
     )(params)
+    foreseen = _foreseen(network, params, state, squares, batch.images)
     said = scheme.explain(network)
     return [
         {
@@ -74,7 +79,9 @@ def inspect_scheme(
             **_numbers(leaf_of(params, layer.kernel), mean, square),
             **_gains(measured[index], predicted[index]),
             "signal": _number(signals[index]),
+            "predicted_signal": foreseen and _number(foreseen.signals[index]),
             "gradient": _number(gradients[index]),
+            "predicted_gradient": foreseen and _number(foreseen.gradients[index]),
         }
         for index, (layer, (mean, square)) in enumerate(
             zip(network.layers, asked, strict=True)
@@ -100,7 +107,9 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "backward": _word(row["backward"]),
             "predicted ": _word(row["predicted_backward"]),
             "signal": _word(row["signal"]),
+            "predicted  ": _word(row["predicted_signal"]),
             "gradient": _word(row["gradient"]),
+            "predicted   ": _word(row["predicted_gradient"]),
         }
         for row in layers
     ]
@@ -134,6 +143,16 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
         [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
         for values in (signals.outputs, gradients)
     )
+
+
+def _foreseen(
+    network: Network, params: Params, state: Any, squares: Any, images: Array
+) -> Prediction | None:
+    try:
+        return predict(network, params, state, squares, images, jax.random.key(2))
+    except UserError as error:
+        logging.warning("no prediction of signals: %s", error)
+        return None
 
 
 def _what(layer: Layer, rule: str) -> dict[str, Any]:
@@ -177,4 +196,4 @@ def _number(value: Any) -> float | None:
 
 
 def _word(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{value:.3g}"

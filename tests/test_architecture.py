@@ -18,6 +18,8 @@ LAYERS = [
     {"study"},
     {"network", "models", "data", "execution"},
     {"signals", "gains"},
+    {"stand_ins"},
+    {"propagation"},
     {"schemes", "train"},
     {"initialization"},
     {"plan", "store"},

@@ -46,7 +46,9 @@ class Around(nn.Module):
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("scheme", ["he_normal", "xavier_uniform"])
+@pytest.mark.parametrize(
+    "scheme", ["he_normal", pytest.param("xavier_uniform", marks=pytest.mark.slow)]
+)
 def test_noise_gains_what_the_weights_predict(name, scheme):
     network = trace(Around(OPERATIONS[name]), (7, 7, 8))
     key = jax.random.key(3)

@@ -52,6 +52,8 @@ OF_NETWORKS = {
     *("lsuv", "weight_norm", "krahenbuhl_within", "krahenbuhl", "whitened"),
     # And tests/test_optimized_schemes.py.
     *("metainit", "gradinit"),
+    # And tests/test_propagation.py.
+    *("autoinit", "edge_of_chaos"),
 }
 # Not independent from number to number, or discrete: tests/test_structured.py.
 STRUCTURED = {

@@ -1,6 +1,6 @@
 """What a traced network computes: its layers, what follows them, its branches."""
 
-from init_study.graph.activations import Following, find_following
+from init_study.graph.activations import ELEMENTWISE, Following, find_following
 from init_study.graph.branches import Branch, find_branches
 from init_study.graph.dataflow import (
     Graph,
@@ -14,6 +14,7 @@ from init_study.graph.dataflow import (
 from init_study.graph.layers import FoundLayer, find_layers
 
 __all__ = [
+    "ELEMENTWISE",
     "Branch",
     "Following",
     "FoundLayer",

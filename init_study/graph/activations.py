@@ -20,7 +20,7 @@ from init_study.graph.dataflow import (
     run_node,
 )
 
-_ELEMENTWISE = set(
+ELEMENTWISE = set(
     """abs acos acosh add asin asinh atan atan2 atanh cbrt clamp convert_element_type
     copy cos cosh div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow
     is_finite le log log1p logistic lt max min mul ne neg not and or pow round rsqrt
@@ -190,7 +190,7 @@ def _is_elementwise(graph: Graph, node: Node) -> bool:
     inner = list(inner_jaxprs(node))
     if node.name.startswith(("custom_jvp_call", "custom_vjp_call")) and inner:
         return all(_only_elementwise(jaxpr) for jaxpr in inner)
-    return node.name in _ELEMENTWISE
+    return node.name in ELEMENTWISE
 
 
 def _only_elementwise(jaxpr: Any) -> bool:
@@ -201,7 +201,7 @@ def _only_elementwise(jaxpr: Any) -> bool:
             called = list(jaxprs_in_params(equation.params))
             if not all(_only_elementwise(inner) for inner in called):
                 return False
-        elif name not in _ELEMENTWISE and name != "broadcast_in_dim":
+        elif name not in ELEMENTWISE and name != "broadcast_in_dim":
             return False
     return True
 

@@ -31,6 +31,7 @@ from init_study.schemes.frameworks import (
 from init_study.schemes.heads import prior_bias, small_head, zero_head
 from init_study.schemes.optimized import gradinit, metainit
 from init_study.schemes.per_layer import per_layer
+from init_study.schemes.propagated import autoinit, edge_of_chaos
 from init_study.schemes.residual import (
     branch_gain,
     depth_scaled,
@@ -182,6 +183,8 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "krahenbuhl_within": krahenbuhl_within,
     "krahenbuhl": krahenbuhl,
     "whitened": whitened,
+    "autoinit": autoinit,
+    "edge_of_chaos": edge_of_chaos,
     "metainit": metainit,
     "gradinit": gradinit,
 }

@@ -1,0 +1,66 @@
+"""Schemes whose scales come from theory: of the network as a whole, or of a layer."""
+
+from math import sqrt
+
+from init_study.activations import Activation
+from init_study.initializers import normal, variance_scaling, zeros
+from init_study.network import Network, Path
+from init_study.propagation import unit_variance_scales
+from init_study.schemes.per_layer import per_layer
+from init_study.schemes.scheme import Rule, Scheme
+from init_study.theory import edge_of_chaos as edge_of_chaos_of
+
+
+def autoinit() -> Scheme:
+    """AutoInit: N(0, 1 / (n E[x²])), from moments carried through the whole network.
+
+    E[x²] is what a layer of a very wide net of this make would read, behind all the
+    activations, norms, pools and sums on the way, for standard normal images; n counts
+    the inputs of an output, but for the taps that fall on zero padding.
+    Preserves: the mean square 1 of every layer's output, whatever comes before.
+    Use: in nets of any make without norms, where no data shall be looked at.
+    When not: with operations whose moments are not known, such as attention.
+    Cost: no pass.
+
+    Raises: UserError, on a network, for an operation that is not known.
+    Reference: Bingham & Miikkulainen 2021, arXiv:2109.08958, whose draws are truncated
+    and whose pixels are independent.
+    """
+
+    def rules(network: Network) -> dict[Path, Rule]:
+        found: dict[Path, Rule] = {}
+        scales = unit_variance_scales(network)
+        for layer, scale in zip(network.layers, scales, strict=True):
+            stddev = sqrt(scale)
+            found[layer.kernel] = Rule(f"autoinit: std {stddev:.4g}", normal(stddev))
+            if layer.bias is not None:
+                found[layer.bias] = Rule("zeros", zeros())
+        return found
+
+    return Scheme(rules=rules)
+
+
+def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Scheme:
+    """N(0, σ_w² / fan_in), biases N(0, σ_b²): on the edge between order and chaos.
+
+    Preserves: the mean square q of pre-activations and that of gradients, through
+    layers of this activation.
+    Use: in very deep plain nets of tanh and its kin.
+    When not: with other activations than the one that is named; with norms.
+
+    Args:
+        activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.
+        q: the mean square that is kept.
+
+    Raises: UserError for an activation without such a pair at this q.
+    References: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
+    arXiv:1611.01232.
+    """
+    sigma_w2, sigma_b2 = edge_of_chaos_of(activation, q)
+    return per_layer(
+        lambda layer: variance_scaling(
+            sigma_w2, "fan_in", "normal", groups=layer.groups
+        ),
+        normal(sqrt(sigma_b2)) if sigma_b2 else zeros(),
+        name=f"edge of chaos: σ_w² {sigma_w2:.4g}, σ_b² {sigma_b2:.4g}",
+    )

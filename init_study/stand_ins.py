@@ -1,0 +1,249 @@
+"""Random numbers that stand for the values of a very wide net, and what befalls them.
+
+They are `[images, places, channels]`; images are exchangeable, and so are the places of
+one image. See `init_study.propagation`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxprs_in_params
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study import graph
+from init_study.errors import UserError
+from init_study.gains import Gain
+
+IMAGES, PLACES, CHANNELS = 16, 16, 1024
+SHAPE = (IMAGES, PLACES, CHANNELS)
+# What an axis of a value stands for.
+BATCH, SPACE, CHANNEL = "batch", "space", "channel"
+Roles = tuple[str, ...]
+
+_PASSED = (
+    "reshape transpose squeeze expand_dims rev dynamic_slice pad copy "
+    "stop_gradient broadcast_in_dim reduce_precision"
+).split()
+_CALLS = ("custom_jvp_call", "custom_vjp_call", "jit", "pjit", "remat", "checkpoint")
+
+
+def of_images(key: PRNGKeyArray, images: Array) -> Array:
+    """Normal numbers with the images' mean and second moments."""
+    flat = images.reshape(len(images), -1, images.shape[-1]).astype(jnp.float32)
+    mean = flat.mean()
+    return mean + _normal(key, *_second_moments(flat - mean))
+
+
+def through_layer(key: PRNGKeyArray, values: Array, gain: Gain | None) -> Array:
+    """New normal numbers whose second moments are the old ones times the gain."""
+    values = jnp.broadcast_to(values, SHAPE)
+    forward_key, backward_key = jax.random.split(key)
+    if gain is None:
+        return _normal_like(forward_key, values, 1 / jnp.mean(values**2))
+    return _linear(
+        values, (forward_key, backward_key), float(gain.forward), float(gain.backward)
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _linear(values: Array, keys: Any, forward: float, backward: float) -> Array:
+    return _normal_like(keys[0], values, forward)
+
+
+def _linear_forward(
+    values: Array, keys: Any, forward: float, backward: float
+) -> tuple[Array, Any]:
+    return _normal_like(keys[0], values, forward), keys
+
+
+def _linear_backward(
+    forward: float, backward: float, keys: Any, cotangent: Array
+) -> tuple[Array, Any]:
+    return _normal_like(keys[1], cotangent, backward), None
+
+
+_linear.defvjp(_linear_forward, _linear_backward)
+
+
+def _normal_like(key: PRNGKeyArray, values: Array, factor: Any) -> Array:
+    """Normal, with the same second moments, times a factor."""
+    return _normal(key, *_second_moments(values)) * jnp.sqrt(factor)
+
+
+def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]:
+    """Mean products of a number with itself, with others of its image, and of other
+    images, in the same channel."""
+    images, places, _ = values.shape
+    square = jnp.mean(values**2)
+    sums = jnp.mean(values.sum(1) ** 2)
+    within = (sums - places * square) / max(1, places * (places - 1))
+    totals = jnp.mean(values.sum((0, 1)) ** 2)
+    pairs = max(1, images * (images - 1) * places**2)
+    between = (totals - images * sums) / pairs
+    within = jnp.clip(within, 0.0, square)
+    return square, within, jnp.clip(between, 0.0, within)
+
+
+def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> Array:
+    shapes = ((1, 1, CHANNELS), (IMAGES, 1, CHANNELS), SHAPE)
+    sizes = (between, within - between, square - within)
+    keys = jax.random.split(key, 3)
+    return sum(
+        (
+            jnp.sqrt(size) * jax.random.normal(own_key, shape)
+            for own_key, shape, size in zip(keys, shapes, sizes, strict=True)
+        ),
+        jnp.zeros(SHAPE),
+    )
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _slowed(values: Array, factor: float) -> Array:
+    """The same numbers; gradients are multiplied by the factor on their way back."""
+    return values
+
+
+_slowed.defvjp(
+    lambda values, factor: (values, None),
+    lambda factor, _, cotangent: (cotangent * factor,),
+)
+
+
+def through_node(
+    key: PRNGKeyArray,
+    node: Any,
+    inputs: list[Array],
+    shapes: Sequence[tuple[int, ...]],
+    roles: Sequence[Roles | None],
+    shape: tuple[int, ...],
+) -> list[Array]:
+    """What a node that is no layer makes of its inputs.
+
+    Args:
+        key: of what is shuffled.
+        node: of the graph.
+        inputs: stand-ins, or fixed numbers.
+        shapes, roles: of the values that they stand for.
+        shape: of the result.
+
+    Raises: UserError for an operation that is not known.
+    """
+    name, params = node.name, node.equation.params
+    left = prod(shape) / max(1, prod(shapes[0]))
+    if name == "reduce_sum":
+        return [_summed(inputs[0], shapes[0], roles[0], params["axes"])]
+    if name == "slice":
+        return [_slowed(inputs[0], left**0.5)]
+    if name in ("reduce_window_sum", "reduce_window_max", "reduce_max"):
+        axes = params.get("axes", ())
+        sizes = params.get("window_dimensions") or [
+            shapes[0][a] if a in axes else 1 for a in range(len(shapes[0]))
+        ]
+        count = prod(sizes)
+        if name == "reduce_window_sum":
+            return [count * _averaged(inputs[0], count, left)]
+        return [_greatest(inputs[0], count, left)]
+    if name == "concatenate":
+        axis = params["dimension"]
+        if roles[0] is not None and roles[0][axis] == CHANNEL:
+            return [_concatenated(key, inputs, [size[axis] for size in shapes])]
+        # Of an image's places: those that are most stand for all.
+        most = max(range(len(inputs)), key=lambda part: shapes[part][axis])
+        return [_slowed(inputs[most], (shape[axis] / shapes[most][axis]) ** 0.5)]
+    return _elementwise(node.equation, name, inputs)
+
+
+def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
+    if name in _PASSED or name == "slice":
+        return [inputs[0]]
+    if name == "convert_element_type":
+        kind = equation.params["new_dtype"]
+        wide = jnp.float32 if jnp.issubdtype(kind, jnp.floating) else kind
+        return [inputs[0].astype(wide)]
+    if name.startswith(_CALLS):
+        jaxprs = list(jaxprs_in_params(equation.params))
+        return _evaluate(jaxprs[0], inputs)
+    if name not in graph.ELEMENTWISE:
+        raise UserError(
+            f"nothing is known of what {name} does to moments; convolutions, products, "
+            "elementwise functions, norms, sums, pools and concatenations are known"
+        )
+    inputs = list(jnp.broadcast_arrays(*inputs)) if len(inputs) > 1 else inputs
+    kinds = {jnp.result_type(value) for value in inputs}
+    if len(kinds) > 1 and name != "select_n":
+        inputs = [value.astype(jnp.result_type(*inputs)) for value in inputs]
+    primitive = equation.primitive
+    out = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
+    return list(out) if primitive.multiple_results else [out]
+
+
+def _evaluate(jaxpr: Any, inputs: list[Array]) -> list[Array]:
+    """A function of numbers, whatever the shape that it was traced for."""
+    body = getattr(jaxpr, "jaxpr", jaxpr)
+    known = dict(zip(body.invars, inputs, strict=True))
+    consts = getattr(jaxpr, "consts", ())
+    known |= {
+        var: jnp.reshape(value, (1, 1, 1))
+        for var, value in zip(body.constvars, consts, strict=True)
+    }
+
+    def read(atom: Any) -> Array:
+        if hasattr(atom, "val"):
+            return jnp.reshape(jnp.asarray(atom.val, atom.aval.dtype), (1, 1, 1))
+        return known[atom]
+
+    for equation in body.eqns:
+        results = _elementwise(
+            equation, str(equation.primitive), [read(a) for a in equation.invars]
+        )
+        known.update(zip(equation.outvars, results, strict=True))
+    return [read(atom) for atom in body.outvars]
+
+
+def _summed(
+    values: Array, shape: tuple[int, ...], roles: Any, axes: tuple[int, ...]
+) -> Array:
+    which = {roles[axis] for axis in axes} if roles else {CHANNEL}
+    mean = values
+    if BATCH in which:
+        mean = mean.mean((0, 1), keepdims=True)
+    elif SPACE in which:
+        places = prod(shape[a] for a in axes if roles[a] == SPACE)
+        mean = _averaged(mean, places, 1 / places)
+    if CHANNEL in which:
+        mean = mean.mean(2, keepdims=True)
+    return prod(shape[axis] for axis in axes) * mean
+
+
+def _averaged(values: Array, count: int, left: float) -> Array:
+    """The mean over so many places of an image; `left` is the share of places after.
+
+    A place gets a gradient from count · left windows, a count-th of each.
+    """
+    near = _rolled(values, count)
+    return _slowed(near.mean(0), (left * len(near) / count) ** 0.5)
+
+
+def _greatest(values: Array, count: int, left: float) -> Array:
+    """Over so many places of an image; one of them gets the gradient."""
+    return _slowed(_rolled(values, count).max(0), left**0.5)
+
+
+def _rolled(values: Array, count: int) -> Array:
+    """Each place and others of its image, as many as there are at most."""
+    values = jnp.broadcast_to(values, SHAPE)
+    return jnp.stack([jnp.roll(values, by, 1) for by in range(min(count, PLACES))])
+
+
+def _concatenated(key: PRNGKeyArray, parts: list[Array], sizes: list[int]) -> Array:
+    """Channels of the parts, as many as their share."""
+    full = [jnp.broadcast_to(part, SHAPE) for part in parts]
+    bounds = np.round(np.cumsum([0, *sizes]) / sum(sizes) * CHANNELS).astype(int)
+    pairs = zip(full, bounds[:-1], bounds[1:], strict=True)
+    joined = [part[..., low:high] for part, low, high in pairs]
+    return jax.random.permutation(key, jnp.concatenate(joined, 2), axis=2)
