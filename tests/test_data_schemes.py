@@ -212,6 +212,7 @@ def test_batched_is_one_by_one(scheme):
     )
 
 
+@pytest.mark.slow
 def test_one_image_is_enough_to_stay_finite():
     net = network("plain")
     one = Batch(BATCH.images[:1])

@@ -98,7 +98,15 @@ def reference(plan):
 
 
 @pytest.mark.parametrize(
-    "text", ["winograd/1", "blocked/1", "canonical/1", "winograd/2", "xla/2"]
+    "text",
+    [
+        "winograd/2",
+        "blocked/1",
+        *(
+            pytest.param(text, marks=pytest.mark.slow)
+            for text in ("winograd/1", "canonical/1", "xla/2")
+        ),
+    ],
 )
 def test_every_execution_agrees_with_float64(plan, reference, text):
     params = train(plan, parse_execution(text))

@@ -35,6 +35,14 @@ OPERATIONS = {
 }
 
 
+# One of each kind, and the others with the slow tests.
+FEW = ("plain", "stride", "uneven padding", "groups", "transposed kernel", "dense")
+every_operation = pytest.mark.parametrize(
+    "name",
+    [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in OPERATIONS],
+)
+
+
 class Around(nn.Module):
     """An operation, and a head that sees all of it."""
 
@@ -45,7 +53,7 @@ class Around(nn.Module):
         return nn.Dense(3, name="head")(self.operation(x).mean((1, 2)))
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@every_operation
 @pytest.mark.parametrize(
     "scheme", ["he_normal", pytest.param("xavier_uniform", marks=pytest.mark.slow)]
 )
@@ -59,6 +67,7 @@ def test_noise_gains_what_the_weights_predict(name, scheme):
     np.testing.assert_allclose(measured[1], predicted[1], rtol=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in OPERATIONS if "padding" not in n])
 def test_he_normal_gains_two_but_for_the_border(name):
     """Over many draws: 2 per layer where nothing is padded, whatever the operation."""

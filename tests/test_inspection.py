@@ -81,6 +81,7 @@ def test_zeros_have_no_signal_and_no_gradient(network):
     assert layer_columns(rows)[0]["std"] == "0"
 
 
+@pytest.mark.slow
 def test_what_overflows_is_said(network):
     rows = inspect_scheme(parse_scheme("normal(1e30)"), network, BATCH)
     assert rows[1]["signal"] is None

@@ -94,7 +94,9 @@ def test_resnet_halves_the_map_at_the_second_and_third_stage():
     assert list(variables) == ["params"]
 
 
-@pytest.mark.parametrize("name", ["vgg", "resnet"])
+@pytest.mark.parametrize(
+    "name", ["vgg", pytest.param("resnet", marks=pytest.mark.slow)]
+)
 def test_batch_norm_models_move_their_averages(name):
     model = build_model(name, 3, {"depth": 8 if name == "resnet" else 1, "width": 2})
     network = trace(model, (4, 4, 1), 3)

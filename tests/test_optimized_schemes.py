@@ -149,6 +149,7 @@ def test_one_member_is_what_it_is_among_others(name):
         np.testing.assert_allclose(one, many[1], rtol=2e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_zeros_have_no_scale_to_be_found(name):
     """And nothing becomes NaN by it."""

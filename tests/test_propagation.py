@@ -136,8 +136,9 @@ def test_a_plain_net_follows_the_maps_of_theory():
 @pytest.mark.parametrize(
     "name",
     [
-        "Residual",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("Plain", "Joined")),
+        "Plain",
+        pytest.param("Residual", marks=pytest.mark.slow),
+        pytest.param("Joined", marks=pytest.mark.slow),
     ],
 )
 def test_autoinit_gives_every_layer_the_mean_square_one(name):

@@ -100,6 +100,7 @@ def run_in_pieces(plan, workdir, asks_between_stops):
     raise AssertionError("the run never finished")
 
 
+@pytest.mark.slow
 def test_stopping_and_going_on_changes_no_bit(plan, undisturbed, tmp_path):
     run_in_pieces(plan, tmp_path / "pieces", asks_between_stops=3)
     assert records(tmp_path / "pieces") == records(undisturbed)

@@ -322,9 +322,8 @@ def test_what_is_no_law_is_said_in_a_line(make, words):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "shape", [pytest.param((3, 3, 2, 4), marks=pytest.mark.slow), (6, 6)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(3, 3, 2, 4), (6, 6)])
 def test_compiled_and_batched_draws_are_the_same(shape):
     """To the bit: op by op, compiled, and under `vmap`; to rounding where matrix
     products or several functions make a number, which compilers join differently."""

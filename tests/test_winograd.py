@@ -85,7 +85,7 @@ def test_values_and_gradients_are_those_of_float64(case):
         assert worst < 5e-6, worst
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     size=st.tuples(*[st.integers(1, 9)] * 2),
     taps=st.tuples(*[st.integers(3, 5)] * 2),
