@@ -44,7 +44,10 @@ def through_layer(key: PRNGKeyArray, values: Array, gain: Gain | None) -> Array:
     values = jnp.broadcast_to(values, SHAPE)
     forward_key, backward_key = jax.random.split(key)
     if gain is None:
-        return _normal_like(forward_key, values, 1 / jnp.mean(values**2))
+        square = jnp.mean(values**2)
+        # Behind a branch that begins at zero there is nothing to scale.
+        inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1.0), 0.0)
+        return _normal_like(forward_key, values, inverse)
     return _linear(
         values, (forward_key, backward_key), float(gain.forward), float(gain.backward)
     )

@@ -188,6 +188,19 @@ def test_what_has_no_edge_is_one_line(text, words):
         parse_scheme(text)
 
 
+class Silent(nn.Module):
+    """Nothing but zeros behind the first layer."""
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(3)(nn.Dense(4)(0.0 * nn.Dense(4)(x.mean((1, 2)))))
+
+
+def test_autoinit_behind_zeros_stays_finite():
+    params = parse_scheme("autoinit")(jax.random.key(0), trace(Silent(), (6, 6, 3)))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
 def test_what_is_not_known_is_named():
     with pytest.raises(UserError, match=r"nothing is known of what dot_general does"):
         parse_scheme("autoinit")(jax.random.key(0), network("Attending"))

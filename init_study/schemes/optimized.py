@@ -155,9 +155,8 @@ def gradinit(
 
         def step(state: Any, index: Array) -> tuple[Any, None]:
             scales, to_bound, to_goal = state
-            order = jax.random.permutation(
-                jax.random.fold_in(key, index), len(images)
-            ).reshape(-1)
+            own_key = jax.random.fold_in(key, index)
+            order = jax.random.permutation(own_key, len(images))
             quarter = len(images) // 4
             first, other = order[: 2 * quarter], order[quarter : 3 * quarter]
 
