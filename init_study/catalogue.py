@@ -14,6 +14,7 @@ from init_study.experiments import describe_studies
 from init_study.initializers import INITIALIZERS, describe_initializers
 from init_study.models import MODELS
 from init_study.schemes import ALIASES, SCHEMES, Scheme, describe_schemes
+from init_study.theory.shaping import SHAPES
 
 _FIELD = re.compile(
     r"(Preserves|Use|When not|Cost|Kernel layout|Args|Raises|References?|Source): ?"
@@ -34,6 +35,11 @@ tracing finds, and zero biases. fan_in = height · width · in / groups; fan_out
 network; `init_study.initialize(module, images, "NAME", key)` applies it to a module.
 """
 
+_SHAPES = """They change the network, not its numbers: `--study.activation="tat(relu)"`
+shapes for the model's own depth, `init_study.theory.tat("relu", 20)` gives the function
+for a module of your own.
+"""
+
 # What one may look for, and why it is not here.
 LEFT_OUT = {
     "IDInit's rules for convolutions and residual branches": (
@@ -44,10 +50,6 @@ LEFT_OUT = {
         "its closed form was not to be had; `gaussian_field` is a plain relative"
     ),
     "RAI (asymmetric, against dead ReLUs)": "its formula could not be checked",
-    "DKS and TAT": (
-        "they change the activations themselves, which is another network; their "
-        "kernels are `scaled_delta_orthogonal`"
-    ),
     "NF-ResNets": "scaled weight standardization is another forward pass",
     "T-Fixup": "for transformers; what is general in it is in `fixup`",
     "Mimetic initialization": "for self-attention",
@@ -87,6 +89,8 @@ def reference_page() -> str:
         *_entries(INITIALIZERS),
         f"## {len(of_networks)} schemes for whole networks\n",
         *_entries(of_networks),
+        f"## {len(SHAPES)} shapes of activations\n\n{_SHAPES}",
+        *_entries(SHAPES),
         f"## Left out\n\n{left_out}\n",
     ]
     return "\n".join(parts)
@@ -95,7 +99,7 @@ def reference_page() -> str:
 def _entries(table: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
     for name, function in table.items():
         arguments = ", ".join(
-            f"{parameter.name}={_default(parameter.default)}"
+            parameter.name + _default(parameter.default)
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name not in _HIDDEN
         )
@@ -105,7 +109,9 @@ def _entries(table: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
 
 def _default(value: Any) -> str:
     # The only scheme that others begin with.
-    return "'he_normal'" if isinstance(value, Scheme) else repr(value)
+    if value is inspect.Parameter.empty:
+        return ""
+    return "='he_normal'" if isinstance(value, Scheme) else f"={value!r}"
 
 
 def _markdown(doc: str) -> str:

@@ -163,6 +163,7 @@ LAWS = {
     "timm_efficientnet": lambda layer, f: (
         flat(1 / (3 * 3)) if layer == "head" else gauss(2 / f.o)
     ),
+    "mup": lambda layer, f: gauss(2 / f.i * (64 / f.i if layer == "head" else 1)),
     "small_head": lambda layer, f: gauss(2 / f.i / (100 if layer == "head" else 1)),
 }
 

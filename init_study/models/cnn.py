@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.activations import find_activation
 from init_study.errors import UserError, unknown
+from init_study.theory import shaped_activation
 
 NORMS = ("none", "batch", "layer")
 POOLINGS = ("max", "average", "stride", "none")
@@ -24,7 +24,8 @@ class CNN(nn.Module):
         num_classes: logits per image.
         depth: number of convolutions.
         width: channels of each.
-        activation: a name in `ACTIVATIONS`, or `module:function`.
+        activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
+            for the depth, `tat(NAME)` or `dks(NAME)`.
         norm: `none`, `batch` or `layer`, between convolution and activation.
         pooling: how the map is halved: `max`, `average`, `stride` (of the
             convolution) or `none` (it is not).
@@ -50,7 +51,7 @@ class CNN(nn.Module):
             pooling=POOLINGS,
             padding=PADDINGS,
         )
-        act = find_activation(self.activation)
+        act = shaped_activation(self.activation, self.depth)
         x = images
         for index in range(self.depth):
             halve = index < 2 and self.pooling != "none" and min(x.shape[1:3]) >= 8

@@ -3,9 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.activations import find_activation
 from init_study.errors import UserError, unknown
 from init_study.models.cnn import halve_map
+from init_study.theory import shaped_activation
 
 
 class LeNet(nn.Module):
@@ -17,8 +17,8 @@ class LeNet(nn.Module):
 
     Attributes:
         num_classes: logits per image.
-        activation: a name in `ACTIVATIONS`, or `module:function`; the original has
-            tanh.
+        activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
+            for the depth, `tat(NAME)` or `dks(NAME)`; the original has tanh.
         pooling: `max` or `average`; the original averages.
 
     Reference: LeCun et al. 1998, Gradient-based learning applied to document
@@ -39,7 +39,7 @@ class LeNet(nn.Module):
                 f"lenet needs images of at least 16×16 pixels, not "
                 f"{images.shape[1]}×{images.shape[2]}; use model=cnn"
             )
-        act = find_activation(self.activation)
+        act = shaped_activation(self.activation, 4)
         x = halve_map(act(nn.Conv(6, (5, 5))(images)), self.pooling)
         x = halve_map(act(nn.Conv(16, (5, 5), padding="VALID")(x)), self.pooling)
         x = x.reshape(x.shape[0], -1)

@@ -3,9 +3,9 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.activations import find_activation
 from init_study.errors import UserError
 from init_study.models.cnn import NORMS, check_names, normalize
+from init_study.theory import shaped_activation
 
 
 class ResNet(nn.Module):
@@ -21,7 +21,7 @@ class ResNet(nn.Module):
         num_classes: logits per image.
         depth: layers with weights, shortcuts not counted: 6n+2.
         width: channels of the first stage.
-        activation: a name in `ACTIVATIONS`, or `module:function`.
+        activation: a name in `ACTIVATIONS`, `module:function`, or `tat(NAME, DEPTH)`.
         norm: `none`, `batch` or `layer`. Convolutions have a bias only with `none`.
 
     Reference: He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition.
@@ -40,7 +40,7 @@ class ResNet(nn.Module):
         """Raises: UserError for an unknown name or a depth that is not 6n+2."""
         check_names(self, norm=NORMS)
         self._check_depth()
-        act = find_activation(self.activation)
+        act = shaped_activation(self.activation)
         x = act(self._conv_norm(images, self.width, 3, 1, train))
         for stage in range(3):
             for block in range((self.depth - 2) // 6):
@@ -51,7 +51,7 @@ class ResNet(nn.Module):
     def _block(
         self, x: Float[Array, "n h w c"], channels: int, strides: int, train: bool
     ) -> Float[Array, "n h2 w2 channels"]:
-        act = find_activation(self.activation)
+        act = shaped_activation(self.activation)
         y = act(self._conv_norm(x, channels, 3, strides, train))
         y = self._conv_norm(y, channels, 3, 1, train)
         if x.shape != y.shape:

@@ -3,7 +3,6 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.activations import find_activation
 from init_study.errors import UserError
 from init_study.models.cnn import (
     NORMS,
@@ -11,6 +10,7 @@ from init_study.models.cnn import (
     halve_map,
     normalize,
 )
+from init_study.theory import shaped_activation
 
 
 class VGG(nn.Module):
@@ -24,7 +24,8 @@ class VGG(nn.Module):
         num_classes: logits per image.
         depth: number of stages.
         width: channels of the first stage.
-        activation: a name in `ACTIVATIONS`, or `module:function`.
+        activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
+            for the depth, `tat(NAME)` or `dks(NAME)`.
         norm: `none`, `batch` or `layer`, between convolution and activation; the
             original has none. Convolutions have a bias only with `none`.
         pooling: `max` or `average`.
@@ -47,7 +48,7 @@ class VGG(nn.Module):
         """Raises: UserError for an unknown name or an image that is too small."""
         check_names(self, norm=NORMS, pooling=("max", "average"))
         self._check_size(images)
-        act = find_activation(self.activation)
+        act = shaped_activation(self.activation, 2 * self.depth)
         x = images
         for stage in range(self.depth):
             channels = self.width * min(2**stage, 8)

@@ -28,7 +28,7 @@ from init_study.schemes.frameworks import (
     torch,
     torchvision_vgg,
 )
-from init_study.schemes.heads import prior_bias, small_head, zero_head
+from init_study.schemes.heads import mup, prior_bias, small_head, zero_head
 from init_study.schemes.optimized import gradinit, metainit
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.propagated import autoinit, edge_of_chaos
@@ -169,6 +169,7 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "module": module,
     "zero_head": zero_head,
     "small_head": small_head,
+    "mup": mup,
     "prior_bias": prior_bias,
     "zero_gamma": zero_gamma,
     "zero_branch": zero_branch,

@@ -1,8 +1,10 @@
 """Rules for the last layer: what the net says before it has learnt anything."""
 
+from math import sqrt
+
 import jax.numpy as jnp
 
-from init_study.errors import UserError
+from init_study.errors import UserError, check_count
 from init_study.initializers import constant, zeros
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
@@ -56,6 +58,32 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         kernel = network.layers[-1].kernel
         return {kernel: scaled(before[kernel], factor, f"{factor:g}")}
+
+    return override(rest, change)
+
+
+def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
+    """The initial half of the maximal update parametrization: a head that shrinks.
+
+    The last kernel is the rest's times √(base / fan_in), so that its variance falls as
+    1 / fan_in². Half of the method alone: that one rate suits all widths needs rates
+    by layer as well, with Adam those of hidden and last layers over the width.
+    Use: in studies over widths.
+    When not: for one width: there it is `small_head`.
+
+    Args:
+        base: fan_in of the head at which nothing changes.
+        rest: the scheme of all layers, `he_normal` by default, whose variances must
+            fall as 1 / fan_in.
+
+    Reference: Yang et al. 2022, arXiv:2203.03466, table 3.
+    """
+    check_count("base", base)
+
+    def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        head = network.layers[-1]
+        factor = sqrt(base / head.fan_in)
+        return {head.kernel: scaled(before[head.kernel], factor, "√(base / fan_in)")}
 
     return override(rest, change)
 

@@ -23,6 +23,7 @@ from init_study.theory.moments import (
     second_moment,
 )
 from init_study.theory.padding import padding_gain
+from init_study.theory.shaping import dks, shaped_activation, tat
 
 __all__ = [
     "c_map",
@@ -30,6 +31,7 @@ __all__ = [
     "critical_sigma_w2",
     "depth_scales",
     "derivative_moment",
+    "dks",
     "edge_of_chaos",
     "fixed_point_c",
     "fixed_point_q",
@@ -39,4 +41,6 @@ __all__ = [
     "q_map",
     "q_slope",
     "second_moment",
+    "shaped_activation",
+    "tat",
 ]

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from math import isnan
 from typing import Any
 
+from init_study.activations import Activation
 from init_study.errors import UserError
 from init_study.theory.maps import critical_sigma_w2, edge_of_chaos, q_slope
 from init_study.theory.moments import gain, moments
+from init_study.theory.shaping import shaped_activation
 
 _WHAT = {
     "gain": "std of weights times √fan_in that keeps q, the signal's mean square",
@@ -28,10 +30,15 @@ def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
 
     `scale` is gain², the variance of weights times fan_in; `chi1`, `c0` and `q_slope`
     are with that scale and no bias.
+
+    Args:
+        name: as of `shaped_activation`.
+
     Raises: UserError for an unknown name, a function that cannot be evaluated, or one
         that has no gain.
     """
-    value, found = gain(name, q), moments(name, q)
+    phi = shaped_activation(name) if "(" in name else name
+    value, found = gain(phi, q), moments(phi, q)
     sloped = not isnan(found.derivative)
     return {
         "activation": name,
@@ -43,9 +50,9 @@ def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
         "derivative_moment": found.derivative if sloped else None,
         "chi1": value**2 * found.derivative if sloped else None,
         "c0": found.mean**2 / found.second,
-        "q_slope": q_slope(name, q, value**2),
-        "critical_sigma_w2": critical_sigma_w2(name),
-        "edge_of_chaos": _edge(name, q),
+        "q_slope": q_slope(phi, q, value**2),
+        "critical_sigma_w2": critical_sigma_w2(phi),
+        "edge_of_chaos": _edge(phi, q),
     }
 
 
@@ -102,9 +109,9 @@ def gain_sentence(overview: dict[str, Any]) -> str:
     return f"{said}."
 
 
-def _edge(name: str, q: float) -> dict[str, float] | None:
+def _edge(phi: Activation | str, q: float) -> dict[str, float] | None:
     try:
-        sigma_w2, sigma_b2 = edge_of_chaos(name, q)
+        sigma_w2, sigma_b2 = edge_of_chaos(phi, q)
     except UserError:
         return None
     return {"sigma_w2": sigma_w2, "sigma_b2": sigma_b2}
