@@ -192,3 +192,17 @@ def test_gradinit_needs_a_batch_with_labels_that_can_be_split():
     ):
         with pytest.raises(UserError, match=words):
             scheme(jax.random.key(0), network(), batch)
+
+
+def test_gradinit_goes_on_after_a_gradient_that_is_not_finite():
+    """One of eight images is broken, and six of them meet in a step: three of four
+    steps are lost, and the others still count."""
+    images = IMAGES[:8].at[0].set(jnp.inf)
+    batch = Batch(images, LABELS[:8])
+    scheme = parse_scheme("gradinit(40, rest='normal(0.7)')")
+    params = jax.jit(lambda key: scheme(key, network(), batch))(jax.random.key(0))
+    plain = parse_scheme("normal(0.7)")(jax.random.key(0), network())
+    kernel, drawn = params["Conv_0"]["kernel"], plain["Conv_0"]["kernel"]
+    scale = jnp.linalg.norm(kernel) / jnp.linalg.norm(drawn)
+    assert jnp.isfinite(kernel).all()
+    assert abs(scale - 1) > 0.03

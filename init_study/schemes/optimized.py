@@ -5,6 +5,7 @@ gradients through the training gradient. Both are loops of a fixed length, and c
 much as a short training: `Scheme.cost` says how much.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -59,11 +60,23 @@ def metainit(
     check_number("momentum", momentum, least=0, most=1)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
-        def descend(
-            state: tuple[Scales, Scales], index: Array
-        ) -> tuple[tuple[Scales, Scales], None]:
+        norms = {
+            layer.kernel: jnp.linalg.norm(leaf_of(params, layer.kernel).ravel())
+            for layer in network.layers
+        }
+        # A kernel of zeros has no direction that a norm could scale.
+        start = {path: jnp.where(norm > 0, norm, 1.0) for path, norm in norms.items()}
+        still = {path: jnp.zeros(()) for path in start}
+
+        def step(state: tuple[Scales, Scales], index: Array) -> Any:
             norms, speeds = state
-            slopes = jax.grad(quotient)(norms, jax.random.fold_in(key, index))
+            own_key = jax.random.fold_in(key, index)
+            slopes = jax.grad(_quotient_of_noise)(
+                {path: norms[path] / start[path] for path in norms},
+                own_key,
+                network,
+                params,
+            )
             speeds = {
                 # A slope that is not finite, or zero, moves nothing.
                 path: momentum * speed
@@ -76,24 +89,7 @@ def metainit(
             }
             return (moved, speeds), None
 
-        def quotient(norms: Scales, key: PRNGKeyArray) -> Array:
-            images_key, labels_key = jax.random.split(key)
-            shape = (_FAKE_IMAGES, *network.image_shape)
-            images = jax.random.normal(images_key, shape)
-            scaled = _rescaled(params, {p: norms[p] / start[p] for p in norms})
-            loss = _loss_of(network)
-            classes = jax.eval_shape(_logits_of(network), scaled, images).shape[-1]
-            labels = jax.random.randint(labels_key, (_FAKE_IMAGES,), 0, classes)
-            return gradient_quotient(lambda p: loss(p, images, labels), scaled)
-
-        norms = {
-            layer.kernel: jnp.linalg.norm(leaf_of(params, layer.kernel).ravel())
-            for layer in network.layers
-        }
-        # A kernel of zeros has no direction that a norm could scale.
-        start = {path: jnp.where(norm > 0, norm, 1.0) for path, norm in norms.items()}
-        speeds = {path: jnp.zeros(()) for path in start}
-        (found, _), _ = lax.scan(descend, (start, speeds), jnp.arange(steps))
+        (found, _), _ = lax.scan(step, (start, still), jnp.arange(steps))
         return _rescaled(params, {path: found[path] / start[path] for path in found})
 
     step = Refinement(
@@ -147,50 +143,42 @@ def gradinit(
             raise UserError(
                 f"GradInit splits its batch in four, and got {len(images)} images"
             )
-        flat = traverse_util.flatten_dict(params)
-        start = {path: jnp.ones(()) for path in flat}
+        start = {path: jnp.ones(()) for path in traverse_util.flatten_dict(params)}
         # Per dimension, as the authors do; each goal has moments of its own.
         adam = optax.chain(optax.clip(1.0), optax.adam(rate))
-        loss = _loss_of(network)
+        loss, quarter = _loss_of(network), len(images) // 4
 
-        def step(state: Any, index: Array) -> tuple[Any, None]:
+        def step(state: tuple[Scales, Any, Any], index: Array) -> Any:
             scales, to_bound, to_goal = state
-            own_key = jax.random.fold_in(key, index)
-            order = jax.random.permutation(own_key, len(images))
-            quarter = len(images) // 4
+            order = jax.random.permutation(jax.random.fold_in(key, index), len(images))
             first, other = order[: 2 * quarter], order[quarter : 3 * quarter]
-
-            def norm(scales: Scales) -> tuple[Array, Params]:
-                gradient = jax.grad(loss)(
-                    _rescaled(params, scales), images[first], labels[first]
-                )
-                return _norm(gradient), gradient
-
-            def behind(scales: Scales) -> Array:
-                # The step itself counts as fixed, as in the authors' code.
-                stepped = jax.tree.map(
-                    lambda p, g: p - step_size * lax.stop_gradient(g) / size,
-                    _rescaled(params, scales),
-                    gradient,
-                )
-                return loss(stepped, images[other], labels[other]) / step_size
-
-            (size, gradient), slopes = jax.value_and_grad(norm, has_aux=True)(scales)
-            size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
-            bounded, to_bound_next = adam.update(slopes, to_bound)
-            bettered, to_goal_next = adam.update(jax.grad(behind)(scales), to_goal)
-            high = size > largest
-            changes, to_bound, to_goal = jax.tree.map(
-                lambda one, two: jnp.where(high, one, two),
-                (bounded, to_bound_next, to_goal),
-                (bettered, to_bound, to_goal_next),
+            (size, bound), goal = _gradinit_slopes(
+                loss,
+                params,
+                scales,
+                (images[first], labels[first]),
+                (images[other], labels[other]),
+                step_size,
             )
-            finite = jnp.isfinite(optax.tree.norm(changes))
+            high = size > largest
+            slopes = jax.tree.map(lambda b, g: jnp.where(high, b, g), bound, goal)
+            finite = jnp.isfinite(optax.tree.norm(slopes))
+            by_bound, bound_next = adam.update(slopes, to_bound)
+            by_goal, goal_next = adam.update(slopes, to_goal)
+
+            def choose(when: Array, one: Any, two: Any) -> Any:
+                return jax.tree.map(lambda x, y: jnp.where(when, x, y), one, two)
+
             moved = {
-                path: jnp.where(finite, jnp.maximum(scale + changes[path], 0.01), scale)
+                path: jnp.maximum(scale + choose(high, by_bound, by_goal)[path], 0.01)
                 for path, scale in scales.items()
             }
-            return (moved, to_bound, to_goal), None
+            # What is not finite moves nothing, and is not remembered.
+            return (
+                choose(finite, moved, scales),
+                choose(finite & high, bound_next, to_bound),
+                choose(finite & ~high, goal_next, to_goal),
+            ), None
 
         carry = (start, adam.init(start), adam.init(start))
         (scales, _, _), _ = lax.scan(step, carry, jnp.arange(steps))
@@ -228,6 +216,47 @@ def gradient_quotient(
     leaves = jax.tree.leaves(jax.tree.map(term, gradient, product))
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     return jnp.sum(jnp.stack(leaves)) / count
+
+
+def _quotient_of_noise(
+    scales: Scales, key: PRNGKeyArray, network: Network, params: Params
+) -> Float[Array, ""]:
+    images_key, labels_key = jax.random.split(key)
+    images = jax.random.normal(images_key, (_FAKE_IMAGES, *network.image_shape))
+    scaled, loss = _rescaled(params, scales), _loss_of(network)
+    classes = jax.eval_shape(_logits_of(network), scaled, images).shape[-1]
+    labels = jax.random.randint(labels_key, (_FAKE_IMAGES,), 0, classes)
+    return gradient_quotient(lambda p: loss(p, images, labels), scaled)
+
+
+def _gradinit_slopes(
+    loss: Callable[..., Array],
+    params: Params,
+    scales: Scales,
+    first: tuple[Array, Array],
+    other: tuple[Array, Array],
+    step_size: float,
+) -> tuple[tuple[Array, Scales], Scales]:
+    """(the gradient's norm, its slopes), and those of the loss behind a step, both with
+    respect to the scales."""
+
+    def norm(scales: Scales) -> tuple[Array, Params]:
+        gradient = jax.grad(loss)(_rescaled(params, scales), *first)
+        return _norm(gradient), gradient
+
+    (size, gradient), bound = jax.value_and_grad(norm, has_aux=True)(scales)
+    size = jnp.maximum(size, jnp.finfo(size.dtype).tiny)
+
+    def behind(scales: Scales) -> Array:
+        # The step itself counts as fixed, as in the authors' code.
+        stepped = jax.tree.map(
+            lambda p, g: p - step_size * lax.stop_gradient(g) / size,
+            _rescaled(params, scales),
+            gradient,
+        )
+        return loss(stepped, *other) / step_size
+
+    return (size, bound), jax.grad(behind)(scales)
 
 
 def _sum_of_squares(tree: Params) -> Array:
