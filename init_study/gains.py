@@ -18,7 +18,7 @@ from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study import graph
-from init_study.network import ModelState, Network, Params
+from init_study.network import ModelState, Network, Params, trace_forward
 
 # So many numbers go through the largest layer: enough for two digits of its gain.
 _NUMBERS = 2**21
@@ -68,14 +68,8 @@ def layer_gains(
     count = min(_MOST, max(_FEWEST, _NUMBERS // largest))
     images = jax.ShapeDtypeStruct((count, *network.image_shape), jnp.float32)
 
-    def call(flat: dict[Any, Any], images: Array) -> Any:
-        tree = traverse_util.unflatten_dict(flat)
-        state = {name: value for name, value in tree.items() if name != "params"}
-        return network.apply(tree["params"], state, images, train=True)[0]
-
-    variables = traverse_util.flatten_dict({"params": params, **model_state})
-    traced, _ = graph.make_graph(call, variables, images)
-    found, _ = graph.find_layers(traced, graph.find_origins(traced))
+    forward = trace_forward(network, params, model_state, images)
+    traced, found = forward.traced, forward.layers
 
     @jax.jit
     def measure(variables: Any, key: PRNGKeyArray) -> tuple[Gain, ...]:
@@ -88,7 +82,7 @@ def layer_gains(
         predicted_gain(traced, layer, np.asarray(square, np.float64))
         for layer, square in zip(found, squares, strict=True)
     )
-    return measure(variables, key), predicted
+    return measure(forward.variables, key), predicted
 
 
 def _measured(

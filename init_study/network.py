@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study import graph
 from init_study.additions import ADDED, added_parameters, with_additions
 from init_study.conv import fast_in_loops
 from init_study.errors import UserError
@@ -145,6 +146,47 @@ class Network(NamedTuple):
             call = with_additions(call)
         result = fast_in_loops(call, convolution)(variables, images)
         return result if "mutable" in options else (result, model_state)
+
+
+class Forward(NamedTuple):
+    """A network's forward pass as a graph.
+
+    Attributes:
+        traced: of the images and `variables`, by path, to the logits.
+        origins: what each value of it depends on.
+        layers: in the order of `Network.layers`, with their places in the graph.
+        variables: parameters and model state, by path.
+    """
+
+    traced: graph.Graph
+    origins: graph.Origins
+    layers: tuple[graph.FoundLayer, ...]
+    variables: dict[Any, Any]
+
+
+def trace_forward(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    images: Any,
+    *,
+    train: bool = True,
+    dropout_key: PRNGKeyArray | None = None,
+) -> Forward:
+    """As of `Network.apply`; of the images only shape and dtype count."""
+
+    def call(flat: dict[Any, Any], images: Array) -> Any:
+        tree = traverse_util.unflatten_dict(flat)
+        state = {name: value for name, value in tree.items() if name != "params"}
+        return network.apply(
+            tree["params"], state, images, train=train, dropout_key=dropout_key
+        )[0]
+
+    variables = traverse_util.flatten_dict({"params": params, **model_state})
+    traced, _ = graph.make_graph(call, variables, images)
+    origins = graph.find_origins(traced)
+    layers, _ = graph.find_layers(traced, origins)
+    return Forward(traced, origins, layers, variables)
 
 
 def trace(

@@ -21,12 +21,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study import graph
 from init_study.gains import Gain, predicted_gain
-from init_study.network import ModelState, Network, Params
+from init_study.network import Forward, ModelState, Network, Params, trace_forward
 from init_study.stand_ins import (
     BATCH,
     CHANNEL,
@@ -74,20 +73,20 @@ def predict(
 
     Raises: UserError for an operation that is not known here.
     """
-    walk = _Walk(network, params, model_state, images)
+    forward = trace_forward(network, params, model_state, images)
     gains = [
-        predicted_gain(walk.traced, layer, np.asarray(square, np.float64))
-        for layer, square in zip(walk.layers, squares, strict=True)
+        predicted_gain(forward.traced, layer, np.asarray(square, np.float64))
+        for layer, square in zip(forward.layers, squares, strict=True)
     ]
 
     @jax.jit
     def run(key: PRNGKeyArray) -> tuple[Any, ...]:
-        def forward(shifts: list[Array]) -> tuple[Array, Any]:
-            result, inputs, outputs = walk.run(key, images, gains, shifts)
+        def signals(shifts: list[Array]) -> tuple[Array, Any]:
+            result, inputs, outputs = _walk(forward, key, images, gains, shifts)
             return result, (inputs, outputs)
 
         zeros = [jnp.zeros(SHAPE) for _ in gains]
-        result, pull, (inputs, outputs) = jax.vjp(forward, zeros, has_aux=True)
+        result, pull, (inputs, outputs) = jax.vjp(signals, zeros, has_aux=True)
         cotangent = jax.random.normal(jax.random.fold_in(key, 0), result.shape)
         (gradients,) = pull(cotangent)
         return tuple(
@@ -113,16 +112,16 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
             network.model_state(jax.random.clone(key)),
         )
         images = jax.random.normal(jax.random.key(1), (8, *network.image_shape))
-        walk = _Walk(network, params, state, images)
-        ones = [np.ones(layer.shape[:-2]) for layer in walk.layers]
+        forward = trace_forward(network, params, state, images)
+        ones = [np.ones(layer.shape[:-2]) for layer in forward.layers]
         gains = [
-            predicted_gain(walk.traced, layer, one)
-            for layer, one in zip(walk.layers, ones, strict=True)
+            predicted_gain(forward.traced, layer, one)
+            for layer, one in zip(forward.layers, ones, strict=True)
         ]
 
         @jax.jit
         def run(key: PRNGKeyArray) -> list[Array]:
-            _, inputs, _ = walk.run(key, images, [None] * len(gains), None)
+            _, inputs, _ = _walk(forward, key, images, [None] * len(gains), None)
             return [jnp.mean(value**2) for value in inputs]
 
         squares = [float(value) for value in run(jax.random.key(2))]
@@ -132,105 +131,94 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
     )
 
 
-class _Walk:
-    """A traced network, ready to be walked by stand-ins."""
+def _walk(
+    forward: Forward,
+    key: PRNGKeyArray,
+    images: Array,
+    gains: Sequence[Gain | None],
+    shifts: Sequence[Array] | None,
+) -> tuple[Array, list[Array], list[Array]]:
+    """The result, and of each layer its input and output, as stand-ins.
 
-    def __init__(
-        self, network: Network, params: Params, state: ModelState, images: Array
-    ) -> None:
-        def call(flat: dict[Any, Any], images: Array) -> Any:
-            tree = traverse_util.unflatten_dict(flat)
-            kept = {name: value for name, value in tree.items() if name != "params"}
-            return network.apply(tree["params"], kept, images, train=True)[0]
+    A layer without a gain gives the mean square 1; `shifts` are added to outputs.
+    """
+    traced = forward.traced
+    at = {layer.place: index for index, layer in enumerate(forward.layers)}
+    ends = {layer.outputs: index for index, layer in enumerate(forward.layers)}
+    inputs: dict[int, Array] = {}
+    outputs: dict[int, Array] = {}
+    values: dict[int, Array] = {
+        traced.images: of_images(jax.random.fold_in(key, 1), images)
+    }
+    roles: dict[int, tuple[str, ...]] = {
+        traced.images: (BATCH, *[SPACE] * (images.ndim - 2), CHANNEL)
+    }
 
-        self.variables = traverse_util.flatten_dict({"params": params, **state})
-        self.traced, _ = graph.make_graph(call, self.variables, images)
-        self.origins = graph.find_origins(self.traced)
-        self.layers, _ = graph.find_layers(self.traced, self.origins)
+    def read(value: int) -> Array:
+        if value in values:
+            return values[value]
+        return _fixed(forward, value, jax.random.fold_in(key, 2 + value))
 
-    def run(
-        self,
-        key: PRNGKeyArray,
-        images: Array,
-        gains: Sequence[Gain | None],
-        shifts: Sequence[Array] | None,
-    ) -> tuple[Array, list[Array], list[Array]]:
-        """The result, and of each layer its input and output.
+    for place, node in enumerate(traced.nodes):
+        moved = [v for v in node.inputs if forward.origins.of_images[v]]
+        if not moved:
+            continue
+        own_key = jax.random.fold_in(key, 10_000_019 + place)
+        if place in at:
+            index = at[place]
+            layer = forward.layers[index]
+            inputs[index] = read(layer.inputs)
+            made = through_layer(own_key, inputs[index], gains[index])
+            roles[node.outputs[0]] = _layer_roles(traced, node, layer, roles)
+            results = [made]
+        else:
+            shapes = [traced.shapes[v].shape for v in node.inputs]
+            given = [roles.get(v) for v in node.inputs]
+            shape = traced.shapes[node.outputs[0]].shape
+            results = through_node(
+                own_key, node, [read(v) for v in node.inputs], shapes, given, shape
+            )
+            after = _roles_after(node, shapes, given, shape)
+            roles.update(dict.fromkeys(node.outputs, after))
+        for value, result in zip(node.outputs, results, strict=True):
+            if value in ends:
+                index = ends[value]
+                if shifts is not None:
+                    result = result + shifts[index]
+                outputs[index] = result
+            values[value] = result
+    count = range(len(forward.layers))
+    result = read(traced.outputs[0])
+    return result, [inputs[i] for i in count], [outputs[i] for i in count]
 
-        A layer without a gain gives the mean square 1; `shifts` are added to outputs.
-        """
-        traced = self.traced
-        at = {layer.place: index for index, layer in enumerate(self.layers)}
-        ends = {layer.outputs: index for index, layer in enumerate(self.layers)}
-        inputs: dict[int, Array] = {}
-        outputs: dict[int, Array] = {}
-        values: dict[int, Array] = {
-            traced.images: of_images(jax.random.fold_in(key, 1), images)
-        }
-        roles: dict[int, tuple[str, ...]] = {
-            traced.images: (BATCH, *[SPACE] * (images.ndim - 2), CHANNEL)
-        }
 
-        def read(value: int) -> Array:
-            if value in values:
-                return values[value]
-            return self._fixed(value, jax.random.fold_in(key, 2 + value))
+def _fixed(forward: Forward, value: int, key: PRNGKeyArray) -> Array:
+    """What does not depend on the images: one number, or numbers of channels."""
+    (found,) = graph.evaluate(forward.traced, forward.variables, None, (value,))
+    flat = jnp.ravel(found)
+    if jnp.issubdtype(flat.dtype, jnp.floating):
+        flat = flat.astype(jnp.float32)
+    if flat.size <= 1:
+        return flat.reshape(1, 1, 1)
+    return flat[jax.random.randint(key, (1, 1, CHANNELS), 0, flat.size)]
 
-        for place, node in enumerate(traced.nodes):
-            moved = [v for v in node.inputs if self.origins.of_images[v]]
-            if not moved:
-                continue
-            own_key = jax.random.fold_in(key, 10_000_019 + place)
-            if place in at:
-                index = at[place]
-                layer = self.layers[index]
-                inputs[index] = read(layer.inputs)
-                made = through_layer(own_key, inputs[index], gains[index])
-                roles[node.outputs[0]] = self._layer_roles(node, layer, roles)
-                results = [made]
-            else:
-                shapes = [traced.shapes[v].shape for v in node.inputs]
-                given = [roles.get(v) for v in node.inputs]
-                shape = traced.shapes[node.outputs[0]].shape
-                results = through_node(
-                    own_key, node, [read(v) for v in node.inputs], shapes, given, shape
-                )
-                after = _roles_after(node, shapes, given, shape)
-                roles.update(dict.fromkeys(node.outputs, after))
-            for value, result in zip(node.outputs, results, strict=True):
-                if value in ends:
-                    index = ends[value]
-                    if shifts is not None:
-                        result = result + shifts[index]
-                    outputs[index] = result
-                values[value] = result
-        count = range(len(self.layers))
-        result = read(traced.outputs[0])
-        return result, [inputs[i] for i in count], [outputs[i] for i in count]
 
-    def _fixed(self, value: int, key: PRNGKeyArray) -> Array:
-        """What does not depend on the images: one number, or numbers of channels."""
-        (found,) = graph.evaluate(self.traced, self.variables, None, (value,))
-        flat = jnp.ravel(found)
-        if jnp.issubdtype(flat.dtype, jnp.floating):
-            flat = flat.astype(jnp.float32)
-        if flat.size <= 1:
-            return flat.reshape(1, 1, 1)
-        return flat[jax.random.randint(key, (1, 1, CHANNELS), 0, flat.size)]
-
-    def _layer_roles(
-        self, node: Any, layer: graph.FoundLayer, roles: dict[int, Any]
-    ) -> tuple[str, ...]:
-        if layer.kind == "conv":
-            out = node.equation.params["dimension_numbers"].out_spec
-            found = [SPACE] * len(out)
-            found[out[0]], found[out[1]] = BATCH, CHANNEL
-            return tuple(found)
-        contracted = node.equation.params["dimension_numbers"][0][layer.side]
-        kept = [r for a, r in enumerate(roles[layer.inputs]) if a not in contracted]
-        made = len(self.traced.shapes[node.outputs[0]].shape) - len(kept)
-        new = [CHANNEL] * made
-        return tuple(kept + new if layer.side == 0 else new + kept)
+def _layer_roles(
+    traced: graph.Graph,
+    node: Any,
+    layer: graph.FoundLayer,
+    roles: dict[int, Any],
+) -> tuple[str, ...]:
+    if layer.kind == "conv":
+        out = node.equation.params["dimension_numbers"].out_spec
+        found = [SPACE] * len(out)
+        found[out[0]], found[out[1]] = BATCH, CHANNEL
+        return tuple(found)
+    contracted = node.equation.params["dimension_numbers"][0][layer.side]
+    kept = [r for a, r in enumerate(roles[layer.inputs]) if a not in contracted]
+    made = len(traced.shapes[node.outputs[0]].shape) - len(kept)
+    new = [CHANNEL] * made
+    return tuple(kept + new if layer.side == 0 else new + kept)
 
 
 def _roles_after(

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study import graph
 from init_study.conv import fast_in_loops
-from init_study.network import ModelState, Network, Params
+from init_study.network import ModelState, Network, Params, trace_forward
 
 
 class Signals(NamedTuple):
@@ -49,16 +48,10 @@ def layer_signals(
         convolution: a form of `init_study.conv`.
     """
 
-    def call(flat: dict[Any, Any], images: Array) -> Any:
-        tree = traverse_util.unflatten_dict(flat)
-        state = {name: value for name, value in tree.items() if name != "params"}
-        return network.apply(
-            tree["params"], state, images, train=train, dropout_key=dropout_key
-        )[0]
-
-    variables = traverse_util.flatten_dict({"params": params, **model_state})
-    traced, _ = graph.make_graph(call, variables, images)
-    found, _ = graph.find_layers(traced, graph.find_origins(traced))
+    forward = trace_forward(
+        network, params, model_state, images, train=train, dropout_key=dropout_key
+    )
+    traced, found = forward.traced, forward.layers
     places = {layer.outputs: index for index, layer in enumerate(found)}
     shifts = shifts or {}
 
@@ -75,7 +68,7 @@ def layer_signals(
     def run(variables: Mapping[Any, Any], images: Array) -> list[Any]:
         return graph.evaluate(traced, variables, images, wanted, shift)
 
-    values = fast_in_loops(run, convolution)(variables, images)
+    values = fast_in_loops(run, convolution)(forward.variables, images)
     count = len(found)
     return Signals(tuple(values[:count]), tuple(values[count : 2 * count]), values[-1])
 
