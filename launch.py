@@ -201,7 +201,8 @@ def _show() -> None:
         print(
             f"{one['scheme']} on {one['program']}, {one['parameters']} parameters\n\n"
             f"{format_columns(layer_columns(one['layers']))}\n\n"
-            f"kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
+            "In brackets: what the scheme asks for, and what its variances predict.\n"
+            f"Kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
         )
 
 

@@ -90,7 +90,8 @@ def inspect_scheme(
 
 
 def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `inspect_scheme` as words for a terminal."""
+    """The rows of `inspect_scheme` as words for a terminal, with what was asked for or
+    predicted in brackets."""
     return [
         {
             "layer": row["layer"],
@@ -98,18 +99,13 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "fan in/out": f"{row['fan_in']}/{row['fan_out']}",
             "then": ("norm, " if row["normalized"] else "") + row["activation"],
             "mean": _word(row["mean"]),
-            "std": _word(row["std"]),
-            "asked": _word(row["asked_std"]),
+            "std": _beside(row["std"], row["asked_std"]),
             "min": _word(row["min"]),
             "max": _word(row["max"]),
-            "forward": _word(row["forward"]),
-            "predicted": _word(row["predicted_forward"]),
-            "backward": _word(row["backward"]),
-            "predicted ": _word(row["predicted_backward"]),
-            "signal": _word(row["signal"]),
-            "predicted  ": _word(row["predicted_signal"]),
-            "gradient": _word(row["gradient"]),
-            "predicted   ": _word(row["predicted_gradient"]),
+            **{
+                name: _beside(row[name], row[f"predicted_{name}"])
+                for name in ("forward", "backward", "signal", "gradient")
+            },
         }
         for row in layers
     ]
@@ -197,3 +193,7 @@ def _number(value: Any) -> float | None:
 
 def _word(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
+
+
+def _beside(value: float | None, expected: float | None) -> str:
+    return f"{_word(value)} ({_word(expected)})"

@@ -30,6 +30,9 @@ from init_study.stand_ins import (
     BATCH,
     CHANNEL,
     CHANNELS,
+    FLAT,
+    IMAGES,
+    PLACES,
     SHAPE,
     SPACE,
     of_images,
@@ -87,7 +90,14 @@ def predict(
 
         zeros = [jnp.zeros(SHAPE) for _ in gains]
         result, pull, (inputs, outputs) = jax.vjp(signals, zeros, has_aux=True)
-        cotangent = jax.random.normal(jax.random.fold_in(key, 0), result.shape)
+        # Logits have no places: the gradient is the same wherever they stand for one.
+        places = (
+            1
+            if len(forward.traced.shapes[forward.traced.outputs[0]].shape) == 2
+            else PLACES
+        )
+        own = jax.random.normal(jax.random.fold_in(key, 0), (IMAGES, places, CHANNELS))
+        cotangent = jnp.broadcast_to(own, result.shape)
         (gradients,) = pull(cotangent)
         return tuple(
             [jnp.mean(value**2) for value in values]
@@ -256,7 +266,11 @@ def _reshaped(
     while kept < min(len(before), len(shape)) and before[kept] == shape[kept]:
         kept += 1
     rest = given[kept:]
-    new = [CHANNEL if CHANNEL in rest or not rest else rest[0]]
+    wide = {r for r, size in zip(rest, before[kept:], strict=True) if size > 1}
+    if FLAT in wide or {SPACE, CHANNEL} <= wide:
+        new = [FLAT]
+    else:
+        new = [CHANNEL if CHANNEL in rest or not rest else rest[0]]
     return tuple(given[:kept]) + tuple(new * (len(shape) - kept))
 
 

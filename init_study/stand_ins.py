@@ -4,7 +4,7 @@ They are `[images, places, channels]`; images are exchangeable, and so are the p
 one image. See `init_study.propagation`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -23,6 +23,8 @@ IMAGES, PLACES, CHANNELS = 16, 16, 1024
 SHAPE = (IMAGES, PLACES, CHANNELS)
 # What an axis of a value stands for.
 BATCH, SPACE, CHANNEL = "batch", "space", "channel"
+# Channels of all places in one axis.
+FLAT = "flat"
 Roles = tuple[str, ...]
 
 _PASSED = (
@@ -39,43 +41,57 @@ def of_images(key: PRNGKeyArray, images: Array) -> Array:
     return mean + _normal(key, *_second_moments(flat - mean))
 
 
-def through_layer(key: PRNGKeyArray, values: Array, gain: Gain | None) -> Array:
-    """New normal numbers whose second moments are the old ones times the gain."""
+def through_layer(
+    key: PRNGKeyArray, values: Array, gain: Gain | None, flat: bool = False
+) -> Array:
+    """New normal numbers whose second moments are the old ones times the gain.
+
+    Of a layer that reads whole maps as flat channels the result is the same at all
+    places; on the way back each place gets a gradient of its own.
+    """
     values = jnp.broadcast_to(values, SHAPE)
     forward_key, backward_key = jax.random.split(key)
     if gain is None:
         square = jnp.mean(values**2)
         # Behind a branch that begins at zero there is nothing to scale.
         inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1.0), 0.0)
-        return _normal_like(forward_key, values, inverse)
-    return _linear(
-        values, (forward_key, backward_key), float(gain.forward), float(gain.backward)
-    )
+        return _normal_like(forward_key, values, inverse, 1.0 if flat else None)
+    keys = (forward_key, backward_key)
+    return _linear(values, keys, float(gain.forward), float(gain.backward), flat)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _linear(values: Array, keys: Any, forward: float, backward: float) -> Array:
-    return _normal_like(keys[0], values, forward)
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _linear(
+    values: Array, keys: Any, forward: float, backward: float, flat: bool
+) -> Array:
+    return _normal_like(keys[0], values, forward, 1.0 if flat else None)
 
 
 def _linear_forward(
-    values: Array, keys: Any, forward: float, backward: float
+    values: Array, keys: Any, forward: float, backward: float, flat: bool
 ) -> tuple[Array, Any]:
-    return _normal_like(keys[0], values, forward), keys
+    return _normal_like(keys[0], values, forward, 1.0 if flat else None), keys
 
 
 def _linear_backward(
-    forward: float, backward: float, keys: Any, cotangent: Array
+    forward: float, backward: float, flat: bool, keys: Any, cotangent: Array
 ) -> tuple[Array, Any]:
-    return _normal_like(keys[1], cotangent, backward), None
+    return _normal_like(keys[1], cotangent, backward, 0.0 if flat else None), None
 
 
 _linear.defvjp(_linear_forward, _linear_backward)
 
 
-def _normal_like(key: PRNGKeyArray, values: Array, factor: Any) -> Array:
-    """Normal, with the same second moments, times a factor."""
-    return _normal(key, *_second_moments(values)) * jnp.sqrt(factor)
+def _normal_like(
+    key: PRNGKeyArray, values: Array, factor: Any, alike: float | None = None
+) -> Array:
+    """Normal, with the same second moments, times a factor; with `alike` in place of
+    the correlation between places of an image."""
+    square, within, between = _second_moments(values)
+    if alike is not None:
+        within = alike * square
+        between = jnp.minimum(between, within)
+    return _normal(key, square, within, between) * jnp.sqrt(factor)
 
 
 def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]:
@@ -153,7 +169,7 @@ def through_node(
         return [_greatest(inputs[0], count, left)]
     if name == "concatenate":
         axis = params["dimension"]
-        if roles[0] is not None and roles[0][axis] == CHANNEL:
+        if roles[0] is not None and roles[0][axis] in (CHANNEL, FLAT):
             return [_concatenated(key, inputs, [size[axis] for size in shapes])]
         # Of an image's places: those that are most stand for all.
         most = max(range(len(inputs)), key=lambda part: shapes[part][axis])
@@ -218,28 +234,80 @@ def _summed(
     elif SPACE in which:
         places = prod(shape[a] for a in axes if roles[a] == SPACE)
         mean = _averaged(mean, places, 1 / places)
-    if CHANNEL in which:
+        if places == prod(n for n, r in zip(shape, roles, strict=True) if r == SPACE):
+            mean = _alike(mean)
+    if which & {CHANNEL, FLAT}:
         mean = mean.mean(2, keepdims=True)
     return prod(shape[axis] for axis in axes) * mean
 
 
-def _averaged(values: Array, count: int, left: float) -> Array:
-    """The mean over so many places of an image; `left` is the share of places after.
+def _alike(values: Array) -> Array:
+    """Of one place, for all; so are the gradients there."""
+    return _pooled(
+        lambda values: jnp.broadcast_to(values[:, :1], SHAPE),
+        lambda values, cotangent: cotangent,
+        values,
+    )
 
-    A place gets a gradient from count · left windows, a count-th of each.
-    """
-    near = _rolled(values, count)
-    return _slowed(near.mean(0), (left * len(near) / count) ** 0.5)
+
+def _averaged(values: Array, count: int, left: float) -> Array:
+    """The mean over so many places of an image; `left` is the share of places after."""
+
+    def back(values: Array, cotangent: Array) -> Array:
+        starts, factor = _windows(count, left)
+        total = sum((cotangent[:, start] for start in starts), jnp.zeros(SHAPE))
+        return total * factor / count
+
+    return _pooled(lambda values: _rolled(values, count).mean(0), back, values)
 
 
 def _greatest(values: Array, count: int, left: float) -> Array:
     """Over so many places of an image; one of them gets the gradient."""
-    return _slowed(_rolled(values, count).max(0), left**0.5)
+    members = min(count, PLACES)
+
+    def back(values: Array, cotangent: Array) -> Array:
+        starts, factor = _windows(count, left)
+        total = jnp.zeros(SHAPE)
+        for start in starts:
+            window = (start[:, None] + np.arange(members)) % PLACES
+            wins = values == values[:, window].max(2)
+            total += jnp.where(wins, cotangent[:, start], 0.0)
+        return total * factor * (members / count) ** 0.5
+
+    return _pooled(lambda values: _rolled(values, count).max(0), back, values)
+
+
+def _windows(count: int, left: float) -> tuple[list[Any], float]:
+    """Where the count · left windows begin that a place is in, for all places, and a
+    factor for what is no whole number.
+
+    One window each: they lie side by side; more than one: they overlap evenly.
+    """
+    members, number = min(count, PLACES), count * left
+    whole = min(members, max(1, round(number)))
+    places = np.arange(PLACES)
+    starts = [
+        (places - (places + index * members // whole) % members) % PLACES
+        for index in range(whole)
+    ]
+    return starts, (number / whole) ** 0.5
+
+
+def _pooled(
+    function: Callable[[Array], Array],
+    back: Callable[[Array, Array], Array],
+    values: Array,
+) -> Array:
+    pooled = jax.custom_vjp(function)
+    pooled.defvjp(
+        lambda values: (function(values), values),
+        lambda values, cotangent: (back(values, cotangent),),
+    )
+    return pooled(jnp.broadcast_to(values, SHAPE))
 
 
 def _rolled(values: Array, count: int) -> Array:
     """Each place and others of its image, as many as there are at most."""
-    values = jnp.broadcast_to(values, SHAPE)
     return jnp.stack([jnp.roll(values, by, 1) for by in range(min(count, PLACES))])
 
 
@@ -248,5 +316,19 @@ def _concatenated(key: PRNGKeyArray, parts: list[Array], sizes: list[int]) -> Ar
     full = [jnp.broadcast_to(part, SHAPE) for part in parts]
     bounds = np.round(np.cumsum([0, *sizes]) / sum(sizes) * CHANNELS).astype(int)
     pairs = zip(full, bounds[:-1], bounds[1:], strict=True)
-    joined = [part[..., low:high] for part, low, high in pairs]
+    joined: Any = [_some(part, int(low), int(high)) for part, low, high in pairs]
     return jax.random.permutation(key, jnp.concatenate(joined, 2), axis=2)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _some(part: Array, low: int, high: int) -> Array:
+    """Channels that stand for all of a part; the others get gradients as theirs."""
+    return part[..., low:high]
+
+
+_some.defvjp(
+    lambda part, low, high: (_some(part, low, high), None),
+    lambda low, high, _, cotangent: (
+        cotangent[..., (np.arange(CHANNELS) - low) % (high - low)],
+    ),
+)

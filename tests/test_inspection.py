@@ -71,21 +71,21 @@ def test_gains_stand_beside_what_was_predicted(rows):
         assert row["backward"] == pytest.approx(row["predicted_backward"], rel=0.35)
         assert row["signal"] > 0 and row["gradient"] > 0
         assert row["predicted_signal"] == pytest.approx(row["signal"], rel=0.6)
-        assert row["predicted_gradient"] == pytest.approx(row["gradient"], rel=0.6)
+        assert row["predicted_gradient"] == pytest.approx(row["gradient"], rel=0.4)
 
 
 def test_zeros_have_no_signal_and_no_gradient(network):
     rows = inspect_scheme(parse_scheme("zeros"), network, BATCH)
     assert all(row["signal"] == row["forward"] == row["asked_std"] == 0 for row in rows)
     assert rows[0]["gradient"] == 0
-    assert layer_columns(rows)[0]["std"] == "0"
+    assert layer_columns(rows)[0]["std"] == "0 (0)"
 
 
 @pytest.mark.slow
 def test_what_overflows_is_said(network):
     rows = inspect_scheme(parse_scheme("normal(1e30)"), network, BATCH)
     assert rows[1]["signal"] is None
-    assert layer_columns(rows)[1]["signal"] == "–"
+    assert layer_columns(rows)[1]["signal"].startswith("– (")
     json.dumps(rows, allow_nan=False)
 
 
@@ -100,7 +100,7 @@ def test_show_prints_a_table(tmp_path):
     args = "show --scheme=xavier_uniform --study.depth=1 --study.width=2".split()
     code, out, _ = launch(*args, cwd=tmp_path)
     assert code == 0
-    assert "xavier_uniform on" in out and "Conv_0" in out and "predicted" in out
+    assert "xavier_uniform on" in out and "Conv_0" in out and "signal" in out
     assert not list(tmp_path.iterdir())
 
 
