@@ -69,6 +69,16 @@ class Pooled(nn.Module):
         return nn.Dense(20)(x.mean((1, 2)))
 
 
+class Flat(nn.Module):
+    """Each place of the map has weights of its own, and so gradients of its own, which
+    do not add up where windows overlap."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.avg_pool(nn.relu(nn.Conv(WIDTH, **conv)(x)), (3, 3), (1, 1))
+        return nn.Dense(20)(x.reshape(len(x), -1))
+
+
 class Attending(nn.Module):
     """A product of images with images."""
 
@@ -79,7 +89,9 @@ class Attending(nn.Module):
         return nn.Dense(3)(x.mean(1))
 
 
-NETS = {net.__name__: net() for net in (Plain, Residual, Pooled, Joined, Attending)}
+NETS = {
+    net.__name__: net() for net in (Plain, Residual, Pooled, Flat, Joined, Attending)
+}
 
 
 @cache
@@ -113,7 +125,13 @@ def measured_and_predicted(name, text="he_normal"):
 
 @pytest.mark.parametrize(
     "name",
-    ["Plain", "Residual", "Pooled", pytest.param("Joined", marks=pytest.mark.slow)],
+    [
+        "Plain",
+        "Residual",
+        "Pooled",
+        "Flat",
+        pytest.param("Joined", marks=pytest.mark.slow),
+    ],
 )
 def test_signals_and_gradients_of_a_wide_net_are_as_predicted(name):
     measured, predicted = measured_and_predicted(name)
