@@ -178,7 +178,8 @@ def _walk(
             index = at[place]
             layer = forward.layers[index]
             inputs[index] = read(layer.inputs)
-            made = through_layer(own_key, inputs[index], gains[index])
+            flat = FLAT in roles[layer.inputs]
+            made = through_layer(own_key, inputs[index], gains[index], flat)
             roles[node.outputs[0]] = _layer_roles(traced, node, layer, roles)
             results = [made]
         else:
