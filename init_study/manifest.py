@@ -108,10 +108,15 @@ def _describe_data(dataset: Any) -> dict[str, Any]:
 
 
 def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
+    costs = {
+        text: scheme.cost(program_plan.network)._asdict()
+        for text, scheme in plan.schemes.items()
+    }
     return {
         "label": program_plan.label,
         "members": len(plan.members),
         "parameters": program_plan.network.num_parameters,
+        "passes": {text: cost for text, cost in costs.items() if any(cost.values())},
         **program_plan.execution._asdict(),
     }
 

@@ -231,3 +231,25 @@ def test_the_table_fits_a_terminal_of_100_columns(tmp_path):
     assert max(map(len, lines)) <= 100
     rows = [line for line in lines if line.startswith(("good", "bad", "truncated"))]
     assert len({line.index("/5") for line in rows}) == 1
+
+
+def test_what_a_scheme_spends_before_its_first_step_is_said(tmp_path):
+    study = make_study()
+    records, manifest = records_of(tmp_path, study, accuracy_of)
+    (plain,) = compare(records, manifest)
+    assert "Before the first" not in format_table(plain)
+    (program,) = study.programs()
+    passes = {"bad": {"forward": 10, "backward": 40}}
+    (comparison,) = compare(
+        records, manifest | {"programs": {program.id: {"passes": passes}}}
+    )
+    rows = rows_by_scheme(comparison)
+    assert rows["good"].passes.steps == 0 and rows["bad"].passes == (10, 40)
+    said = " ".join(format_table(comparison).split())
+    assert (
+        "Before the first of their 4 steps" in said and "further steps: bad 30." in said
+    )
+    assert to_json([comparison])[0]["rows"][1]["passes"] == {
+        "forward": 10,
+        "backward": 40,
+    }

@@ -8,6 +8,7 @@ import pytest
 import init_study.run as run_module
 from init_study import store, timing, tuning
 from init_study.errors import UserError
+from init_study.manifest import describe
 from init_study.plan import make_plan
 from init_study.run import Control, run
 from init_study.study import Study
@@ -72,6 +73,14 @@ def test_the_manifest_says_what_ran(undisturbed):
     assert manifest["versions"]["jax"] and manifest["devices"]
     (session,) = manifest["sessions"]
     assert session["member_steps"] == 144 and session["seconds"] > 0
+
+
+def test_the_manifest_says_what_schemes_spend_before_the_first_step():
+    study = Study(
+        schemes=("he_normal", "metainit(3)"), learning_rates=0.1, depth=1, width=2
+    )
+    (program,) = describe(make_plan(study), "command")["programs"].values()
+    assert program["passes"] == {"metainit(3)": {"forward": 3, "backward": 15}}
 
 
 def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):

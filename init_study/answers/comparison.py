@@ -51,6 +51,18 @@ class AtRate(NamedTuple):
         return self.diverged.k + self.stuck.k == self.diverged.n
 
 
+class Passes(NamedTuple):
+    """Through the network, on one batch each, before the first step; at most."""
+
+    forward: int = 0
+    backward: int = 0
+
+    @property
+    def steps(self) -> float:
+        """Training steps of that cost: a pass back is as much as two forward."""
+        return (self.forward + 2 * self.backward) / 3
+
+
 class Row(NamedTuple):
     """One scheme.
 
@@ -62,6 +74,7 @@ class Row(NamedTuple):
             a better one may lie beyond; not said of a scheme that never learned.
         difference: of test accuracy to the best scheme, paired by seed, each at its
             own best rate; None for the best scheme itself.
+        passes: what the scheme spends on a run before its first step.
     """
 
     scheme: str
@@ -70,6 +83,7 @@ class Row(NamedTuple):
     untuned: AtRate
     at_edge: bool
     difference: Interval | None
+    passes: Passes
 
 
 class Comparison(NamedTuple):
@@ -128,6 +142,7 @@ def compare(
             study,
             program,
             manifest["data"][program.dataset],
+            manifest.get("programs", {}).get(program.id, {}).get("passes", {}),
         )
         for program in study.programs()
     )
@@ -165,7 +180,11 @@ def learning_curves(
 
 
 def _compare_program(
-    records: pd.DataFrame, study: Study, program: Program, data: Mapping[str, Any]
+    records: pd.DataFrame,
+    study: Study,
+    program: Program,
+    data: Mapping[str, Any],
+    passes: Mapping[str, Mapping[str, int]],
 ) -> Comparison:
     step = None if records.empty else int(records["step"].max())
     unfinished = Comparison(
@@ -184,7 +203,10 @@ def _compare_program(
     if step != program.steps:
         return unfinished
     outcomes = _outcomes(records.loc[records["step"] == step], study, data["chance"])
-    rows = _rows(outcomes, study, unfinished)
+    rows = tuple(
+        row._replace(passes=Passes(**passes.get(row.scheme, {})))
+        for row in _rows(outcomes, study, unfinished)
+    )
     best = None if rows[0].best.failed else rows[0].scheme
     return unfinished._replace(best=best, rows=rows)
 
@@ -252,6 +274,7 @@ def _row(
         untuned=next(r for r in rates if r.learning_rate == untuned_rate),
         at_edge=at_edge,
         difference=difference,
+        passes=Passes(),
     )
 
 

@@ -95,6 +95,22 @@ def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> st
     return "\n".join(lines)
 
 
+def spent_before(comparison: Comparison) -> str:
+    """What schemes spend before the first step, which no step is charged for; empty if
+    none does."""
+    spent = [
+        f"{row.scheme} {row.passes.steps:.3g}"
+        for row in comparison.rows
+        if row.passes.steps
+    ]
+    if not spent:
+        return ""
+    return (
+        f"Before the first of their {comparison.steps} steps some schemes pass through "
+        f"the network, at the cost of further steps: {', '.join(spent)}."
+    )
+
+
 def percent(share: float) -> str:
     """One decimal, with a true minus, without a sign for zero: `94.1`, `−0.2`."""
     return "–" if math.isnan(share) else f"{100 * share:z.1f}".replace("-", "−")
@@ -226,7 +242,7 @@ def _notes(comparison: Comparison) -> str:
     ]
     if any(row.at_edge for row in comparison.rows):
         notes.insert(1, "*: at the edge of the grid, a better one may lie beyond.")
-    return " ".join(notes)
+    return " ".join([*notes, spent_before(comparison)]).strip()
 
 
 def _cell(value: Any) -> str:

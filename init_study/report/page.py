@@ -9,7 +9,7 @@ import pandas as pd
 
 from init_study.answers import Comparison, compare, learning_curves
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
-from init_study.answers.text import clauses, count, percent, progress
+from init_study.answers.text import clauses, count, percent, progress, spent_before
 from init_study.report import figures, tables
 from init_study.report.figures import Look
 from init_study.report.provenance import provenance
@@ -135,7 +135,7 @@ def _comparison(comparison: Comparison, look: Mapping[str, Look]) -> str:
         "beyond. Validation: all runs, one that diverged as chance. Test: mean over "
         "the runs that did not diverge, ± half the 95 % t interval over seeds. "
         "Stuck: not above chance by an exact binomial test at 1 %. Shares with their "
-        f"95 % Wilson intervals. {_test_noise(comparison)}"
+        f"95 % Wilson intervals. {_test_noise(comparison)} {spent_before(comparison)}"
     )
     table = tables.comparison_table(comparison, look)
     return tables.card("The comparison", f"<div class=full>{table}</div>", caption)
