@@ -165,6 +165,25 @@ def test_a_short_run_has_every_figure(tmp_path):
     assert {"jax", "jaxlib", "flax", "torch"} <= record["versions"].keys()
 
 
+@pytest.mark.slow
+def test_draws_are_timed():
+    done = subprocess.run(
+        [
+            *("timeout", "-s", "KILL", "120", sys.executable, "-m"),
+            "benchmarks.initialization",
+            *("--schemes=orthogonal", "--members=4", "--depth=3", "--repeats=3"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    header, _, _, _, row = done.stdout.strip().splitlines()
+    assert header == "4 members, 3 convolutions of 16 channels, n=3"
+    assert row.startswith("| orthogonal | ")
+
+
 def test_a_wrong_name_is_one_line_with_the_nearest():
     done = run_benchmarks("--cases=tinny")
     assert done.returncode != 0

@@ -7,7 +7,7 @@ import numpy as np
 import optax
 from flax import traverse_util
 
-from init_study.initializers import he_normal
+from init_study.initializers import he_normal, orthogonal
 from init_study.network import trace
 from init_study.schemes import parse_scheme
 
@@ -106,3 +106,25 @@ def test_an_initializer_that_comes_late_does_nothing_in_flax_either():
         )
         != 0
     ).any()
+
+
+def test_decompositions_compile_once_for_all_draws():
+    """A loop over members, made anew by every call, would be compiled anew as well;
+    populations are drawn outside of `jit`."""
+    init = orthogonal()
+    draw = jax.vmap(lambda key: init(key, (3, 3, 3, 5)))
+    compiled = []
+
+    def note(event, duration, **_):
+        if "backend_compile" in event:
+            compiled.append(event)
+
+    first, second = (jax.random.split(jax.random.key(seed), 3) for seed in (0, 1))
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        draw(first)
+        before = len(compiled)
+        draw(second)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert before > 0 and len(compiled) == before

@@ -172,6 +172,9 @@ def _haar_of_each(
     return lax.map(_haar, normals)
 
 
+# Compiled once per shape, outside of `jit` too: a loop over members is compiled anew at
+# each call otherwise, which takes longer than all its decompositions.
+@jax.jit
 @sequential_vmap
 def _haar(normals: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
     """Q of the QR decomposition with a positive diagonal of R."""
