@@ -281,6 +281,6 @@ def test_plain_nets_have_no_branches_and_no_bias_no_prior():
             parse_scheme(text).rules(net)
     with pytest.raises(UserError, match=r"Dense_0 has none; use zero_head"):
         parse_scheme("prior_bias").rules(net)
-    for text in ("small_head(0)", "mup(0)", "prior_bias(0)", "branch_gain(-1.0)"):
+    for text in ("small_head(0)", "prior_bias(0)", "branch_gain(-1.0)"):
         with pytest.raises(UserError, match="is not positive"):
             parse_scheme(text)

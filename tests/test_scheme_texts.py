@@ -53,6 +53,7 @@ def test_texts_that_mean_the_same(text, same):
         ("normal(sigma=1)", r"'sigma'; it is called as normal\(stddev"),
         ("he_normal(groups=2)", r"called as he_normal\(negative_slope: float = 0.0\)$"),
         ("he_normal(0.0, 2)", r"called as he_normal\("),
+        ("mup(0)", "base=0 is not a positive whole number"),
         ("flax(3)", r"called as flax\(\)$"),
         ("variance_scaling(1, 'fan_inn')", "Did you mean 'fan_in'"),
         ("variance_scaling(1, [])", r"called as variance_scaling\("),
