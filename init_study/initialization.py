@@ -14,7 +14,7 @@ from init_study.schemes import Batch, Scheme, parse_scheme
 
 def initialize(
     module: nn.Module,
-    images: Array,
+    images: Array | jax.ShapeDtypeStruct,
     scheme: Scheme | str,
     key: PRNGKeyArray,
     labels: Int[Array, " n"] | None = None,
@@ -28,18 +28,20 @@ def initialize(
     Args:
         module: any Flax Linen module of images, third-party ones included.
         images: `[n, ...]`; schemes that look at data look at these, so they should be
-            standardized training images. For others zeros of the right shape will do.
+            standardized training images. For others zeros of the right shape will do,
+            or a `jax.ShapeDtypeStruct`.
         scheme: a name as on the command line, e.g. `lsuv` or `normal(0.02)`, or one
             made in Python.
         key: everything comes from it.
         labels: `[n]`, for the schemes that look at them.
 
     Raises: UserError if the scheme does not fit the module: a kernel that tracing
-        cannot classify, a batch that is needed and not there.
+        cannot classify, a batch that is needed and not there, labels that are not as
+        many as the images.
     """
     recipe = parse_scheme(scheme) if isinstance(scheme, str) else scheme
     network = _network(module, images)
-    batch = Batch(jnp.asarray(images), labels)
+    batch = _batch(images, labels)
     params = recipe(key, network, batch)
     # The module's own init has one key for both, so what is kept of it fits together.
     return {"params": params, **network.model_state(jax.random.clone(key))}
@@ -53,6 +55,16 @@ def explain(module: nn.Module, images: Any, scheme: Scheme | str) -> dict[str, s
     recipe = parse_scheme(scheme) if isinstance(scheme, str) else scheme
     said = recipe.explain(_network(module, images))
     return {"/".join(path): text for path, text in said.items()}
+
+
+def _batch(images: Any, labels: Any) -> Batch | None:
+    if labels is not None and len(labels) != images.shape[0]:
+        raise UserError(
+            f"{images.shape[0]} images and {len(labels)} labels; give one each"
+        )
+    if isinstance(images, jax.ShapeDtypeStruct) or images.shape[0] == 0:
+        return None
+    return Batch(jnp.asarray(images), labels)
 
 
 def _network(module: nn.Module, images: Any) -> Network:

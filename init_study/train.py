@@ -59,9 +59,9 @@ class Images(NamedTuple):
     """A part of a data set on the device, and the statistics of the training part."""
 
     images: UInt8[Array, "n h w c"]
-    labels: Int[Array, "n"]
-    mean: Float[Array, "c"]
-    std: Float[Array, "c"]
+    labels: Int[Array, " n"]
+    mean: Float[Array, " c"]
+    std: Float[Array, " c"]
 
 
 def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
@@ -159,7 +159,7 @@ def train_step(
     state: TrainState,
     hyper: Hyper,
     data: Images,
-    batch: Int[Array, "batch"],
+    batch: Int[Array, " batch"],
 ) -> TrainState:
     """One step on the training examples that `batch` names."""
     key = jax.random.fold_in(stream(hyper.seed, "augmentation"), state.step)
@@ -252,15 +252,15 @@ def evaluate(
 
 
 def cross_entropy(
-    logits: Float[Array, "n classes"], labels: Int[Array, "n"]
-) -> Float[Array, "n"]:
+    logits: Float[Array, "n classes"], labels: Int[Array, " n"]
+) -> Float[Array, " n"]:
     """Softmax cross-entropy of each example, in nats."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 def is_correct(
-    logits: Float[Array, "n classes"], labels: Int[Array, "n"]
-) -> Bool[Array, "n"]:
+    logits: Float[Array, "n classes"], labels: Int[Array, " n"]
+) -> Bool[Array, " n"]:
     """Whether the largest logit is the label's; never where one is not finite."""
     return (logits.argmax(-1) == labels) & jnp.isfinite(logits).all(-1)
 

@@ -295,6 +295,12 @@ def test_a_type_that_is_not_floating_is_refused(init, dtype):
         init(jax.random.key(0), (2, 3), dtype)
 
 
+@pytest.mark.parametrize("shape", [(3, 3, -4, 4), (3, 3, 4.0, 4)], ids=str)
+def test_sizes_that_are_no_positive_whole_numbers_are_refused(shape):
+    with pytest.raises(UserError, match=r"has no fans"):
+        he_normal()(jax.random.key(0), shape)
+
+
 @pytest.mark.parametrize("shape", [(), (5,), (0, 3), (3, 3, 0, 4), (3, 0)], ids=str)
 def test_a_shape_without_fans_is_refused_by_laws_that_need_them(shape):
     key = partial(jax.random.key, 0)

@@ -223,3 +223,15 @@ def test_wrong_input_is_one_line():
     with pytest.raises(UserError, match=r"looks at labels and was given none"):
         scheme = parse_scheme("prior_bias")
         initialize(ThirdParty(), jnp.zeros((1, 8, 8, 3)), scheme, key())
+
+
+def test_initialize_says_what_is_wrong_with_a_batch():
+    module, key = nn.Dense(2), jax.random.key(0)
+    shape = jax.ShapeDtypeStruct((4, 3), jnp.float32)
+    found = initialize(module, shape, "he_normal", key)
+    assert found["params"]["kernel"].shape == (3, 2)
+    for images in (shape, jnp.zeros((0, 3))):
+        with pytest.raises(UserError, match="looks at images and was given none"):
+            initialize(module, images, "lsuv", key)
+    with pytest.raises(UserError, match="4 images and 3 labels"):
+        initialize(module, jnp.zeros((4, 3)), "gradinit", key, jnp.zeros(3, int))

@@ -36,7 +36,7 @@ class Share(NamedTuple):
 
 
 def t_interval(
-    values: Float[np.ndarray, "n"], confidence: float = CONFIDENCE
+    values: Float[np.ndarray, " n"], confidence: float = CONFIDENCE
 ) -> Interval:
     """The mean and Student's t interval; no interval for fewer than 3 values."""
     values = np.asarray(values, np.float64)
@@ -65,8 +65,8 @@ def half_width(
 
 
 def paired_interval(
-    a: Float[np.ndarray, "n"],
-    b: Float[np.ndarray, "n"],
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " n"],
     confidence: float = CONFIDENCE,
 ) -> Interval:
     """The mean of `a - b` and its t interval; the i-th of both share a seed."""

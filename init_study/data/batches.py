@@ -52,8 +52,8 @@ def batch_indices(
 
 def standardize(
     images: UInt8[Array, "*batch height width channels"],
-    mean: Float32[Array, "channels"],
-    std: Float32[Array, "channels"],
+    mean: Float32[Array, " channels"],
+    std: Float32[Array, " channels"],
 ) -> Float32[Array, "*batch height width channels"]:
     """(images / 255 − mean) / std, channel by channel: zero mean and unit variance
     over the images that `mean` and `std` were taken from."""

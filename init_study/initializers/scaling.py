@@ -8,6 +8,7 @@ the cut.
 """
 
 from math import isfinite, prod, sqrt
+from typing import SupportsIndex
 
 import jax
 from jaxtyping import Array
@@ -300,10 +301,10 @@ def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int, int]:
         shape: `[..., in / groups, out]`, with the receptive field leading.
         groups: of a grouped convolution.
 
-    Raises: UserError if there are none: fewer than two axes, an axis of size zero, or
-        outputs that do not divide into the groups.
+    Raises: UserError if there are none: fewer than two axes, an axis whose size is no
+        positive whole number, or outputs that do not divide into the groups.
     """
-    if len(shape) < 2 or 0 in shape:
+    if len(shape) < 2 or not all(isinstance(n, SupportsIndex) and n > 0 for n in shape):
         raise UserError(
             f"shape {tuple(shape)} has no fans: a kernel [..., in, out] is needed, "
             "without empty axes; use zeros, constant, uniform or normal for others"
