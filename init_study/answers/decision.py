@@ -1,0 +1,253 @@
+"""Verdicts on schemes from fresh, paired seeds: which is best, which are its equals.
+
+Absence of a difference that could be shown is never called equality: equality is shown,
+within a margin that was fixed beforehand, or it is not decided. Statements of one kind
+hold together at level alpha: differences from the candidate, and equivalences to it,
+are adjusted by Holm's method; planned looks share alpha.
+"""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from math import ceil, sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from init_study.answers.statistics import (
+    FEWEST_FOR_INTERVAL,
+    Interval,
+    Share,
+    exact_interval,
+    holm,
+    paired_interval,
+    sign_flip_p,
+)
+from init_study.errors import UserError, check_number
+
+FEWEST_FOR_VERDICT = 5
+_POWER = 0.8
+
+
+class Kind(StrEnum):
+    """What is said of a table, or of a scheme beside the candidate."""
+
+    BEST = "BEST"
+    SET = "SET"
+    EQUIVALENT = "EQUIVALENT"
+    WORSE = "WORSE"
+    BETTER = "BETTER"
+    UNDECIDED = "UNDECIDED"
+
+
+class Contrast(NamedTuple):
+    """A scheme beside the candidate.
+
+    Attributes:
+        scheme: its name.
+        kind: EQUIVALENT, WORSE, BETTER or UNDECIDED.
+        effect: mean difference to the candidate, paired by seed, with its interval at
+            1 − alpha.
+        p: two-sided, of the paired t test, adjusted by Holm's method.
+        p_equivalent: that it is within the margin, by two one-sided paired t tests,
+            adjusted as well.
+        sign_flip_p: two-sided, exact or by random flips, not adjusted: what is left
+            without normality.
+        wins: seeds in which it beats the candidate, ties split, and the interval of
+            the probability behind them.
+        correlation: of the two over seeds: what pairing gains.
+        more: seeds that a verdict would take besides these, about; None if there is
+            one.
+    """
+
+    scheme: str
+    kind: Kind
+    effect: Interval
+    p: float
+    p_equivalent: float
+    sign_flip_p: float
+    wins: Share
+    correlation: float
+    more: int | None
+
+
+class Decision(NamedTuple):
+    """What a table of schemes shows.
+
+    Attributes:
+        kind: BEST if the candidate beats every rival; EQUIVALENT if it is equal to
+            every rival; SET if some are not among the best; else UNDECIDED.
+        candidate: the scheme that was best before these seeds were run.
+        best_set: what is not worse than the candidate, and the candidate unless one is
+            better: holds the best scheme with confidence 1 − alpha.
+        contrasts: of every rival, in the order given.
+        margin: differences below it do not matter.
+        alpha: of this look.
+        n: seeds of the candidate.
+        more: seeds that the hardest rival left would take besides these, about; None
+            if nothing is undecided.
+    """
+
+    kind: Kind
+    candidate: str
+    best_set: tuple[str, ...]
+    contrasts: tuple[Contrast, ...]
+    margin: float
+    alpha: float
+    n: int
+    more: int | None
+
+
+def decide(
+    values: Mapping[str, Float[np.ndarray, " seeds"]],
+    candidate: str,
+    margin: float,
+    alpha: float = 0.05,
+) -> Decision:
+    """What fresh seeds say of schemes.
+
+    Args:
+        values: by scheme, of seeds in one order, higher is better; a scheme that was
+            dropped has fewer of them. A run that diverged has a value too: chance.
+        candidate: chosen on other seeds; chosen on these it would look too good.
+        margin: positive, fixed beforehand.
+        alpha: level of this look.
+
+    Raises: UserError for fewer than two schemes or than 3 seeds, values that are not
+        finite, a margin or level out of range.
+    """
+    check_number("margin", margin, above=0)
+    check_number("alpha", alpha, above=0, most=0.5)
+    arrays = {name: np.asarray(v, np.float64) for name, v in values.items()}
+    _check(arrays, candidate)
+    rivals = [name for name in arrays if name != candidate]
+    pairs = [_paired(arrays[name], arrays[candidate]) for name in rivals]
+    differ = [2 * min(greater_p(a, b), greater_p(b, a), 0.5) for a, b in pairs]
+    within = [max(greater_p(a + margin, b), greater_p(b + margin, a)) for a, b in pairs]
+    p_differ, p_within = holm(differ), holm(within)
+    contrasts = tuple(
+        _contrast(name, a, b, (p, q), margin, alpha)
+        for name, (a, b), p, q in zip(rivals, pairs, p_differ, p_within, strict=True)
+    )
+    beats_all = all(
+        greater_p(b, a) < alpha and len(a) >= FEWEST_FOR_VERDICT for a, b in pairs
+    )
+    best_set = _best_set(candidate, contrasts)
+    left = [c.more for c in contrasts if c.more is not None]
+    return Decision(
+        kind=_kind(beats_all, contrasts, best_set, len(arrays)),
+        candidate=candidate,
+        best_set=best_set,
+        contrasts=contrasts,
+        margin=margin,
+        alpha=alpha,
+        n=len(arrays[candidate]),
+        more=max(left) if left else None,
+    )
+
+
+def greater_p(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    """One-sided p that `a` is greater than `b`, by the paired t test.
+
+    Without any spread in the differences t has no law; then it is the sign test's
+    smallest, 2^−n, or 1 for differences that are not positive.
+    """
+    d = np.asarray(a, np.float64) - b
+    spread, mean, n = d.std(ddof=1), d.mean(), len(d)
+    if spread <= 1e-12 * max(1.0, np.abs(d).max()):
+        return 0.5**n if mean > 0 else 1.0
+    return float(stats.t.sf(mean / spread * sqrt(n), n - 1))
+
+
+def seeds_needed(
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " n"],
+    margin: float,
+    alpha: float,
+) -> int:
+    """Seeds at which a difference of the margin is seen with probability 0.8."""
+    spread = float(np.std(np.asarray(a) - b, ddof=1))
+    quantiles = stats.norm.ppf(1 - alpha) + stats.norm.ppf(_POWER)
+    return max(FEWEST_FOR_VERDICT, ceil((quantiles * spread / margin) ** 2))
+
+
+def default_margin(accuracy: float, num_test: int) -> float:
+    """Half a point, or half the standard error of one test accuracy if that is more."""
+    return max(0.005, 0.5 * sqrt(accuracy * (1 - accuracy) / num_test))
+
+
+def _contrast(
+    name: str,
+    a: Float[np.ndarray, " n"],
+    b: Float[np.ndarray, " n"],
+    adjusted: tuple[float, float],
+    margin: float,
+    alpha: float,
+) -> Contrast:
+    p_differ, p_within = adjusted
+    kind = Kind.UNDECIDED
+    if len(a) >= FEWEST_FOR_VERDICT:
+        # A difference that is seen, and too small to matter, is no difference.
+        if p_within < alpha:
+            kind = Kind.EQUIVALENT
+        elif p_differ < alpha:
+            kind = Kind.WORSE if np.mean(a - b) < 0 else Kind.BETTER
+    more = None
+    if kind is Kind.UNDECIDED:
+        more = max(1, seeds_needed(a, b, margin, alpha) - len(a))
+    constant = min(np.std(a), np.std(b)) == 0
+    return Contrast(
+        scheme=name,
+        kind=kind,
+        effect=paired_interval(a, b, 1 - alpha),
+        p=p_differ,
+        p_equivalent=p_within,
+        sign_flip_p=sign_flip_p(a - b),
+        wins=exact_interval(float(np.sum(a > b) + 0.5 * np.sum(a == b)), len(a)),
+        correlation=float("nan") if constant else float(np.corrcoef(a, b)[0, 1]),
+        more=more,
+    )
+
+
+def _best_set(candidate: str, contrasts: Sequence[Contrast]) -> tuple[str, ...]:
+    """The best scheme is missing only if it was falsely called worse than the
+    candidate, or, being the candidate, falsely beaten."""
+    kept = tuple(c.scheme for c in contrasts if c.kind is not Kind.WORSE)
+    beaten = any(c.kind is Kind.BETTER for c in contrasts)
+    return kept if beaten else (candidate, *kept)
+
+
+def _kind(
+    beats_all: bool,
+    contrasts: Sequence[Contrast],
+    best_set: tuple[str, ...],
+    schemes: int,
+) -> Kind:
+    kinds = {contrast.kind for contrast in contrasts}
+    if kinds == {Kind.EQUIVALENT}:
+        return Kind.EQUIVALENT
+    if beats_all:
+        return Kind.BEST
+    return Kind.SET if len(best_set) < schemes else Kind.UNDECIDED
+
+
+def _paired(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The seeds that both have run."""
+    n = min(len(a), len(b))
+    return a[:n], b[:n]
+
+
+def _check(arrays: Mapping[str, np.ndarray], candidate: str) -> None:
+    if candidate not in arrays:
+        raise UserError(f"the candidate {candidate!r} is none of {', '.join(arrays)}")
+    if len(arrays) < 2:
+        raise UserError(f"{candidate} alone: a comparison takes two schemes")
+    for name, own in arrays.items():
+        if len(own) < FEWEST_FOR_INTERVAL:
+            raise UserError(
+                f"{name} has {len(own)} seeds; an interval takes "
+                f"{FEWEST_FOR_INTERVAL}, a verdict {FEWEST_FOR_VERDICT}"
+            )
+        if not np.isfinite(own).all():
+            raise UserError(f"{name} has values that are not finite")
