@@ -30,15 +30,21 @@ def test_twenty_kills_at_random_moments(tmp_path):
     code, _, err = launch(*STUDY, cwd=undisturbed)
     whole = time.monotonic() - began
     assert code == 0, err
-    moments, killed_while_running = random.Random(0), 0
-    for trial in range(20):
+    moments, killed = random.Random(0), 0
+    for trial in range(40):
         cwd = folder(f"trial{trial}")
         process = start(*STUDY, cwd=cwd, start_new_session=True)
         time.sleep(moments.uniform(0.25, 1.0) * whole)
-        killed_while_running += process.poll() is None
+        if process.poll() is None:
+            killed += 1
+        else:
+            # The machine has less to do than when the whole run was timed.
+            whole *= 0.9
         subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
         process.communicate()
         code, _, err = launch(*STUDY, cwd=cwd)
         assert code == 0, err
         assert records(cwd) == records(undisturbed), f"trial {trial}"
-    assert killed_while_running >= 15
+        if killed == 20:
+            return
+    raise AssertionError(f"only {killed} of 40 processes were killed while they ran")
