@@ -53,6 +53,25 @@ _EXECUTION = flags.DEFINE_string(
     "How members run, FORM/WIDTH: winograd/1, blocked/4, xla/16, ...; by default what "
     "`tune` would take, if the run is long enough to find out.",
 )
+_UNTIL = flags.DEFINE_enum(
+    "until",
+    None,
+    ["decided"],
+    "Of `run`: screen, then spend fresh seeds until a verdict; --study.seeds is not "
+    "used.",
+)
+_BUDGET = flags.DEFINE_string(
+    "budget", None, "Of --until: time for it, e.g. 20m, 2h, 90s; by default no limit."
+)
+_MARGIN = flags.DEFINE_float(
+    "margin",
+    None,
+    "Of --until: points of accuracy below which a difference does not matter; by "
+    "default 0.5, or half the standard error of one test accuracy if that is more.",
+)
+_LOOKS = flags.DEFINE_list(
+    "looks", ["5", "10", "20"], "Of --until: numbers of fresh seeds at which to look."
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -88,27 +107,95 @@ def main(words: list[str]) -> None:
 
 
 def _run() -> None:
-    from init_study.run import Control, run
+    from init_study.run import run
 
-    workdir, plan = _workdir(), _plan()
+    if _UNTIL.value:
+        return _race()
+    workdir, plan = _workdir(), _plan(_study())
     received = _catch_signals()
-    control = Control(
+    outcome = run(plan, workdir, _command(), _control(received))
+    if not outcome.finished:
+        _say_stopped(received)
+    _answer(workdir)
+
+
+def _race() -> None:
+    from init_study import load, store
+    from init_study.answers.protocol import Protocol
+    from init_study.answers.verdict_text import decision_sentence, decision_table
+    from init_study.race import DECISION, race
+    from init_study.run import run
+
+    if _FIELDS["seeds"].value is not None:
+        raise UserError(
+            "--until=decided spends seeds as needed; leave out --study.seeds"
+        )
+    study, received = _study(), _catch_signals()
+    control = _control(received)
+
+    def train(stage: Study, folder: Path) -> Any:
+        outcome = run(_plan(stage), folder, _command(), control)
+        if not outcome.finished:
+            return None
+        return load(folder), store.read_manifest(folder)
+
+    # A wrong name is found before anything is written.
+    _plan(study)
+    workdir = Path(_WORKDIR.value) if _WORKDIR.value else Path(f"{_workdir()}-decided")
+    margin = None if _MARGIN.value is None else _MARGIN.value / 100
+    protocol = Protocol(margin=1.0, looks=_looks())
+    heats = race(study, workdir, train, protocol, margin, _seconds(_BUDGET.value))
+    if _JSON.value:
+        print((workdir / DECISION).read_text(), end="")
+    for heat in () if _JSON.value else heats:
+        if heat.decision is not None:
+            said = decision_sentence(heat.label, heat.decision)
+            table = decision_table(heat.decision, heat.test, heat.choices)
+            print(f"{table}\n\n{fill(said, 100)}\n")
+        if heat.stopped:
+            print(f"{heat.label}: {heat.stopped}", file=sys.stderr)
+    if received:
+        _say_stopped(received)
+
+
+def _looks() -> tuple[int, ...]:
+    try:
+        return tuple(int(look) for look in _LOOKS.value)
+    except ValueError:
+        given = ",".join(_LOOKS.value)
+        raise UserError(f"--looks={given} are not whole numbers, as 5,10,20") from None
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    number, unit = text[:-1], text[-1:]
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    if unit not in units or not number.replace(".", "", 1).isdigit():
+        raise UserError(f"--budget={text} is no time; write 90s, 20m or 2h")
+    return float(number) * units[unit]
+
+
+def _control(received: list[signal.Signals]) -> Any:
+    from init_study.run import Control
+
+    return Control(
         progress=logging.get_verbosity() >= logging.WARNING,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
         fixed_execution=_EXECUTION.value is not None,
     )
-    outcome = run(plan, workdir, _command(), control)
-    if not outcome.finished:
-        print(f"stopped and saved; go on with: {_command()}", file=sys.stderr)
-        sys.exit(_EXIT_STOPPED[received[0]])
-    _answer(workdir)
+
+
+def _say_stopped(received: list[signal.Signals]) -> NoReturn:
+    print(f"stopped and saved; go on with: {_command()}", file=sys.stderr)
+    sys.exit(_EXIT_STOPPED[received[0]])
 
 
 def _print_plan() -> None:
     from init_study.overview import plan_overview
 
-    overview = plan_overview(_plan(), _workdir())
+    overview = plan_overview(_plan(_study()), _workdir())
     _print_table(
         overview,
         "{members} members, {compilations} compilations, about {seconds:.0f} s, "
@@ -119,7 +206,7 @@ def _print_plan() -> None:
 def _tune() -> None:
     from init_study.overview import tuning_overview
 
-    _print_table(tuning_overview(_plan()), "{members} members in each program")
+    _print_table(tuning_overview(_plan(_study())), "{members} members in each program")
 
 
 def _print_status() -> None:
@@ -250,13 +337,13 @@ def _workdir() -> Path:
     return Path("runs") / f"{name[:80]}-{study.hash[:8]}"
 
 
-def _plan() -> Any:
+def _plan(study: Study) -> Any:
     from init_study.execution import parse_execution, prepare_jax
     from init_study.plan import make_plan
 
     prepare_jax(_compiled())
     execution = parse_execution(_EXECUTION.value) if _EXECUTION.value else None
-    return make_plan(_study(), _DATA_DIR.value, execution)
+    return make_plan(study, _DATA_DIR.value, execution)
 
 
 def _compiled() -> Path | None:

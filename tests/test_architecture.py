@@ -29,13 +29,23 @@ LAYERS = [
     {"estimate"},
     {"run", "overview", "inspection"},
     {"answers"},
+    {"race"},
     {"report"},
     {"catalogue"},
 ]
 # Answers and the report hang off the files of a run, never off live objects.
 READERS = {"answers", "report"}
 READERS_MAY_IMPORT = {"errors", "study", "store", "answers", "report"}
-DISK = {"run", "store", "data", "report", "manifest", "experiments", "execution"}
+DISK = {
+    "run",
+    "race",
+    "store",
+    "data",
+    "report",
+    "manifest",
+    "experiments",
+    "execution",
+}
 
 
 def modules():

@@ -132,6 +132,11 @@ def test_export_and_load_hold_the_same_records(finished, tmp_path):
         ("gain --activation=rely", "Did you mean 'relu'"),
         ("list --kind=model", "Did you mean 'models'"),
         ("export --to=records.xls", "not a .csv or .parquet"),
+        ("run --until=decided --study.seeds=3", "leave out --study.seeds"),
+        ("run --until=decided --budget=20x", "write 90s, 20m or 2h"),
+        ("run --until=decided --looks=5,some", "not whole numbers"),
+        ("run --until=decided --margin=0", "margin=0.0"),
+        ("run --until=decided --study.schemes=he_normal", "two at least"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, tmp_path):
@@ -179,6 +184,29 @@ def test_a_model_and_a_study_of_ones_own(tmp_path):
     report = tmp_path / json.loads(out)["report"]
     assert "mine &lt;b&gt;" in report.read_text()
     assert report.parent.parent == tmp_path / "runs", "a name cannot leave the folder"
+
+
+def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
+    words = (
+        "run --until=decided --workdir=w --looks=5,6 --margin=1 --study.depth=1 "
+        "--study.schemes=he_normal,zeros --study.learning_rates=0.1 --study.width=4 "
+        "--study.steps=60 --study.evaluations=1"
+    ).split()
+    code, out, err = launch(*words, cwd=tmp_path)
+    assert code == 0 and err == "", err
+    said = " ".join(out.split())
+    assert (
+        "cnn: he_normal is the best of 2 schemes; worse than he_normal: zeros" in said
+    )
+    assert "on 5 fresh seeds" in said
+    began = time.monotonic()
+    code, document, _ = launch(*words, "--json", cwd=tmp_path)
+    (heat,) = json.loads(document)
+    assert code == 0 and heat["decision"]["kind"] == "BEST"
+    assert heat["decision"]["contrasts"][0]["kind"] == "WORSE"
+    assert time.monotonic() - began < 60
+    code, _, err = launch(*words, "--margin=2", cwd=tmp_path)
+    assert code == 2 and "holds another race" in err
 
 
 LONG = [*TINY, "--study.steps=100000", "--study.evaluations=100000"]

@@ -3,8 +3,10 @@
 from init_study.answers.comparison import (
     AtRate,
     Comparison,
+    Outcomes,
     Row,
     compare,
+    final_outcomes,
     learning_curves,
 )
 from init_study.answers.statistics import Interval, Share
@@ -14,9 +16,11 @@ __all__ = [
     "AtRate",
     "Comparison",
     "Interval",
+    "Outcomes",
     "Row",
     "Share",
     "compare",
+    "final_outcomes",
     "format_table",
     "learning_curves",
     "sentence",

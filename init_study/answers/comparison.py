@@ -118,7 +118,7 @@ class Comparison(NamedTuple):
     note: str = NOTE
 
 
-class _Outcomes(NamedTuple):
+class Outcomes(NamedTuple):
     """After the last step; `test` is as measured, even of members that diverged."""
 
     validation: Float[np.ndarray, "scheme rate seed"]
@@ -202,7 +202,9 @@ def _compare_program(
     )
     if step != program.steps:
         return unfinished
-    outcomes = _outcomes(records.loc[records["step"] == step], study, data["chance"])
+    outcomes = final_outcomes(
+        records.loc[records["step"] == step], study, data["chance"]
+    )
     rows = tuple(
         row._replace(passes=Passes(**passes.get(row.scheme, {})))
         for row in _rows(outcomes, study, unfinished)
@@ -211,10 +213,12 @@ def _compare_program(
     return unfinished._replace(best=best, rows=rows)
 
 
-def _outcomes(final: pd.DataFrame, study: Study, chance: float) -> _Outcomes:
+def final_outcomes(final: pd.DataFrame, study: Study, chance: float) -> Outcomes:
+    """Of one program's records of its last step; validation accuracy of a member that
+    diverged is chance."""
     diverged = ~np.isnan(_cube(final, study, "train", "diverged_step"))
     validation = _cube(final, study, "validation", "accuracy")
-    return _Outcomes(
+    return Outcomes(
         validation=np.where(diverged, chance, validation),
         test=_cube(final, study, "test", "accuracy"),
         diverged=diverged,
@@ -231,7 +235,7 @@ def _cube(
     return cube.reshape([len(axis) for axis in axes])
 
 
-def _rows(outcomes: _Outcomes, study: Study, program: Comparison) -> tuple[Row, ...]:
+def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, ...]:
     """The best first."""
     means = _comparable(outcomes.validation.mean(axis=-1))
     # argmax takes the first of equals: the smaller rate, the scheme listed first.
@@ -279,7 +283,7 @@ def _row(
 
 
 def _at_rates(
-    outcomes: _Outcomes, scheme: int, study: Study, program: Comparison
+    outcomes: Outcomes, scheme: int, study: Study, program: Comparison
 ) -> tuple[AtRate, ...]:
     stuck = stuck_at_chance(outcomes.test, program.num_test, program.chance) == 1
     stuck &= ~outcomes.diverged

@@ -1,0 +1,284 @@
+"""Runs a study until it is decided: seeds go where they matter.
+
+    WORKDIR/
+      race.json               the study and the protocol, written before the first run
+      PROGRAM/screening/      every scheme at every rate, few seeds: a run of its own
+      PROGRAM/beyond-1/       one more rate for schemes whose best was at the edge
+      PROGRAM/fresh-5-0.1/    fresh seeds of the schemes whose rate is 0.1, first look
+      decision.json           what was decided, with all numbers
+
+Every stage is a study, run into its own folder, so a race that was stopped goes on
+where it was: stages that are done are read.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from init_study import store
+from init_study.answers import Outcomes, final_outcomes
+from init_study.answers.decision import Decision, decide, default_margin
+from init_study.answers.protocol import (
+    Choice,
+    Protocol,
+    best_of,
+    check_protocol,
+    choose,
+    still_racing,
+)
+from init_study.errors import UserError
+from init_study.study import PROGRAM_AXES, Program, Study
+
+RACE, DECISION = "race.json", "decision.json"
+# The run of one stage: (study, folder) to its records and manifest; None if stopped.
+Train = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
+_Values = dict[str, Float[np.ndarray, " seeds"]]
+
+
+class Heat(NamedTuple):
+    """The race of one program.
+
+    Attributes:
+        label: the axes in which the study varies.
+        chance: test accuracy of always giving the most frequent answer.
+        choices: of every scheme, from screening.
+        decision: of the last look; None if there was none.
+        test: accuracy of fresh seeds by scheme, a run that diverged as chance.
+        stopped: why there is no more: empty where all planned looks were taken or
+            nothing was left to decide.
+    """
+
+    label: str
+    chance: float
+    choices: dict[str, Choice]
+    decision: Decision | None
+    test: _Values
+    stopped: str
+
+
+class _Clock:
+    """What a stage will take, by what the ones before took."""
+
+    def __init__(self, budget: float | None) -> None:
+        self.began, self.budget = time.monotonic(), budget
+        self.seconds, self.member_steps = 0.0, 0
+
+    def allows(self, member_steps: int) -> bool:
+        if self.budget is None or not self.member_steps:
+            return True
+        needed = member_steps * self.seconds / self.member_steps
+        return time.monotonic() - self.began + needed <= self.budget
+
+
+def race(
+    study: Study,
+    workdir: Path,
+    train: Train,
+    protocol: Protocol | None = None,
+    margin: float | None = None,
+    budget: float | None = None,
+) -> tuple[Heat, ...]:
+    """Every program of the study, from screening to its last look.
+
+    Args:
+        study: its seeds are not used: screening takes the first ones, confirmation
+            the next.
+        workdir: made if it is not there; a race that is there goes on.
+        train: runs a stage.
+        protocol: its margin is a placeholder where `margin` is None.
+        margin: by default what `default_margin` gives after screening.
+        budget: seconds; a stage that would not fit is not begun.
+
+    Raises: UserError if the folder is another race's, or the protocol cannot be meant.
+    """
+    protocol = protocol or Protocol(margin=1.0)
+    check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
+    if len(study.schemes) < 2:
+        raise UserError(f"schemes={study.schemes}: a race takes two at least")
+    _open(workdir, study, protocol, margin)
+    clock = _Clock(budget)
+    heats = tuple(
+        _heat(study, program, workdir / program.id, train, protocol, margin, clock)
+        for program in study.programs()
+    )
+    document = [_plain(heat) for heat in heats]
+    store.write_atomically(workdir / DECISION, json.dumps(document, indent=1) + "\n")
+    return heats
+
+
+def _open(
+    workdir: Path, study: Study, protocol: Protocol, margin: float | None
+) -> None:
+    plan = {
+        "study": study.to_dict(),
+        "protocol": protocol._replace(margin=0.0)._asdict(),
+        "margin": margin,
+    }
+    plan = json.loads(json.dumps(plan))
+    if (workdir / RACE).exists():
+        there = json.loads((workdir / RACE).read_text())
+        differing = [part for part in plan if plan[part] != there.get(part)]
+        if differing:
+            raise UserError(
+                f"--workdir={workdir} holds another race (its {differing[0]} differs); "
+                "name another folder"
+            )
+        return
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
+    workdir.mkdir(parents=True, exist_ok=True)
+    store.write_atomically(workdir / RACE, json.dumps(plan, indent=1) + "\n")
+
+
+class _Stop(Exception):
+    """Why a race does not go on for now."""
+
+
+def _heat(
+    study: Study,
+    program: Program,
+    folder: Path,
+    train: Train,
+    protocol: Protocol,
+    margin: float | None,
+    clock: _Clock,
+) -> Heat:
+    alone = _only(study, program)
+    stage = _Stage(train, clock, folder, program)
+    heat = Heat(study.label(program), 0.0, {}, None, {}, "")
+    try:
+        choices, chance, num_test = _screen(alone, stage, protocol)
+        heat = heat._replace(choices=choices, chance=chance)
+        candidate = best_of(choices)
+        if choices[candidate].mean <= chance:
+            return heat._replace(stopped="no scheme learned anything in screening")
+        own_margin = margin or default_margin(choices[candidate].mean, num_test)
+        alpha = protocol.alpha / len(protocol.looks)
+        racing, before = study.schemes, 0
+        for look in protocol.looks:
+            first = protocol.screening
+            seeds = tuple(range(first + before, first + look))
+            fresh = _fresh(alone, stage, choices, racing, seeds, look)
+            seen = {
+                name: np.concatenate([heat.test.get(name, ()), fresh.get(name, ())])
+                for name in study.schemes
+            }
+            decision = decide(seen, candidate, own_margin, alpha)
+            heat = heat._replace(decision=decision, test=seen)
+            racing, before = still_racing(decision), look
+            if not racing:
+                break
+    except _Stop as stop:
+        return heat._replace(stopped=str(stop))
+    return heat
+
+
+class _Stage(NamedTuple):
+    train: Train
+    clock: _Clock
+    folder: Path
+    program: Program
+
+    def run(self, name: str, study: Study) -> tuple[Outcomes, float, int]:
+        """Outcomes, chance and number of test images.
+
+        Raises: _Stop if the run was stopped, or would not fit into the budget.
+        """
+        member_steps = len(study.members()) * self.program.steps
+        if not self.clock.allows(member_steps):
+            raise _Stop(f"the budget does not allow the stage {name}")
+        began = time.monotonic()
+        trained = self.train(study, self.folder / name)
+        if trained is None:
+            raise _Stop("it was stopped")
+        self.clock.seconds += time.monotonic() - began
+        self.clock.member_steps += member_steps
+        records, manifest = trained
+        data = manifest["data"][self.program.dataset]
+        (program,) = study.programs()
+        ours = records.loc[records["program"] == program.id]
+        final = ours.loc[ours["step"] == program.steps]
+        outcomes = final_outcomes(final, study, data["chance"])
+        return outcomes, data["chance"], data["test"]
+
+
+def _screen(
+    study: Study, stage: _Stage, protocol: Protocol
+) -> tuple[dict[str, Choice], float, int]:
+    """The choices; grids grow where the best rate is at their edge."""
+    seeds = tuple(range(protocol.screening))
+    outcomes, chance, num_test = stage.run("screening", study.replace(seeds=seeds))
+    rates = sorted(study.learning_rates)
+    screened = {
+        scheme: dict(zip(rates, outcomes.validation[i], strict=True))
+        for i, scheme in enumerate(study.schemes)
+    }
+    for extension in range(1, protocol.extensions + 1):
+        for rate, schemes in _beyond(screened, chance, protocol.step).items():
+            part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
+            outcomes, _, _ = stage.run(f"beyond-{extension}-{rate:.3g}", part)
+            for i, scheme in enumerate(schemes):
+                screened[scheme][rate] = outcomes.validation[i, 0]
+    choices = {
+        scheme: choose(values, chance, protocol.step)
+        for scheme, values in screened.items()
+    }
+    return choices, chance, num_test
+
+
+def _beyond(
+    screened: Mapping[str, Mapping[float, Any]], chance: float, step: float
+) -> dict[float, tuple[str, ...]]:
+    """Rates beyond the grid, and the schemes that want them."""
+    wanted: dict[float, tuple[str, ...]] = {}
+    for scheme, values in screened.items():
+        beyond = choose(values, chance, step).beyond
+        if beyond is not None:
+            rate = float(f"{beyond:.6g}")
+            wanted[rate] = (*wanted.get(rate, ()), scheme)
+    return wanted
+
+
+def _fresh(
+    study: Study,
+    stage: _Stage,
+    choices: Mapping[str, Choice],
+    racing: tuple[str, ...],
+    seeds: tuple[int, ...],
+    look: int,
+) -> _Values:
+    """Test accuracy of more seeds, each scheme at its own rate."""
+    values: _Values = {}
+    for rate in sorted({choices[name].rate for name in racing}):
+        schemes = tuple(name for name in racing if choices[name].rate == rate)
+        part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
+        outcomes, chance, _ = stage.run(f"fresh-{look}-{rate:.3g}", part)
+        rated = np.where(outcomes.diverged, chance, outcomes.test)
+        values |= {name: rated[i, 0] for i, name in enumerate(schemes)}
+    return values
+
+
+def _only(study: Study, program: Program) -> Study:
+    return study.replace(
+        **{axis: (getattr(program, axis),) for axis in PROGRAM_AXES},
+    )
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

@@ -1,0 +1,180 @@
+"""A race: which stages are run, on which seeds, and what comes of stopping it."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from init_study.answers.decision import Kind
+from init_study.answers.protocol import Protocol
+from init_study.answers.verdict_text import decision_sentence, decision_table
+from init_study.errors import UserError
+from init_study.race import DECISION, race
+from init_study.study import Study
+
+CHANCE = 0.1
+STUDY = Study(schemes=("good", "near", "bad"), learning_rates=(0.03, 0.1, 0.3), steps=2)
+BEST_RATE = {"good": 0.1, "near": 0.1, "bad": 0.9}
+TOP = {"good": 0.9, "near": 0.897, "bad": 0.6}
+
+
+def accuracy(scheme, rate, seed):
+    """Falls off with the distance to the scheme's own rate; noise of each run."""
+    off = abs(np.log(rate / BEST_RATE[scheme])) / 10
+    key = [seed, int(1e6 * rate), *scheme.encode()]
+    noise = 0.01 * np.random.default_rng(key).standard_normal()
+    return TOP[scheme] - off + noise
+
+
+class Trainer:
+    """Makes the records of a stage, and notes it; may be stopped after some."""
+
+    def __init__(self, most=10**9, of=accuracy, diverged=()):
+        self.stages, self.most, self.of, self.diverged = [], most, of, diverged
+
+    def __call__(self, study, folder):
+        if len(self.stages) == self.most:
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        self.stages.append((folder.name, study))
+        (program,) = study.programs()
+        rows = []
+        for m in study.members():
+            value = self.of(m.scheme, m.learning_rate, m.seed)
+            gone = m.scheme in self.diverged and m.seed >= 3
+            for split, metric, number in (
+                ("validation", "accuracy", value),
+                ("test", "accuracy", np.nan if gone else value + 0.01),
+                ("train", "diverged_step", 1.0 if gone else np.nan),
+            ):
+                rows.append(
+                    {
+                        "program": program.id,
+                        "scheme": m.scheme,
+                        "learning_rate": m.learning_rate,
+                        "seed": m.seed,
+                        "step": program.steps,
+                        "split": split,
+                        "metric": metric,
+                        "value": number,
+                    }
+                )
+        data = {"digits": {"chance": CHANCE, "test": 400}}
+        return pd.DataFrame(rows), {"data": data}
+
+
+def test_screening_then_the_edge_then_fresh_seeds(tmp_path):
+    train = Trainer()
+    (heat,) = race(STUDY, tmp_path / "w", train)
+    names = [name for name, _ in train.stages]
+    assert names[:2] == ["screening", "beyond-1-0.9"]
+    # 0.9 is a new edge; 2.7 is no better, and then the best lies inside.
+    assert names[2] == "beyond-2-2.7"
+    assert names[3:5] == ["fresh-5-0.1", "fresh-5-0.9"]
+    stages = dict(train.stages)
+    assert stages["screening"].seeds == (0, 1, 2)
+    assert stages["beyond-1-0.9"].schemes == ("bad",)
+    assert stages["fresh-5-0.1"].seeds == (3, 4, 5, 6, 7)
+    assert stages["fresh-5-0.1"].schemes == ("good", "near")
+    assert stages["fresh-10-0.1"].seeds == (8, 9, 10, 11, 12)
+    assert "fresh-10-0.9" not in stages, "what is out gets no more seeds"
+    assert heat.choices["bad"].rate == 0.9 and heat.choices["bad"].beyond is None
+    assert heat.stopped == ""
+
+
+def test_the_decision_is_of_the_fresh_seeds_alone(tmp_path):
+    train = Trainer()
+    (heat,) = race(STUDY, tmp_path / "w", train, margin=0.02)
+    decision = heat.decision
+    by_name = {c.scheme: c for c in decision.contrasts}
+    assert by_name["bad"].kind is Kind.WORSE
+    assert by_name["near"].kind is Kind.EQUIVALENT
+    assert decision.margin == 0.02
+    seeds = range(3, 3 + decision.n)
+    rate = heat.choices["good"].rate
+    expected = [accuracy("good", rate, s) + 0.01 for s in seeds]
+    np.testing.assert_allclose(heat.test["good"], expected)
+    written = json.loads((tmp_path / "w" / DECISION).read_text())
+    assert written[0]["decision"]["kind"] == decision.kind
+    assert written[0]["test"]["good"] == pytest.approx(expected)
+
+
+def test_a_diverged_run_counts_as_chance(tmp_path):
+    (heat,) = race(STUDY, tmp_path / "w", Trainer(diverged=("near",)))
+    assert (heat.test["near"] == CHANCE).all()
+
+
+def test_a_stopped_race_goes_on_where_it_was(tmp_path):
+    undisturbed = race(STUDY, tmp_path / "whole", Trainer())
+    for most in range(8):
+        (heat,) = race(STUDY, tmp_path / "parts", Trainer(most))
+        if most < 6:
+            assert heat.stopped == "it was stopped"
+    again = race(STUDY, tmp_path / "parts", Trainer())
+    np.testing.assert_equal(again[0].test, undisturbed[0].test)
+    assert again[0].decision == undisturbed[0].decision
+
+
+def test_a_budget_ends_it_before_a_stage_that_does_not_fit(tmp_path):
+    train = Trainer()
+    (heat,) = race(STUDY, tmp_path / "w", train, budget=0.0)
+    assert [name for name, _ in train.stages] == ["screening"]
+    assert heat.decision is None
+    assert heat.stopped == "the budget does not allow the stage beyond-1-0.9"
+
+
+def test_nothing_learned_is_said(tmp_path):
+    train = Trainer(of=lambda scheme, rate, seed: CHANCE)
+    (heat,) = race(STUDY, tmp_path / "w", train)
+    assert heat.decision is None
+    assert heat.stopped == "no scheme learned anything in screening"
+    assert [name for name, _ in train.stages] == ["screening"]
+
+
+def test_programs_are_raced_one_by_one(tmp_path):
+    train = Trainer()
+    one, two = race(STUDY.replace(depth=(2, 4)), tmp_path / "w", train)
+    assert (one.label, two.label) == ("depth=2", "depth=4")
+    assert len({study.depth for _, study in train.stages}) == 2
+
+
+def test_another_race_or_other_files_are_left_alone(tmp_path):
+    race(STUDY, tmp_path / "w", Trainer())
+    with pytest.raises(UserError, match="another race \\(its margin differs"):
+        race(STUDY, tmp_path / "w", Trainer(), margin=0.1)
+    with pytest.raises(UserError, match="its study differs"):
+        race(STUDY.replace(steps=3), tmp_path / "w", Trainer())
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="holds other files"):
+        race(STUDY, tmp_path / "full", Trainer())
+
+
+@pytest.mark.parametrize(
+    ("study", "options", "words"),
+    [
+        (STUDY.replace(schemes=("good",)), {}, "two at least"),
+        (STUDY, {"margin": 0.0}, "margin=0.0"),
+        (STUDY, {"margin": float("nan")}, "margin=nan"),
+        (STUDY, {"protocol": Protocol(1.0, looks=(3,))}, "from 5 on"),
+    ],
+)
+def test_what_cannot_be_raced_is_one_line_and_nothing_is_written(
+    study, options, words, tmp_path
+):
+    with pytest.raises(UserError, match=words):
+        race(study, tmp_path / "w", Trainer(), **options)
+    assert not (tmp_path / "w").exists()
+
+
+def test_the_words_are_those_of_the_decision(tmp_path):
+    (heat,) = race(STUDY, tmp_path / "w", Trainer(), margin=0.02)
+    said = decision_sentence("cnn", heat.decision)
+    assert said.startswith("cnn: the best scheme is among ")
+    assert "worse than" in said and "bad (−2" in said
+    assert "practically equal to" in said
+    assert "differences below 2.0 points do not matter" in said
+    table = decision_table(heat.decision, heat.test, heat.choices).splitlines()
+    assert len(table) == 4 and table[1].split()[0] == heat.decision.candidate
+    assert table[-1].split()[0] == "bad" and table[-1].endswith("WORSE")
