@@ -121,9 +121,10 @@ def _run() -> None:
 
 def _race() -> None:
     from init_study import load, store
+    from init_study.answers.heats import DECISION
     from init_study.answers.protocol import Protocol
     from init_study.answers.verdict_text import decision_sentence, decision_table
-    from init_study.race import DECISION, race
+    from init_study.race import race
     from init_study.run import run
 
     if _FIELDS["seeds"].value is not None:

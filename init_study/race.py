@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from init_study import store
 from init_study.answers import Outcomes, final_outcomes
-from init_study.answers.decision import Decision, decide, default_margin
+from init_study.answers.decision import decide, default_margin
+from init_study.answers.heats import DECISION, RACE, Heat, Values, to_document
 from init_study.answers.protocol import (
     Choice,
     Protocol,
@@ -35,31 +35,8 @@ from init_study.answers.protocol import (
 from init_study.errors import UserError
 from init_study.study import PROGRAM_AXES, Program, Study
 
-RACE, DECISION = "race.json", "decision.json"
 # The run of one stage: (study, folder) to its records and manifest; None if stopped.
 Train = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
-_Values = dict[str, Float[np.ndarray, " seeds"]]
-
-
-class Heat(NamedTuple):
-    """The race of one program.
-
-    Attributes:
-        label: the axes in which the study varies.
-        chance: test accuracy of always giving the most frequent answer.
-        choices: of every scheme, from screening.
-        decision: of the last look; None if there was none.
-        test: accuracy of fresh seeds by scheme, a run that diverged as chance.
-        stopped: why there is no more: empty where all planned looks were taken or
-            nothing was left to decide.
-    """
-
-    label: str
-    chance: float
-    choices: dict[str, Choice]
-    decision: Decision | None
-    test: _Values
-    stopped: str
 
 
 class _Clock:
@@ -107,8 +84,8 @@ def race(
         _heat(study, program, workdir / program.id, train, protocol, margin, clock)
         for program in study.programs()
     )
-    document = [_plain(heat) for heat in heats]
-    store.write_atomically(workdir / DECISION, json.dumps(document, indent=1) + "\n")
+    document = json.dumps(to_document(heats), indent=1)
+    store.write_atomically(workdir / DECISION, document + "\n")
     return heats
 
 
@@ -252,9 +229,9 @@ def _fresh(
     racing: tuple[str, ...],
     seeds: tuple[int, ...],
     look: int,
-) -> _Values:
+) -> Values:
     """Test accuracy of more seeds, each scheme at its own rate."""
-    values: _Values = {}
+    values: Values = {}
     for rate in sorted({choices[name].rate for name in racing}):
         schemes = tuple(name for name in racing if choices[name].rate == rate)
         part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
@@ -268,17 +245,3 @@ def _only(study: Study, program: Program) -> Study:
     return study.replace(
         **{axis: (getattr(program, axis),) for axis in PROGRAM_AXES},
     )
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from init_study.answers.decision import Kind
+from init_study.answers.heats import DECISION, from_document, to_document
 from init_study.answers.protocol import Protocol
 from init_study.answers.verdict_text import decision_sentence, decision_table
 from init_study.errors import UserError
-from init_study.race import DECISION, race
+from init_study.race import race
 from init_study.study import Study
 
 CHANCE = 0.1
@@ -178,3 +179,12 @@ def test_the_words_are_those_of_the_decision(tmp_path):
     table = decision_table(heat.decision, heat.test, heat.choices).splitlines()
     assert len(table) == 4 and table[1].split()[0] == heat.decision.candidate
     assert table[-1].split()[0] == "bad" and table[-1].endswith("WORSE")
+
+
+def test_a_document_holds_all_of_it(tmp_path):
+    heats = race(STUDY, tmp_path / "w", Trainer(), margin=0.02)
+    stopped = race(STUDY, tmp_path / "v", Trainer(1))
+    for found in (heats, stopped):
+        document = json.loads(json.dumps(to_document(found), allow_nan=False))
+        again = from_document(document)
+        np.testing.assert_equal(again[0]._asdict(), found[0]._asdict())

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
-from init_study.answers import Comparison, Interval, Row
+from init_study.answers import Comparison, Interval
 from init_study.answers.text import low_to_high, percent, rate, shorten
 from init_study.report.svg import INK, MUTED, draw, spread
 
@@ -71,10 +71,22 @@ def looks(schemes: Sequence[str]) -> dict[str, Look]:
 
 def forest(comparison: Comparison, look: Mapping[str, Look], name: str) -> str:
     """Each scheme's difference to the best one, with its interval."""
-    rows = sorted(comparison.rows, key=lambda row: -_difference(row).mean)
+    differences = [(row.scheme, row.difference) for row in comparison.rows]
+    return differences_forest(comparison.label, differences, "the best", look, name)
+
+
+def differences_forest(
+    label: str,
+    differences: Sequence[tuple[str, Interval | None]],
+    reference: str,
+    look: Mapping[str, Look],
+    name: str,
+) -> str:
+    """Differences to a reference, itself among them as None."""
+    rows = sorted(differences, key=lambda row: -_or_zero(row[1]).mean)
     size = (8.0, 0.62 + 0.235 * len(rows))
-    label = f"{comparison.label}: test accuracy of each scheme compared to the best"
-    return draw(size, name, label, _plot_forest, rows, look)
+    label = f"{label}: test accuracy of each scheme compared to {reference}"
+    return draw(size, name, label, _plot_forest, rows, reference, look)
 
 
 def curves(
@@ -103,42 +115,56 @@ def _size(look: Mapping[str, Look]) -> tuple[float, float]:
     return 4.9, max(3.5, 0.75 + _INCHES_PER_LABEL * len(look))
 
 
-def _difference(row: Row) -> Interval:
-    return row.difference or Interval(0.0, 0.0, 0.0, row.best.diverged.n)
+def _or_zero(difference: Interval | None) -> Interval:
+    return difference or Interval(0.0, 0.0, 0.0, 0)
 
 
-def _plot_forest(figure: Figure, rows: Sequence[Row], look: Mapping[str, Look]) -> None:
+def _plot_forest(
+    figure: Figure,
+    rows: Sequence[tuple[str, Interval | None]],
+    reference: str,
+    look: Mapping[str, Look],
+) -> None:
     axes = _axes(figure, left=_label_inches(look), right=1.75, top=0.12, bottom=0.5)
     left, right = span = _forest_span(rows)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
-    for place, row in enumerate(rows):
-        _plot_difference(axes, place, row, look[row.scheme], span)
-    axes.set_yticks(range(len(rows)), [shorten(r.scheme, _LABEL_WIDTH) for r in rows])
+    for place, (scheme, difference) in enumerate(rows):
+        word = reference.removeprefix("the ")
+        _plot_difference(axes, place, difference, word, look[scheme], span)
+    names = [shorten(scheme, _LABEL_WIDTH) for scheme, _ in rows]
+    axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(left, right)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0, pad=9, labelcolor=INK)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("test accuracy compared to the best (percentage points)")
+    axes.set_xlabel(f"test accuracy compared to {reference} (percentage points)")
 
 
-def _forest_span(rows: Sequence[Row]) -> tuple[float, float]:
+def _forest_span(
+    rows: Sequence[tuple[str, Interval | None]],
+) -> tuple[float, float]:
     """Points from left to right: at least half of the rows fit, and so does every row
     that takes no more than twice the space."""
     extents = sorted(
-        100 * np.nanmax(np.abs(_difference(row)[:3])) for row in rows if row.difference
+        100 * np.nanmax(np.abs(difference[:3])) for _, difference in rows if difference
     )
     typical = extents[len(extents) // 2]
     limit = max([1.0, *(extent for extent in extents if extent <= 2 * typical)])
-    ahead = max(100 * np.nanmax(_difference(row)[:3]) for row in rows)
+    ahead = max(100 * np.nanmax(_or_zero(difference)[:3]) for _, difference in rows)
     return -1.06 * limit, max(0.35 * limit, 1.06 * min(ahead, limit))
 
 
 def _plot_difference(
-    axes: Axes, place: int, row: Row, look: Look, span: tuple[float, float]
+    axes: Axes,
+    place: int,
+    difference: Interval | None,
+    reference: str,
+    look: Look,
+    span: tuple[float, float],
 ) -> None:
-    difference, (left, right) = _difference(row), span
-    mean, low, high = (100 * value for value in difference[:3])
+    left, right = span
+    mean, low, high = (100 * value for value in _or_zero(difference)[:3])
     if low < right and high > left:
         ends = [max(low, left), min(high, right)]
         axes.plot(ends, [place, place], color=look.colour, linewidth=1.8)
@@ -148,8 +174,8 @@ def _plot_difference(
         axes.plot(left, place, marker="<", color=look.colour, clip_on=False)
     if max(mean, high) > right:
         axes.plot(right, place, marker=">", color=look.colour, clip_on=False)
-    text, holds_zero = "best", False
-    if row.difference is not None:
+    text, holds_zero = reference, False
+    if difference is not None:
         holds_zero = low <= 0 <= high
         ends_text = low_to_high(difference)
         text = percent(difference.mean) + (f" ({ends_text})" if ends_text else "")
