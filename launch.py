@@ -121,9 +121,7 @@ def _run() -> None:
 
 def _race() -> None:
     from init_study import load, store
-    from init_study.answers.heats import DECISION
     from init_study.answers.protocol import Protocol
-    from init_study.answers.verdict_text import decision_sentence, decision_table
     from init_study.race import race
     from init_study.run import run
 
@@ -145,18 +143,30 @@ def _race() -> None:
     workdir = Path(_WORKDIR.value) if _WORKDIR.value else Path(f"{_workdir()}-decided")
     margin = None if _MARGIN.value is None else _MARGIN.value / 100
     protocol = Protocol(margin=1.0, looks=_looks())
-    heats = race(study, workdir, train, protocol, margin, _seconds(_BUDGET.value))
+    race(study, workdir, train, protocol, margin, _seconds(_BUDGET.value))
+    _verdicts(workdir)
+    if received:
+        _say_stopped(received)
+
+
+def _verdicts(workdir: Path) -> None:
+    """The verdicts of a race on the terminal and in the report."""
+    from init_study.answers.heats import DECISION, from_document, to_document
+    from init_study.answers.verdict_text import decision_sentence, decision_table
+    from init_study.report import write_report
+
+    report = write_report(workdir)
+    heats = from_document(json.loads((workdir / DECISION).read_text()))
     if _JSON.value:
-        print((workdir / DECISION).read_text(), end="")
-    for heat in () if _JSON.value else heats:
+        return _print_json({"report": str(report), "programs": to_document(heats)})
+    for heat in heats:
         if heat.decision is not None:
             said = decision_sentence(heat.label, heat.decision)
             table = decision_table(heat.decision, heat.test, heat.choices)
             print(f"{table}\n\n{fill(said, 100)}\n")
         if heat.stopped:
             print(f"{heat.label}: {heat.stopped}", file=sys.stderr)
-    if received:
-        _say_stopped(received)
+    print(f"report: {report}")
 
 
 def _looks() -> tuple[int, ...]:
@@ -217,7 +227,12 @@ def _print_status() -> None:
 
 
 def _report() -> None:
-    _answer(_workdir())
+    from init_study.answers.heats import RACE
+
+    workdir = _workdir()
+    if (workdir / RACE).exists():
+        return _verdicts(workdir)
+    _answer(workdir)
 
 
 def _answer(workdir: Path) -> None:

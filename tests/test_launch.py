@@ -201,10 +201,16 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     assert "on 5 fresh seeds" in said
     began = time.monotonic()
     code, document, _ = launch(*words, "--json", cwd=tmp_path)
-    (heat,) = json.loads(document)
+    (heat,) = json.loads(document)["programs"]
     assert code == 0 and heat["decision"]["kind"] == "BEST"
     assert heat["decision"]["contrasts"][0]["kind"] == "WORSE"
     assert time.monotonic() - began < 60
+    code, again, _ = launch("report", "--workdir=w", cwd=tmp_path)
+    assert code == 0 and again == out
+    page = (tmp_path / "w" / "report.html").read_text()
+    assert (
+        "he_normal is the best of 2 schemes" in page and "screening/report.html" in page
+    )
     code, _, err = launch(*words, "--margin=2", cwd=tmp_path)
     assert code == 2 and "holds another race" in err
 

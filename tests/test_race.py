@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 
 from init_study.answers.decision import Kind
-from init_study.answers.heats import DECISION, from_document, to_document
+from init_study.answers.heats import DECISION, RACE, from_document, to_document
 from init_study.answers.protocol import Protocol
 from init_study.answers.verdict_text import decision_sentence, decision_table
 from init_study.errors import UserError
 from init_study.race import race
+from init_study.report.race_page import render_race
 from init_study.study import Study
 
 CHANCE = 0.1
@@ -188,3 +189,16 @@ def test_a_document_holds_all_of_it(tmp_path):
         document = json.loads(json.dumps(to_document(found), allow_nan=False))
         again = from_document(document)
         np.testing.assert_equal(again[0]._asdict(), found[0]._asdict())
+
+
+def test_the_page_says_what_was_decided(tmp_path):
+    study = STUDY.replace(question="<b>Which?</b>", depth=(2, 4))
+    heats = race(study, tmp_path / "w", Trainer(), margin=0.02)
+    plan = json.loads((tmp_path / "w" / RACE).read_text())
+    page = render_race(heats, plan, ["x/screening", "x/fresh-5-0.1"])
+    assert page.isascii() and "&lt;b&gt;Which?&lt;/b&gt;" in page
+    assert page.count("<svg") == 2 and "href='x/screening/report.html'" in page
+    assert "<th>verdict</th>" in page and "WORSE" in page
+    (stopped, _) = race(study, tmp_path / "v", Trainer(1))
+    page = render_race((stopped,), plan, [])
+    assert "no verdict, it was stopped" in page and "<svg" not in page

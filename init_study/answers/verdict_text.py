@@ -18,6 +18,11 @@ from init_study.answers.text import (
 
 def decision_sentence(label: str, decision: Decision) -> str:
     """What a decision says, and no more."""
+    return "; ".join([*decision_clauses(label, decision), decision_terms(decision)])
+
+
+def decision_clauses(label: str, decision: Decision) -> list[str]:
+    """The head of the sentence, then the schemes by how they fare."""
     d, names = decision, ", ".join(decision.best_set)
     heads = {
         Kind.BEST: f"{d.candidate} is the best of {len(d.contrasts) + 1} schemes",
@@ -35,36 +40,61 @@ def decision_sentence(label: str, decision: Decision) -> str:
             for kind in (Kind.BETTER, Kind.EQUIVALENT, Kind.WORSE, Kind.UNDECIDED)
             if (text := _group(decision, kind))
         ]
-    parts.append(
-        f"on {count(d.n, 'fresh seed')}, paired; level {d.alpha:.2g} at this look; "
-        f"differences below {percent(d.margin)} points do not matter"
+    return parts
+
+
+def decision_terms(decision: Decision) -> str:
+    """What the verdicts hold for."""
+    return (
+        f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
+        f"this look; differences below {percent(decision.margin)} points do not matter"
     )
-    return "; ".join(parts)
 
 
 def decision_table(
     decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
 ) -> str:
-    """A row for each scheme, the candidate first, then by accuracy."""
+    """For a terminal: a row for each scheme, the candidate first, then by accuracy."""
+    shown = ("scheme", "rate", "seeds", "test %", "to the candidate", "verdict")
+    rows = decision_rows(decision, test, choices)
+    return format_columns([{name: row[name] for name in shown} for row in rows])
+
+
+def decision_rows(
+    decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
+) -> list[dict[str, Any]]:
+    """A row for each scheme, with all that is known of it, as words."""
     contrasts = {c.scheme: c for c in decision.contrasts}
     order = sorted(contrasts, key=lambda name: -contrasts[name].effect.mean)
     rows = []
     for name in (decision.candidate, *order):
         contrast, choice = contrasts.get(name), choices[name]
-        effect = "candidate"
-        if contrast is not None:
-            effect = f"{percent(contrast.effect.mean)} ({low_to_high(contrast.effect)})"
         rows.append(
             {
                 "scheme": name,
                 "rate": rate(choice.rate) + ("*" if choice.beyond else ""),
                 "seeds": len(test[name]),
                 "test %": plus_minus(t_interval(test[name])),
-                "to the candidate": effect,
+                **_beside_candidate(contrast),
                 "verdict": _verdict(contrast, decision),
             }
         )
-    return format_columns(rows)
+    return rows
+
+
+def _beside_candidate(contrast: Contrast | None) -> dict[str, str]:
+    names = ("to the candidate", "p", "p of equivalence", "p by signs", "wins")
+    if contrast is None:
+        return dict.fromkeys(names, "") | {"to the candidate": "candidate"}
+    effect, wins = contrast.effect, contrast.wins
+    words = (
+        f"{percent(effect.mean)} ({low_to_high(effect)})",
+        f"{contrast.p:.2g}",
+        f"{contrast.p_equivalent:.2g}",
+        f"{contrast.sign_flip_p:.2g}",
+        f"{wins.k:g}/{wins.n}",
+    )
+    return dict(zip(names, words, strict=True))
 
 
 def _verdict(contrast: Contrast | None, decision: Decision) -> str:

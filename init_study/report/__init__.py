@@ -1,13 +1,18 @@
 """Records of a run to one page that opens anywhere. Reads the files of a run only."""
 
+import json
 import os
 from pathlib import Path
+
+from init_study.answers.heats import DECISION, RACE, from_document
+from init_study.errors import UserError
 
 __all__ = ["write_report"]
 
 
 def write_report(workdir: str | os.PathLike[str]) -> Path:
-    """Write `report.html` into the folder of a run; one file, no network needed.
+    """Write `report.html` into the folder of a run or a race; one file, no network
+    needed.
 
     The same records give the same bytes. Programs that are not finished are named.
 
@@ -20,5 +25,25 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
 
     folder = Path(workdir)
     path = folder / "report.html"
+    if (folder / RACE).exists():
+        write_atomically(path, _race_page(folder))
+        return path
     write_atomically(path, render(load(folder), read_manifest(folder)))
     return path
+
+
+def _race_page(folder: Path) -> str:
+    from init_study.report.race_page import render_race
+
+    if not (folder / DECISION).exists():
+        raise UserError(
+            f"{folder} holds a race that has not come to a verdict; go on with the "
+            "command that began it"
+        )
+    heats = from_document(json.loads((folder / DECISION).read_text()))
+    plan = json.loads((folder / RACE).read_text())
+    stages = sorted(p.parent for p in folder.glob("*/*/manifest.json"))
+    for stage in stages:
+        write_report(stage)
+    names = [stage.relative_to(folder).as_posix() for stage in stages]
+    return render_race(heats, plan, names)

@@ -16,7 +16,7 @@ from init_study.report.provenance import provenance
 from init_study.report.style import CSS
 from init_study.study import Study
 
-_HEAD = """<!doctype html>
+HEAD = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -28,7 +28,7 @@ _HEAD = """<!doctype html>
 <body>
 """
 # The page may load nothing at all: what it shows is in it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
@@ -43,7 +43,7 @@ def render(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
     look = figures.looks(study.schemes)
     title = study.question or study.name
     parts = [
-        _HEAD.format(policy=_POLICY, title=escape(title), css=CSS),
+        HEAD.format(policy=POLICY, title=escape(title), css=CSS),
         f"<header><h1>{escape(title)}</h1>",
         f"<p class=name>{escape(study.name)} · {_extent(study, comparisons)}</p>",
         *(_answer(comparison) for comparison in comparisons),
@@ -125,7 +125,7 @@ def _forest(name: str, comparison: Comparison, look: Mapping[str, Look]) -> str:
         )
     title = f"How far behind {comparison.best} is each scheme?"
     svg = figures.forest(comparison, look, f"{name}forest")
-    return _figure(title, svg, caption, wide=True)
+    return figure(title, svg, caption, wide=True)
 
 
 def _comparison(comparison: Comparison, look: Mapping[str, Look]) -> str:
@@ -171,11 +171,11 @@ def _curve_figure(
     if split == "train":
         caption += " Mean over the steps since the last evaluation."
     svg = figures.curves(comparison, table, metric, look, f"{name}{split}{metric}")
-    return _figure(f"{title} by step", svg, caption)
+    return figure(f"{title} by step", svg, caption)
 
 
 def _over_rates(name: str, comparison: Comparison, look: Mapping[str, Look]) -> str:
-    return _figure(
+    return figure(
         "Accuracy over learning rate",
         figures.over_rates(comparison, look, f"{name}rates"),
         f"Validation accuracy after the last step: mean over {_all_seeds(comparison)}, "
@@ -218,7 +218,8 @@ def _band_words(comparison: Comparison) -> str:
     return "band: 95 % t interval over seeds"
 
 
-def _figure(title: str, svg: str, caption: str, *, wide: bool = False) -> str:
+def figure(title: str, svg: str, caption: str, *, wide: bool = False) -> str:
+    """A drawing with its title and caption; a wide one may be scrolled."""
     box = "scroll wide" if wide else "scroll"
     return (
         f"\n<figure><h3>{escape(title)}</h3><div class='{box}'>{svg}</div>"
