@@ -151,12 +151,13 @@ def _race() -> None:
 
 def _verdicts(workdir: Path) -> None:
     """The verdicts of a race on the terminal and in the report."""
-    from init_study.answers.heats import DECISION, from_document, to_document
+    from init_study import store
+    from init_study.answers.heats import from_document, to_document
     from init_study.answers.verdict_text import decision_sentence, decision_table
     from init_study.report import write_report
 
     report = write_report(workdir)
-    heats = from_document(json.loads((workdir / DECISION).read_text()))
+    heats = from_document(json.loads((workdir / store.DECISION).read_text()))
     if _JSON.value:
         return _print_json({"report": str(report), "programs": to_document(heats)})
     for heat in heats:
@@ -227,10 +228,10 @@ def _print_status() -> None:
 
 
 def _report() -> None:
-    from init_study.answers.heats import RACE
+    from init_study import store
 
     workdir = _workdir()
-    if (workdir / RACE).exists():
+    if (workdir / store.RACE).exists():
         return _verdicts(workdir)
     _answer(workdir)
 

@@ -1,5 +1,6 @@
 """What would run and what has run, as plain tables."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,13 @@ def tuning_overview(plan: Plan) -> dict[str, Any]:
 
 
 def status_overview(workdir: Path) -> dict[str, Any]:
-    """Per program: the last step with records, and whether it is done.
+    """Per program: the last step with records, and whether it is done. Of a race, of
+    every stage that has begun.
 
     Raises: UserError if the folder holds no run.
     """
+    if (workdir / store.RACE).exists():
+        return _race_status(workdir)
     manifest = store.read_manifest(workdir)
     study = Study.from_dict(manifest["study"])
     steps = store.last_steps(workdir)
@@ -98,4 +102,23 @@ def status_overview(workdir: Path) -> dict[str, Any]:
         "done": all(row["done"] for row in rows),
         "programs": rows,
         "sessions": manifest["sessions"],
+    }
+
+
+def _race_status(workdir: Path) -> dict[str, Any]:
+    plan = json.loads((workdir / store.RACE).read_text())
+    folders = sorted(path.parent for path in workdir.glob(f"*/*/{store.MANIFEST}"))
+    stages = [status_overview(folder) for folder in folders]
+    rows = [
+        {"stage": folder.name, **row}
+        for folder, stage in zip(folders, stages, strict=True)
+        for row in stage["programs"]
+    ]
+    return {
+        "study": plan["study"]["name"],
+        "workdir": str(workdir),
+        # Written when there is nothing left to run.
+        "done": (workdir / store.DECISION).exists() and all(r["done"] for r in rows),
+        "programs": rows,
+        "sessions": [session for stage in stages for session in stage["sessions"]],
     }

@@ -23,7 +23,7 @@ import pandas as pd
 from init_study import store
 from init_study.answers import Outcomes, final_outcomes
 from init_study.answers.decision import decide, default_margin
-from init_study.answers.heats import DECISION, RACE, Heat, Values, to_document
+from init_study.answers.heats import Heat, Values, to_document
 from init_study.answers.protocol import (
     Choice,
     Protocol,
@@ -85,7 +85,7 @@ def race(
         for program in study.programs()
     )
     document = json.dumps(to_document(heats), indent=1)
-    store.write_atomically(workdir / DECISION, document + "\n")
+    store.write_atomically(workdir / store.DECISION, document + "\n")
     return heats
 
 
@@ -98,8 +98,8 @@ def _open(
         "margin": margin,
     }
     plan = json.loads(json.dumps(plan))
-    if (workdir / RACE).exists():
-        there = json.loads((workdir / RACE).read_text())
+    if (workdir / store.RACE).exists():
+        there = json.loads((workdir / store.RACE).read_text())
         differing = [part for part in plan if plan[part] != there.get(part)]
         if differing:
             raise UserError(
@@ -110,7 +110,7 @@ def _open(
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"--workdir={workdir} holds other files; name a new folder")
     workdir.mkdir(parents=True, exist_ok=True)
-    store.write_atomically(workdir / RACE, json.dumps(plan, indent=1) + "\n")
+    store.write_atomically(workdir / store.RACE, json.dumps(plan, indent=1) + "\n")
 
 
 class _Stop(Exception):

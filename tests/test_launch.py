@@ -211,6 +211,10 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     assert (
         "he_normal is the best of 2 schemes" in page and "screening/report.html" in page
     )
+    code, status, _ = launch("status", "--workdir=w", "--json", cwd=tmp_path)
+    shown = json.loads(status)
+    assert code == 0 and shown["done"]
+    assert [row["stage"] for row in shown["programs"]] == ["fresh-5-0.1", "screening"]
     code, _, err = launch(*words, "--margin=2", cwd=tmp_path)
     assert code == 2 and "holds another race" in err
 

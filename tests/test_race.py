@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from init_study.answers.decision import Kind
-from init_study.answers.heats import DECISION, RACE, from_document, to_document
+from init_study.answers.heats import from_document, to_document
 from init_study.answers.protocol import Protocol
 from init_study.answers.verdict_text import decision_sentence, decision_table
 from init_study.errors import UserError
 from init_study.race import race
 from init_study.report.race_page import render_race
+from init_study.store import DECISION, RACE
 from init_study.study import Study
 
 CHANCE = 0.1

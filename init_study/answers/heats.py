@@ -10,8 +10,6 @@ from init_study.answers.decision import Contrast, Decision, Kind
 from init_study.answers.protocol import Choice
 from init_study.answers.statistics import Interval, Share
 
-# Files of a race's folder.
-RACE, DECISION = "race.json", "decision.json"
 Values = dict[str, Float[np.ndarray, " seeds"]]
 
 

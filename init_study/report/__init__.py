@@ -4,8 +4,9 @@ import json
 import os
 from pathlib import Path
 
-from init_study.answers.heats import DECISION, RACE, from_document
+from init_study.answers.heats import from_document
 from init_study.errors import UserError
+from init_study.store import DECISION, RACE
 
 __all__ = ["write_report"]
 

@@ -17,7 +17,9 @@ value) a row.
 from init_study.store.checkpoints import Checkpoints
 from init_study.store.records import RECORDS, Recorder, last_steps, load
 from init_study.store.workdir import (
+    DECISION,
     MANIFEST,
+    RACE,
     lock,
     open_workdir,
     read_manifest,
@@ -26,7 +28,9 @@ from init_study.store.workdir import (
 )
 
 __all__ = [
+    "DECISION",
     "MANIFEST",
+    "RACE",
     "RECORDS",
     "Checkpoints",
     "Recorder",

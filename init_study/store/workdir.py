@@ -13,6 +13,8 @@ from init_study.errors import UserError
 from init_study.study import Study, differing_fields
 
 MANIFEST = "manifest.json"
+# Of a race: what was planned, and what was decided.
+RACE, DECISION = "race.json", "decision.json"
 _LOCK = ".lock"
 
 
