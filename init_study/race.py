@@ -3,7 +3,7 @@
     WORKDIR/
       race.json               the study and the protocol, written before the first run
       PROGRAM/screening/      every scheme at every rate, few seeds: a run of its own
-      PROGRAM/beyond-1/       one more rate for schemes whose best was at the edge
+      PROGRAM/beyond-1-0.9/   one more rate for schemes whose best was at the edge
       PROGRAM/fresh-5-0.1/    fresh seeds of the schemes whose rate is 0.1, first look
       decision.json           what was decided, with all numbers
 
@@ -19,19 +19,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from init_study import store
 from init_study.answers import Outcomes, final_outcomes
-from init_study.answers.decision import decide, default_margin
+from init_study.answers.decision import default_margin
 from init_study.answers.heats import Heat, Values, to_document
 from init_study.answers.protocol import (
+    LEAST_ABOVE_CHANCE,
     Choice,
     Protocol,
     best_of,
     check_protocol,
     choose,
-    still_racing,
+    confirm,
 )
+from init_study.answers.statistics import stuck_at_chance
 from init_study.errors import UserError
 from init_study.study import PROGRAM_AXES, Program, Study
 
@@ -130,30 +133,33 @@ def _heat(
     stage = _Stage(train, clock, folder, program)
     heat = Heat(study.label(program), 0.0, {}, None, {}, "")
     try:
-        choices, chance, num_test = _screen(alone, stage, protocol)
-        heat = heat._replace(choices=choices, chance=chance)
+        choices, data = _screen(alone, stage, protocol)
+        heat = heat._replace(choices=choices, chance=data["chance"])
         candidate = best_of(choices)
-        if choices[candidate].mean <= chance:
+        if choices[candidate].mean <= data["chance"] + LEAST_ABOVE_CHANCE:
             return heat._replace(stopped="no scheme learned anything in screening")
-        own_margin = margin or default_margin(choices[candidate].mean, num_test)
-        alpha = protocol.alpha / len(protocol.looks)
-        racing, before = study.schemes, 0
-        for look in protocol.looks:
+        fixed = margin or default_margin(choices[candidate].mean, data["test"])
+
+        def draw(racing: tuple[str, ...], before: int, look: int) -> Values:
             first = protocol.screening
             seeds = tuple(range(first + before, first + look))
-            fresh = _fresh(alone, stage, choices, racing, seeds, look)
-            seen = {
-                name: np.concatenate([heat.test.get(name, ()), fresh.get(name, ())])
-                for name in study.schemes
-            }
-            decision = decide(seen, candidate, own_margin, alpha)
-            heat = heat._replace(decision=decision, test=seen)
-            racing, before = still_racing(decision), look
-            if not racing:
-                break
+            return _fresh(alone, stage, choices, racing, seeds, look)
+
+        own = protocol._replace(margin=fixed)
+        for decision, values in confirm(study.schemes, candidate, own, draw):
+            heat = heat._replace(decision=decision, test=values)
+        if _all_stuck(heat.test, data):
+            return heat._replace(
+                decision=None, stopped="no scheme learned anything on fresh seeds"
+            )
     except _Stop as stop:
         return heat._replace(stopped=str(stop))
     return heat
+
+
+def _all_stuck(test: Values, data: Mapping[str, Any]) -> bool:
+    runs = np.concatenate(list(test.values()))
+    return bool(stuck_at_chance(runs, data["test"], data["chance"]).all())
 
 
 class _Stage(NamedTuple):
@@ -162,51 +168,60 @@ class _Stage(NamedTuple):
     folder: Path
     program: Program
 
-    def run(self, name: str, study: Study) -> tuple[Outcomes, float, int]:
-        """Outcomes, chance and number of test images.
+    def run(self, name: str, study: Study) -> tuple[Outcomes, Mapping[str, Any]]:
+        """Outcomes, and what the manifest says of the data.
 
         Raises: _Stop if the run was stopped, or would not fit into the budget.
         """
         member_steps = len(study.members()) * self.program.steps
         if not self.clock.allows(member_steps):
             raise _Stop(f"the budget does not allow the stage {name}")
-        began = time.monotonic()
+        began, is_new = time.monotonic(), not (self.folder / name).exists()
         trained = self.train(study, self.folder / name)
         if trained is None:
             raise _Stop("it was stopped")
-        self.clock.seconds += time.monotonic() - began
-        self.clock.member_steps += member_steps
+        if is_new:
+            self.clock.seconds += time.monotonic() - began
+            self.clock.member_steps += member_steps
         records, manifest = trained
         data = manifest["data"][self.program.dataset]
         (program,) = study.programs()
         ours = records.loc[records["program"] == program.id]
         final = ours.loc[ours["step"] == program.steps]
-        outcomes = final_outcomes(final, study, data["chance"])
-        return outcomes, data["chance"], data["test"]
+        return final_outcomes(final, study, data["chance"]), data
 
 
 def _screen(
     study: Study, stage: _Stage, protocol: Protocol
-) -> tuple[dict[str, Choice], float, int]:
-    """The choices; grids grow where the best rate is at their edge."""
+) -> tuple[dict[str, Choice], Mapping[str, Any]]:
+    """The choices, and what is known of the data. Grids grow where the best rate is at
+    their edge."""
     seeds = tuple(range(protocol.screening))
-    outcomes, chance, num_test = stage.run("screening", study.replace(seeds=seeds))
-    rates = sorted(study.learning_rates)
+    outcomes, data = stage.run("screening", study.replace(seeds=seeds))
+    rates, chance = sorted(study.learning_rates), data["chance"]
+    rated = _rated(outcomes, data)
     screened = {
-        scheme: dict(zip(rates, outcomes.validation[i], strict=True))
+        scheme: dict(zip(rates, rated[i], strict=True))
         for i, scheme in enumerate(study.schemes)
     }
     for extension in range(1, protocol.extensions + 1):
         for rate, schemes in _beyond(screened, chance, protocol.step).items():
             part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
-            outcomes, _, _ = stage.run(f"beyond-{extension}-{rate:.3g}", part)
+            outcomes, _ = stage.run(f"beyond-{extension}-{rate:.3g}", part)
             for i, scheme in enumerate(schemes):
-                screened[scheme][rate] = outcomes.validation[i, 0]
+                screened[scheme][rate] = _rated(outcomes, data)[i, 0]
     choices = {
         scheme: choose(values, chance, protocol.step)
         for scheme, values in screened.items()
     }
-    return choices, chance, num_test
+    return choices, data
+
+
+def _rated(outcomes: Outcomes, data: Mapping[str, Any]) -> Float[np.ndarray, "..."]:
+    """Validation accuracy, where a run that is not above chance counts as chance: luck
+    shall not choose among schemes that learn nothing."""
+    stuck = stuck_at_chance(outcomes.validation, data["validation"], data["chance"])
+    return np.where(stuck == 1, data["chance"], outcomes.validation)
 
 
 def _beyond(
@@ -235,8 +250,8 @@ def _fresh(
     for rate in sorted({choices[name].rate for name in racing}):
         schemes = tuple(name for name in racing if choices[name].rate == rate)
         part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
-        outcomes, chance, _ = stage.run(f"fresh-{look}-{rate:.3g}", part)
-        rated = np.where(outcomes.diverged, chance, outcomes.test)
+        outcomes, data = stage.run(f"fresh-{look}-{rate:.3g}", part)
+        rated = np.where(outcomes.diverged, data["chance"], outcomes.test)
         values |= {name: rated[i, 0] for i, name in enumerate(schemes)}
     return values
 

@@ -43,21 +43,51 @@ def outcomes(**means):
     return {name: m + 0.01 * rng.standard_normal(20) for name, m in means.items()}
 
 
+def look_at(fresh, candidate, protocol=PROTOCOL):
+    asked = []
+
+    def draw(racing, before, look):
+        asked.append((racing, before, look))
+        return {name: fresh[name][before:look] for name in racing}
+
+    return list(confirm(list(fresh), candidate, protocol, draw)), asked
+
+
 def test_schemes_that_are_out_get_no_more_seeds():
     fresh = outcomes(a=0.9, b=0.893, c=0.5)
-    decisions = list(confirm(fresh, "a", PROTOCOL))
+    looks, asked = look_at(fresh, "a")
+    decisions = [look.decision for look in looks]
     assert [d.n for d in decisions][:2] == [5, 10]
     first = decisions[0]
     assert still_racing(first) == ("a", "b")
+    assert asked[:2] == [(("a", "b", "c"), 0, 5), (("a", "b"), 5, 10)]
     by_name = {c.scheme: c for c in decisions[-1].contrasts}
     assert by_name["c"].kind is Kind.WORSE and by_name["c"].effect.n == 5
     assert by_name["b"].effect.n == decisions[-1].n
 
 
 def test_a_race_that_is_over_stops():
-    (decision,) = confirm(outcomes(a=0.9, b=0.1), "a", PROTOCOL)
+    ((decision, values),), _ = look_at(outcomes(a=0.9, b=0.1), "a")
+    assert len(values["b"]) == 5
     assert decision.kind is Kind.BEST and decision.n == 5
     assert decision.alpha == pytest.approx(0.05 / 3)
+
+
+def test_what_a_look_has_shown_stands():
+    """c is out at the first look; at the second b has come so near that Holm's factor
+    for c alone would no longer do."""
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal(20)
+    b = a - np.concatenate([np.full(5, 2.0), np.full(15, -2.0)])
+    b += 0.3 * rng.standard_normal(20)
+    c = a - 1.0 + np.concatenate([[-0.3, 0.3, -0.3, 0.3, 0.0], np.zeros(15)])
+    looks, _ = look_at({"a": a, "b": b, "c": c}, "a", PROTOCOL._replace(looks=(5, 20)))
+    first, *later = looks
+    kinds = {x.scheme: x.kind for x in first.decision.contrasts}
+    assert kinds["c"] is Kind.WORSE
+    for look in later:
+        kept = {x.scheme: x for x in look.decision.contrasts}["c"]
+        assert kept.kind is Kind.WORSE and kept.effect.n == 5
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Trainer:
                         "value": number,
                     }
                 )
-        data = {"digits": {"chance": CHANCE, "test": 400}}
+        data = {"digits": {"chance": CHANCE, "test": 400, "validation": 300}}
         return pd.DataFrame(rows), {"data": data}
 
 
@@ -133,6 +133,25 @@ def test_nothing_learned_is_said(tmp_path):
     assert heat.decision is None
     assert heat.stopped == "no scheme learned anything in screening"
     assert [name for name, _ in train.stages] == ["screening"]
+
+
+def test_luck_chooses_nobody_where_nothing_is_learned(tmp_path):
+    """Nets that always give one answer hit a little more or less than chance."""
+
+    def stuck(scheme, rate, seed):
+        return accuracy(scheme, rate, seed) * 0 + 0.09 + 0.02 * (seed % 2)
+
+    train = Trainer(of=stuck)
+    (heat,) = race(STUDY, tmp_path / "w", train)
+    assert [name for name, _ in train.stages] == ["screening"]
+    assert heat.decision is None and "learned anything" in heat.stopped
+
+    def only_screened(scheme, rate, seed):
+        return accuracy(scheme, rate, seed) if seed < 3 else 0.1
+
+    (heat,) = race(STUDY, tmp_path / "v", Trainer(of=only_screened))
+    assert heat.decision is None
+    assert heat.stopped == "no scheme learned anything on fresh seeds"
 
 
 def test_programs_are_raced_one_by_one(tmp_path):

@@ -104,6 +104,7 @@ def decide(
     candidate: str,
     margin: float,
     alpha: float = 0.05,
+    settled: Sequence[Contrast] = (),
 ) -> Decision:
     """What fresh seeds say of schemes.
 
@@ -113,6 +114,8 @@ def decide(
         candidate: chosen on other seeds; chosen on these it would look too good.
         margin: positive, fixed beforehand.
         alpha: level of this look.
+        settled: what earlier looks have shown of schemes that got no more seeds; it
+            stands.
 
     Raises: UserError for fewer than two schemes or than 3 seeds, values that are not
         finite, a margin or level out of range.
@@ -126,8 +129,9 @@ def decide(
     differ = [2 * min(greater_p(a, b), greater_p(b, a), 0.5) for a, b in pairs]
     within = [max(greater_p(a + margin, b), greater_p(b + margin, a)) for a, b in pairs]
     p_differ, p_within = holm(differ), holm(within)
+    stands = {contrast.scheme: contrast for contrast in settled}
     contrasts = tuple(
-        _contrast(name, a, b, (p, q), margin, alpha)
+        stands.get(name) or _contrast(name, a, b, (p, q), margin, alpha)
         for name, (a, b), p, q in zip(rivals, pairs, p_differ, p_within, strict=True)
     )
     beats_all = all(

@@ -5,14 +5,23 @@ data; what is said rests on fresh seeds alone, at looks that were planned and th
 alpha. Schemes that cannot be the best any more get no further seeds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from init_study.answers.decision import FEWEST_FOR_VERDICT, Decision, Kind, decide
+from init_study.answers.decision import (
+    FEWEST_FOR_VERDICT,
+    Contrast,
+    Decision,
+    Kind,
+    decide,
+)
 from init_study.errors import UserError, check_count, check_number
+
+# Means of numbers that are all chance may differ from it in the last bits.
+LEAST_ABOVE_CHANCE = 1e-9
 
 
 class Protocol(NamedTuple):
@@ -73,7 +82,7 @@ def choose(
     """The rate of the highest mean, the smaller one of equals.
 
     Args:
-        screened: by rate; a run that diverged as chance.
+        screened: by rate; a run that diverged, or learned nothing, as chance.
         chance: a scheme that nowhere does better is not tried beyond the edge.
         step: factor to the next rate.
     """
@@ -81,7 +90,7 @@ def choose(
     means = [round(float(np.mean(screened[rate])), 12) for rate in rates]
     best = int(np.argmax(means))
     beyond = None
-    if means[best] > chance and len(rates) > 1:
+    if means[best] > chance + LEAST_ABOVE_CHANCE and len(rates) > 1:
         if best == 0:
             beyond = rates[0] / step
         elif best == len(rates) - 1:
@@ -89,28 +98,45 @@ def choose(
     return Choice(rates[best], means[best], beyond)
 
 
+class Look(NamedTuple):
+    """What a look has shown.
+
+    Attributes:
+        decision: of all schemes.
+        values: of all fresh seeds so far, by scheme.
+    """
+
+    decision: Decision
+    values: dict[str, Float[np.ndarray, " seeds"]]
+
+
 def confirm(
-    fresh: Mapping[str, Float[np.ndarray, " seeds"]],
+    schemes: Sequence[str],
     candidate: str,
     protocol: Protocol,
-) -> Iterator[Decision]:
-    """The decision of every look, until nothing is left to be decided.
+    draw: Callable[[tuple[str, ...], int, int], Mapping[str, Any]],
+) -> Iterator[Look]:
+    """Look by look, until nothing is left to be decided.
 
     Args:
-        fresh: by scheme, of as many seeds as the last look has; only those of the
-            schemes still in the race are looked at. It may be read lazily.
+        schemes: all of them.
         candidate: of screening.
+        draw: (schemes, before, look) to the values of fresh seeds `before` to `look`.
     """
     alpha = protocol.alpha / len(protocol.looks)
-    seen: dict[str, Float[np.ndarray, " seeds"]] = {}
-    racing: Sequence[str] = list(fresh)
+    values = {name: np.empty(0) for name in schemes}
+    racing, before = tuple(schemes), 0
+    settled: list[Contrast] = []
     for look in protocol.looks:
+        fresh = draw(racing, before, look)
         for name in racing:
-            seen[name] = np.asarray(fresh[name])[:look]
-        decision = decide(seen, candidate, protocol.margin, alpha)
-        yield decision
-        racing = still_racing(decision)
-        if len(racing) < 2:
+            values[name] = np.concatenate([values[name], fresh[name]])
+        decision = decide(values, candidate, protocol.margin, alpha, settled)
+        yield Look(decision, dict(values))
+        racing, before = still_racing(decision), look
+        # Who is out stays out: seeds would no longer be in pairs.
+        settled = [c for c in decision.contrasts if c.scheme not in racing]
+        if not racing:
             return
 
 

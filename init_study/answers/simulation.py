@@ -9,7 +9,7 @@ scheme with the best mean on a few seeds, each at its best rate, is called the b
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -83,10 +83,12 @@ def simulate(truth: Truth, protocol: Protocol, rng: np.random.Generator) -> Stud
     chosen = screened[np.arange(truth.schemes), rates]
     candidate = str(int(chosen.mean(1).argmax()))
     fresh = _outcomes(means, truth, rng, 1, protocol.looks[-1])[:, 0]
-    claimed, decision = False, None
-    for decision in confirm(
-        {str(scheme): own for scheme, own in enumerate(fresh)}, candidate, protocol
-    ):
+
+    def draw(racing: tuple[str, ...], before: int, look: int) -> dict[str, Any]:
+        return {name: fresh[int(name), before:look] for name in racing}
+
+    names, claimed, decision = [str(i) for i in range(truth.schemes)], False, None
+    for decision, _ in confirm(names, candidate, protocol, draw):
         kinds = {contrast.kind for contrast in decision.contrasts}
         claimed |= bool({Kind.BETTER, Kind.WORSE} & kinds)
         claimed |= decision.kind in (Kind.BEST, Kind.SET)
