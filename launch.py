@@ -140,13 +140,17 @@ def _race() -> None:
 
     # A wrong name is found before anything is written.
     _plan(study)
-    workdir = Path(_WORKDIR.value) if _WORKDIR.value else Path(f"{_workdir()}-decided")
+    workdir = _race_workdir()
     margin = None if _MARGIN.value is None else _MARGIN.value / 100
     protocol = Protocol(margin=1.0, looks=_looks())
     race(study, workdir, train, protocol, margin, _seconds(_BUDGET.value))
     _verdicts(workdir)
     if received:
         _say_stopped(received)
+
+
+def _race_workdir() -> Path:
+    return Path(_WORKDIR.value or f"{_workdir()}-decided")
 
 
 def _verdicts(workdir: Path) -> None:
@@ -207,11 +211,33 @@ def _say_stopped(received: list[signal.Signals]) -> NoReturn:
 def _print_plan() -> None:
     from init_study.overview import plan_overview
 
+    if _UNTIL.value:
+        return _print_race_plan()
     overview = plan_overview(_plan(_study()), _workdir())
     _print_table(
         overview,
         "{members} members, {compilations} compilations, about {seconds:.0f} s, "
         "{disk_bytes} bytes in {workdir}",
+    )
+
+
+def _print_race_plan() -> None:
+    from init_study.answers.protocol import Protocol, check_protocol
+    from init_study.overview import plan_overview
+
+    protocol = Protocol(margin=1.0, looks=_looks())
+    check_protocol(protocol)
+    study = _study().replace(seeds=protocol.screening)
+    overview = plan_overview(_plan(study), _race_workdir())
+    screened, programs = overview["members"], len(overview["programs"])
+    fresh = programs * len(study.schemes) * protocol.looks[-1]
+    overview["fresh_members"] = fresh
+    overview["most_seconds"] = round(overview["seconds"] * (1 + fresh / screened), 1)
+    _print_table(
+        overview,
+        "screening: {members} members, about {seconds:.0f} s; with fresh seeds, at "
+        "most {fresh_members} members, about {most_seconds:.0f} s in all; rates beyond "
+        "the grid come on top; in {workdir}",
     )
 
 

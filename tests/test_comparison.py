@@ -14,6 +14,7 @@ from init_study.answers import (
     sentence,
     to_json,
 )
+from init_study.answers.sensitivity import sensitivity
 from init_study.study import Study
 
 CHANCE = 0.1
@@ -253,3 +254,29 @@ def test_what_a_scheme_spends_before_its_first_step_is_said(tmp_path):
         "forward": 10,
         "backward": 40,
     }
+
+
+def test_how_much_tuning_is_worth(tmp_path):
+    """`good` has 0.7, 0.9 and 0.6 at the three rates, but for a little noise."""
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of))
+    row = rows_by_scheme(comparison)["good"]
+    means = [at_rate.validation.mean for at_rate in row.rates]
+    narrow, wide = sensitivity(row, 0.05), sensitivity(row, 0.25)
+    assert (narrow.low, narrow.high, narrow.factor) == (0.1, 0.1, 1.0)
+    assert (wide.low, wide.high) == (0.01, 0.1) and wide.factor == pytest.approx(10)
+    assert sensitivity(row, 1.0).high == 1.0
+    one, two, three = narrow.expected_best
+    assert one == pytest.approx(np.mean(means)) and three == pytest.approx(max(means))
+    pairs = [max(means[i], means[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert two == pytest.approx(np.mean(pairs))
+
+
+def test_a_range_that_will_do_is_not_broken(tmp_path):
+    """The rate between two good ones is bad: only the side of the best counts."""
+
+    def accuracy(member):
+        return {0.01: 0.9, 0.1: 0.2, 1.0: 0.899}[member.learning_rate]
+
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy))
+    found = sensitivity(comparison.rows[0], 0.05)
+    assert (found.low, found.high) == (0.01, 0.01)

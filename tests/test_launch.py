@@ -135,6 +135,7 @@ def test_export_and_load_hold_the_same_records(finished, tmp_path):
         ("run --until=decided --study.seeds=3", "leave out --study.seeds"),
         ("run --until=decided --budget=20x", "write 90s, 20m or 2h"),
         ("run --until=decided --looks=5,some", "not whole numbers"),
+        ("plan --until=decided --looks=9,5", "not rising numbers"),
         ("run --until=decided --margin=0", "margin=0.0"),
         ("run --until=decided --study.schemes=he_normal", "two at least"),
     ],
@@ -192,6 +193,12 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
         "--study.schemes=he_normal,zeros --study.learning_rates=0.1 --study.width=4 "
         "--study.steps=60 --study.evaluations=1"
     ).split()
+    code, planned, err = launch("plan", "--json", *words[1:], cwd=tmp_path)
+    assert code == 0, err
+    plan = json.loads(planned)
+    assert plan["members"] == 2 * 3 and plan["fresh_members"] == 2 * 6
+    assert plan["most_seconds"] == pytest.approx(3 * plan["seconds"], abs=0.2)
+    assert not (tmp_path / "w").exists()
     code, out, err = launch(*words, cwd=tmp_path)
     assert code == 0 and err == "", err
     said = " ".join(out.split())

@@ -100,6 +100,16 @@ def test_the_page_is_well_formed_and_names_every_scheme_everywhere(page_text):
         assert words in page.text
 
 
+def test_the_page_says_what_tuning_is_worth(page_text):
+    text = Page(page_text).text
+    assert text.count("What tuning is worth") == 2
+    rates = len(make_study().learning_rates)
+    for words in ("rates that will do", "best of 1, %", f"best of {rates}, %"):
+        assert text.count(words) == 2
+    # A scheme that learned nothing has no such rates.
+    assert re.search(r"zeros\n–", text)
+
+
 def test_the_page_loads_nothing(page_text):
     assert "http:" not in page_text and "https:" not in page_text
     page = Page(page_text)

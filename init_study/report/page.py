@@ -8,8 +8,17 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison, compare, learning_curves
+from init_study.answers.decision import default_margin
+from init_study.answers.sensitivity import sensitivity
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
-from init_study.answers.text import clauses, count, percent, progress, spent_before
+from init_study.answers.text import (
+    clauses,
+    count,
+    percent,
+    progress,
+    rate,
+    spent_before,
+)
 from init_study.report import figures, tables
 from init_study.report.figures import Look
 from init_study.report.provenance import provenance
@@ -106,6 +115,7 @@ def _program(
         f"<div class=pair>{''.join(pair)}</div>",
         f"<div class=pair>{_over_rates(name, comparison, look)}"
         f"{_failures(comparison, look)}</div>",
+        _tuning(comparison),
     ]
     return f"{head}{''.join(parts)}</section>"
 
@@ -182,6 +192,36 @@ def _over_rates(name: str, comparison: Comparison, look: Mapping[str, Look]) -> 
         f"a diverged run as chance, {_interval_words(comparison)}. Ringed: the "
         "rate chosen for the scheme. Points are set a little apart so that they do not "
         "hide each other.",
+    )
+
+
+def _tuning(comparison: Comparison) -> str:
+    grid = len(comparison.rows[0].rates)
+    lowest, highest = (comparison.rows[0].rates[i].learning_rate for i in (0, -1))
+    accuracy = comparison.rows[0].best.test.mean
+    if grid < 2 or comparison.best is None or np.isnan(accuracy):
+        return ""
+    margin = default_margin(accuracy, comparison.num_test)
+    tries = sorted({1, 2, grid})
+    rows = []
+    for row in comparison.rows:
+        found = sensitivity(row, margin)
+        learned = not row.best.failed
+        ends = f"{rate(found.low)} to {rate(found.high)} (×{found.factor:.3g})"
+        if found.low == found.high:
+            ends = f"{rate(found.low)} only"
+        rows.append(
+            {"scheme": row.scheme, "rates that will do": ends if learned else "–"}
+            | {f"best of {k}, %": percent(found.expected_best[k - 1]) for k in tries}
+        )
+    return tables.card(
+        "What tuning is worth",
+        tables.columns(rows),
+        "Rates that will do: the unbroken range around the best whose mean validation "
+        f"accuracy is within {percent(margin)} points of it; the grid has {grid} rates "
+        f"from {rate(lowest)} to {rate(highest)}. Best of k: the validation accuracy "
+        "to expect of the best of k rates drawn from the grid, without bias; best of 1 "
+        "is not to tune at all.",
     )
 
 
