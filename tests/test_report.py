@@ -110,6 +110,12 @@ def test_the_page_says_what_tuning_is_worth(page_text):
     assert re.search(r"zeros\n–", text)
 
 
+def test_the_page_looks_over_all_programs(page_text):
+    text = Page(page_text).text
+    assert "Over 2 programs" in text and "mean rank" in text
+    assert "A test over programs takes 5 of them" in text
+
+
 def test_the_page_loads_nothing(page_text):
     assert "http:" not in page_text and "https:" not in page_text
     page = Page(page_text)

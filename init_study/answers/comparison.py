@@ -75,6 +75,7 @@ class Row(NamedTuple):
         difference: of test accuracy to the best scheme, paired by seed, each at its
             own best rate; None for the best scheme itself.
         passes: what the scheme spends on a run before its first step.
+        runs: test accuracy of every seed at the best rate, a diverged run as chance.
     """
 
     scheme: str
@@ -84,6 +85,7 @@ class Row(NamedTuple):
     at_edge: bool
     difference: Interval | None
     passes: Passes
+    runs: tuple[float, ...]
 
 
 class Comparison(NamedTuple):
@@ -250,6 +252,7 @@ def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, .
             best_rates[i],
             program.untuned_rate,
             None if i == order[0] else paired_interval(at_best[i], at_best[order[0]]),
+            at_best[i],
         )
         for i in order
     )
@@ -269,6 +272,7 @@ def _row(
     best: int,
     untuned_rate: float,
     difference: Interval | None,
+    runs: Float[np.ndarray, " seeds"],
 ) -> Row:
     at_edge = len(rates) > 1 and best in (0, len(rates) - 1) and not rates[best].failed
     return Row(
@@ -279,6 +283,7 @@ def _row(
         at_edge=at_edge,
         difference=difference,
         passes=Passes(),
+        runs=tuple(runs.tolist()),
     )
 
 

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison, compare, learning_curves
+from init_study.answers.across import FEWEST_PROGRAMS, across
 from init_study.answers.decision import default_margin
 from init_study.answers.sensitivity import sensitivity
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.text import (
     clauses,
     count,
+    low_to_high,
     percent,
     progress,
     rate,
@@ -62,6 +64,7 @@ def render(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
             _program(f"p{i}", comparison, records, look)
             for i, comparison in enumerate(comparisons)
         ),
+        _across(comparisons),
         "</main>\n",
         provenance(study, manifest),
         "</body>\n</html>\n",
@@ -118,6 +121,39 @@ def _program(
         _tuning(comparison),
     ]
     return f"{head}{''.join(parts)}</section>"
+
+
+def _across(comparisons: tuple[Comparison, ...]) -> str:
+    """Nothing for one program, or where one is not finished."""
+    if len(comparisons) < 2 or not all(c.rows for c in comparisons):
+        return ""
+    found = across(comparisons)
+    rows = [
+        {
+            "scheme": scheme,
+            "interquartile mean, %": f"{percent(iqm.mean)} ({low_to_high(iqm)})",
+            "mean rank": f"{rank:.2f}",
+        }
+        for scheme, iqm, rank in zip(found.schemes, found.iqm, found.ranks, strict=True)
+    ]
+    if found.p is None:
+        test = (
+            f"A test over programs takes {FEWEST_PROGRAMS} of them and three schemes: "
+            "here is none."
+        )
+    else:
+        apart = found.critical_difference
+        test = f"That all ranks are alike: p = {found.p:.2g} (Friedman)."
+        test += f" Ranks {apart:.2f} apart differ (Nemenyi, 5 %)." if apart else ""
+    table = tables.card(
+        f"Over {found.programs} programs",
+        tables.columns(rows),
+        "Interquartile mean: of the middle half of all test accuracies, each scheme at "
+        "its best rate in each program, a diverged run as chance; in brackets the 95 % "
+        f"interval of a bootstrap over {count(found.seeds, 'seed')}. Rank 1 is the "
+        f"best. {test}",
+    )
+    return f"<section id=across><h2>All programs</h2>{table}</section>"
 
 
 def _forest(name: str, comparison: Comparison, look: Mapping[str, Look]) -> str:
