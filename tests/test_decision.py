@@ -80,6 +80,19 @@ def test_a_difference_that_is_seen_and_does_not_matter_is_none():
     assert contrast.p < 0.001 and contrast.kind is Kind.EQUIVALENT
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_headline_and_its_contrasts_agree(seed):
+    """Whatever comes out, the best scheme has no rival that is not worse."""
+    rng = np.random.default_rng(seed)
+    means = {"a": 0.9, "b": 0.87, "c": 0.86}
+    values = {name: rng.normal(mean, 0.02, 6) for name, mean in means.items()}
+    decision = decide(values, "a", margin=0.001)
+    worse = [c.kind is Kind.WORSE for c in decision.contrasts]
+    assert (decision.kind is Kind.BEST) == all(worse)
+    assert (decision.best_set == ("a",)) == all(worse)
+    assert (decision.more is None) == all(worse)
+
+
 def test_the_same_runs_are_equivalent():
     """Two names of one law give the same bits."""
     values = {"a": seeds(0.9), "b": seeds(0.9)}

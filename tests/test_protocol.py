@@ -121,7 +121,7 @@ def test_how_often_it_is_right():
     protocol = Protocol(margin=0.5)
     null = characteristics(Truth(gap=0.0), protocol, 2000)
     assert null.any_claim.k / 2000 <= 0.065 and null.false_best.k / 2000 <= 0.065
-    for gap, power in ((0.5, 0.02), (1.0, 0.6), (2.0, 0.95)):
+    for gap, power in ((0.5, 0.01), (1.0, 0.5), (2.0, 0.95)):
         found = characteristics(Truth(gap), protocol, 2000)
         assert found.covered.k / 2000 >= 0.935
         assert found.false_best.k / 2000 <= 0.065

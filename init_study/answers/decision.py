@@ -76,8 +76,8 @@ class Decision(NamedTuple):
     """What a table of schemes shows.
 
     Attributes:
-        kind: BEST if the candidate beats every rival; EQUIVALENT if it is equal to
-            every rival; SET if some are not among the best; else UNDECIDED.
+        kind: BEST if every rival is worse than the candidate; EQUIVALENT if every one
+            is equal to it; SET if some are not among the best; else UNDECIDED.
         candidate: the scheme that was best before these seeds were run.
         best_set: what is not worse than the candidate, and the candidate unless one is
             better: holds the best scheme with confidence 1 − alpha.
@@ -134,13 +134,10 @@ def decide(
         stands.get(name) or _contrast(name, a, b, (p, q), margin, alpha)
         for name, (a, b), p, q in zip(rivals, pairs, p_differ, p_within, strict=True)
     )
-    beats_all = all(
-        greater_p(b, a) < alpha and len(a) >= FEWEST_FOR_VERDICT for a, b in pairs
-    )
     best_set = _best_set(candidate, contrasts)
     left = [c.more for c in contrasts if c.more is not None]
     return Decision(
-        kind=_kind(beats_all, contrasts, best_set, len(arrays)),
+        kind=_kind(contrasts, best_set, len(arrays)),
         candidate=candidate,
         best_set=best_set,
         contrasts=contrasts,
@@ -223,7 +220,6 @@ def _best_set(candidate: str, contrasts: Sequence[Contrast]) -> tuple[str, ...]:
 
 
 def _kind(
-    beats_all: bool,
     contrasts: Sequence[Contrast],
     best_set: tuple[str, ...],
     schemes: int,
@@ -231,7 +227,7 @@ def _kind(
     kinds = {contrast.kind for contrast in contrasts}
     if kinds == {Kind.EQUIVALENT}:
         return Kind.EQUIVALENT
-    if beats_all:
+    if kinds == {Kind.WORSE}:
         return Kind.BEST
     return Kind.SET if len(best_set) < schemes else Kind.UNDECIDED
 
