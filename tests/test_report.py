@@ -106,6 +106,7 @@ def test_the_page_says_what_tuning_is_worth(page_text):
     rates = len(make_study().learning_rates)
     for words in ("rates that will do", "best of 1, %", f"best of {rates}, %"):
         assert text.count(words) == 2
+    assert len(re.findall(r"Steps to [0-9.]+ %".replace(" ", r"\s"), text)) == 2
     # A scheme that learned nothing has no such rates.
     assert re.search(r"zeros\n–", text)
 

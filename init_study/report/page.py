@@ -12,6 +12,7 @@ from init_study.answers.across import FEWEST_PROGRAMS, across
 from init_study.answers.decision import default_margin
 from init_study.answers.sensitivity import sensitivity
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
+from init_study.answers.target import SHARE, default_target, steps_to_target
 from init_study.answers.text import (
     clauses,
     count,
@@ -118,7 +119,7 @@ def _program(
         f"<div class=pair>{''.join(pair)}</div>",
         f"<div class=pair>{_over_rates(name, comparison, look)}"
         f"{_failures(comparison, look)}</div>",
-        _tuning(comparison),
+        f"<div class=pair>{_tuning(comparison)}{_target(comparison, records)}</div>",
     ]
     return f"{head}{''.join(parts)}</section>"
 
@@ -258,6 +259,28 @@ def _tuning(comparison: Comparison) -> str:
         f"from {rate(lowest)} to {rate(highest)}. Best of k: the validation accuracy "
         "to expect of the best of k rates drawn from the grid, without bias; best of 1 "
         "is not to tune at all.",
+    )
+
+
+def _target(comparison: Comparison, records: pd.DataFrame) -> str:
+    if len(comparison.rows) < 2 or comparison.best is None:
+        return ""
+    target = default_target(records, comparison)
+    rows = [
+        {
+            "scheme": one.scheme,
+            "steps": f"{one.steps:g}" if np.isfinite(one.steps) else "–",
+            "got there": f"{one.reached} of {one.seeds}",
+        }
+        for one in steps_to_target(records, comparison, target)
+    ]
+    return tables.card(
+        f"Steps to {percent(target)} %",
+        tables.columns(rows),
+        "Until a run's validation accuracy is first that high, at each scheme's best "
+        "learning rate: the median over seeds, in steps of the evaluations; a run that "
+        "does not get there counts as later than all others. The target is "
+        f"{100 * SHARE:.0f} % of the way from chance to the best scheme's median.",
     )
 
 

@@ -1,0 +1,77 @@
+"""How soon a scheme gets to an accuracy that others get to as well."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from init_study.answers.comparison import Comparison
+
+# Of the way from chance to what the best scheme comes to.
+SHARE = 0.9
+
+
+class ToTarget(NamedTuple):
+    """Of one scheme at its best rate.
+
+    Attributes:
+        scheme: its name.
+        steps: the median over seeds of the first evaluated step with the target's
+            validation accuracy or more; a seed that never gets there counts as
+            infinitely late, so the median is infinite if half of them do not.
+        reached: seeds that get there.
+        seeds: all of them.
+    """
+
+    scheme: str
+    steps: float
+    reached: int
+    seeds: int
+
+
+def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
+    """90 % of the way from chance to the median that the best scheme comes to, in
+    validation accuracy at its best rate."""
+    table = _validation(records, comparison, comparison.rows[0].scheme)
+    last = float(np.nanmedian(table[comparison.steps]))
+    return comparison.chance + SHARE * (last - comparison.chance)
+
+
+def steps_to_target(
+    records: pd.DataFrame, comparison: Comparison, target: float
+) -> tuple[ToTarget, ...]:
+    """Of every scheme of a finished program, the soonest first.
+
+    Args:
+        records: of `store.load`.
+        target: validation accuracy.
+    """
+    found = []
+    for row in comparison.rows:
+        table = _validation(records, comparison, row.scheme)
+        steps = np.array(table.columns, np.float64)
+        there = table.to_numpy() >= target
+        first = np.where(there.any(1), steps[there.argmax(1)], np.inf)
+        reached = int(np.isfinite(first).sum())
+        found.append(ToTarget(row.scheme, _median(first), reached, len(first)))
+    return tuple(sorted(found, key=lambda one: (one.steps, -one.reached)))
+
+
+def _median(first: np.ndarray) -> float:
+    """The upper one of two middle values: their mean with infinity says nothing."""
+    return float(np.sort(first)[len(first) // 2])
+
+
+def _validation(
+    records: pd.DataFrame, comparison: Comparison, scheme: str
+) -> pd.DataFrame:
+    """Accuracy by seed and step, at the scheme's best rate."""
+    rate = next(r.best.learning_rate for r in comparison.rows if r.scheme == scheme)
+    ours = records.loc[
+        (records["program"] == comparison.program)
+        & (records["scheme"] == scheme)
+        & (records["learning_rate"] == rate)
+        & (records["split"] == "validation")
+        & (records["metric"] == "accuracy")
+    ]
+    return ours.pivot_table(index="seed", columns="step", values="value", dropna=False)
