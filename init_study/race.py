@@ -147,11 +147,11 @@ def _heat(
 
         own = protocol._replace(margin=fixed)
         for decision, values in confirm(study.schemes, candidate, own, draw):
+            # Nets that all answer at random are equal, but that is no verdict.
+            if _all_stuck(values, data):
+                stopped = "no scheme learned anything on fresh seeds"
+                return heat._replace(decision=None, test=values, stopped=stopped)
             heat = heat._replace(decision=decision, test=values)
-        if _all_stuck(heat.test, data):
-            return heat._replace(
-                decision=None, stopped="no scheme learned anything on fresh seeds"
-            )
     except _Stop as stop:
         return heat._replace(stopped=str(stop))
     return heat

@@ -224,6 +224,13 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     assert [row["stage"] for row in shown["programs"]] == ["fresh-5-0.1", "screening"]
     code, _, err = launch(*words, "--margin=2", cwd=tmp_path)
     assert code == 2 and "holds another race" in err
+    # Ctrl-C between two stages leaves one that has begun and has no records.
+    (program,) = {path.parent for path in (tmp_path / "w").glob("*/screening")}
+    (program / "fresh-9-0.1").mkdir()
+    manifest = (program / "screening" / "manifest.json").read_text()
+    (program / "fresh-9-0.1" / "manifest.json").write_text(manifest)
+    code, again, err = launch("report", "--workdir=w", cwd=tmp_path)
+    assert code == 0 and again == out, err
 
 
 LONG = [*TINY, "--study.steps=100000", "--study.evaluations=100000"]

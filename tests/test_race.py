@@ -152,6 +152,10 @@ def test_luck_chooses_nobody_where_nothing_is_learned(tmp_path):
     (heat,) = race(STUDY, tmp_path / "v", Trainer(of=only_screened))
     assert heat.decision is None
     assert heat.stopped == "no scheme learned anything on fresh seeds"
+    # Nor is it a verdict where the race is stopped in between.
+    for most in range(1, 8):
+        (heat,) = race(STUDY, tmp_path / str(most), Trainer(most, of=only_screened))
+        assert heat.decision is None
 
 
 def test_programs_are_raced_one_by_one(tmp_path):

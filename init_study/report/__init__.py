@@ -6,7 +6,7 @@ from pathlib import Path
 
 from init_study.answers.heats import from_document
 from init_study.errors import UserError
-from init_study.store import DECISION, RACE
+from init_study.store import DECISION, RACE, RECORDS
 
 __all__ = ["write_report"]
 
@@ -43,7 +43,9 @@ def _race_page(folder: Path) -> str:
         )
     heats = from_document(json.loads((folder / DECISION).read_text()))
     plan = json.loads((folder / RACE).read_text())
-    stages = sorted(p.parent for p in folder.glob("*/*/manifest.json"))
+    # A stage that was stopped before its first evaluation has nothing to show.
+    records = (p for p in folder.glob(f"*/*/{RECORDS}") if p.stat().st_size)
+    stages = sorted(p.parent for p in records)
     for stage in stages:
         write_report(stage)
     names = [stage.relative_to(folder).as_posix() for stage in stages]
