@@ -116,6 +116,7 @@ def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
         "label": program_plan.label,
         "members": len(plan.members),
         "parameters": program_plan.network.num_parameters,
+        "layers": [layer.name for layer in program_plan.network.layers],
         "passes": {text: cost for text, cost in costs.items() if any(cost.values())},
         **program_plan.execution._asdict(),
     }

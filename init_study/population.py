@@ -15,6 +15,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.data import Split, batch_indices, standardize
 from init_study.execution import over_members, place_shared, update_members
+from init_study.instruments import measure_layers
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
@@ -49,11 +50,14 @@ class Compiled(NamedTuple):
     Attributes:
         train: (state, hyper, training images, indices, num_steps) -> state.
         evaluate: (state, held images, start, stop) -> loss and accuracy.
+        measure: ((state, hyper), training images, the first step's indices) -> numbers
+            of every layer.
         indices: first_step -> `[seeds, most_steps, batch]`.
     """
 
     train: jax.stages.Wrapped
     evaluate: jax.stages.Wrapped
+    measure: jax.stages.Wrapped
     indices: Callable[[int], Int[Array, "seeds most_steps batch"]]
 
 
@@ -173,6 +177,9 @@ def compile_population(
     return Compiled(
         train=jax.jit(train_population, donate_argnums=0),
         evaluate=jax.jit(evaluate_members),
+        measure=jax.jit(
+            over_members(partial(measure_layers, plan.network, form), mesh, width)
+        ),
         indices=_index_function(plan, mesh, seeds),
     )
 

@@ -105,6 +105,7 @@ def run(
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
+        layers = store.Recorder(workdir, store.LAYERS)
         resumed = (workdir / store.MANIFEST).exists()
         if not resumed:
             plan = choose_executions(plan, control.fixed_execution)
@@ -119,7 +120,7 @@ def run(
                     if resumed:
                         check_memory(plan, program)
                     taken, finished = _run_program(
-                        plan, program, workdir, recorder, control
+                        plan, program, workdir, (recorder, layers), control
                     )
                     member_steps += taken
                 if not finished:
@@ -140,7 +141,7 @@ def _run_program(
     plan: Plan,
     program_plan: ProgramPlan,
     workdir: Path,
-    recorder: store.Recorder,
+    recorders: tuple[store.Recorder, store.Recorder],
     control: Control,
 ) -> tuple[int, bool]:
     """Returns member-steps taken and whether the program is done."""
@@ -159,7 +160,7 @@ def _run_program(
         )
         with bar:
             step = _train_on(
-                population, state, first_step, recorder, checkpoints, bar, control
+                population, state, first_step, recorders, checkpoints, bar, control
             )
     finally:
         checkpoints.close()
@@ -200,7 +201,7 @@ def _train_on(
     population: _Population,
     state: TrainState,
     step: int,
-    recorder: store.Recorder,
+    recorders: tuple[store.Recorder, store.Recorder],
     checkpoints: store.Checkpoints,
     bar: Any,
     control: Control,
@@ -208,6 +209,7 @@ def _train_on(
     """The loop: record where an evaluation is due, save where a checkpoint is due,
     take steps up to the next evaluation. Returns the step that was reached."""
     program = population.plan.program
+    recorder, layers = recorders
     stops = (0, *program.evaluation_steps())
     length, saved_at = 1, time.monotonic()
     while True:
@@ -218,6 +220,8 @@ def _train_on(
             saved_at = time.monotonic()
         if last:
             checkpoints.wait()
+        if step == 0 or last:
+            layers.append(program, step, _measure_layers(population, state))
         if step in stops:
             recorder.append(program, step, _measure(population, state, step))
             state = _reset_sums(state)
@@ -277,6 +281,17 @@ def _measure(
         diverged = host.diverged_step.astype(np.float32)
         values["train/diverged_step"] = np.where(diverged < 0, np.nan, diverged)
     return values
+
+
+def _measure_layers(
+    population: _Population, state: TrainState
+) -> dict[str, np.ndarray]:
+    """Of every layer, host arrays `[members, layers]`."""
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.measure(
+        (state, population.hyper), population.train_images, first_steps
+    )
+    return fetch_members(measured, population.members)
 
 
 def _reset_sums(state: TrainState) -> TrainState:

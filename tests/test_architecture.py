@@ -21,7 +21,7 @@ LAYERS = [
     {"stand_ins"},
     {"propagation"},
     {"schemes", "train"},
-    {"initialization"},
+    {"initialization", "instruments"},
     {"plan", "store"},
     {"population"},
     {"manifest", "timing", "experiments"},

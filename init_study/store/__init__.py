@@ -3,6 +3,7 @@
     workdir/
       manifest.json        what ran, on what, from which data; replaced atomically
       records.jsonl        one line per program and step; appended, never rewritten
+      layers.jsonl         one line per program, before its first step and after its last
       checkpoints/ID/      Orbax checkpoints of one program's population
       .lock                held while a process runs here
 
@@ -15,7 +16,14 @@ value) a row.
 """
 
 from init_study.store.checkpoints import Checkpoints
-from init_study.store.records import RECORDS, Recorder, last_steps, load
+from init_study.store.records import (
+    LAYERS,
+    RECORDS,
+    Recorder,
+    last_steps,
+    load,
+    load_layers,
+)
 from init_study.store.workdir import (
     DECISION,
     MANIFEST,
@@ -29,6 +37,7 @@ from init_study.store.workdir import (
 
 __all__ = [
     "DECISION",
+    "LAYERS",
     "MANIFEST",
     "RACE",
     "RECORDS",
@@ -36,6 +45,7 @@ __all__ = [
     "Recorder",
     "last_steps",
     "load",
+    "load_layers",
     "lock",
     "open_workdir",
     "read_manifest",

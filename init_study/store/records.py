@@ -1,4 +1,5 @@
-"""Records: a number per member, split, step and metric; appended, never rewritten."""
+"""Records: a number per member, split, step and metric, or per layer as well; appended,
+never rewritten."""
 
 import dataclasses
 import json
@@ -14,7 +15,7 @@ from init_study.errors import UserError
 from init_study.store.workdir import read_manifest
 from init_study.study import Member, Program, Study
 
-RECORDS = "records.jsonl"
+RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
 
 Values = Mapping[str, np.ndarray]
 
@@ -27,8 +28,8 @@ class Recorder:
     means that something outside the study has changed.
     """
 
-    def __init__(self, workdir: Path) -> None:
-        self._path = workdir / RECORDS
+    def __init__(self, workdir: Path, name: str = RECORDS) -> None:
+        self._path = workdir / name
         _drop_torn_line(self._path)
         self._written = {
             (line["program"], line["step"]): line["values"]
@@ -40,8 +41,9 @@ class Recorder:
         return (program.id, step) in self._written
 
     def append(self, program: Program, step: int, values: Values) -> None:
-        """Write one number per member and metric: `values` maps
-        `split/metric` to an array of shape [members].
+        """Write one number per member and metric: `values` maps `split/metric` to an
+        array of shape [members]; or, in the file of layers, `metric` to [members,
+        layers].
 
         Raises: UserError if other numbers are written for this step already.
         """
@@ -93,6 +95,39 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """What was measured in every layer, one number a row.
+
+    Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step` (0: before
+    the first one; the last), `layer` (its place), `name`, `metric` (see
+    `instruments.measure_layers`), `value`. Empty for a run without such numbers.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    manifest = read_manifest(folder)
+    members = pd.DataFrame(
+        _member_columns(Study.from_dict(manifest["study"]).members())
+    )
+    tables = []
+    for line in _read_lines(folder / LAYERS):
+        names = manifest["programs"][line["program"]]["layers"]
+        for metric, values in line["values"].items():
+            rows = members.loc[members.index.repeat(len(names))].reset_index(drop=True)
+            rows["program"], rows["step"] = line["program"], line["step"]
+            rows["layer"] = np.tile(np.arange(len(names)), len(members))
+            rows["name"] = np.tile(names, len(members))
+            rows["metric"] = metric
+            rows["value"] = np.array(values, dtype=np.float64).ravel()
+            tables.append(rows)
+    columns = [*members, *("program", "step", "layer", "name", "metric", "value")]
+    return (
+        pd.concat(tables, ignore_index=True)
+        if tables
+        else pd.DataFrame(columns=columns)
+    )
+
+
 def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:
     columns: dict[str, Any] = {
         field.name: [getattr(m, field.name) for m in members]
@@ -141,5 +176,7 @@ def _drop_torn_line(path: Path) -> None:
 def _plain(array: np.ndarray) -> list[Any]:
     """JSON numbers: the shortest that give the same float32 back; NaN and infinities,
     which JSON does not have, as text."""
+    if np.ndim(array) > 1:
+        return [_plain(row) for row in array]
     numbers = [float(str(value)) for value in np.asarray(array)]
     return [n if np.isfinite(n) else str(n) for n in numbers]

@@ -1,0 +1,130 @@
+"""What is measured in every layer of a member, before its first step and after its
+last: signals, gradients, symmetry. Pure; the numbers say why a net learns or does not.
+
+All on the member's first training batch, with BatchNorm on that batch's statistics.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array, Float, Int
+
+from init_study.data import standardize
+from init_study.layers import Layer
+from init_study.network import Network, Params
+from init_study.signals import Signals, layer_signals
+from init_study.train import Hyper, Images, TrainState, cross_entropy
+
+# A unit this flat passes on less than a twentieth of a gradient.
+_FLAT = 0.05
+
+
+def measure_layers(
+    network: Network,
+    convolution: str,
+    member: tuple[TrainState, Hyper],
+    data: Images,
+    first_steps: Int[Array, "seeds batch"],
+) -> dict[str, Float[Array, " layers"]]:
+    """Numbers of every layer, in the order of `network.layers`.
+
+    Returns:
+        `weight_square`: mean square of the kernel.
+        `zero_weights`: share of the kernel that is exactly zero.
+        `distinct`: share of its filters that are no copy of an earlier one.
+        `signal`: mean square of the layer's output, before norm and activation.
+        `spread`: the output's variance over images, mean over units and places: what
+            the layer knows of its input.
+        `gradient`: mean square of the gradient of one image's loss at that output.
+        `weight_gradient`: mean square of the batch's loss gradient by the kernel.
+        `dead`: share of units whose activation passes on less than 5 % of a gradient,
+            on all images and at all places.
+        `flat`: share of outputs, over units, images and places, where it does so.
+
+    `dead` and `flat` are NaN where a norm, no activation or an unknown one follows.
+    """
+    state, hyper = member
+    places = first_steps[hyper.seed_slot]
+    images = standardize(data.images[places], data.mean, data.std)
+    labels = data.labels[places]
+
+    def run(params: Params, shifts: dict[int, Array]) -> tuple[Array, Signals]:
+        signals = layer_signals(
+            network,
+            params,
+            state.model_state,
+            images,
+            shifts=shifts,
+            convolution=convolution,
+        )
+        return cross_entropy(signals.result, labels).mean(), signals
+
+    outputs = jax.eval_shape(lambda: run(state.params, {})[1]).outputs
+    shifts = {i: jnp.zeros(s.shape, s.dtype) for i, s in enumerate(outputs)}
+    (by_params, by_shifts), signals = jax.grad(run, argnums=(0, 1), has_aux=True)(
+        state.params, shifts
+    )
+    kernels = _kernels(network, state.params)
+    slopes = _kernels(network, by_params)
+    rows = [
+        {
+            "weight_square": _square(kernel),
+            "zero_weights": jnp.mean(kernel == 0),
+            "distinct": distinct_filters(kernel),
+            "signal": _square(output),
+            "spread": jnp.mean(jnp.var(output.astype(jnp.float32), axis=0)),
+            "gradient": _square(by_shifts[index] * len(labels)),
+            "weight_gradient": _square(slope),
+            **_idle(layer, output),
+        }
+        for index, (layer, kernel, slope, output) in enumerate(
+            zip(network.layers, kernels, slopes, signals.outputs, strict=True)
+        )
+    ]
+    return {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _kernels(network: Network, params: Params) -> list[Array]:
+    flat: Any = traverse_util.flatten_dict(params)
+    return [layer.plain(flat[layer.kernel]) for layer in network.layers]
+
+
+def distinct_filters(kernel: Float[Array, "... out"]) -> Float[Array, ""]:
+    """The share of filters, `kernel[..., j]`, that are no exact copy of an earlier one.
+
+    By two hashes of 32 bits of the numbers themselves: rounding plays no part, and two
+    different filters are taken for one another about once in 2^64 pairs.
+    """
+    numbers = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)
+    # Minus zero is zero.
+    bits = jax.lax.bitcast_convert_type(numbers + 0.0, jnp.uint32)
+    factors = jax.random.bits(jax.random.key(0), (2, len(numbers)), jnp.uint32) | 1
+    first, second = (factors[:, :, None] * _mixed(bits)).sum(1, dtype=jnp.uint32)
+    order = jnp.lexsort((second, first))
+    new = (jnp.diff(first[order]) != 0) | (jnp.diff(second[order]) != 0)
+    return (1 + new.sum()) / kernel.shape[-1]
+
+
+def _mixed(bits: Array) -> Array:
+    """Bits that differ in the highest alone shall differ in all: products carry a
+    difference upwards only."""
+    bits = (bits ^ (bits >> 16)) * jnp.uint32(0x45D9F3B)
+    return (bits ^ (bits >> 16)) * jnp.uint32(0x45D9F3B)
+
+
+def _idle(layer: Layer, output: Float[Array, "n ... units"]) -> dict[str, Array]:
+    nothing = jnp.float32(jnp.nan)
+    if layer.normalized or layer.activation is None:
+        return {"dead": nothing, "flat": nothing}
+    _, slope = jax.jvp(layer.activation, (output,), (jnp.ones_like(output),))
+    flat = jnp.abs(slope) < _FLAT
+    return {
+        "dead": jnp.mean(flat.reshape(-1, output.shape[-1]).all(0)),
+        "flat": jnp.mean(flat),
+    }
+
+
+def _square(values: Array) -> Float[Array, ""]:
+    return jnp.mean(values.astype(jnp.float32) ** 2)
