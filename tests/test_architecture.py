@@ -29,7 +29,7 @@ LAYERS = [
     {"estimate"},
     {"run", "overview", "inspection"},
     {"answers"},
-    {"race"},
+    {"race", "examine"},
     {"report"},
     {"catalogue"},
 ]
@@ -39,6 +39,7 @@ READERS_MAY_IMPORT = {"errors", "study", "store", "answers", "report"}
 DISK = {
     "run",
     "race",
+    "examine",
     "store",
     "data",
     "report",

@@ -10,10 +10,11 @@ import flax.linen as nn
 from init_study.errors import UserError, unknown
 from init_study.models.cnn import CNN
 from init_study.models.lenet import LeNet
+from init_study.models.linear import Linear
 from init_study.models.resnet import ResNet
 from init_study.models.vgg import VGG
 
-__all__ = ["CNN", "MODELS", "VGG", "LeNet", "ResNet", "build_model"]
+__all__ = ["CNN", "MODELS", "VGG", "LeNet", "Linear", "ResNet", "build_model"]
 
 
 def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> nn.Module:
@@ -73,6 +74,7 @@ def _users_own(name: str) -> type[nn.Module]:
 MODELS: dict[str, type[nn.Module]] = {
     "cnn": CNN,
     "lenet": LeNet,
+    "linear": Linear,
     "resnet": ResNet,
     "vgg": VGG,
 }

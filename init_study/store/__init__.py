@@ -3,7 +3,7 @@
     workdir/
       manifest.json        what ran, on what, from which data; replaced atomically
       records.jsonl        one line per program and step; appended, never rewritten
-      layers.jsonl         one line per program, before its first step and after its last
+      layers.jsonl         of every layer, before the first step and after the last
       checkpoints/ID/      Orbax checkpoints of one program's population
       .lock                held while a process runs here
 
@@ -25,9 +25,12 @@ from init_study.store.records import (
     load_layers,
 )
 from init_study.store.workdir import (
+    CHECKS,
     DECISION,
+    LEDGER,
     MANIFEST,
     RACE,
+    RULES,
     lock,
     open_workdir,
     read_manifest,
@@ -36,11 +39,14 @@ from init_study.store.workdir import (
 )
 
 __all__ = [
+    "CHECKS",
     "DECISION",
     "LAYERS",
+    "LEDGER",
     "MANIFEST",
     "RACE",
     "RECORDS",
+    "RULES",
     "Checkpoints",
     "Recorder",
     "last_steps",

@@ -18,6 +18,7 @@ from init_study.study import Member, Program, Study
 RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
 
 Values = Mapping[str, np.ndarray]
+_LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
 
 
 class Recorder:
@@ -120,12 +121,9 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
             rows["metric"] = metric
             rows["value"] = np.array(values, dtype=np.float64).ravel()
             tables.append(rows)
-    columns = [*members, *("program", "step", "layer", "name", "metric", "value")]
-    return (
-        pd.concat(tables, ignore_index=True)
-        if tables
-        else pd.DataFrame(columns=columns)
-    )
+    if not tables:
+        tables = [members.iloc[:0].assign(**dict.fromkeys(_LAYER_COLUMNS))]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:

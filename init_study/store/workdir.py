@@ -15,6 +15,8 @@ from init_study.study import Study, differing_fields
 MANIFEST = "manifest.json"
 # Of a race: what was planned, and what was decided.
 RACE, DECISION = "race.json", "decision.json"
+# Of an examination of claims: what was planned, what was checked, what came of it.
+RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
 _LOCK = ".lock"
 
 

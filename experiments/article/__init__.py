@@ -1,0 +1,22 @@
+"""Is an introduction to weight initialization right? Its 63 claims, each with its rule.
+
+The article lists zeros, uniform and Gaussian draws, and Xavier, what each is good for
+and what is bad about it. Here every sentence that claims something has an experiment
+or an exact check, and a rule that says what would be seen if it were true. The rules
+stand in this folder; the numbers come later.
+
+Command:  python launch.py claims          (--quick: shorter runs, the same rules)
+Cost:     see the README; studies are shared, so that one feeds many claims.
+Expected: about half of them do not hold. Zeros never learn; the fixed sizes of the
+          article's code do not train a net of four convolutions; Xavier, praised for
+          deep nets, stalls in deep ones with ReLU; the code sets nothing.
+"""
+
+from experiments.article import basics, random_draws, xavier, zeros
+from experiments.article.checks import CHECKS
+from experiments.article.studies import studies
+
+__all__ = ["CHECKS", "CLAIMS", "studies"]
+
+_PARTS = (basics, zeros, random_draws, xavier)
+CLAIMS = tuple(sorted(claim for part in _PARTS for claim in part.CLAIMS))

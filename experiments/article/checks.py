@@ -1,0 +1,282 @@
+"""What needs no training: definitions, laws of draws, and the article's own code.
+
+Each check gives a number for every case that it looks at.
+"""
+
+import functools
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy import stats
+
+from init_study.examine import CannotCheck
+from init_study.initializers import (
+    INITIALIZERS,
+    normal,
+    uniform,
+    xavier_normal,
+    xavier_uniform,
+)
+from init_study.models import CNN, VGG, ResNet
+from init_study.network import Network, trace
+from init_study.schemes import parse_scheme
+from init_study.schemes.scheme import leaf_of
+
+_FRAMEWORKS = ("flax", "torch", "keras", "haiku")
+_SNIPPET = Path(__file__).with_name("keras_snippet.py")
+
+
+def biases_are_zero() -> list[float]:
+    """Share of biases that are zero, by recipe: defaults of Flax, PyTorch, Keras and
+    Haiku, and AlexNet's."""
+    return [
+        float(np.mean(np.concatenate(_biases(_plain_net(4), scheme)) == 0))
+        for scheme in (*_FRAMEWORKS, "alexnet")
+    ]
+
+
+def default_stds() -> list[float]:
+    """Standard deviation of a 3×3 kernel of 16 by 16 channels, by framework."""
+    network = _plain_net(4)
+    layer = network.layers[1]
+    return [
+        float(jnp.std(leaf_of(_draw(network, scheme), layer.kernel)))
+        for scheme in _FRAMEWORKS
+    ]
+
+
+def distance_to_law() -> list[float]:
+    """Kolmogorov-Smirnov distance of a million draws to their law, Gaussian and
+    uniform."""
+    keys = jax.random.split(jax.random.key(0))
+    shape = (1000, 1000)
+    drawn = [normal(0.02)(keys[0], shape), uniform(0.05)(keys[1], shape)]
+    laws = [stats.norm(0, 0.02), stats.uniform(-0.05, 0.1)]
+    return [
+        float(stats.kstest(np.ravel(x), law.cdf).statistic)
+        for x, law in zip(drawn, laws, strict=True)
+    ]
+
+
+def xavier_std() -> list[float]:
+    """Standard deviation over √(2 / (n_in + n_out)): of the normal and the uniform
+    form, for a dense layer and for a 3×3 convolution, n counted in inputs that feed an
+    output and outputs that an input feeds."""
+    return [
+        float(jnp.std(law()(jax.random.key(i), shape)) / np.sqrt(2 / sum(n)))
+        for i, (law, shape, n) in enumerate(
+            (law, shape, n)
+            for law in (xavier_normal, xavier_uniform)
+            for shape, n in (((512, 256), (512, 256)), ((3, 3, 64, 32), (576, 288)))
+        )
+    ]
+
+
+def xavier_by_channels() -> list[float]:
+    """Variance of a 3×3 kernel times half the channels before and after it: ours,
+    and JAX's own `glorot_normal` and `glorot_uniform`. It is 1 if the channels are
+    what n_in and n_out count."""
+    shape = (3, 3, 64, 64)
+    laws = (
+        xavier_normal(),
+        jax.nn.initializers.glorot_normal(),
+        jax.nn.initializers.glorot_uniform(),
+    )
+    return [float(jnp.var(law(jax.random.key(0), shape)) * 64) for law in laws]
+
+
+def kernels_that_depend_on_depth() -> list[float]:
+    """Share of the numbers of the first four kernels that differ between a net of four
+    and one of eight convolutions, Xavier's law, same key."""
+    short, long = _plain_net(4), _plain_net(8)
+    return [
+        float(
+            jnp.mean(
+                leaf_of(_draw(short, "xavier_normal"), layer.kernel)
+                != leaf_of(_draw(long, "xavier_normal"), layer.kernel)
+            )
+        )
+        for layer in short.layers[:4]
+    ]
+
+
+def numbers_to_choose() -> list[float]:
+    """Numbers that somebody has to choose: of the uniform and of the Gaussian law."""
+    return [float(_choices(name)) for name in ("uniform", "normal")]
+
+
+def more_to_choose_than_uniform() -> list[float]:
+    """Numbers to choose of the Gaussian law, less those of the uniform one."""
+    return [float(_choices("normal") - _choices("uniform"))]
+
+
+def more_to_choose_than_gaussian() -> list[float]:
+    """Numbers to choose of Xavier's laws, less those of the Gaussian one."""
+    names = ("xavier_normal", "xavier_uniform")
+    return [float(_choices(name) - _choices("normal")) for name in names]
+
+
+def parameters_of_zeros() -> list[float]:
+    """Parameters of a net from zeros over those of the same net from He's law: plain,
+    VGG, residual."""
+    nets = [trace(model(num_classes=10), (16, 16, 3)) for model in (CNN, VGG, ResNet)]
+    return [_count(net, "zeros") / _count(net, "he_normal") for net in nets]
+
+
+def distance_of_means() -> list[float]:
+    """|mean| of a million draws in standard errors, uniform and Gaussian, two keys
+    each."""
+    found = []
+    for seed in range(2):
+        for law in (uniform(0.05), normal(0.02)):
+            x = law(jax.random.key(seed), (1000, 1000))
+            found.append(float(jnp.abs(x.mean()) / x.std() * 1000))
+    return found
+
+
+def student_of_uniform_inputs() -> list[float]:
+    """What a ReLU net from zeros leaves unexplained of a teacher of its own kind, as a
+    share of the teacher's variance, after 500 steps of Adam on uniform inputs."""
+    return [float(_unexplained(seed)) for seed in range(5)]
+
+
+def xavier_on_input_laws() -> list[float]:
+    """How far the mean square behind a dense layer of Xavier's law is from what is
+    predicted, as a share of it: centred inputs of unit variance that are uniform,
+    two-valued, of Laplace's law, exponential, of Student's t law (5)."""
+    key = jax.random.key(0)
+    weights = xavier_normal()(key, (512, 512))
+    shape = (4000, 512)
+    laws = (
+        jax.random.uniform(key, shape, minval=-(3**0.5), maxval=3**0.5),
+        jax.random.rademacher(key, shape, jnp.float32),
+        jax.random.laplace(key, shape) / 2**0.5,
+        jax.random.exponential(key, shape) - 1,
+        jax.random.t(key, 5.0, shape) * 0.6**0.5,
+    )
+    return [float(jnp.abs(jnp.mean((x @ weights) ** 2) - 1)) for x in laws]
+
+
+def snippet_zeros() -> list[float]:
+    """Share of kernel weights that are zero in the model that the snippet shows for
+    "Zeros"."""
+    return _snippet()["zeros"]
+
+
+def snippet_random() -> list[float]:
+    """Share of kernel weights that change when the snippet sets RandomNormal(0.02)."""
+    return _snippet()["random"]
+
+
+def snippet_glorot() -> list[float]:
+    """The same when it sets `glorot_uniform`."""
+    return _snippet()["glorot"]
+
+
+def _plain_net(depth: int) -> Network:
+    return trace(CNN(num_classes=10, depth=depth), (8, 8, 1))
+
+
+def _draw(network: Network, scheme: str) -> dict:
+    return parse_scheme(scheme)(jax.random.key(1), network)
+
+
+def _biases(network: Network, scheme: str) -> list[np.ndarray]:
+    params = _draw(network, scheme)
+    return [
+        np.ravel(leaf_of(params, layer.bias))
+        for layer in network.layers
+        if layer.bias is not None
+    ]
+
+
+def _choices(initializer: str) -> int:
+    """Arguments of a law besides the groups of a convolution, which it has anyway."""
+    parameters = inspect.signature(INITIALIZERS[initializer]).parameters
+    return len([name for name in parameters if name != "groups"])
+
+
+def _count(network: Network, scheme: str) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(_draw(network, scheme)))
+
+
+def _unexplained(seed: int) -> jax.Array:
+    keys = jax.random.split(jax.random.key(seed), 3)
+    inputs = jax.random.uniform(keys[0], (512, 8), minval=-1.0)
+
+    def net(params: dict, x: jax.Array) -> jax.Array:
+        hidden = jax.nn.relu(x @ params["in"] + params["bias"])
+        return hidden @ params["out"] + params["shift"]
+
+    teacher = {
+        "in": jax.random.normal(keys[1], (8, 16)) / 2,
+        "bias": jnp.zeros(16),
+        "out": jax.random.normal(keys[2], (16,)) / 4,
+        "shift": jnp.zeros(()),
+    }
+    wanted = net(teacher, inputs)
+    optimizer = optax.adam(0.01)
+
+    def loss(params: dict) -> jax.Array:
+        return jnp.mean((net(params, inputs) - wanted) ** 2)
+
+    def step(_: int, carry: tuple) -> tuple:
+        params, state = carry
+        updates, state = optimizer.update(jax.grad(loss)(params), state)
+        return optax.apply_updates(params, updates), state
+
+    start = jax.tree.map(jnp.zeros_like, teacher)
+    student, _ = jax.lax.fori_loop(0, 500, step, (start, optimizer.init(start)))
+    return loss(student) / jnp.var(wanted)
+
+
+@functools.cache
+def _snippet() -> dict[str, list[float]]:
+    """Raises: CannotCheck without Keras."""
+    done = subprocess.run(
+        [sys.executable, str(_SNIPPET)],
+        env={**os.environ, "KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if "No module named 'keras'" in done.stderr:
+        raise CannotCheck(
+            "it is about Keras, which is not installed here: pip install keras, then "
+            "run this again"
+        )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+        raise CannotCheck(f"Keras does not run here: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+CHECKS = {
+    check.__name__: check
+    for check in (
+        biases_are_zero,
+        default_stds,
+        distance_to_law,
+        xavier_std,
+        xavier_by_channels,
+        kernels_that_depend_on_depth,
+        numbers_to_choose,
+        more_to_choose_than_uniform,
+        more_to_choose_than_gaussian,
+        parameters_of_zeros,
+        distance_of_means,
+        student_of_uniform_inputs,
+        xavier_on_input_laws,
+        snippet_zeros,
+        snippet_random,
+        snippet_glorot,
+    )
+}

@@ -1,0 +1,126 @@
+"""The studies that feed the article's claims: data, each of them shared by many claims.
+
+On scikit-learn's 8×8 digits, which need no download, with plain 3×3 networks of width
+16 where nothing else is said, SGD with momentum 0.9, batches of 32.
+"""
+
+from init_study.study import Study
+
+# In accuracy: what does not matter, and what nobody would overlook.
+MARGIN, CLEAR = 0.01, 0.05
+# The article's Random, with the numbers of its own code, and what it is compared with.
+RANDOM = ("normal(0.02)", "uniform(0.05)")
+SCHEMES = (
+    "zeros",
+    "constant(0.05)",
+    *RANDOM,
+    "xavier_normal",
+    "xavier_uniform",
+    "he_normal",
+)
+# Standard deviations: He's is 0.118 for a convolution of 16 by 16 channels.
+STDS = (0.02, 0.06, 0.118, 0.24, 0.6)
+NORMALS = tuple(f"normal({std:g})" for std in STDS)
+# The same variances: of U(−a, a) it is a² / 3.
+UNIFORMS = tuple(f"uniform({std * 3**0.5:.3g})" for std in STDS)
+# Multiples of He's variance, 2 / fan_in.
+SCALES = tuple(f"variance_scaling({scale:g})" for scale in (0.125, 2, 8, 32))
+INPUTS = tuple(
+    f"experiments.article.inputs:{name}"
+    for name in ("PixelInputs", "BinaryInputs", "HeavyTailedInputs")
+)
+_RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+
+_FULL = (
+    Study(
+        name="methods",
+        question="Which of the article's methods train, in shallow and in deep nets?",
+        schemes=SCHEMES,
+        learning_rates=_RATES,
+        seeds=tuple(range(10)),
+        depth=(1, 4, 12),
+        width=(16,),
+        steps=(300,),
+    ),
+    Study(
+        name="bounded",
+        question="How do they fare with sigmoid and tanh?",
+        schemes=("zeros", *RANDOM, "xavier_normal"),
+        learning_rates=_RATES,
+        seeds=tuple(range(10)),
+        depth=(4,),
+        width=(16,),
+        activation=("tanh", "sigmoid"),
+        steps=(300,),
+    ),
+    Study(
+        name="variances",
+        question="Which standard deviation suits a net, and does the law matter?",
+        schemes=(*NORMALS, *UNIFORMS),
+        learning_rates=_RATES,
+        seeds=tuple(range(10)),
+        depth=(4,),
+        width=(16,),
+        steps=(200,),
+    ),
+    Study(
+        name="laws",
+        question="Does the shape of a law matter, at the same variance?",
+        schemes=("he_normal", "he_uniform", "xavier_normal", "xavier_uniform"),
+        learning_rates=(0.01, 0.03, 0.1),
+        seeds=tuple(range(30)),
+        depth=(4,),
+        width=(16,),
+        steps=(300,),
+    ),
+    Study(
+        name="early",
+        question="Who oscillates in the first steps?",
+        schemes=("zeros", *RANDOM, "xavier_normal", *SCALES),
+        learning_rates=(0.01, 0.1),
+        seeds=tuple(range(10)),
+        depth=(4,),
+        width=(16,),
+        activation=("relu", "tanh"),
+        steps=(60,),
+        evaluations=60,
+    ),
+    Study(
+        name="convex",
+        question="Where nothing has to break a symmetry: does it matter how one "
+        "starts?",
+        schemes=("zeros", "normal(0.02)", "xavier_normal", "he_normal"),
+        learning_rates=(0.003, 0.01, 0.03, 0.1),
+        seeds=tuple(range(10)),
+        model=("linear",),
+        steps=(300,),
+    ),
+    Study(
+        name="inputs",
+        question="Does Xavier need inputs of a normal law?",
+        schemes=("xavier_normal", "he_normal"),
+        learning_rates=(0.01, 0.03, 0.1),
+        seeds=tuple(range(10)),
+        model=INPUTS,
+        steps=(300,),
+    ),
+)
+_QUICK = {"methods": 150, "bounded": 150, "variances": 120, "laws": 120, "early": 40}
+
+
+def studies(quick: bool) -> dict[str, Study]:
+    """By name. The quick ones have fewer seeds, rates and steps, the same programs and
+    schemes: the rules are the same, and what they decide is said of shorter runs."""
+    if not quick:
+        return {study.name: study for study in _FULL}
+    return {study.name: _shorter(study) for study in _FULL}
+
+
+def _shorter(study: Study) -> Study:
+    steps = _QUICK.get(study.name, 100)
+    return study.replace(
+        seeds=tuple(range(12 if study.name == "laws" else 5)),
+        learning_rates=tuple(r for r in study.learning_rates if r in (0.01, 0.1)),
+        steps=(steps,),
+        evaluations=min(study.evaluations, steps),
+    )

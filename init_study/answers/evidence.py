@@ -1,0 +1,147 @@
+"""The evidence that claims are judged by: the runs of studies, and exact checks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from init_study.answers.comparison import Outcomes, final_outcomes
+from init_study.errors import UserError
+from init_study.study import Program, Study
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What the run of one study left.
+
+    Attributes:
+        study: the study.
+        manifest: of its run.
+        records, layers: as of `store.load` and `store.load_layers`.
+    """
+
+    study: Study
+    manifest: Mapping[str, Any]
+    records: pd.DataFrame
+    layers: pd.DataFrame
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcomes]:
+        """After the last step, by the program's id."""
+        return {p.id: self._outcomes(p) for p in self.study.programs()}
+
+    def _outcomes(self, program: Program) -> Outcomes:
+        ours = self.records.loc[self.records["program"] == program.id]
+        final = ours.loc[ours["step"] == program.steps]
+        chance = self.manifest["data"][program.dataset]["chance"]
+        return final_outcomes(final, self.study, chance)
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that is judged by.
+
+    Attributes:
+        studies: by name.
+        checks: by name, the numbers of all their cases.
+        missing: why a check could not be made, by name.
+    """
+
+    studies: Mapping[str, Measured]
+    checks: Mapping[str, tuple[float, ...]]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The seeds of one scheme in one program of a study, at one rate.
+
+    Attributes:
+        study: its name in the evidence.
+        scheme: one of its schemes.
+        where: the program: values of the axes in which the study varies.
+        rate: None for the rate with the best mean validation accuracy.
+    """
+
+    study: str
+    scheme: str
+    where: tuple[tuple[str, Any], ...] = ()
+    rate: float | None = None
+
+    @property
+    def text(self) -> str:
+        place = [f"{axis} {value}" for axis, value in self.where]
+        rate = "its best rate" if self.rate is None else f"rate {self.rate:g}"
+        return f"{self.scheme} ({', '.join([self.study, *place])}, {rate})"
+
+    def program(self, measured: Measured) -> Program:
+        """Raises: UserError if the study has not one such program."""
+        found = [
+            program
+            for program in measured.study.programs()
+            if all(getattr(program, axis) == value for axis, value in self.where)
+        ]
+        if len(found) != 1:
+            raise UserError(f"{self.text}: {len(found)} programs fit, one must")
+        return found[0]
+
+    def place(self, measured: Measured) -> tuple[int, int]:
+        """Of scheme and rate in the arrays of outcomes."""
+        study, rates = measured.study, sorted(measured.study.learning_rates)
+        if self.scheme not in study.schemes or self.rate not in (None, *rates):
+            raise UserError(f"{self.text} is no part of the study")
+        scheme = study.schemes.index(self.scheme)
+        if self.rate is not None:
+            return scheme, rates.index(self.rate)
+        validation = measured.outcomes[self.program(measured).id].validation[scheme]
+        return scheme, int(np.round(validation.mean(-1), 12).argmax())
+
+    def outcomes(self, evidence: Evidence) -> tuple[Outcomes, Mapping[str, Any]]:
+        """After the last step, arrays `[seeds]`; and what is known of the data."""
+        measured = evidence.studies[self.study]
+        program = self.program(measured)
+        found = measured.outcomes[program.id]
+        ours = Outcomes(*(part[self.place(measured)] for part in found))
+        return ours, measured.manifest["data"][program.dataset]
+
+    def curve(self, evidence: Evidence, split: str, metric: str) -> pd.DataFrame:
+        """Values by seed (rows, in the study's order) and step (columns)."""
+        measured = evidence.studies[self.study]
+        table = self._of(measured, measured.records)
+        wanted = (table["split"] == split) & (table["metric"] == metric)
+        return _by_seed(table.loc[wanted], "step", measured.study)
+
+    def layer_values(
+        self, evidence: Evidence, metric: str, first: bool
+    ) -> Float[np.ndarray, "seeds layers"]:
+        """Of every layer, before the first step or after the last."""
+        measured = evidence.studies[self.study]
+        table = self._of(measured, measured.layers)
+        step = 0 if first else self.program(measured).steps
+        wanted = (table["step"] == step) & (table["metric"] == metric)
+        return _by_seed(table.loc[wanted], "layer", measured.study).to_numpy()
+
+    def _of(self, measured: Measured, table: pd.DataFrame) -> pd.DataFrame:
+        _, place = self.place(measured)
+        rate = sorted(measured.study.learning_rates)[place]
+        return table.loc[
+            (table["program"] == self.program(measured).id)
+            & (table["scheme"] == self.scheme)
+            & (table["learning_rate"] == rate)
+        ]
+
+
+def runs(study: str, scheme: str, rate: float | None = None, **where: Any) -> Runs:
+    """`Runs`, the program by keywords: `runs("depths", "he_normal", depth=4)`."""
+    return Runs(study, scheme, tuple(where.items()), rate)
+
+
+def _by_seed(table: pd.DataFrame, columns: str, study: Study) -> pd.DataFrame:
+    if table.empty:
+        raise UserError(f"study {study.name!r} has no such numbers")
+    pivot = table.pivot(index="seed", columns=columns, values="value")
+    return pivot.reindex(list(study.seeds))

@@ -1,0 +1,148 @@
+"""Examines claims: runs the studies that they need, makes the checks, judges.
+
+    WORKDIR/
+      rules.json       claims, rules and studies, written before the first run
+      NAME/            the run of one study, as any other
+      checks.json      what the exact checks gave
+      claims.json      the ledger: every claim with rule, verdict and evidence
+
+An examination that was stopped goes on where it was. One whose rules have changed since
+it was begun does not: a rule that was made after the data judges nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from init_study import store
+from init_study.answers.claims import Claim, Judged, judge, rule_text, to_ledger
+from init_study.answers.evidence import Evidence, Measured
+from init_study.errors import UserError
+from init_study.study import Study
+
+# The run of one study: records, layers and manifest; None if it was stopped.
+Train = Callable[
+    [Study, Path], tuple[pd.DataFrame, pd.DataFrame, Mapping[str, Any]] | None
+]
+# From nothing to a number for every case.
+ExactCheck = Callable[[], Sequence[float]]
+
+
+class CannotCheck(Exception):
+    """Raised by an exact check: why it cannot be made here."""
+
+
+def examine(
+    claims: Sequence[Claim],
+    studies: Mapping[str, Study],
+    checks: Mapping[str, ExactCheck],
+    workdir: Path,
+    train: Train,
+) -> tuple[Judged, ...] | None:
+    """Judge claims by what their studies and checks give; None if a run was stopped.
+
+    Args:
+        claims: with their rules.
+        studies, checks: by the names that the claims use; others are left out.
+        workdir: made if it is not there; an examination that is there goes on.
+        train: runs one study.
+
+    Raises: UserError if the folder holds something else, or other rules.
+    """
+    needed = {name for claim in claims for name in claim.studies()}
+    wanted = {name: study for name, study in studies.items() if name in needed}
+    _open(workdir, claims, wanted)
+    measured = {}
+    for name, study in wanted.items():
+        found = train(study, workdir / name)
+        if found is None:
+            return None
+        records, layers, manifest = found
+        measured[name] = Measured(study, manifest, records, layers)
+    names = {name for claim in claims for name in claim.checks()}
+    given, missing = _checks(workdir, {name: checks[name] for name in sorted(names)})
+    evidence = Evidence(measured, given, missing)
+    judged = tuple(judge(claim, evidence) for claim in claims)
+    ledger = {
+        "studies": {name: _described(one) for name, one in measured.items()},
+        "claims": to_ledger(judged, {name: name for name in wanted}),
+    }
+    _write(workdir / store.LEDGER, ledger)
+    return judged
+
+
+def _open(workdir: Path, claims: Iterable[Claim], studies: Mapping[str, Study]) -> None:
+    """Raises: UserError if the folder is not this very examination's."""
+    rules = {
+        "claims": [
+            {"number": c.number, "text": c.text, "rule": rule_text(c)} for c in claims
+        ],
+        "studies": {name: study.to_dict() for name, study in studies.items()},
+    }
+    path = workdir / store.RULES
+    if path.exists():
+        there = json.loads(path.read_text())
+        if there != json.loads(json.dumps(rules)):
+            raise UserError(
+                f"--workdir={workdir} was begun with other {_differing(rules, there)}, "
+                "and rules are made before the data; name another folder"
+            )
+        return
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
+    workdir.mkdir(parents=True, exist_ok=True)
+    _write(path, rules)
+
+
+def _differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    rules = [{c["number"]: c for c in one["claims"]} for one in (here, there)]
+    numbers = sorted(n for n in {**rules[0], **rules[1]} if _at(rules, n))
+    return f"rules (of claim {numbers[0]})" if numbers else "studies"
+
+
+def _at(rules: list[dict[int, Any]], number: int) -> bool:
+    return rules[0].get(number) != rules[1].get(number)
+
+
+def _checks(
+    workdir: Path, checks: Mapping[str, ExactCheck]
+) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
+    """What each gives, and why some cannot be made; kept on the disk. One that could
+    not be made is tried again the next time."""
+    path = workdir / store.CHECKS
+    done = json.loads(path.read_text()) if path.exists() else {}
+    missing = {}
+    for name, check in checks.items():
+        if name not in done:
+            try:
+                done[name] = list(check())
+            except CannotCheck as why:
+                missing[name] = str(why)
+    _write(path, done)
+    return {name: tuple(done[name]) for name in checks if name in done}, missing
+
+
+def _described(measured: Measured) -> dict[str, Any]:
+    """What a reader wants to know of a study beside the claims that it feeds."""
+    study = measured.study
+    members = len(study.members()) * len(study.programs())
+    sessions = measured.manifest["sessions"]
+    return {
+        "question": study.question,
+        "programs": len(study.programs()),
+        "members": members,
+        "seeds": len(study.seeds),
+        "steps": max(study.steps),
+        "seconds": round(sum(session["seconds"] for session in sessions), 1),
+        "datasets": list(study.dataset),
+        "versions": dict(measured.manifest["versions"]),
+        "commit": measured.manifest["git"]["commit"],
+    }
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    store.write_atomically(path, text + "\n")
