@@ -1,7 +1,8 @@
 """The studies that feed the article's claims: data, each of them shared by many claims.
 
 On scikit-learn's 8×8 digits, which need no download, with plain 3×3 networks of width
-16 where nothing else is said, SGD with momentum 0.9, batches of 32.
+16 where nothing else is said, SGD with momentum 0.9, batches of 32. The rules were
+tried out on seeds 0 to 9; these are fresh ones.
 """
 
 from init_study.study import Study
@@ -31,13 +32,20 @@ INPUTS = tuple(
 )
 _RATES = (0.003, 0.01, 0.03, 0.1, 0.3)
 
+_FIRST_SEED = 10
+
+
+def _fresh(count: int) -> tuple[int, ...]:
+    return tuple(range(_FIRST_SEED, _FIRST_SEED + count))
+
+
 _FULL = (
     Study(
         name="methods",
         question="Which of the article's methods train, in shallow and in deep nets?",
         schemes=SCHEMES,
         learning_rates=_RATES,
-        seeds=tuple(range(10)),
+        seeds=_fresh(20),
         depth=(1, 4, 12),
         width=(16,),
         steps=(300,),
@@ -47,7 +55,7 @@ _FULL = (
         question="How do they fare with sigmoid and tanh?",
         schemes=("zeros", *RANDOM, "xavier_normal"),
         learning_rates=_RATES,
-        seeds=tuple(range(10)),
+        seeds=_fresh(10),
         depth=(4,),
         width=(16,),
         activation=("tanh", "sigmoid"),
@@ -58,7 +66,7 @@ _FULL = (
         question="Which standard deviation suits a net, and does the law matter?",
         schemes=(*NORMALS, *UNIFORMS),
         learning_rates=_RATES,
-        seeds=tuple(range(10)),
+        seeds=_fresh(30),
         depth=(4,),
         width=(16,),
         steps=(200,),
@@ -68,7 +76,7 @@ _FULL = (
         question="Does the shape of a law matter, at the same variance?",
         schemes=("he_normal", "he_uniform", "xavier_normal", "xavier_uniform"),
         learning_rates=(0.01, 0.03, 0.1),
-        seeds=tuple(range(30)),
+        seeds=_fresh(30),
         depth=(4,),
         width=(16,),
         steps=(300,),
@@ -78,7 +86,7 @@ _FULL = (
         question="Who oscillates in the first steps?",
         schemes=("zeros", *RANDOM, "xavier_normal", *SCALES),
         learning_rates=(0.01, 0.1),
-        seeds=tuple(range(10)),
+        seeds=_fresh(10),
         depth=(4,),
         width=(16,),
         activation=("relu", "tanh"),
@@ -91,7 +99,7 @@ _FULL = (
         "starts?",
         schemes=("zeros", "normal(0.02)", "xavier_normal", "he_normal"),
         learning_rates=(0.003, 0.01, 0.03, 0.1),
-        seeds=tuple(range(10)),
+        seeds=_fresh(10),
         model=("linear",),
         steps=(300,),
     ),
@@ -100,7 +108,7 @@ _FULL = (
         question="Does Xavier need inputs of a normal law?",
         schemes=("xavier_normal", "he_normal"),
         learning_rates=(0.01, 0.03, 0.1),
-        seeds=tuple(range(10)),
+        seeds=_fresh(10),
         model=INPUTS,
         steps=(300,),
     ),
@@ -119,7 +127,7 @@ def studies(quick: bool) -> dict[str, Study]:
 def _shorter(study: Study) -> Study:
     steps = _QUICK.get(study.name, 100)
     return study.replace(
-        seeds=tuple(range(12 if study.name == "laws" else 5)),
+        seeds=_fresh(12 if study.name == "laws" else 8),
         learning_rates=tuple(r for r in study.learning_rates if r in (0.01, 0.1)),
         steps=(steps,),
         evaluations=min(study.evaluations, steps),

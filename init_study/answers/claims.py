@@ -1,8 +1,9 @@
 """Claims and how they are judged: by measured numbers alone, by a rule made before.
 
 A claim makes predictions: each says where a quantity lies if the claim is true. Its
-interval decides: inside, the prediction holds; outside, it fails; across the bound, it
-is open. A claim is supported if all its predictions hold, refuted if one fails.
+interval decides: inside, the prediction holds; wholly outside, it fails; across the
+bound, it is open. A claim is supported if all its predictions hold, refuted if one
+fails.
 """
 
 from collections.abc import Mapping, Sequence
@@ -138,13 +139,15 @@ def _test(prediction: Prediction, evidence: Evidence, confidence: float) -> Test
     quantity, low, high = prediction
     values = quantity.values(evidence)
     interval = _interval(values, quantity.kind, confidence)
-    enough = quantity.kind == "cases" or interval.n >= FEWEST_FOR_VERDICT
-    verdict = Verdict.UNDECIDED
-    if enough and low < interval.low and interval.high < high:
-        verdict = Verdict.SUPPORTED
-    elif enough and (interval.high <= low or interval.low >= high):
-        verdict = Verdict.REFUTED
-    return Tested(prediction, interval, verdict)
+    inside = low < interval.low and interval.high < high
+    outside = interval.high <= low or interval.low >= high
+    if quantity.kind == "cases":
+        # Nothing is estimated: a case elsewhere is a counterexample.
+        outside = not inside
+    elif interval.n < FEWEST_FOR_VERDICT:
+        inside = outside = False
+    verdict = Verdict.REFUTED if outside else Verdict.UNDECIDED
+    return Tested(prediction, interval, Verdict.SUPPORTED if inside else verdict)
 
 
 def _interval(values: np.ndarray, kind: str, confidence: float) -> Interval:
@@ -166,11 +169,19 @@ def rule_text(claim: Claim) -> str:
     if not claim.predictions:
         return ""
     level = 100 * (1 - ALPHA / len(claim.predictions))
-    parts = [f"({i}) {prediction_text(p)}" for i, p in enumerate(claim.predictions, 1)]
+    cases = {prediction.quantity.kind == "cases" for prediction in claim.predictions}
+    judged_by = []
+    if False in cases:
+        judged_by.append(f"the {level:.4g} % interval of a quantity is to lie there")
+    if True in cases:
+        judged_by.append("an exact check is to hold in every case")
+    parts = [prediction_text(p) for p in claim.predictions]
+    if len(parts) > 1:
+        parts = [f"({i}) {part}" for i, part in enumerate(parts, 1)]
+    refuted = "one fails" if len(parts) > 1 else "it fails"
     return (
-        f"Supported if the {level:.4g} % interval lies there, refuted if "
-        f"{'one' if len(parts) > 1 else 'it'} lies wholly elsewhere: "
-        f"{'; '.join(parts)}."
+        f"Supported if {'; '.join(parts)}. Here {' and '.join(judged_by)}; refuted if "
+        f"{refuted}."
     )
 
 

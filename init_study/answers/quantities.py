@@ -217,6 +217,30 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Exceeds:
+    """Seeds in which `a` is greater than `b` by more than something; for what has no
+    mean worth speaking of, as a loss that explodes in some runs."""
+
+    a: Quantity
+    b: Quantity
+    by: float = 0.0
+    unit = "%"
+    kind = "share"
+
+    @property
+    def text(self) -> str:
+        more = f" by more than {self.by:g}" if self.by else ""
+        return f"share of seeds in which {self.a.text} exceeds{more} {self.b.text}"
+
+    def values(self, evidence: Evidence) -> Values:
+        ours, theirs = self.a.values(evidence), self.b.values(evidence)
+        return np.where(ours > theirs + self.by, 1.0, 0.0)
+
+    def studies(self) -> frozenset[str]:
+        return self.a.studies() | self.b.studies()
+
+
+@dataclass(frozen=True)
 class Log10:
     """Of what spans orders of magnitude; minus infinity of zero."""
 
