@@ -63,19 +63,35 @@ def _mean_is_zero(law: str) -> Prediction:
     return below(Check("distance_of_means", text), 4.0)
 
 
+def _climb(scheme: str, activation: str) -> Rises:
+    return Rises(runs("early", scheme, 0.1, activation=activation))
+
+
+def _spreads_beyond_xavier(scheme: str, activation: str) -> Prediction:
+    ours, xavier = (
+        Layers(runs("bounded", s, activation=activation), "spread", "last")
+        for s in (scheme, "xavier_normal")
+    )
+    return above(Difference(ours, xavier), 0.0)
+
+
 _SOLVED = (
-    "At its best rate it is no more than five points behind He, in nets of four and "
+    "At its best rate it is no more than five points behind He, in nets of four and of "
+    "twelve convolutions."
 )
-_SOLVED += "of twelve convolutions."
-_MEAN = "Its mean is zero, and that keeps nets from failing: with a standard deviation "
-_MEAN += "of 0.6 most runs learn as well, at their best rate."
+_MEAN = (
+    "Its mean is zero, and that keeps nets from failing: with a standard deviation of "
+    "0.6 most runs learn as well, at their best rate."
+)
 _LARGE = (
     "With a standard deviation of 0.6, five times that of He's law, accuracy is more "
+    "than a point lower at the best rate."
 )
-_LARGE += "than a point lower at the best rate."
 _DEATH = "Before the first step more than half of the weights of some layer are zero."
-_RANGE = "A sixth of He's standard deviation, at its own best rate, is more than five "
-_RANGE += "points behind it."
+_RANGE = (
+    "A sixth of He's standard deviation, at its own best rate, is more than five "
+    "points behind it."
+)
 
 CLAIMS = (
     Claim(
