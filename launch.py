@@ -7,6 +7,8 @@
     python launch.py status               how far a run is
     python launch.py report               render the report of a run again
     python launch.py export --to=FILE     the records as .csv or .parquet
+    python launch.py claims               what an introduction to initialization claims,
+                                          put to the test; --quick: shorter runs
     python launch.py list                 studies, models, data sets, schemes, ...
     python launch.py show                 what --scheme=NAME makes of --model=NAME,
                                           layer by layer
@@ -71,6 +73,9 @@ _MARGIN = flags.DEFINE_float(
 )
 _LOOKS = flags.DEFINE_list(
     "looks", ["5", "10", "20"], "Of --until: numbers of fresh seeds at which to look."
+)
+_QUICK = flags.DEFINE_bool(
+    "quick", False, "Of `claims`: fewer seeds and steps, the same rules."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
@@ -147,6 +152,61 @@ def _race() -> None:
     _verdicts(workdir)
     if received:
         _say_stopped(received)
+
+
+def _claims() -> None:
+    from experiments import article
+
+    studies = article.studies(_QUICK.value)
+    folder = "claims-quick" if _QUICK.value else "claims"
+    _examine(article.CLAIMS, studies, article.CHECKS, folder, title=article.TITLE)
+
+
+def _examine(
+    claims: Any, studies: Any, checks: Any, folder: str, **options: str
+) -> None:
+    from init_study import load, store
+    from init_study.examine import examine
+    from init_study.run import run
+
+    given = [field for field, flag in _FIELDS.items() if flag.value is not None]
+    if given:
+        raise UserError(
+            f"--study.{given[0]} changes no rule: claims have studies of their own, in "
+            "experiments/"
+        )
+    received = _catch_signals()
+    control = _control(received)
+
+    def train(study: Study, folder: Path) -> Any:
+        outcome = run(_plan(study), folder, _command(), control)
+        if not outcome.finished:
+            return None
+        return load(folder), store.load_layers(folder), store.read_manifest(folder)
+
+    workdir = Path(_WORKDIR.value or f"runs/{folder}")
+    judged = examine(
+        claims, studies, checks, workdir, train, command=_command(), **options
+    )
+    if judged is None:
+        _say_stopped(received)
+    _ledger(workdir)
+
+
+def _ledger(workdir: Path) -> None:
+    """The verdicts on claims, on the terminal and in the report."""
+    from init_study import store
+    from init_study.answers import ledger as words
+    from init_study.answers.text import format_columns, shorten
+    from init_study.report import write_report
+
+    report = write_report(workdir)
+    ledger = json.loads((workdir / store.LEDGER).read_text())
+    if _JSON.value:
+        return _print_json({"report": str(report), **ledger})
+    rows = [r | {"claim": shorten(r["claim"], 46)} for r in words.rows(ledger)]
+    print(f"{format_columns(rows)}\n\n{fill(words.summary(ledger), 100)}\n")
+    print(f"ledger: {workdir / store.LEDGER}\nreport: {report}")
 
 
 def _race_workdir() -> Path:
@@ -259,6 +319,8 @@ def _report() -> None:
     workdir = _workdir()
     if (workdir / store.RACE).exists():
         return _verdicts(workdir)
+    if (workdir / store.RULES).exists():
+        return _ledger(workdir)
     _answer(workdir)
 
 
@@ -355,6 +417,7 @@ def _gain() -> None:
 
 WORDS = {
     "run": _run,
+    "claims": _claims,
     "plan": _print_plan,
     "tune": _tune,
     "status": _print_status,

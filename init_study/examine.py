@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 
 from init_study import store
-from init_study.answers.claims import Claim, Judged, judge, rule_text, to_ledger
+from init_study.answers.claims import Claim, Judged, judge, rule_text
 from init_study.answers.evidence import Evidence, Measured
+from init_study.answers.ledger import to_ledger
 from init_study.errors import UserError
 from init_study.study import Study
 
@@ -41,6 +42,9 @@ def examine(
     checks: Mapping[str, ExactCheck],
     workdir: Path,
     train: Train,
+    title: str,
+    command: str,
+    kind: str = "claims",
 ) -> tuple[Judged, ...] | None:
     """Judge claims by what their studies and checks give; None if a run was stopped.
 
@@ -49,6 +53,9 @@ def examine(
         studies, checks: by the names that the claims use; others are left out.
         workdir: made if it is not there; an examination that is there goes on.
         train: runs one study.
+        title: of the page.
+        command: how to come to it again.
+        kind: `claims` of a text, or published `results`.
 
     Raises: UserError if the folder holds something else, or other rules.
     """
@@ -67,6 +74,9 @@ def examine(
     evidence = Evidence(measured, given, missing)
     judged = tuple(judge(claim, evidence) for claim in claims)
     ledger = {
+        "title": title,
+        "kind": kind,
+        "command": command,
         "studies": {name: _described(one) for name, one in measured.items()},
         "claims": to_ledger(judged, {name: name for name in wanted}),
     }

@@ -16,7 +16,9 @@ from experiments.article import basics, random_draws, xavier, zeros
 from experiments.article.checks import CHECKS
 from experiments.article.studies import studies
 
-__all__ = ["CHECKS", "CLAIMS", "studies"]
+__all__ = ["CHECKS", "CLAIMS", "TITLE", "studies"]
+
+TITLE = "Is what an introduction to weight initialization claims so?"
 
 _PARTS = (basics, zeros, random_draws, xavier)
 CLAIMS = tuple(sorted(claim for part in _PARTS for claim in part.CLAIMS))

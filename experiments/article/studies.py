@@ -113,7 +113,7 @@ _FULL = (
         steps=(300,),
     ),
 )
-_QUICK = {"methods": 150, "bounded": 150, "variances": 120, "laws": 120, "early": 40}
+_QUICK = {"methods": 150, "bounded": 150, "variances": 120, "laws": 200, "early": 40}
 
 
 def studies(quick: bool) -> dict[str, Study]:
@@ -128,7 +128,9 @@ def _shorter(study: Study) -> Study:
     steps = _QUICK.get(study.name, 100)
     return study.replace(
         seeds=_fresh(12 if study.name == "laws" else 8),
-        learning_rates=tuple(r for r in study.learning_rates if r in (0.01, 0.1)),
+        learning_rates=tuple(
+            r for r in study.learning_rates if r in (0.003, 0.01, 0.1)
+        ),
         steps=(steps,),
         evaluations=min(study.evaluations, steps),
     )

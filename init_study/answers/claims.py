@@ -6,10 +6,9 @@ bound, it is open. A claim is supported if all its predictions hold, refuted if 
 fails.
 """
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import inf
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -204,53 +203,3 @@ def number(value: float, unit: str) -> str:
         return "∞" if value > 0 else "−∞"
     shown = f"{100 * value:.4g} %" if unit == "%" else f"{value:.3g}"
     return shown.replace("-", "−")
-
-
-def to_ledger(judged: Sequence[Judged], places: Mapping[str, str]) -> list[dict]:
-    """Plain values, one claim each.
-
-    Args:
-        places: folder of each study's run, for the evidence.
-    """
-    return [_entry(one, places) for one in judged]
-
-
-def _entry(judged: Judged, places: Mapping[str, str]) -> dict[str, Any]:
-    claim, deciding = judged.claim, judged.deciding
-    return {
-        "number": claim.number,
-        "section": claim.section,
-        "text": {"original": claim.original, "english": claim.text},
-        "reading": claim.reading,
-        "rule": rule_text(claim),
-        "verdict": judged.verdict.value,
-        "reason": judged.reason,
-        "effect": deciding and _effect(deciding),
-        "n": deciding and deciding.interval.n,
-        "evidence": [
-            {
-                "prediction": prediction_text(one.prediction),
-                "unit": one.prediction.quantity.unit,
-                "bounds": [_plain(one.prediction.low), _plain(one.prediction.high)],
-                **_effect(one),
-                "n": one.interval.n,
-                "verdict": one.verdict.value,
-                "runs": sorted(places[s] for s in one.prediction.quantity.studies()),
-            }
-            for one in judged.tested
-        ],
-        "literature": claim.literature,
-        "against": list(claim.against),
-    }
-
-
-def _effect(tested: Tested) -> dict[str, float | str | None]:
-    interval = tested.interval
-    return {name: _plain(getattr(interval, name)) for name in ("mean", "low", "high")}
-
-
-def _plain(value: float) -> float | str | None:
-    """JSON has no infinities: they are text; what is not a number is null."""
-    if np.isnan(value):
-        return None
-    return float(value) if np.isfinite(value) else str(float(value))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from init_study.answers.heats import from_document
 from init_study.errors import UserError
-from init_study.store import DECISION, RACE, RECORDS
+from init_study.store import DECISION, LEDGER, RACE, RECORDS, RULES
 
 __all__ = ["write_report"]
 
 
 def write_report(workdir: str | os.PathLike[str]) -> Path:
-    """Write `report.html` into the folder of a run or a race; one file, no network
-    needed.
+    """Write `report.html` into the folder of a run, a race or an examination; one file,
+    no network needed.
 
     The same records give the same bytes. Programs that are not finished are named.
 
@@ -29,8 +29,25 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     if (folder / RACE).exists():
         write_atomically(path, _race_page(folder))
         return path
+    if (folder / RULES).exists():
+        write_atomically(path, _ledger_page(folder))
+        return path
     write_atomically(path, render(load(folder), read_manifest(folder)))
     return path
+
+
+def _ledger_page(folder: Path) -> str:
+    from init_study.report.ledger_page import render_ledger
+
+    if not (folder / LEDGER).exists():
+        raise UserError(
+            f"{folder} holds an examination that has not come to its verdicts; go on "
+            "with the command that began it"
+        )
+    ledger = json.loads((folder / LEDGER).read_text())
+    for study in ledger["studies"]:
+        write_report(folder / study)
+    return render_ledger(ledger)
 
 
 def _race_page(folder: Path) -> str:
