@@ -9,6 +9,8 @@
     python launch.py export --to=FILE     the records as .csv or .parquet
     python launch.py claims               what an introduction to initialization claims,
                                           put to the test; --quick: shorter runs
+    python launch.py published            whether results of papers come out again;
+                                          --only=NAME: one of experiments/published/
     python launch.py list                 studies, models, data sets, schemes, ...
     python launch.py show                 what --scheme=NAME makes of --model=NAME,
                                           layer by layer
@@ -76,6 +78,9 @@ _LOOKS = flags.DEFINE_list(
 )
 _QUICK = flags.DEFINE_bool(
     "quick", False, "Of `claims`: fewer seeds and steps, the same rules."
+)
+_ONLY = flags.DEFINE_string(
+    "only", None, "Of `published`: one of the results in experiments/published/."
 )
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
@@ -160,6 +165,23 @@ def _claims() -> None:
     studies = article.studies(_QUICK.value)
     folder = "claims-quick" if _QUICK.value else "claims"
     _examine(article.CLAIMS, studies, article.CHECKS, folder, title=article.TITLE)
+
+
+def _published() -> None:
+    from experiments import published
+
+    results = published.RESULTS
+    if _ONLY.value is not None:
+        if _ONLY.value not in results:
+            raise unknown("result", _ONLY.value, results, ", ".join(results))
+        results = {_ONLY.value: results[_ONLY.value]}
+    studies = {r.STUDY.name: r.STUDY for r in results.values() if hasattr(r, "STUDY")}
+    checks = {
+        n: c for r in results.values() for n, c in getattr(r, "CHECKS", {}).items()
+    }
+    claims = tuple(result.RESULT for result in results.values())
+    folder = f"published-{_ONLY.value}" if _ONLY.value else "published"
+    _examine(claims, studies, checks, folder, title=published.TITLE, kind="results")
 
 
 def _examine(
@@ -418,6 +440,7 @@ def _gain() -> None:
 WORDS = {
     "run": _run,
     "claims": _claims,
+    "published": _published,
     "plan": _print_plan,
     "tune": _tune,
     "status": _print_status,

@@ -95,7 +95,7 @@ class Rises(_OfRuns):
 
     @property
     def text(self) -> str:
-        return f"nats that the loss climbs in all, {self.of.text}"
+        return f"climb of the loss in all, in nats, {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
         loss = self.of.curve(evidence, "validation", "loss").to_numpy()
@@ -191,6 +191,28 @@ class Layers(_OfRuns):
         found = self.of.layer_values(evidence, self.metric, self.first)
         with np.errstate(divide="ignore", invalid="ignore"):
             return _TAKE[self.take](found if self.head else found[:, :-1])
+
+
+@dataclass(frozen=True)
+class Lucky(_OfRuns):
+    """Of the quarter of the seeds that is best on validation data: test accuracy, less
+    the mean of all seeds."""
+
+    unit = "%"
+    kind = "mean"
+
+    @property
+    def text(self) -> str:
+        return (
+            "test accuracy of the quarter of the seeds that is best on validation "
+            f"data, less that of all, {self.of.text}"
+        )
+
+    def values(self, evidence: Evidence) -> Values:
+        outcomes, data = self.of.outcomes(evidence)
+        test = np.where(outcomes.diverged, data["chance"], outcomes.test)
+        best = np.argsort(-outcomes.validation, kind="stable")[: len(test) // 4]
+        return test[best] - test.mean()
 
 
 @dataclass(frozen=True)
