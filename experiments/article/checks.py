@@ -152,15 +152,15 @@ def xavier_on_input_laws() -> list[float]:
     """How far the mean square behind a dense layer of Xavier's law is from what is
     predicted, as a share of it: centred inputs of unit variance that are uniform,
     two-valued, of Laplace's law, exponential, of Student's t law (5)."""
-    key = jax.random.key(0)
-    weights = xavier_normal()(key, (512, 512))
+    keys = jax.random.split(jax.random.key(0), 6)
+    weights = xavier_normal()(keys[0], (512, 512))
     shape = (4000, 512)
     laws = (
-        jax.random.uniform(key, shape, minval=-(3**0.5), maxval=3**0.5),
-        jax.random.rademacher(key, shape, jnp.float32),
-        jax.random.laplace(key, shape) / 2**0.5,
-        jax.random.exponential(key, shape) - 1,
-        jax.random.t(key, 5.0, shape) * 0.6**0.5,
+        jax.random.uniform(keys[1], shape, minval=-(3**0.5), maxval=3**0.5),
+        jax.random.rademacher(keys[2], shape, jnp.float32),
+        jax.random.laplace(keys[3], shape) / 2**0.5,
+        jax.random.exponential(keys[4], shape) - 1,
+        jax.random.t(keys[5], 5.0, shape) * 0.6**0.5,
     )
     return [float(jnp.abs(jnp.mean((x @ weights) ** 2) - 1)) for x in laws]
 

@@ -138,11 +138,15 @@ def _test(prediction: Prediction, evidence: Evidence, confidence: float) -> Test
     quantity, low, high = prediction
     values = quantity.values(evidence)
     interval = _interval(values, quantity.kind, confidence)
-    inside = low < interval.low and interval.high < high
-    outside = interval.high <= low or interval.low >= high
+    # An open end shuts nothing out, not even what is infinite itself.
+    over, under = low == -inf or interval.low > low, high == inf or interval.high < high
+    inside = over and under
+    outside = (low > -inf and interval.high <= low) or (
+        high < inf and interval.low >= high
+    )
     if quantity.kind == "cases":
         # Nothing is estimated: a case elsewhere is a counterexample.
-        outside = not inside
+        outside = not inside and not np.isnan(values).any()
     elif interval.n < FEWEST_FOR_VERDICT:
         inside = outside = False
     verdict = Verdict.REFUTED if outside else Verdict.UNDECIDED

@@ -304,7 +304,7 @@ class Closeness:
 @dataclass(frozen=True)
 class RankCorrelation:
     """Spearman's, over cells, of what is seen in each and what it comes to; one for
-    each seed."""
+    each seed. Of studies with more seeds than others, the first ones count."""
 
     name: str
     seen: tuple[Quantity, ...]
@@ -317,10 +317,10 @@ class RankCorrelation:
         return f"rank correlation over {len(self.seen)} nets: {self.name}"
 
     def values(self, evidence: Evidence) -> Values:
-        seen, comes_to = (
-            np.stack([quantity.values(evidence) for quantity in cells])
-            for cells in (self.seen, self.comes_to)
-        )
+        columns = [q.values(evidence) for q in (*self.seen, *self.comes_to)]
+        common = min(len(column) for column in columns)
+        cells = np.stack([column[:common] for column in columns])
+        seen, comes_to = np.split(cells, 2)
         ranked: Any = [
             stats.spearmanr(*pair) for pair in zip(seen.T, comes_to.T, strict=True)
         ]
