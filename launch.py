@@ -82,6 +82,12 @@ _QUICK = flags.DEFINE_bool(
 _ONLY = flags.DEFINE_string(
     "only", None, "Of `published`: one of the results in experiments/published/."
 )
+_FIGURES = flags.DEFINE_enum(
+    "figures",
+    None,
+    ["pdf", "svg", "png"],
+    "Of `report`: write every figure into WORKDIR/figures, too.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -337,8 +343,12 @@ def _print_status() -> None:
 
 def _report() -> None:
     from init_study import store
+    from init_study.report import export_figures
 
     workdir = _workdir()
+    if _FIGURES.value:
+        written = export_figures(workdir, _FIGURES.value)
+        print(f"figures: {len(written)} in {workdir / 'figures'}", file=sys.stderr)
     if (workdir / store.RACE).exists():
         return _verdicts(workdir)
     if (workdir / store.RULES).exists():

@@ -1,19 +1,23 @@
 """One file that opens anywhere, shows every scheme, and is the same every time."""
 
+import base64
 import html.parser
+import io
 import re
 import shutil
 import subprocess
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from init_study import store
 from init_study.answers import Interval, compare
 from init_study.errors import UserError
-from init_study.report import write_report
-from init_study.report.figures import forest, looks
-from init_study.report.svg import spread
+from init_study.report import export_figures, write_report
+from init_study.report.figures import forest
+from init_study.report.look import looks
+from init_study.report.svg import draw, spread
 from init_study.report.tables import format_columns
 from init_study.study import Study
 
@@ -92,7 +96,9 @@ def page_text(tmp_path_factory):
 
 def test_the_page_is_well_formed_and_names_every_scheme_everywhere(page_text):
     page = Page(page_text)
-    assert page.tags.count("svg") == 2 * 4 and page.tags.count("figcaption") == 2 * 4
+    # Two of the four figures of a program have a second drawing; one is of all.
+    assert page.tags.count("figcaption") == 2 * 4 + 1
+    assert page.tags.count("svg") == 2 * 6 + 1
     for scheme in SCHEMES:
         # Two tables and four figures for each of two programs.
         assert page.text.count(scheme) >= 2 * 6
@@ -123,7 +129,8 @@ def test_the_page_loads_nothing(page_text):
     assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
     for name, value in page.attributes:
         assert not name.startswith("on") and name not in ("src", "srcset", "action")
-        assert name not in ("href", "xlink:href") or value.startswith("#")
+        within = ("#", "data:text/csv;base64,")
+        assert name not in ("href", "xlink:href") or value.startswith(within)
     assert "@import" not in page_text and not re.search(r"url\((?!#)", page_text)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     assert ("http-equiv", "Content-Security-Policy") in page.attributes
@@ -160,7 +167,7 @@ def test_what_users_write_is_text(tmp_path):
     assert "script" not in page.tags
     assert page.text.count(odd) >= 5
     labels = [value for name, value in page.attributes if name == "aria-label"]
-    assert len(labels) == 4 and all(odd in label for label in labels)
+    assert len(labels) == 6 and all(odd in label for label in labels)
 
 
 def test_scheme_names_are_text_in_tables_and_figures(tmp_path, monkeypatch):
@@ -177,7 +184,7 @@ def test_a_partial_run_says_what_is_missing(tmp_path, unfinished):
     folder = make_run(tmp_path, make_study(), unfinished=unfinished)
     page = Page(write_report(folder).read_text())
     assert page.text.count("no answer yet, it is at step 10 of 20") == len(unfinished)
-    assert page.tags.count("svg") == 4 * (2 - len(unfinished))
+    assert page.tags.count("svg") == 6 * (2 - len(unfinished))
 
 
 def test_a_program_that_has_not_begun_is_named(tmp_path):
@@ -257,7 +264,7 @@ def test_an_interval_shows_where_it_is_though_its_mean_is_beyond_the_scale(tmp_p
     rows = [row._replace(difference=near) for row in others[:-1]]
     rows = (best, *rows, others[-1]._replace(difference=far))
     look = looks(SCHEMES)
-    drawn = forest(comparison._replace(rows=rows), look, "name")
+    drawn = draw(forest(comparison._replace(rows=rows), look, "name"))
 
     def line(row):
         colour = look[row.scheme].colour
@@ -291,20 +298,145 @@ def test_columns_are_aligned():
     assert format_columns([]) == ""
 
 
+def make_layers(folder, study):
+    """Signals that fall by a factor of ten from layer to layer; zeros has none."""
+    manifest = store.read_manifest(folder)
+    names = ["Conv_0", "Conv_1", "Dense_0"]
+    programs = {program.id: {"layers": names} for program in study.programs()}
+    store.write_manifest(folder, manifest | {"programs": programs})
+    recorder = store.Recorder(folder, store.LAYERS)
+    alive = np.array([[m.scheme != "zeros"] for m in study.members()], np.float32)
+    falling = np.float32([1.0, 0.1, 0.01])
+    for program in study.programs():
+        for step in (0, program.steps):
+            ones = alive * np.float32([1.0, 1.0, 1.0])
+            values = {"signal": alive * falling, "gradient": alive * falling[::-1]}
+            values |= {"spread": 0.25 * values["signal"], "distinct": 0.5 * ones}
+            recorder.append(program, step, values | {"dead": 1 - ones})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run_with_layers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("layers")
+    return make_layers(make_run(folder, make_study()), make_study())
+
+
+def test_layers_are_shown_before_the_first_step_and_after_the_last(run_with_layers):
+    page = Page(write_report(run_with_layers).read_text())
+    assert page.tags.count("svg") == 2 * 10 + 1
+    assert page.text.count("Signal by layer") == 2
+    assert page.text.count("before the first step") >= 4
+    row = re.search(r"\ntorch\n(.+)\n(.+)\n(.+)\n(.+)\n(.+)\n", page.text)
+    tables = page.text.split("Before the first step")[1]
+    cells = tables[tables.index("\ntorch\n") :].split("\n")[2:7]
+    # Of the hidden layers: from 1 to 0.1, from 0.01 to 0.1.
+    assert row and cells == ["−1.0", "+1.0", "50 %", "0 %", "25 %"]
+    cells = tables[tables.index("\nzeros\n") :].split("\n")[2:7]
+    assert cells == ["–", "–", "0 %", "100 %", "–"]
+
+
+def test_the_data_behind_a_figure_can_be_had(run_with_layers):
+    page = Page(write_report(run_with_layers).read_text())
+    links = [value for name, value in page.attributes if name == "href"]
+    texts = [
+        base64.b64decode(link.partition("base64,")[2]).decode()
+        for link in links
+        if link.startswith("data:")
+    ]
+    assert len(texts) == 2 * 6 + 1
+    tables = [pd.read_csv(io.StringIO(text)) for text in texts]
+    records = store.load(run_with_layers)
+    final = records[(records["split"] == "validation") & (records["step"] == 20)]
+    best = final[(final["scheme"] == "torch") & (final["metric"] == "accuracy")]
+    rates = next(t for t in tables if "learning_rate" in t)
+    ours = rates[(rates["scheme"] == "torch") & (rates["learning_rate"] == 0.01)]
+    first = best[(best["learning_rate"] == 0.01) & (best["depth"] == 2)]
+    assert ours["mean"].item() == pytest.approx(first["value"].mean(), rel=1e-5)
+    names = [value for name, value in page.attributes if name == "download"]
+    assert len(set(names)) == len(names) == len(texts)
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("png", b"\x89PNG")]
+)
+def test_figures_can_be_had_as_files(tmp_path, form, begins):
+    folder = make_run(tmp_path, make_study(depth=2))
+    written = export_figures(folder, form)
+    assert {path.name for path in written} == {
+        f"cnn-{kind}.{form}"
+        for kind in (
+            "forest",
+            "accuracy",
+            "accuracy-logarithmic",
+            "loss",
+            "loss-logarithmic",
+            "rates",
+        )
+    }
+    before = {path: path.read_bytes() for path in written}
+    assert all(content.startswith(begins) for content in before.values())
+    assert (folder / "figures" / "cnn-accuracy.csv").exists()
+    export_figures(folder, form)
+    assert before == {path: path.read_bytes() for path in written}
+
+
+def test_figures_of_several_runs_are_those_of_none(tmp_path):
+    (tmp_path / store.RACE).write_text("{}")
+    with pytest.raises(UserError, match="several runs; name one"):
+        export_figures(tmp_path, "pdf")
+
+
+def picture_of(page, folder, width=1100, height=3000):
+    picture = folder / "page.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
+    flags += ["--disable-background-networking", f"--window-size={width},{height}"]
+    flags += ["--enable-logging=stderr", "--v=0", f"--screenshot={picture}"]
+    flags += [f"--user-data-dir={folder / 'profile'}"]
+    command = ["timeout", "-s", "KILL", "60", "chromium", *flags, page.as_uri()]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    from PIL import Image
+
+    return np.asarray(Image.open(picture).convert("RGB"))
+
+
+def area(pixels, colour):
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return int((pixels == wanted).all(-1).sum())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_controls_show_what_is_asked_for(run_with_layers, tmp_path):
+    """A control that is set in the file is as one that was clicked."""
+    text = write_report(run_with_layers).read_text()
+    colour = looks(SCHEMES)["torch"].colour
+
+    def seen(name, *changes):
+        changed = text
+        for before, after in changes:
+            assert before in changed
+            changed = changed.replace(before, after)
+        (tmp_path / f"{name}.html").write_text(changed)
+        return area(picture_of(tmp_path / f"{name}.html", tmp_path, 1100, 6000), colour)
+
+    plain = seen("plain")
+    place = SCHEMES.index("torch")
+    box = f"<input type=checkbox checked id=show-{place}>"
+    # What is left is the colour in the control itself.
+    assert seen("hidden", (box, box.replace(" checked", ""))) < 0.1 * plain
+    each = "<input type=checkbox id=seeds>"
+    assert seen("seeds", (each, each.replace(" id", " checked id"))) != plain
+    assert seen("second", ("class=second>", "class=second checked>")) != plain
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
 @pytest.mark.parametrize("width", [400, 1100])
 def test_a_browser_shows_it(tmp_path, width):
     page = write_report(make_run(tmp_path, make_study()))
-    picture = tmp_path / "page.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    flags += ["--disable-background-networking", f"--window-size={width},3000"]
-    flags += [f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}"]
-    command = ["timeout", "-s", "KILL", "60", "chromium", *flags, page.as_uri()]
-    subprocess.run(command, check=True, capture_output=True)
-    from PIL import Image
-
-    pixels = np.asarray(Image.open(picture).convert("RGB"))
+    pixels = picture_of(page, tmp_path, width)
     colours = np.unique(pixels.reshape(-1, 3), axis=0)
     # Lines in several colours were drawn, on paper that was coloured by the page.
     assert len(colours) > 100 and tuple(pixels[0, 0]) == (251, 251, 250)

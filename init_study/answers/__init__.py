@@ -8,6 +8,7 @@ from init_study.answers.comparison import (
     compare,
     final_outcomes,
     learning_curves,
+    seed_curves,
 )
 from init_study.answers.statistics import Interval, Share
 from init_study.answers.text import format_table, sentence, to_json
@@ -23,6 +24,7 @@ __all__ = [
     "final_outcomes",
     "format_table",
     "learning_curves",
+    "seed_curves",
     "sentence",
     "to_json",
 ]

@@ -160,9 +160,7 @@ def learning_curves(
     Returns: columns `scheme`, `step`, `mean`, `low`, `high` (the t interval, NaN for
         fewer than 3 seeds), `n`.
     """
-    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
-    at_best = records["learning_rate"] == records["scheme"].map(best.get)
-    ours = records.loc[(records["program"] == comparison.program) & at_best]
+    ours = _at_best_rates(records, comparison)
     diverged = ours.loc[(ours["metric"] == "diverged_step") & ours["value"].notna()]
     wanted = (ours["split"] == split) & (ours["metric"] == metric)
     finite = ~ours["member"].isin(diverged["member"])
@@ -179,6 +177,25 @@ def learning_curves(
             "n": curves["count"],
         }
     )
+
+
+def seed_curves(
+    records: pd.DataFrame, comparison: Comparison, split: str, metric: str
+) -> pd.DataFrame:
+    """Each seed by step, for every scheme at its best rate, those that diverged too.
+
+    Returns: columns `scheme`, `seed`, `step`, `value`.
+    """
+    ours = _at_best_rates(records, comparison)
+    wanted = (ours["split"] == split) & (ours["metric"] == metric)
+    columns = ["scheme", "seed", "step", "value"]
+    return ours.loc[wanted, columns].reset_index(drop=True)
+
+
+def _at_best_rates(records: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
+    at_best = records["learning_rate"] == records["scheme"].map(best.get)
+    return records.loc[(records["program"] == comparison.program) & at_best]
 
 
 def _compare_program(

@@ -8,7 +8,7 @@ from init_study.answers.heats import from_document
 from init_study.errors import UserError
 from init_study.store import DECISION, LEDGER, RACE, RECORDS, RULES
 
-__all__ = ["write_report"]
+__all__ = ["export_figures", "write_report"]
 
 
 def write_report(workdir: str | os.PathLike[str]) -> Path:
@@ -22,7 +22,12 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
     from init_study.report.page import render
-    from init_study.store import load, read_manifest, write_atomically
+    from init_study.store import (
+        load,
+        load_layers,
+        read_manifest,
+        write_atomically,
+    )
 
     folder = Path(workdir)
     path = folder / "report.html"
@@ -32,8 +37,35 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     if (folder / RULES).exists():
         write_atomically(path, _ledger_page(folder))
         return path
-    write_atomically(path, render(load(folder), read_manifest(folder)))
+    write_atomically(
+        path, render(load(folder), load_layers(folder), read_manifest(folder))
+    )
     return path
+
+
+def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
+    """Write every figure of a run's page into `WORKDIR/figures`, each a file of its
+    own with its data beside it as CSV.
+
+    Args:
+        workdir: of a run.
+        form: `pdf`, `svg` or `png`.
+
+    Returns: the paths of the figures; none if no program is finished.
+    Raises: UserError if the folder holds no run, or a run without records.
+    """
+    from init_study.report.page import run_figures
+    from init_study.report.shown import export
+    from init_study.store import load, load_layers, read_manifest
+
+    folder = Path(workdir)
+    if (folder / RACE).exists() or (folder / RULES).exists():
+        inside = sorted(p.parent for p in folder.glob(f"**/{RECORDS}"))
+        named = f", e.g. --workdir={inside[0]}" if inside else ""
+        raise UserError(f"{folder} holds several runs; name one of them{named}")
+    figures = run_figures(load(folder), load_layers(folder), read_manifest(folder))
+    (folder / "figures").mkdir(exist_ok=True)
+    return export(figures, folder / "figures", form)
 
 
 def _ledger_page(folder: Path) -> str:

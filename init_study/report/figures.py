@@ -1,75 +1,34 @@
-"""The figures of the report, each an `<svg>`. One look per scheme, everywhere."""
+"""The figures of the report, as drawings. One look per scheme, everywhere."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from init_study.answers import Comparison, Interval
 from init_study.answers.text import low_to_high, percent, rate, shorten
-from init_study.report.svg import INK, MUTED, draw, spread
-
-# The first eight after Okabe & Ito (2008), "Color universal design": told apart by the
-# colour-blind; yellow and black replaced, orange and sky darkened, to show on white and
-# on black. No palette of twelve is that safe: from the ninth on, lines are dashed.
-_COLOURS = (
-    "#0f7fc9",
-    "#d98a00",
-    "#0f9d77",
-    "#d55e00",
-    "#c06c9f",
-    "#4aa5dc",
-    "#8a7d12",
-    "#8b8b8b",
-    "#7d68d0",
-    "#a5694f",
-    "#5f9e3a",
-    "#cf3f57",
+from init_study.report.look import (
+    INCHES_PER_LABEL,
+    LABEL_WIDTH,
+    End,
+    Look,
+    accuracy_axis,
+    inner_axes,
+    label_ends,
+    label_inches,
+    names,
+    plain_ticks,
 )
-# No triangle that points sideways: those say that something lies beyond the scale.
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "d", "h")
-_DASHES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
-_SCHEMES_PER_DASH = 8
-_LABEL_WIDTH = 22
-_INCHES_PER_LABEL = 0.155
+from init_study.report.svg import INK, MUTED, Drawing, mark
 
 
-class Look(NamedTuple):
-    """How a scheme is drawn; told apart without colour too."""
-
-    colour: str
-    marker: str
-    dash: str | tuple[float, tuple[float, ...]]
-
-
-class _End(NamedTuple):
-    """Where a line ends, and its name."""
-
-    x: float
-    y: float
-    name: str
-    look: Look
-
-
-def looks(schemes: Sequence[str]) -> dict[str, Look]:
-    """By place in the study, so that a scheme looks the same in every figure."""
-    return {
-        scheme: Look(
-            _COLOURS[i % len(_COLOURS)],
-            _MARKERS[i % len(_MARKERS)],
-            _DASHES[i // _SCHEMES_PER_DASH % len(_DASHES)],
-        )
-        for i, scheme in enumerate(schemes)
-    }
-
-
-def forest(comparison: Comparison, look: Mapping[str, Look], name: str) -> str:
+def forest(comparison: Comparison, look: Mapping[str, Look], name: str) -> Drawing:
     """Each scheme's difference to the best one, with its interval."""
     differences = [(row.scheme, row.difference) for row in comparison.rows]
     return differences_forest(comparison.label, differences, "the best", look, name)
@@ -81,38 +40,55 @@ def differences_forest(
     reference: str,
     look: Mapping[str, Look],
     name: str,
-) -> str:
+) -> Drawing:
     """Differences to a reference, itself among them as None."""
     rows = sorted(differences, key=lambda row: -_or_zero(row[1]).mean)
     size = (8.0, 0.62 + 0.235 * len(rows))
     label = f"{label}: test accuracy of each scheme compared to {reference}"
-    return draw(size, name, label, _plot_forest, rows, reference, look)
+    return Drawing(
+        size, name, label, _plot_forest, (rows, reference, look), names(look)
+    )
 
 
 def curves(
     comparison: Comparison,
     table: pd.DataFrame,
+    seeds: pd.DataFrame,
     metric: str,
     look: Mapping[str, Look],
     name: str,
-) -> str:
-    """Mean and interval by step, of `answers.learning_curves`.
+    *,
+    log: bool = False,
+) -> Drawing:
+    """Mean and interval by step, and each seed on demand.
 
     Args:
+        table, seeds: of `answers.learning_curves` and `answers.seed_curves`.
         metric: `accuracy`, or `loss`, whose axis is logarithmic if it varies much.
+        log: steps and errors on logarithmic axes instead.
     """
     label = f"{comparison.label}: {metric} of each scheme by step"
-    return draw(_size(look), name, label, _plot_curves, comparison, table, metric, look)
+    label += ", logarithmic" if log else ""
+    arguments = (comparison, table, seeds, metric, look, log)
+    return Drawing(_size(look), name, label, _plot_curves, arguments, names(look))
 
 
-def over_rates(comparison: Comparison, look: Mapping[str, Look], name: str) -> str:
+def over_rates(comparison: Comparison, look: Mapping[str, Look], name: str) -> Drawing:
     """Validation accuracy of each scheme at each learning rate."""
     label = f"{comparison.label}: accuracy of each scheme by learning rate"
-    return draw(_size(look), name, label, _plot_over_rates, comparison, look)
+    arguments = (comparison, look)
+    return Drawing(_size(look), name, label, _plot_over_rates, arguments, names(look))
+
+
+def heat_map(table: pd.DataFrame, look: Mapping[str, Look], name: str) -> Drawing:
+    """Test accuracy by scheme (rows) and program (columns), in the study's order."""
+    size = 8.0, 0.75 + 0.24 * len(table)
+    label = "test accuracy of each scheme in each program"
+    return Drawing(size, name, label, _plot_heat_map, (table, look))
 
 
 def _size(look: Mapping[str, Look]) -> tuple[float, float]:
-    return 4.9, max(3.5, 0.75 + _INCHES_PER_LABEL * len(look))
+    return 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
 
 
 def _or_zero(difference: Interval | None) -> Interval:
@@ -125,13 +101,13 @@ def _plot_forest(
     reference: str,
     look: Mapping[str, Look],
 ) -> None:
-    axes = _axes(figure, left=_label_inches(look), right=1.75, top=0.12, bottom=0.5)
+    axes = inner_axes(figure, left=label_inches(look), right=1.75, top=0.12, bottom=0.5)
     left, right = span = _forest_span(rows)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     for place, (scheme, difference) in enumerate(rows):
         word = reference.removeprefix("the ")
         _plot_difference(axes, place, difference, word, look[scheme], span)
-    names = [shorten(scheme, _LABEL_WIDTH) for scheme, _ in rows]
+    names = [shorten(scheme, LABEL_WIDTH) for scheme, _ in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(left, right)
@@ -164,16 +140,17 @@ def _plot_difference(
     span: tuple[float, float],
 ) -> None:
     left, right = span
+    own: dict[str, Any] = {"color": look.colour, "gid": mark(look.place)}
     mean, low, high = (100 * value for value in _or_zero(difference)[:3])
     if low < right and high > left:
         ends = [max(low, left), min(high, right)]
-        axes.plot(ends, [place, place], color=look.colour, linewidth=1.8)
+        axes.plot(ends, [place, place], linewidth=1.8, **own)
     if left <= mean <= right:
-        axes.plot(mean, place, marker=look.marker, color=look.colour, markersize=5.5)
+        axes.plot(mean, place, marker=look.marker, markersize=5.5, **own)
     if min(mean, low) < left:
-        axes.plot(left, place, marker="<", color=look.colour, clip_on=False)
+        axes.plot(left, place, marker="<", clip_on=False, **own)
     if max(mean, high) > right:
-        axes.plot(right, place, marker=">", color=look.colour, clip_on=False)
+        axes.plot(right, place, marker=">", clip_on=False, **own)
     text, holds_zero = reference, False
     if difference is not None:
         holds_zero = low <= 0 <= high
@@ -186,6 +163,7 @@ def _plot_difference(
         transform=blended_transform_factory(axes.transAxes, axes.transData),
         va="center_baseline",
         color=MUTED if holds_zero else INK,
+        gid=mark(look.place),
     )
 
 
@@ -193,28 +171,71 @@ def _plot_curves(
     figure: Figure,
     comparison: Comparison,
     table: pd.DataFrame,
+    seeds: pd.DataFrame,
     metric: str,
     look: Mapping[str, Look],
+    log: bool,
 ) -> None:
-    axes = _axes(figure, left=0.62, right=_label_inches(look), top=0.14, bottom=0.5)
-    scale = 100 if metric == "accuracy" else 1
-    if metric == "loss":
-        _log_loss(axes, table)
+    axes = inner_axes(figure, left=0.62, right=label_inches(look), top=0.14, bottom=0.5)
+    if log:
+        table, seeds = table.loc[table["step"] > 0], seeds.loc[seeds["step"] > 0]
+    shown = _error if log and metric == "accuracy" else _scaled(metric)
     ends = []
     for scheme, curve in table.groupby("scheme", sort=False):
         one = look[str(scheme)]
-        steps, mean = curve["step"].to_numpy(), scale * curve["mean"].to_numpy()
-        low, high = (scale * curve[end].to_numpy() for end in ("low", "high"))
-        axes.fill_between(steps, low, high, color=one.colour, alpha=0.13, linewidth=0)
-        axes.plot(steps, mean, color=one.colour, linestyle=one.dash)
-        ends.append(_End(steps[-1], mean[-1], str(scheme), one))
-    axes.set_xlim(0, comparison.steps)
+        steps, mean = curve["step"].to_numpy(), shown(curve["mean"])
+        low, high = (shown(curve[end]) for end in ("low", "high"))
+        own: dict[str, Any] = {"color": one.colour, "gid": mark(one.place)}
+        axes.fill_between(steps, low, high, alpha=0.13, linewidth=0, **own)
+        axes.plot(steps, mean, linestyle=one.dash, **own)
+        _plot_seeds(axes, seeds.loc[seeds["scheme"] == scheme], shown, one)
+        ends.append(End(steps[-1], mean[-1], str(scheme), one))
     axes.set_xlabel("step")
-    if metric == "accuracy":
-        _accuracy_axis(axes, comparison)
+    if log:
+        axes.set_xscale("log")
+        axes.set_xlim(float(table["step"].min()), comparison.steps)
+        _step_ticks(axes, sorted(set(table["step"])))
     else:
+        axes.set_xlim(0, comparison.steps)
+    if metric == "loss":
+        _log_loss(axes, table)
         axes.set_ylabel("training loss (nats)")
-    _label_ends(figure, axes, ends)
+    elif log:
+        axes.set_yscale("log")
+        axes.set_ylabel("validation error (%)")
+        plain_ticks(axes, *axes.get_ylim())
+    else:
+        accuracy_axis(axes, comparison)
+    label_ends(figure, axes, ends)
+
+
+def _step_ticks(axes: Axes, steps: Sequence[int]) -> None:
+    """At steps that were evaluated, each twice the one before at least."""
+    shown: list[int] = []
+    for step in reversed(steps):
+        if not shown or step <= shown[-1] / 2:
+            shown.append(step)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _plot_seeds(
+    axes: Axes, seeds: pd.DataFrame, shown: Callable[..., np.ndarray], look: Look
+) -> None:
+    gid = mark(look.place, seeds=True)
+    for _, curve in seeds.groupby("seed"):
+        values = shown(curve["value"])
+        axes.plot(curve["step"], values, color=look.colour, linewidth=0.6, gid=gid)
+
+
+def _scaled(metric: str) -> Callable[..., np.ndarray]:
+    return lambda values: (100 if metric == "accuracy" else 1) * np.asarray(values)
+
+
+def _error(accuracy: Any) -> np.ndarray:
+    """In per cent; a net without an error is drawn at the bottom."""
+    return np.maximum(100 * (1 - np.asarray(accuracy)), 0.05)
 
 
 def _log_loss(axes: Axes, table: pd.DataFrame) -> None:
@@ -225,102 +246,73 @@ def _log_loss(axes: Axes, table: pd.DataFrame) -> None:
         return
     axes.set_yscale("log")
     axes.set_ylim(low / 1.3, high * 1.3)
-    ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
-    inside = [t for t in ticks if low / 1.3 <= t <= high * 1.3]
-    decades = [t for t in inside if f"{t:e}"[0] == "1"]
-    axes.yaxis.set_major_locator(FixedLocator(inside if len(inside) < 9 else decades))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    plain_ticks(axes, low / 1.3, high * 1.3)
 
 
 def _plot_over_rates(
     figure: Figure, comparison: Comparison, look: Mapping[str, Look]
 ) -> None:
-    axes = _axes(figure, left=0.62, right=_label_inches(look), top=0.14, bottom=0.5)
+    axes = inner_axes(figure, left=0.62, right=label_inches(look), top=0.14, bottom=0.5)
     rates = [at_rate.learning_rate for at_rate in comparison.rows[0].rates]
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 1.35, max(rates) * 1.35)
     ends = []
     for i, row in enumerate(comparison.rows):
         one = look[row.scheme]
+        own: dict[str, Any] = {"color": one.colour, "gid": mark(one.place)}
         # A little beside each other, or the intervals would hide one another.
         x = np.array(rates) * 1.022 ** (i - (len(comparison.rows) - 1) / 2)
         accuracy = [at_rate.validation for at_rate in row.rates]
         mean = 100 * np.array([interval.mean for interval in accuracy])
         low = 100 * np.array([interval.low for interval in accuracy])
-        axes.errorbar(x, mean, mean - low, color=one.colour, fmt="none", linewidth=0.8)
-        axes.plot(x, mean, color=one.colour, linestyle=one.dash, linewidth=1.1)
-        axes.plot(x, mean, one.marker, color=one.colour, markersize=3.5)
+        _error_bars(axes, x, mean, mean - low, one)
+        axes.plot(x, mean, linestyle=one.dash, linewidth=1.1, **own)
+        axes.plot(x, mean, one.marker, markersize=3.5, **own)
         chosen = rates.index(row.best.learning_rate)
-        axes.plot(x[chosen], mean[chosen], "o", mfc="none", mec=one.colour, ms=8, mew=1)
-        ends.append(_End(x[-1], mean[-1], row.scheme, one))
+        ring: dict[str, Any] = {"mfc": "none", "mec": one.colour, "ms": 8, "mew": 1}
+        axes.plot(x[chosen], mean[chosen], "o", gid=mark(one.place), **ring)
+        ends.append(End(x[-1], mean[-1], row.scheme, one))
     axes.xaxis.set_major_locator(FixedLocator(rates))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda r, _: rate(r)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("learning rate")
-    _accuracy_axis(axes, comparison)
-    _label_ends(figure, axes, ends)
+    accuracy_axis(axes, comparison)
+    label_ends(figure, axes, ends)
 
 
-def _accuracy_axis(axes: Axes, comparison: Comparison) -> None:
-    """From 0 to 100 %: how much a difference matters is seen only so."""
-    axes.axhline(100 * comparison.chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
-    axes.annotate(
-        "chance",
-        (0, 100 * comparison.chance),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, -9),
-        textcoords="offset points",
-        color=MUTED,
-        fontsize=7.5,
-    )
-    axes.set_ylim(0, 101)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set_ylabel("validation accuracy (%)")
+def _error_bars(
+    axes: Axes, x: np.ndarray, mean: np.ndarray, width: np.ndarray, look: Look
+) -> None:
+    (bars,) = axes.errorbar(
+        x, mean, width, color=look.colour, fmt="none", linewidth=0.8
+    ).lines[2]
+    bars.set_gid(mark(look.place))
 
 
-def _axes(
-    figure: Figure, *, left: float, right: float, top: float, bottom: float
-) -> Axes:
-    """Axes that leave this many inches at each side."""
-    width, height = figure.get_size_inches()
-    axes = figure.add_axes(
-        (
-            left / width,
-            bottom / height,
-            (width - left - right) / width,
-            (height - bottom - top) / height,
-        )
-    )
-    return axes
-
-
-def _label_inches(look: Mapping[str, Look]) -> float:
-    longest = max(min(len(scheme), _LABEL_WIDTH) for scheme in look)
-    return 0.35 + 0.07 * longest
-
-
-def _label_ends(figure: Figure, axes: Axes, ends: Sequence[_End]) -> None:
-    """The name of each line beside its end, moved apart where they would overlap."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    height = axes.get_position().height * figure.get_figheight()
-    xy = [to_axes.transform((end.x, end.y)) for end in ends]
-    places = spread([y for _, y in xy], _INCHES_PER_LABEL / height)
-    for end, (x, y), place in zip(ends, xy, places, strict=True):
-        axes.plot(
-            [x, 1.015, 1.06, 1.085],
-            [min(max(y, 0), 1), min(max(y, 0), 1), place, place],
-            transform=axes.transAxes,
-            color=end.look.colour,
-            linestyle=end.look.dash,
-            linewidth=1,
-            clip_on=False,
-        )
+def _plot_heat_map(
+    figure: Figure, table: pd.DataFrame, look: Mapping[str, Look]
+) -> None:
+    axes = inner_axes(figure, left=label_inches(look), right=0.1, top=0.42, bottom=0.08)
+    values = 100 * table.to_numpy(np.float64)
+    axes.pcolormesh(values, cmap="cividis", vmin=0, vmax=100, edgecolors="none")
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
         axes.text(
-            1.1,
-            place,
-            shorten(end.name, _LABEL_WIDTH),
-            transform=axes.transAxes,
-            va="center_baseline",
-            fontsize=8,
+            column + 0.5,
+            row + 0.5,
+            "–" if np.isnan(value) else f"{value:.1f}",
+            ha="center",
+            va="center",
+            # Yellow is light in a light and in a dark page.
+            color="#202125" if value > 55 else "#ffffff",
         )
+    axes.set_yticks(
+        np.arange(len(table)) + 0.5, [shorten(s, LABEL_WIDTH) for s in table.index]
+    )
+    columns = [shorten(label, 96 // len(table.columns)) for label in table.columns]
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    axes.tick_params(length=0, labeltop=True, labelbottom=False, labelcolor=INK)
+    axes.invert_yaxis()
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+import pandas as pd
+
 from init_study.answers.heats import Heat
 from init_study.answers.statistics import t_interval
 from init_study.answers.text import count, percent, plus_minus, rate
@@ -13,8 +15,9 @@ from init_study.answers.verdict_text import (
     decision_terms,
 )
 from init_study.report import figures, tables
-from init_study.report.figures import Look
-from init_study.report.page import HEAD, POLICY, figure
+from init_study.report.look import Look, looks
+from init_study.report.page import HEAD, POLICY
+from init_study.report.shown import Shown, figure
 from init_study.report.style import CSS
 from init_study.study import Study
 
@@ -30,7 +33,7 @@ def render_race(
         stages: folders of the stages, relative to the page.
     """
     study = Study.from_dict(plan["study"])
-    look = figures.looks(study.schemes)
+    look = looks(study.schemes)
     title = study.question or study.name
     extent = (
         f"{count(len(study.schemes), 'scheme')}, raced until decided, "
@@ -67,20 +70,24 @@ def _heat(name: str, heat: Heat, look: Mapping[str, Look]) -> str:
     if decision is not None:
         candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
         differences = [(c.scheme, c.effect) for c in decision.contrasts]
-        svg = figures.differences_forest(
+        drawing = figures.differences_forest(
             heat.label, candidate + differences, "the candidate", look, f"{name}forest"
         )
-        parts += [
-            figure(
-                f"How far from {decision.candidate} is each scheme?",
-                svg,
-                "Mean difference of test accuracy between runs of the same fresh seed, "
-                "each scheme at the rate that screening chose, with its interval at "
-                f"{percent(1 - decision.alpha)} %, the level of this look. A run that "
-                "diverged counts as chance. The verdicts rest "
-                f"{decision_terms(decision)}.",
-                wide=True,
+        shown = Shown(
+            f"How far from {decision.candidate} is each scheme?",
+            "Mean difference of test accuracy between runs of the same fresh seed, "
+            "each scheme at the rate that screening chose, with its interval at "
+            f"{percent(1 - decision.alpha)} %, the level of this look. A run that "
+            "diverged counts as chance. The verdicts rest "
+            f"{decision_terms(decision)}.",
+            {"points": drawing},
+            pd.DataFrame(
+                {"scheme": c.scheme, **c.effect._asdict()} for c in decision.contrasts
             ),
+            wide=True,
+        )
+        parts += [
+            figure(shown),
             tables.card(
                 "Verdicts",
                 tables.columns(_verdict_first(heat)),

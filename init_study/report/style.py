@@ -94,6 +94,25 @@ abbr { text-decoration: none }
 pre {
   font-size: 13px; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere;
 }
+.seeds { display: none }
+body:has(#seeds:checked) svg .seeds { display: inline; opacity: .75 }
+svg g[class^="scheme"]:hover path { stroke-width: 2.6px }
+.choose {
+  margin: 16px 0 0; padding: 6px 12px 8px; border: 1px solid var(--rule);
+  border-radius: 8px; font-size: 13.5px; background: var(--paper);
+}
+.choose legend { color: var(--muted); padding: 0 4px }
+.choose label, .views label { margin-right: 14px; white-space: nowrap }
+.choose i {
+  display: inline-block; width: 10px; height: 10px; border-radius: 3px;
+  margin: 0 5px 0 3px;
+}
+.choose .each { color: var(--muted) }
+.views { font-size: 13px; margin: 0 0 4px; color: var(--muted) }
+figure:has(.second:checked) .view0, figure:not(:has(.second:checked)) .view1 {
+  display: none;
+}
+.data { white-space: nowrap }
 @media (max-width: 760px) {
   body { padding: 24px 14px 48px; font-size: 15px }
   h1 { font-size: 25px }
@@ -106,7 +125,7 @@ pre {
     --accent: #000;
   }
   body { max-width: none; padding: 0; font-size: 11pt }
-  nav { display: none }
+  nav, .choose, .views, .data { display: none }
   figure, .card { break-inside: avoid; padding: 0; border: 0 }
   .scroll { overflow: visible }
   table { font-size: 8.5pt }

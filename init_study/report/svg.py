@@ -1,11 +1,15 @@
 """A Matplotlib figure as SVG that lives inside a page: small, the same every time,
 with the page's fonts and colours and no names that clash."""
 
+import contextlib
 import html
 import io
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import matplotlib
 from cycler import cycler
@@ -17,6 +21,9 @@ INK, MUTED, RULE = "#202124", "#5f6368", "#dcdee1"
 _PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)"}
 # Both are in 1/72 inch in Matplotlib; a page counts 96 pixels to the inch.
 _PIXELS_PER_UNIT = 96 / 72
+
+# Several artists may belong to one scheme: an id is one element's, a class is not.
+_MARK = re.compile(r'<g id="(scheme-\d+)(-seeds)?">')
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -51,31 +58,77 @@ _STYLE: Any = {
 }
 
 
-def draw(
-    size: tuple[float, float],
-    name: str,
-    label: str,
-    plot: Callable[..., None],
-    *arguments: Any,
-) -> str:
-    """An `<svg>` element of what `plot(figure, *arguments)` draws.
+class Drawing(NamedTuple):
+    """What is to be drawn; nothing is drawn yet.
 
-    Args:
+    Attributes:
         size: inches.
         name: letters and digits, another one for each figure of a page.
         label: says what is shown to those who do not see it.
+        plot: draws on `plot(figure, *arguments)`. What belongs to one scheme has a gid
+            of `mark`.
+        arguments: of it.
+        names: by mark, what is said of a part when one points at it.
     """
+
+    size: tuple[float, float]
+    name: str
+    label: str
+    plot: Callable[..., None]
+    arguments: tuple[Any, ...]
+    names: Mapping[str, str] = MappingProxyType({})
+
+
+def mark(place: int, *, seeds: bool = False) -> str:
+    """The gid of what belongs to the scheme at this place of the study; `seeds` for
+    what is shown on demand. In a page it is a class."""
+    return f"scheme-{place}{'-seeds' if seeds else ''}"
+
+
+def draw(drawing: Drawing) -> str:
+    """An `<svg>` element for a page."""
+    text = io.StringIO()
+    with _settings(drawing):
+        figure = _plotted(drawing)
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
+    return _for_page(text.getvalue(), drawing)
+
+
+def save(drawing: Drawing, path: Path) -> None:
+    """A file by itself, for a paper: `.pdf`, `.svg` or `.png`. The same drawing gives
+    the same bytes."""
+    metadata: dict[str, Any] = {
+        ".pdf": {"CreationDate": None},
+        ".svg": {"Date": None},
+        ".png": {"Software": None},
+    }[path.suffix]
+    with _settings(drawing):
+        matplotlib.rcParams["pdf.fonttype"] = 42
+        figure = _plotted(drawing)
+        for artist in figure.findobj(lambda one: _is_on_demand(one.get_gid())):
+            artist.set_visible(False)
+        figure.savefig(path, dpi=300, metadata=metadata, facecolor="white")
+
+
+def _is_on_demand(gid: str | None) -> bool:
+    return gid is not None and gid.endswith("-seeds")
+
+
+@contextlib.contextmanager
+def _settings(drawing: Drawing) -> Iterator[None]:
     # Matplotlib keeps its settings in one global table; here they are its defaults and
     # ours, whatever the machine is set to, and afterwards what they were before.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
-        matplotlib.rcParams["svg.hashsalt"] = name
-        figure = Figure(figsize=size)
-        plot(figure, *arguments)
-        text = io.StringIO()
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    return _for_page(text.getvalue(), size, name, label)
+        matplotlib.rcParams["svg.hashsalt"] = drawing.name
+        yield
+
+
+def _plotted(drawing: Drawing) -> Figure:
+    figure = Figure(figsize=drawing.size)
+    drawing.plot(figure, *drawing.arguments)
+    return figure
 
 
 def spread(
@@ -94,14 +147,15 @@ def spread(
     return [place for _, place in sorted(zip(order, places, strict=True))]
 
 
-def _for_page(text: str, size: tuple[float, float], name: str, label: str) -> str:
+def _for_page(text: str, drawing: Drawing) -> str:
     text = text[text.index("<svg") :].strip()
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
     # In a page, SVG is part of HTML and needs no name spaces.
     text = text.replace("xlink:href=", "href=")
-    text = _opening(size, label) + text[text.index(">") + 1 :]
-    text = _own_ids(text, name)
+    text = _opening(drawing) + text[text.index(">") + 1 :]
+    text = _MARK.sub(partial(_marked, drawing.names), text)
+    text = _own_ids(text, drawing.name)
     for colour, variable in _PAGE_COLOURS.items():
         text = text.replace(colour, variable)
     # The size stays, the page gives the family.
@@ -109,10 +163,17 @@ def _for_page(text: str, size: tuple[float, float], name: str, label: str) -> st
     return re.sub(r"\s*\n\s*", "\n", text)
 
 
-def _opening(size: tuple[float, float], label: str) -> str:
-    width, height = (72 * inches for inches in size)
+def _marked(names: Mapping[str, str], match: re.Match[str]) -> str:
+    own, on_demand = match[1], " seeds" if match[2] else ""
+    name = names.get(own)
+    said = "" if name is None else f"<title>{html.escape(name)}</title>"
+    return f'<g class="{own}{on_demand}">{said}'
+
+
+def _opening(drawing: Drawing) -> str:
+    width, height = (72 * inches for inches in drawing.size)
     return (
-        f'<svg role="img" aria-label="{html.escape(label)}" '
+        f'<svg role="img" aria-label="{html.escape(drawing.label)}" '
         f'width="{width * _PIXELS_PER_UNIT:.0f}" '
         f'height="{height * _PIXELS_PER_UNIT:.0f}" '
         f'viewBox="0 0 {width:g} {height:g}">'

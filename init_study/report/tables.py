@@ -12,7 +12,8 @@ from init_study.answers.text import (
     plus_minus,
     rate,
 )
-from init_study.report.figures import Look
+from init_study.report.look import Look
+from init_study.report.svg import mark
 
 __all__ = [
     "card",
@@ -49,7 +50,8 @@ def failure_table(comparison: Comparison, look: Mapping[str, Look]) -> str:
         f"<tr>{_heads(*(rate(r) for r in rates))}</tr>"
     )
     body = "".join(
-        f"<tr>{_scheme(row.scheme, look)}{''.join(map(_failure, row.rates))}</tr>"
+        f"<tr class={mark(look[row.scheme].place)}>{_scheme(row.scheme, look)}"
+        f"{''.join(map(_failure, row.rates))}</tr>"
         for row in comparison.rows
     )
     return _table(head, body)
@@ -99,8 +101,9 @@ def _comparison_row(row: Row, look: Mapping[str, Look]) -> str:
         _share(row.untuned.diverged, interval=False),
         _share(row.untuned.stuck, interval=False),
     ]
-    mark = " class=best" if row.difference is None else ""
-    return f"<tr{mark}>{_scheme(row.scheme, look)}{''.join(cells)}</tr>"
+    best = " best" if row.difference is None else ""
+    own = f"{mark(look[row.scheme].place)}{best}"
+    return f"<tr class='{own}'>{_scheme(row.scheme, look)}{''.join(cells)}</tr>"
 
 
 def _scheme(scheme: str, look: Mapping[str, Look]) -> str:

@@ -1,0 +1,205 @@
+"""What the layers of a net say before the first step and after the last: figures of
+signals and gradients, and a table of what stands out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from init_study.answers import Comparison
+from init_study.answers.statistics import half_width
+from init_study.report import tables
+from init_study.report.look import (
+    INCHES_PER_LABEL,
+    End,
+    Look,
+    inner_axes,
+    label_ends,
+    label_inches,
+    names,
+)
+from init_study.report.shown import Shown
+from init_study.report.svg import Drawing, mark
+
+_METRICS = {
+    "signal": "mean square of the outputs",
+    "gradient": "mean square of the loss gradient",
+}
+_MOST_TICKS = 12
+
+
+def profile_figures(
+    name: str,
+    comparison: Comparison,
+    layers: pd.DataFrame,
+    look: Mapping[str, Look],
+) -> dict[str, Shown]:
+    """Signals and gradients by layer, each scheme at its best rate; none for a run
+    without such numbers."""
+    ours = _at_best_rates(comparison, layers)
+    if ours.empty:
+        return {}
+    return {
+        metric: _profile(name, metric, comparison, ours, look) for metric in _METRICS
+    }
+
+
+def start_table(comparison: Comparison, layers: pd.DataFrame) -> str:
+    """A row for each scheme, of its worst layer before the first step."""
+    ours = _at_best_rates(comparison, layers)
+    if ours.empty:
+        return ""
+    start = ours.loc[ours["step"] == 0]
+    hidden = start.loc[start["layer"] < start["layer"].max()]
+    rows = [
+        _start_row(row.scheme, hidden.loc[hidden["scheme"] == row.scheme])
+        for row in comparison.rows
+    ]
+    return tables.card(
+        "Before the first step",
+        tables.columns(rows),
+        f"Means over {comparison.num_seeds} seeds, on each seed's first batch, of the "
+        "hidden layers: signal and gradient, the mean square behind the last over that "
+        "behind the first, in powers of ten; distinct filters, of the layer with the "
+        "fewest; dead units, of the layer with the most, which pass on less than 5 % "
+        "of a gradient on the whole batch; input seen, the share of the last layer's "
+        "outputs' mean square that varies from image to image.",
+    )
+
+
+def _start_row(scheme: str, table: pd.DataFrame) -> dict[str, str]:
+    by_layer = table.pivot_table(
+        index=["metric", "seed"], columns="layer", values="value", dropna=False
+    )
+
+    def of(metric: str) -> np.ndarray:
+        return by_layer.loc[metric].to_numpy(np.float64)
+
+    with np.errstate(all="ignore"):
+        seen = of("spread")[:, -1] / of("signal")[:, -1]
+        return {
+            "scheme": scheme,
+            "signal": _powers(of("signal")),
+            "gradient": _powers(of("gradient")),
+            "distinct filters": _share(of("distinct").min(1)),
+            "dead units": _share(of("dead").max(1)),
+            "input seen": _share(seen),
+        }
+
+
+def _powers(values: np.ndarray) -> str:
+    ratio = np.mean(np.log10(values[:, -1] / values[:, 0]))
+    return f"{ratio:+.1f}".replace("-", "−") if np.isfinite(ratio) else "–"
+
+
+def _share(values: np.ndarray) -> str:
+    mean = np.mean(values)
+    return f"{100 * mean:.0f} %" if np.isfinite(mean) else "–"
+
+
+def _at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
+    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
+    chosen = layers["scheme"].map(best.get) == layers["learning_rate"]
+    return layers.loc[chosen & (layers["program"] == comparison.program)]
+
+
+def _profile(
+    name: str,
+    metric: str,
+    comparison: Comparison,
+    layers: pd.DataFrame,
+    look: Mapping[str, Look],
+) -> Shown:
+    data = layers.loc[layers["metric"] == metric]
+    columns = ["scheme", "seed", "step", "layer", "name", "value"]
+    drawings = {
+        "before the first step": _drawing(name, metric, data, 0, comparison, look),
+        "after the last": _drawing(
+            name, metric, data, comparison.steps, comparison, look
+        ),
+    }
+    what = _METRICS[metric]
+    where = " there, of one image," if metric == "gradient" else ""
+    return Shown(
+        f"{metric.capitalize()} by layer",
+        f"{what[0].upper()}{what[1:]}{where} before norm and activation, on each "
+        "seed's first batch, each scheme at its best learning rate: geometric mean of "
+        f"{comparison.num_seeds} seeds, band: 95 % t interval of the logarithm. A "
+        "layer where it is zero is not drawn.",
+        drawings,
+        data[columns],
+    )
+
+
+def _drawing(
+    name: str,
+    metric: str,
+    data: pd.DataFrame,
+    step: int,
+    comparison: Comparison,
+    look: Mapping[str, Look],
+) -> Drawing:
+    size = 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
+    when = "before the first step" if step == 0 else "after the last step"
+    table = data.loc[data["step"] == step]
+    return Drawing(
+        size,
+        f"{name}{metric}{'' if step == 0 else 'trained'}",
+        f"{comparison.label}: {metric} of each scheme by layer, {when}",
+        _plot_profile,
+        (metric, table, look),
+        names(look),
+    )
+
+
+def _plot_profile(
+    figure: Figure, metric: str, table: pd.DataFrame, look: Mapping[str, Look]
+) -> None:
+    axes = inner_axes(figure, left=0.72, right=label_inches(look), top=0.14, bottom=0.5)
+    ends, drawn = [], []
+    for scheme, own in table.groupby("scheme", sort=False):
+        one = look[str(scheme)]
+        positive = own.loc[(own["value"] > 0) & np.isfinite(own["value"])]
+        logs = np.log10(positive["value"]).groupby(positive["layer"])
+        found = logs.agg(["mean", "std", "count"])
+        if found.empty:
+            continue
+        width = half_width(found["std"], found["count"])
+        x, mean = found.index.to_numpy() + 1, found["mean"].to_numpy()
+        gid = mark(one.place)
+        axes.fill_between(
+            x,
+            mean - width,
+            mean + width,
+            color=one.colour,
+            alpha=0.13,
+            linewidth=0,
+            gid=gid,
+        )
+        axes.plot(x, mean, color=one.colour, linestyle=one.dash, gid=gid)
+        axes.plot(x, mean, one.marker, color=one.colour, markersize=3, gid=gid)
+        ends.append(End(x[-1], mean[-1], str(scheme), one))
+        drawn.append(mean)
+    count = int(table["layer"].max()) + 1 if len(table) else 1
+    ticks = range(1, count + 1, -(-count // _MOST_TICKS))
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(0.7, count + 0.3)
+    axes.set_xlabel("layer, the last is the head")
+    axes.set_ylabel(_METRICS[metric])
+    if not drawn:
+        axes.set_ylim(-1, 1)
+    elif np.ptp(np.concatenate(drawn)) < 1:
+        middle = float(np.mean(np.concatenate(drawn)))
+        axes.set_ylim(middle - 0.75, middle + 0.75)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: _power_of_ten(power)))
+    label_ends(figure, axes, ends)
+
+
+def _power_of_ten(power: float) -> str:
+    """Plain numbers near one, powers beyond."""
+    if abs(power) <= 3:
+        return f"{10**power:g}"[:5].rstrip(".")
+    return f"1e{power:g}".replace("-", "−")
