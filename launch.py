@@ -20,12 +20,14 @@
 Every field of a study can be set: --study.depth=4,8 --study.seeds=10
 """
 
+import contextlib
 import errno
 import json
 import os
 import shlex
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import fill
 from typing import Any, NoReturn
@@ -88,6 +90,14 @@ _FIGURES = flags.DEFINE_enum(
     ["pdf", "svg", "png"],
     "Of `report`: write every figure into WORKDIR/figures, too.",
 )
+_WATCH = flags.DEFINE_bool(
+    "watch", False, "Of `report`: draw it again as records come, until the run is done."
+)
+_TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard",
+    False,
+    "Of `run`: write event files into WORKDIR/tensorboard as records come.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -129,10 +139,29 @@ def _run() -> None:
         return _race()
     workdir, plan = _workdir(), _plan(_study())
     received = _catch_signals()
-    outcome = run(plan, workdir, _command(), _control(received))
+    with _scalars(workdir) as recorded:
+        control = _control(received)._replace(recorded=recorded)
+        outcome = run(plan, workdir, _command(), control)
     if not outcome.finished:
         _say_stopped(received)
     _answer(workdir)
+
+
+@contextlib.contextmanager
+def _scalars(workdir: Path) -> Iterator[Callable[[], None]]:
+    """What is to be called when records have come."""
+    if not _TENSORBOARD.value:
+        yield lambda: None
+        return
+    from init_study.report.scalars import Scalars
+
+    scalars = Scalars(workdir)
+    try:
+        # What an earlier process has recorded.
+        scalars.update()
+        yield scalars.update
+    finally:
+        scalars.close()
 
 
 def _race() -> None:
@@ -346,6 +375,8 @@ def _report() -> None:
     from init_study.report import export_figures
 
     workdir = _workdir()
+    if _WATCH.value:
+        _watch(workdir)
     if _FIGURES.value:
         written = export_figures(workdir, _FIGURES.value)
         print(f"figures: {len(written)} in {workdir / 'figures'}", file=sys.stderr)
@@ -354,6 +385,17 @@ def _report() -> None:
     if (workdir / store.RULES).exists():
         return _ledger(workdir)
     _answer(workdir)
+
+
+def _watch(workdir: Path) -> None:
+    from init_study.report import watch
+
+    try:
+        for drawn, path in enumerate(watch(workdir)):
+            if not drawn:
+                print(f"report: {path}, drawn again as records come", file=sys.stderr)
+    except KeyboardInterrupt:
+        sys.exit(_EXIT_STOPPED[signal.SIGINT])
 
 
 def _answer(workdir: Path) -> None:

@@ -64,12 +64,14 @@ class Control(NamedTuple):
         stop_requested: asked after every call to the devices, about once a second;
             if true, a checkpoint is written and the run returns unfinished.
         fixed_execution: refuse an execution that does not fit, and try no other.
+        recorded: called whenever records have come.
     """
 
     progress: bool = True
     checkpoint_every: float = 30.0
     stop_requested: Callable[[], bool] = lambda: False
     fixed_execution: bool = False
+    recorded: Callable[[], None] = lambda: None
 
 
 class _Population(NamedTuple):
@@ -224,6 +226,7 @@ def _train_on(
             layers.append(program, step, _measure_layers(population, state))
         if step in stops:
             recorder.append(program, step, _measure(population, state, step))
+            control.recorded()
             state = _reset_sums(state)
         if last or stop:
             return step

@@ -2,20 +2,37 @@
 
 import json
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from init_study.answers.heats import from_document
 from init_study.errors import UserError
-from init_study.store import DECISION, LEDGER, RACE, RECORDS, RULES
+from init_study.store import (
+    DECISION,
+    LEDGER,
+    RACE,
+    RECORDS,
+    RULES,
+    last_steps,
+    read_manifest,
+)
+from init_study.study import Study
 
-__all__ = ["export_figures", "write_report"]
+__all__ = ["export_figures", "watch", "write_report"]
+
+_REFRESH = 5
 
 
-def write_report(workdir: str | os.PathLike[str]) -> Path:
+def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) -> Path:
     """Write `report.html` into the folder of a run, a race or an examination; one file,
     no network needed.
 
     The same records give the same bytes. Programs that are not finished are named.
+
+    Args:
+        workdir: of a run, a race or an examination.
+        refresh: seconds after which an open page of a run reads itself again.
 
     Returns: the path of the page.
     Raises: UserError if the folder holds no run, or a run without records.
@@ -37,10 +54,29 @@ def write_report(workdir: str | os.PathLike[str]) -> Path:
     if (folder / RULES).exists():
         write_atomically(path, _ledger_page(folder))
         return path
-    write_atomically(
-        path, render(load(folder), load_layers(folder), read_manifest(folder))
-    )
+    page = render(load(folder), load_layers(folder), read_manifest(folder), refresh)
+    write_atomically(path, page)
     return path
+
+
+def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]:
+    """Write the page of a run again whenever there are new records, until the last one.
+
+    Yields: its path, each time. An open page reads itself again until the run is done.
+    Raises: UserError if the folder holds no run.
+    """
+    folder, seen = Path(workdir), -1
+    study = Study.from_dict(read_manifest(folder)["study"])
+    while True:
+        steps = last_steps(folder)
+        done = all(steps.get(p.id) == p.steps for p in study.programs())
+        size = (folder / RECORDS).stat().st_size if steps else -1
+        if size != seen:
+            seen = size
+            yield write_report(folder, None if done else _REFRESH)
+        if done:
+            return
+        time.sleep(pause)
 
 
 def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:

@@ -39,7 +39,10 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render(
-    records: pd.DataFrame, layers: pd.DataFrame, manifest: Mapping[str, Any]
+    records: pd.DataFrame,
+    layers: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    refresh: int | None = None,
 ) -> str:
     """The whole page as HTML, in ASCII: any editor, locale and server reads it.
 
@@ -47,6 +50,7 @@ def render(
         records: of `store.load`.
         layers: of `store.load_layers`.
         manifest: of `store.read_manifest`.
+        refresh: seconds after which an open page reads itself again.
     """
     study = Study.from_dict(manifest["study"])
     comparisons = compare(records, manifest)
@@ -54,6 +58,7 @@ def render(
     title = study.question or study.name
     parts = [
         HEAD.format(policy=POLICY, title=escape(title), css=CSS + controls_css(look)),
+        f"<meta http-equiv=refresh content={refresh}>" if refresh else "",
         f"<header><h1>{escape(title)}</h1>",
         f"<p class=name>{escape(study.name)} · {_extent(study, comparisons)}</p>",
         *(_answer(comparison) for comparison in comparisons),
