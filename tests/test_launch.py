@@ -138,6 +138,12 @@ def test_export_and_load_hold_the_same_records(finished, tmp_path):
         ("plan --until=decided --looks=9,5", "not rising numbers"),
         ("run --until=decided --margin=0", "margin=0.0"),
         ("run --until=decided --study.schemes=he_normal", "two at least"),
+        ("claims --study.depth=4", "claims have studies of their own"),
+        ("claims --workdir=full", "other files"),
+        ("published --only=he_by_dept", "Did you mean 'he_by_depth'"),
+        ("report --watch --workdir=nowhere", "holds no run"),
+        ("report --figures=pdf --workdir=nowhere", "holds no run"),
+        ("report --figures=gif", "figures"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, tmp_path):
@@ -151,6 +157,34 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, tmp_path
     assert err.startswith("error: ") and err.count("\n") == 1
     assert said in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_scalars_figures_and_a_watched_page(finished):
+    cwd, _ = finished
+    (workdir,) = (cwd / "runs").iterdir()
+    assert launch("--tensorboard", *TINY, cwd=cwd)[0] == 0
+    events = list((workdir / "tensorboard").glob("*/events.*"))
+    assert {path.parent.name for path in events} == {"he_normal", "zeros"}
+    words = ("report", "--watch", "--figures=svg", f"--workdir={workdir}")
+    code, _, err = launch(*words, cwd=cwd)
+    assert code == 0 and "drawn again" in err
+    assert (workdir / "figures" / "cnn-accuracy.svg").exists()
+    assert (workdir / "figures" / "cnn-accuracy.csv").exists()
+
+
+def test_a_published_result_is_run_again_and_judged(tmp_path):
+    words = ("published", "--only=low_precision_draws")
+    code, out, err = launch(*words, cwd=tmp_path)
+    assert code == 0, err
+    assert "1 result: 1 reproduced" in out
+    workdir = tmp_path / "runs" / "published-low_precision_draws"
+    ledger = json.loads((workdir / "claims.json").read_text())
+    assert ledger["claims"][0]["verdict"] == "SUPPORTED"
+    assert ledger["command"].endswith("launch.py published --only=low_precision_draws")
+    code, again, _ = launch(
+        "report", f"--workdir={workdir.relative_to(tmp_path)}", cwd=tmp_path
+    )
+    assert code == 0 and again == out
 
 
 def test_another_studys_folder_is_refused_with_the_fields(finished):

@@ -14,6 +14,7 @@ from init_study.answers.claims import (
     prediction_text,
     rule_text,
 )
+from init_study.answers.text import count
 
 # What a verdict is called, of a sentence and of a published result.
 WORDS = {
@@ -84,7 +85,7 @@ def summary(ledger: Mapping[str, Any]) -> str:
     kind, claims = ledger["kind"], ledger["claims"]
     counts = Counter(claim["verdict"] for claim in claims)
     parts = [f"{counts[v] or 'none'} {word.lower()}" for v, word in WORDS[kind].items()]
-    return f"{len(claims)} {kind}: {', '.join(parts)}."
+    return f"{count(len(claims), kind[:-1])}: {', '.join(parts)}."
 
 
 def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
