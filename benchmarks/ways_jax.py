@@ -76,7 +76,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
     indices = compiled.indices(0)
     schemes = {"he_normal": parse_scheme("he_normal")}
     start = initial_population(plan, schemes, group, indices[:, 0])
-    hyper = place_members(hyperparameters(group), mesh, width)
+    hyper = place_members(hyperparameters(group, plan.program), mesh, width)
     images = training_images(plan, mesh)
 
     def way(steps: int) -> float:

@@ -19,7 +19,7 @@ from init_study.instruments import measure_layers
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
-from init_study.study import Member
+from init_study.study import Member, Program
 from init_study.train import (
     Hyper,
     Images,
@@ -76,7 +76,11 @@ def initial_population(
     """
     network, program = plan.network, plan.program
     seeds = _distinct(member.seed for member in members)
-    keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(seeds))
+    drawn_from = [program.stream_seed("init", seed, seeds[0]) for seed in seeds]
+    keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(drawn_from))
+    if program.fixed == "init":
+        # What looks at data looks at the first seed's: starts shall not differ.
+        first_steps = jnp.broadcast_to(first_steps[:1], first_steps.shape)
     batches = first_batches(plan, first_steps)
     draw_all = {
         text: jax.vmap(lambda k, b, scheme=scheme: scheme(k, network, b))
@@ -130,12 +134,13 @@ def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
     return {} if has_none else jax.tree.map(np.asarray, lax.map(of_key, keys))
 
 
-def hyperparameters(members: tuple[Member, ...]) -> Hyper:
+def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     """Of every member, `[members]`."""
     seeds = _distinct(member.seed for member in members)
+    augmented = [program.stream_seed("augmentation", m.seed, seeds[0]) for m in members]
     return Hyper(
         learning_rate=jnp.array([m.learning_rate for m in members], jnp.float32),
-        seed=jnp.array([m.seed for m in members], jnp.int32),
+        seed=jnp.array(augmented, jnp.int32),
         seed_slot=jnp.array([seeds.index(m.seed) for m in members], jnp.int32),
     )
 
@@ -189,7 +194,8 @@ def _index_function(
 ) -> Callable[[int], Int[Array, "seeds most_steps batch"]]:
     program = plan.program
     train_size = len(plan.dataset.train.labels)
-    distinct = jnp.array(_distinct(seeds), jnp.int32)
+    ordered = [program.stream_seed("order", s, seeds[0]) for s in _distinct(seeds)]
+    distinct = jnp.array(ordered, jnp.int32)
 
     @jax.jit
     def indices(first_step: Int[Array, ""]) -> Int[Array, "seeds most_steps batch"]:

@@ -177,7 +177,9 @@ def _prepare(plan: Plan, program_plan: ProgramPlan) -> _Population:
         members=len(plan.members),
         mesh=mesh,
         compiled=compile_population(program_plan, mesh, plan.study.seeds),
-        hyper=place_members(hyperparameters(plan.members), mesh, width),
+        hyper=place_members(
+            hyperparameters(plan.members, program_plan.program), mesh, width
+        ),
         train_images=training_images(program_plan, mesh),
         held=held_images(program_plan, mesh),
     )

@@ -28,6 +28,11 @@ SCHEDULES = {
     "constant": "the learning rate as given",
     "cosine": "linear warm-up, then half a cosine down to zero",
 }
+FIXED = {
+    "nothing": "every seed has its own draws and its own order of data",
+    "init": "all seeds start from the draws of the first one",
+    "order": "all seeds see the data as the first one does",
+}
 # What one tries first without tuning, by optimizer: the usual textbook rates.
 _UNTUNED_LEARNING_RATE = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
 
@@ -53,6 +58,7 @@ class Program:
     optimizer: str = "sgd"
     schedule: str = "constant"
     augmentation: str = "none"
+    fixed: str = "nothing"
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.1
@@ -78,6 +84,13 @@ class Program:
         count = min(self.evaluations, self.steps)
         return tuple(round(self.steps * i / count) for i in range(1, count + 1))
 
+    def stream_seed(self, stream: str, seed: Any, first: Any) -> Any:
+        """Which seed gives `seed` its stream, `init`, `order` or `augmentation`: its
+        own, or the first one's where the program fixes that."""
+        of_data = ("order", "augmentation")
+        is_fixed = self.fixed == stream or (self.fixed == "order" and stream in of_data)
+        return first if is_fixed else seed
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Member:
@@ -102,7 +115,9 @@ class Study:
         schemes: names as `he_normal`, with arguments as `normal(0.02)`.
         learning_rates: positive; every scheme gets every rate.
         seeds: replicates; the same seed gives every scheme the same order of data.
-    Program axes (several values each): dataset to augmentation; see `Program`.
+    Program axes (several values each): dataset to fixed; see `Program`. `fixed` is what
+        all seeds have in common: all three of `FIXED` tell how much of the spread over
+        seeds is due to the start, and how much to the order of data.
     One value for the whole study:
         momentum: of sgd.
         weight_decay: of adamw, and added to the gradient for sgd and adam.
@@ -136,6 +151,7 @@ class Study:
     optimizer: tuple[str, ...] = ("sgd",)
     schedule: tuple[str, ...] = ("constant",)
     augmentation: tuple[str, ...] = ("none",)
+    fixed: tuple[str, ...] = ("nothing",)
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.1
@@ -258,7 +274,8 @@ def _check(study: Study) -> None:
         value = getattr(study, field)
         if not 0.0 <= value < top:
             raise UserError(f"study.{field}={value} is not in [0, {top})")
-    for field, names in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+    tables = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("fixed", FIXED))
+    for field, names in tables:
         for value in getattr(study, field):
             if value not in names:
                 raise unknown(field, value, names, ", ".join(names))

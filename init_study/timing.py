@@ -94,7 +94,7 @@ def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
     return Sample(
         compiled=compile_population(program_plan, mesh, (few[0].seed,)),
         state=place_members(state, mesh, width),
-        hyper=place_members(hyperparameters(few), mesh, width),
+        hyper=place_members(hyperparameters(few, program_plan.program), mesh, width),
         images=training_images(program_plan, mesh),
         members=len(few),
         mesh=mesh,

@@ -158,7 +158,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     shape = (1, most_steps(program_plan), program_plan.program.batch_size)
     lowered = compile_population(plain, mesh, (few[0].seed,)).train.lower(
         jax.tree.map(stacked, one),
-        jax.eval_shape(lambda: hyperparameters(few)),
+        jax.eval_shape(lambda: hyperparameters(few, program_plan.program)),
         images,
         jax.ShapeDtypeStruct(shape, jnp.int32),
         jax.ShapeDtypeStruct((), jnp.int32),

@@ -61,7 +61,7 @@ def train(plan, execution):
     state = initial_population(program, plan.schemes, plan.members, indices[:, 0])
     trained = compiled.train(
         place_members(state, mesh, width),
-        place_members(hyperparameters(plan.members), mesh, width),
+        place_members(hyperparameters(plan.members, program.program), mesh, width),
         training_images(program, mesh),
         indices,
         jnp.int32(STEPS),
@@ -157,7 +157,7 @@ def test_more_members_are_the_same_program_and_need_no_more_scratch(plan):
         group = plan.members[:1] * members
         executable = compiled.train.lower(
             place_members(empty_population(program, members), mesh, 1),
-            place_members(hyperparameters(group), mesh, 1),
+            place_members(hyperparameters(group, program.program), mesh, 1),
             images,
             indices,
             jnp.int32(1),

@@ -56,7 +56,7 @@ def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=Non
     first_steps = compiled.indices(0)[:, 0]
     state = initial_population(program, plan.schemes, members, first_steps)
     state = place_members(state, mesh, width)
-    hyper = hyperparameters(members)
+    hyper = hyperparameters(members, program.program)
     if rates is not None:
         hyper = hyper._replace(learning_rate=np.asarray(rates, np.float32))
     hyper = place_members(hyper, mesh, width)

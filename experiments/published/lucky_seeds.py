@@ -24,7 +24,7 @@ STUDY = Study(
     width=(16,),
     schedule=("cosine",),
     steps=(1000,),
-    evaluations=2,
+    evaluations=20,
 )
 
 RESULT = Claim(

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from init_study.answers import Comparison, compare
+from init_study.answers import Comparison, Interval, compare
 from init_study.answers.across import FEWEST_PROGRAMS, across
 from init_study.answers.text import (
     clauses,
     count,
     low_to_high,
     percent,
+    rate,
 )
+from init_study.answers.variance import variance_splits
 from init_study.report import figures, tables
 from init_study.report.look import Look, looks
 from init_study.report.program import program_figures, program_section
@@ -70,6 +72,7 @@ def render(
             for i, comparison in enumerate(comparisons)
         ),
         _across(comparisons, look),
+        _variances(records, manifest),
         "</main>\n",
         provenance(study, manifest),
         "</body>\n</html>\n",
@@ -126,6 +129,40 @@ def _across(comparisons: tuple[Comparison, ...], look: Mapping[str, Look]) -> st
         return ""
     table, shown = _ranks(comparisons), figure(heat_map(comparisons, look))
     return f"<section id=across><h2>All programs</h2>{shown}{table}</section>"
+
+
+def _variances(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
+    """Where the spread over seeds comes from, if the study asked."""
+    splits = variance_splits(records, manifest)
+    if not splits:
+        return ""
+    rows = [
+        {
+            "program": one.label,
+            "scheme": one.scheme,
+            "rate": rate(one.learning_rate),
+            "all": _deviation(one.total),
+            "the start alone": _deviation(one.init),
+            "the order alone": _deviation(one.order),
+            "one test set": percent(one.test_set),
+        }
+        for one in splits
+    ]
+    table = tables.card(
+        "Where the spread over seeds comes from",
+        tables.columns(rows),
+        "Standard deviations of test accuracy over "
+        f"{count(splits[0].total.n, 'seed')}, in points, with the 95 % interval that a "
+        "normal law gives: everything differs; the start differs and the order of data "
+        "is the first seed's; the order differs and the start is the first seed's. One "
+        "test set: of a test set of this size, were it drawn anew, for one net.",
+    )
+    return f"<section id=spread><h2>Spread over seeds</h2>{table}</section>"
+
+
+def _deviation(interval: Interval) -> str:
+    ends = low_to_high(interval)
+    return percent(interval.mean) + (f" ({ends})" if ends else "")
 
 
 def heat_map(comparisons: tuple[Comparison, ...], look: Mapping[str, Look]) -> Shown:

@@ -1,0 +1,110 @@
+"""How much of the spread over seeds is due to the start, and how much to the order of
+data: from programs that differ in what all seeds have in common alone."""
+
+import dataclasses
+from collections.abc import Mapping
+from math import sqrt
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy import stats
+
+from init_study.answers.comparison import final_outcomes
+from init_study.answers.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL, Interval
+from init_study.study import FIXED, Program, Study
+
+
+class VarianceSplit(NamedTuple):
+    """Standard deviations of test accuracy over seeds, of one scheme at one rate: the
+    best of the program in which nothing is fixed.
+
+    Attributes:
+        label: of that program.
+        scheme: its name.
+        learning_rate: the rate.
+        total: everything differs; its mean is the standard deviation, with the 95 %
+            interval that a normal law gives.
+        init: the order of data is that of the first seed: the start alone differs.
+        order: the start is that of the first seed.
+        test_set: of a test set of this size, were it drawn anew: √(p (1 − p) / n),
+            mean over runs. All runs share the one there is.
+    """
+
+    label: str
+    scheme: str
+    learning_rate: float
+    total: Interval
+    init: Interval
+    order: Interval
+    test_set: float
+
+
+def variance_splits(
+    records: pd.DataFrame, manifest: Mapping[str, Any]
+) -> tuple[VarianceSplit, ...]:
+    """Of every scheme wherever all of `FIXED` was run to the end, in the study's order.
+
+    A run that diverged counts as chance.
+    """
+    study = Study.from_dict(manifest["study"])
+    found = []
+    for program in study.programs():
+        if program.fixed != "nothing":
+            continue
+        three = [dataclasses.replace(program, fixed=fixed) for fixed in FIXED]
+        data = manifest["data"][program.dataset]
+        runs = [_runs(records, study, one, data["chance"]) for one in three]
+        if all(one is not None for one in runs):
+            found += _splits(study, program, runs, data["test"])
+    return tuple(found)
+
+
+def _runs(
+    records: pd.DataFrame, study: Study, program: Program, chance: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Validation and test accuracy, `[scheme, rate, seed]`; None if it is not done."""
+    ours = records.loc[records["program"] == program.id]
+    final = ours.loc[ours["step"] == program.steps]
+    if final.empty:
+        return None
+    outcomes = final_outcomes(final, study, chance)
+    return outcomes.validation, np.where(outcomes.diverged, chance, outcomes.test)
+
+
+def _splits(
+    study: Study, program: Program, runs: list[Any], num_test: int
+) -> list[VarianceSplit]:
+    (validation, test), (_, init_fixed), (_, order_fixed) = runs
+    rates = sorted(study.learning_rates)
+    found = []
+    for i, scheme in enumerate(study.schemes):
+        best = int(np.round(validation[i].mean(-1), 12).argmax())
+        accuracy = test[i, best]
+        found.append(
+            VarianceSplit(
+                label=study.label(program),
+                scheme=scheme,
+                learning_rate=rates[best],
+                total=deviation_interval(accuracy),
+                init=deviation_interval(order_fixed[i, best]),
+                order=deviation_interval(init_fixed[i, best]),
+                test_set=float(np.sqrt(accuracy * (1 - accuracy) / num_test).mean()),
+            )
+        )
+    return found
+
+
+def deviation_interval(values: Float[np.ndarray, " n"]) -> Interval:
+    """The standard deviation and the 95 % interval that a normal law gives; none for
+    fewer than 3 values."""
+    n = len(values)
+    deviation = float(np.std(values, ddof=1)) if n > 1 else np.nan
+    if n < FEWEST_FOR_INTERVAL:
+        return Interval(deviation, np.nan, np.nan, n)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = (
+        deviation * sqrt((n - 1) / stats.chi2.ppf(q, n - 1)) for q in (1 - tail, tail)
+    )
+    return Interval(deviation, low, high, n)
