@@ -98,6 +98,11 @@ _TENSORBOARD = flags.DEFINE_bool(
     False,
     "Of `run`: write event files into WORKDIR/tensorboard as records come.",
 )
+_SPECTRA = flags.DEFINE_bool(
+    "spectra",
+    False,
+    "Of `run`: measure the spectra of Jacobian and Hessian before the first step.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -317,6 +322,7 @@ def _control(received: list[signal.Signals]) -> Any:
         checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
         fixed_execution=_EXECUTION.value is not None,
+        spectra=_SPECTRA.value,
     )
 
 

@@ -19,6 +19,7 @@ from init_study.instruments import measure_layers
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
+from init_study.spectra import measure_spectra
 from init_study.study import Member, Program
 from init_study.train import (
     Hyper,
@@ -52,12 +53,14 @@ class Compiled(NamedTuple):
         evaluate: (state, held images, start, stop) -> loss and accuracy.
         measure: ((state, hyper), training images, the first step's indices) -> numbers
             of every layer.
+        spectra: the same to `Spectra`.
         indices: first_step -> `[seeds, most_steps, batch]`.
     """
 
     train: jax.stages.Wrapped
     evaluate: jax.stages.Wrapped
     measure: jax.stages.Wrapped
+    spectra: jax.stages.Wrapped
     indices: Callable[[int], Int[Array, "seeds most_steps batch"]]
 
 
@@ -184,6 +187,9 @@ def compile_population(
         evaluate=jax.jit(evaluate_members),
         measure=jax.jit(
             over_members(partial(measure_layers, plan.network, form), mesh, width)
+        ),
+        spectra=jax.jit(
+            over_members(partial(measure_spectra, plan.network, form), mesh, width)
         ),
         indices=_index_function(plan, mesh, seeds),
     )

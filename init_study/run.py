@@ -30,6 +30,7 @@ from init_study.population import (
     most_steps,
     training_images,
 )
+from init_study.spectra import eigenvalues
 from init_study.train import Hyper, Images, TrainState
 from init_study.tuning import check_memory, choose_executions
 
@@ -65,6 +66,7 @@ class Control(NamedTuple):
             if true, a checkpoint is written and the run returns unfinished.
         fixed_execution: refuse an execution that does not fit, and try no other.
         recorded: called whenever records have come.
+        spectra: measure spectra before the first step, too.
     """
 
     progress: bool = True
@@ -72,13 +74,22 @@ class Control(NamedTuple):
     stop_requested: Callable[[], bool] = lambda: False
     fixed_execution: bool = False
     recorded: Callable[[], None] = lambda: None
+    spectra: bool = False
+
+
+class _Recorders(NamedTuple):
+    records: store.Recorder
+    layers: store.Recorder
+    spectra: store.Recorder | None
 
 
 class _Population(NamedTuple):
-    """One program's population on the devices, and what its loop needs."""
+    """One program's population on the devices, and what its loop needs; `distinct` are
+    the places of members that differ before the first step."""
 
     plan: ProgramPlan
     members: int
+    distinct: list[int]
     mesh: Mesh
     compiled: Compiled
     hyper: Hyper
@@ -108,6 +119,7 @@ def run(
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
         layers = store.Recorder(workdir, store.LAYERS)
+        spectra = store.Recorder(workdir, store.SPECTRA) if control.spectra else None
         resumed = (workdir / store.MANIFEST).exists()
         if not resumed:
             plan = choose_executions(plan, control.fixed_execution)
@@ -122,7 +134,11 @@ def run(
                     if resumed:
                         check_memory(plan, program)
                     taken, finished = _run_program(
-                        plan, program, workdir, (recorder, layers), control
+                        plan,
+                        program,
+                        workdir,
+                        _Recorders(recorder, layers, spectra),
+                        control,
                     )
                     member_steps += taken
                 if not finished:
@@ -143,7 +159,7 @@ def _run_program(
     plan: Plan,
     program_plan: ProgramPlan,
     workdir: Path,
-    recorders: tuple[store.Recorder, store.Recorder],
+    recorders: _Recorders,
     control: Control,
 ) -> tuple[int, bool]:
     """Returns member-steps taken and whether the program is done."""
@@ -175,6 +191,11 @@ def _prepare(plan: Plan, program_plan: ProgramPlan) -> _Population:
     return _Population(
         plan=program_plan,
         members=len(plan.members),
+        distinct=[
+            place
+            for place, member in enumerate(plan.members)
+            if member.learning_rate == plan.study.learning_rates[0]
+        ],
         mesh=mesh,
         compiled=compile_population(program_plan, mesh, plan.study.seeds),
         hyper=place_members(
@@ -205,7 +226,7 @@ def _train_on(
     population: _Population,
     state: TrainState,
     step: int,
-    recorders: tuple[store.Recorder, store.Recorder],
+    recorders: _Recorders,
     checkpoints: store.Checkpoints,
     bar: Any,
     control: Control,
@@ -213,7 +234,6 @@ def _train_on(
     """The loop: record where an evaluation is due, save where a checkpoint is due,
     take steps up to the next evaluation. Returns the step that was reached."""
     program = population.plan.program
-    recorder, layers = recorders
     stops = (0, *program.evaluation_steps())
     length, saved_at = 1, time.monotonic()
     while True:
@@ -225,9 +245,12 @@ def _train_on(
         if last:
             checkpoints.wait()
         if step == 0 or last:
-            layers.append(program, step, _measure_layers(population, state))
+            measured = _measure_layers(population, state)
+            recorders.layers.append(program, step, measured)
+        if step == 0 and recorders.spectra is not None:
+            recorders.spectra.append(program, step, _measure_spectra(population, state))
         if step in stops:
-            recorder.append(program, step, _measure(population, state, step))
+            recorders.records.append(program, step, _measure(population, state, step))
             control.recorded()
             state = _reset_sums(state)
         if last or stop:
@@ -297,6 +320,23 @@ def _measure_layers(
         (state, population.hyper), population.train_images, first_steps
     )
     return fetch_members(measured, population.members)
+
+
+def _measure_spectra(
+    population: _Population, state: TrainState
+) -> dict[str, np.ndarray]:
+    """Of every scheme and seed, host arrays `[schemes × seeds, ...]`: before the first
+    step members that differ in their rate alone are the same."""
+    places, width = population.distinct, population.plan.execution.chunk_width
+    members = fetch_members((state, population.hyper), population.members)
+    chosen = jax.tree.map(lambda leaf: leaf[places], members)
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.spectra(
+        place_members(chosen, population.mesh, width),
+        population.train_images,
+        first_steps,
+    )
+    return eigenvalues(fetch_members(measured, len(places)))
 
 
 def _reset_sums(state: TrainState) -> TrainState:

@@ -21,7 +21,7 @@ LAYERS = [
     {"stand_ins"},
     {"propagation"},
     {"schemes", "train"},
-    {"initialization", "instruments"},
+    {"initialization", "instruments", "spectra"},
     {"plan", "store"},
     {"population"},
     {"manifest", "timing", "experiments"},

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from init_study.answers.heats import from_document
 from init_study.errors import UserError
@@ -39,12 +40,7 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
     from init_study.report.page import render
-    from init_study.store import (
-        load,
-        load_layers,
-        read_manifest,
-        write_atomically,
-    )
+    from init_study.store import read_manifest, write_atomically
 
     folder = Path(workdir)
     path = folder / "report.html"
@@ -54,9 +50,16 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     if (folder / RULES).exists():
         write_atomically(path, _ledger_page(folder))
         return path
-    page = render(load(folder), load_layers(folder), read_manifest(folder), refresh)
+    page = render(_tables(folder), read_manifest(folder), refresh)
     write_atomically(path, page)
     return path
+
+
+def _tables(folder: Path) -> Any:
+    from init_study.report.page import Tables
+    from init_study.store import load, load_layers, load_spectra
+
+    return Tables(load(folder), load_layers(folder), load_spectra(folder))
 
 
 def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]:
@@ -92,14 +95,14 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
     """
     from init_study.report.page import run_figures
     from init_study.report.shown import export
-    from init_study.store import load, load_layers, read_manifest
+    from init_study.store import read_manifest
 
     folder = Path(workdir)
     if (folder / RACE).exists() or (folder / RULES).exists():
         inside = sorted(p.parent for p in folder.glob(f"**/{RECORDS}"))
         named = f", e.g. --workdir={inside[0]}" if inside else ""
         raise UserError(f"{folder} holds several runs; name one of them{named}")
-    figures = run_figures(load(folder), load_layers(folder), read_manifest(folder))
+    figures = run_figures(_tables(folder), read_manifest(folder))
     (folder / "figures").mkdir(exist_ok=True)
     return export(figures, folder / "figures", form)
 

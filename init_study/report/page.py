@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -40,22 +40,24 @@ HEAD = """<!doctype html>
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def render(
-    records: pd.DataFrame,
-    layers: pd.DataFrame,
-    manifest: Mapping[str, Any],
-    refresh: int | None = None,
-) -> str:
+class Tables(NamedTuple):
+    """What a run has left, of `store.load`, `load_layers` and `load_spectra`."""
+
+    records: pd.DataFrame
+    layers: pd.DataFrame
+    spectra: pd.DataFrame
+
+
+def render(run: Tables, manifest: Mapping[str, Any], refresh: int | None = None) -> str:
     """The whole page as HTML, in ASCII: any editor, locale and server reads it.
 
     Args:
-        records: of `store.load`.
-        layers: of `store.load_layers`.
+        run: its tables.
         manifest: of `store.read_manifest`.
         refresh: seconds after which an open page reads itself again.
     """
     study = Study.from_dict(manifest["study"])
-    comparisons = compare(records, manifest)
+    comparisons = compare(run.records, manifest)
     look = looks(study.schemes)
     title = study.question or study.name
     parts = [
@@ -68,11 +70,11 @@ def render(
         controls(look),
         "</header>\n<main>",
         *(
-            program_section(f"p{i}", comparison, records, layers, look)
+            program_section(f"p{i}", comparison, *run, look)
             for i, comparison in enumerate(comparisons)
         ),
         _across(comparisons, look),
-        _variances(records, manifest),
+        _variances(run.records, manifest),
         "</main>\n",
         provenance(study, manifest),
         "</body>\n</html>\n",
@@ -81,16 +83,14 @@ def render(
     return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def run_figures(
-    records: pd.DataFrame, layers: pd.DataFrame, manifest: Mapping[str, Any]
-) -> list[tuple[str, Shown]]:
+def run_figures(run: Tables, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
     """All figures of the page, with names for files; arguments as of `render`."""
-    comparisons = compare(records, manifest)
+    comparisons = compare(run.records, manifest)
     finished = [comparison for comparison in comparisons if comparison.rows]
     look = looks(Study.from_dict(manifest["study"]).schemes)
     found = []
     for i, comparison in enumerate(finished):
-        shown = program_figures(f"p{i}", comparison, records, layers, look)
+        shown = program_figures(f"p{i}", comparison, *run, look)
         label = "".join(c if c.isalnum() else "-" for c in comparison.label)
         found += [(f"{label}-{kind}", one) for kind, one in shown.items()]
     if len(comparisons) > 1 and len(finished) == len(comparisons):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
@@ -194,6 +194,7 @@ def _plot_profile(
     elif np.ptp(np.concatenate(drawn)) < 1:
         middle = float(np.mean(np.concatenate(drawn)))
         axes.set_ylim(middle - 0.75, middle + 0.75)
+    axes.yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: _power_of_ten(power)))
     label_ends(figure, axes, ends)
 

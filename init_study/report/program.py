@@ -16,6 +16,7 @@ from init_study.report import figures, tables
 from init_study.report.look import Look
 from init_study.report.profiles import profile_figures, start_table
 from init_study.report.shown import Shown, figure
+from init_study.report.spectra_figures import curvature_table, jacobian_figure
 from init_study.report.svg import Drawing
 
 # More of them would make a page heavy and a figure black.
@@ -28,6 +29,7 @@ def program_section(
     comparison: Comparison,
     records: pd.DataFrame,
     layers: pd.DataFrame,
+    spectra: pd.DataFrame,
     look: Mapping[str, Look],
 ) -> str:
     """As HTML.
@@ -35,7 +37,7 @@ def program_section(
     Args:
         name: of the section, letters and digits.
         comparison: of `answers.compare`.
-        records, layers: of the whole run.
+        records, layers, spectra: of the whole run.
         look: of its schemes.
     """
     head = f"<section id={name}><h2>{escape(comparison.label)}</h2>"
@@ -45,7 +47,7 @@ def program_section(
             "comparison, figures and failures are missing until its last step; run "
             "the same command again to go on.</p></section>"
         )
-    shown = program_figures(name, comparison, records, layers, look)
+    shown = program_figures(name, comparison, records, layers, spectra, look)
     html = {kind: figure(one) for kind, one in shown.items()}
     profiles = "".join(html.get(kind, "") for kind in ("signal", "gradient"))
     parts = [
@@ -56,6 +58,8 @@ def program_section(
         f"<div class=pair>{_tuning(comparison)}{_target(comparison, records)}</div>",
         f"<div class=pair>{profiles}</div>" if profiles else "",
         start_table(comparison, layers),
+        f"<div class=pair>{html.get('jacobian', '')}"
+        f"{curvature_table(comparison, spectra)}</div>",
     ]
     return f"{head}{''.join(parts)}</section>"
 
@@ -65,6 +69,7 @@ def program_figures(
     comparison: Comparison,
     records: pd.DataFrame,
     layers: pd.DataFrame,
+    spectra: pd.DataFrame,
     look: Mapping[str, Look],
 ) -> dict[str, Shown]:
     """The figures of a finished program, by what they show; arguments as of
@@ -75,7 +80,8 @@ def program_figures(
     for kind, split in (("accuracy", "validation"), ("loss", "train")):
         found[kind] = _curves(name, comparison, records, look, split, kind)
     found["rates"] = _over_rates(name, comparison, look)
-    return found | profile_figures(name, comparison, layers, look)
+    found |= profile_figures(name, comparison, layers, look)
+    return found | jacobian_figure(name, comparison, spectra, look)
 
 
 def _forest(name: str, comparison: Comparison, look: Mapping[str, Look]) -> Shown:

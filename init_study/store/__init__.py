@@ -4,6 +4,7 @@
       manifest.json        what ran, on what, from which data; replaced atomically
       records.jsonl        one line per program and step; appended, never rewritten
       layers.jsonl         of every layer, before the first step and after the last
+      spectra.jsonl        before the first step, where they were asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
       .lock                held while a process runs here
 
@@ -19,10 +20,12 @@ from init_study.store.checkpoints import Checkpoints
 from init_study.store.records import (
     LAYERS,
     RECORDS,
+    SPECTRA,
     Recorder,
     last_steps,
     load,
     load_layers,
+    load_spectra,
 )
 from init_study.store.workdir import (
     CHECKS,
@@ -47,11 +50,13 @@ __all__ = [
     "RACE",
     "RECORDS",
     "RULES",
+    "SPECTRA",
     "Checkpoints",
     "Recorder",
     "last_steps",
     "load",
     "load_layers",
+    "load_spectra",
     "lock",
     "open_workdir",
     "read_manifest",

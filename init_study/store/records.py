@@ -15,7 +15,7 @@ from init_study.errors import UserError
 from init_study.store.workdir import read_manifest
 from init_study.study import Member, Program, Study
 
-RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
+RECORDS, LAYERS, SPECTRA = "records.jsonl", "layers.jsonl", "spectra.jsonl"
 
 Values = Mapping[str, np.ndarray]
 _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
@@ -124,6 +124,28 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     if not tables:
         tables = [members.iloc[:0].assign(**dict.fromkeys(_LAYER_COLUMNS))]
     return pd.concat(tables, ignore_index=True)
+
+
+def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Spectra before the first step, one number a row.
+
+    Columns: `program`, `scheme`, `seed`, `kind` (`jacobian`, `hessian`: see
+    `spectra.eigenvalues`), `rank` (1 the greatest), `value`. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    pairs = [(scheme, seed) for scheme in study.schemes for seed in study.seeds]
+    rows = [
+        (line["program"], scheme, seed, kind, rank, float(value))
+        for line in _read_lines(folder / SPECTRA)
+        for kind, values in line["values"].items()
+        for (scheme, seed), own in zip(pairs, values, strict=True)
+        for rank, value in enumerate(own, start=1)
+    ]
+    columns = ["program", "scheme", "seed", "kind", "rank", "value"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
 def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:

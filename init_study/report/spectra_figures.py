@@ -1,0 +1,116 @@
+"""Spectra before the first step, where a run has measured them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from init_study.answers import Comparison
+from init_study.answers.statistics import t_interval
+from init_study.report import tables
+from init_study.report.look import (
+    INCHES_PER_LABEL,
+    End,
+    Look,
+    inner_axes,
+    label_ends,
+    label_inches,
+    names,
+)
+from init_study.report.shown import Shown
+from init_study.report.svg import Drawing, mark
+
+
+def jacobian_figure(
+    name: str,
+    comparison: Comparison,
+    spectra: pd.DataFrame,
+    look: Mapping[str, Look],
+) -> dict[str, Shown]:
+    """Singular values of the Jacobian of the logits by the image; none without them."""
+    chosen = (spectra["program"] == comparison.program) & (
+        spectra["kind"] == "jacobian"
+    )
+    data = spectra.loc[chosen]
+    if data.empty:
+        return {}
+    size = 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
+    label = f"{comparison.label}: singular values of each scheme's Jacobian"
+    drawing = Drawing(size, f"{name}jacobian", label, _plot, (data, look), names(look))
+    return {
+        "jacobian": Shown(
+            "Singular values of the Jacobian",
+            "Of the logits by the image, before the first step, on each seed's first "
+            "batch: root mean square over images, geometric mean of "
+            f"{comparison.num_seeds} seeds. A line that falls steeply: the net tells "
+            "images apart in few directions. Zeros are not drawn.",
+            {"points": drawing},
+            data[["scheme", "seed", "rank", "value"]],
+        )
+    }
+
+
+def curvature_table(comparison: Comparison, spectra: pd.DataFrame) -> str:
+    """The greatest curvature, and the rate at which a quadratic of it is left."""
+    hessian = spectra.loc[
+        (spectra["program"] == comparison.program) & (spectra["kind"] == "hessian")
+    ]
+    if hessian.empty:
+        return ""
+    ends = hessian.groupby(["scheme", "seed"])["value"].agg(["max", "min"])
+    rows = []
+    for row in comparison.rows:
+        greatest = ends.loc[row.scheme, "max"].to_numpy(np.float64)
+        interval = t_interval(greatest)
+        stable = 2 / interval.mean if interval.mean > 0 else np.inf
+        rows.append(
+            {
+                "scheme": row.scheme,
+                "greatest curvature": f"{interval.mean:.3g}"
+                + ("" if np.isnan(interval.low) else f" ± {_half(interval):.2g}"),
+                "least": _least(ends.loc[row.scheme, "min"].mean(), interval.mean),
+                "2 / greatest": f"{stable:.2g}" if np.isfinite(stable) else "∞",
+                "best rate": f"{row.best.learning_rate:g}",
+            }
+        )
+    return tables.card(
+        "Curvature before the first step",
+        tables.columns(rows),
+        "Greatest and least eigenvalue of the Hessian of the loss on each seed's first "
+        f"batch, by Lanczos's method: mean of {comparison.num_seeds} seeds ± half its "
+        "95 % t interval. Plain gradient descent at a rate above 2 / greatest climbs "
+        "at first; momentum and small batches move that bound.",
+    )
+
+
+def _least(least: float, greatest: float) -> str:
+    """What is a millionth of the greatest is rounding."""
+    return "0" if abs(least) < 1e-6 * greatest else f"{least:.3g}".replace("-", "−")
+
+
+def _half(interval: tuple[float, ...]) -> float:
+    return (interval[2] - interval[1]) / 2
+
+
+def _plot(figure: Figure, data: pd.DataFrame, look: Mapping[str, Look]) -> None:
+    axes = inner_axes(figure, left=0.72, right=label_inches(look), top=0.14, bottom=0.5)
+    axes.set_yscale("log")
+    ends = []
+    for scheme, own in data.groupby("scheme", sort=False):
+        one = look[str(scheme)]
+        positive = own.loc[own["value"] > 0]
+        logs = np.log(positive["value"]).groupby(positive["rank"]).mean()
+        if logs.empty:
+            continue
+        x, y = logs.index.to_numpy(), np.exp(logs.to_numpy())
+        gid = mark(one.place)
+        axes.plot(x, y, color=one.colour, linestyle=one.dash, gid=gid)
+        axes.plot(x, y, one.marker, color=one.colour, markersize=3, gid=gid)
+        ends.append(End(x[-1], y[-1], str(scheme), one))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
+    axes.set_xlabel("rank")
+    axes.set_ylabel("singular value")
+    label_ends(figure, axes, ends)
