@@ -29,7 +29,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import fill
 from typing import Any, NoReturn
 
 from absl import app, flags, logging
@@ -258,16 +257,14 @@ def _examine(
 def _ledger(workdir: Path) -> None:
     """The verdicts on claims, on the terminal and in the report."""
     from init_study import store
-    from init_study.answers import ledger as words
-    from init_study.answers.text import format_columns, shorten
     from init_study.report import write_report
+    from init_study.terminal import ledger_text
 
     report = write_report(workdir)
     ledger = json.loads((workdir / store.LEDGER).read_text())
     if _JSON.value:
         return _print_json({"report": str(report), **ledger})
-    rows = [r | {"claim": shorten(r["claim"], 46)} for r in words.rows(ledger)]
-    print(f"{format_columns(rows)}\n\n{fill(words.summary(ledger), 100)}\n")
+    print(ledger_text(ledger))
     print(f"ledger: {workdir / store.LEDGER}\nreport: {report}")
 
 
@@ -279,18 +276,16 @@ def _verdicts(workdir: Path) -> None:
     """The verdicts of a race on the terminal and in the report."""
     from init_study import store
     from init_study.answers.heats import from_document, to_document
-    from init_study.answers.verdict_text import decision_sentence, decision_table
     from init_study.report import write_report
+    from init_study.terminal import race_text
 
     report = write_report(workdir)
     heats = from_document(json.loads((workdir / store.DECISION).read_text()))
     if _JSON.value:
         return _print_json({"report": str(report), "programs": to_document(heats)})
+    if text := race_text(heats):
+        print(text)
     for heat in heats:
-        if heat.decision is not None:
-            said = decision_sentence(heat.label, heat.decision)
-            table = decision_table(heat.decision, heat.test, heat.choices)
-            print(f"{table}\n\n{fill(said, 100)}\n")
         if heat.stopped:
             print(f"{heat.label}: {heat.stopped}", file=sys.stderr)
     print(f"report: {report}")
@@ -407,17 +402,16 @@ def _watch(workdir: Path) -> None:
 def _answer(workdir: Path) -> None:
     """The comparison on the terminal and in the report."""
     from init_study import load, store
-    from init_study.answers import compare, format_table, sentence, to_json
+    from init_study.answers import compare, to_json
     from init_study.report import write_report
+    from init_study.terminal import comparison_text
 
     comparisons = compare(load(workdir), store.read_manifest(workdir))
     report = write_report(workdir)
     if _JSON.value:
-        _print_json({"report": str(report), "programs": to_json(comparisons)})
-    else:
-        for comparison in comparisons:
-            print(f"{format_table(comparison)}\n\n{fill(sentence(comparison), 100)}\n")
-        print(f"report: {report}")
+        return _print_json({"report": str(report), "programs": to_json(comparisons)})
+    print(comparison_text(comparisons))
+    print(f"report: {report}")
 
 
 def _export() -> None:
@@ -437,8 +431,8 @@ def _export() -> None:
 
 
 def _list() -> None:
-    from init_study.answers.text import format_columns
     from init_study.catalogue import describe_all
+    from init_study.terminal import kinds_text
 
     kinds = describe_all(EXPERIMENTS)
     if _KIND.value is not None:
@@ -447,16 +441,14 @@ def _list() -> None:
         kinds = {_KIND.value: kinds[_KIND.value]}
     if _JSON.value:
         return _print_json(kinds)
-    for kind, entries in kinds.items():
-        rows = [{"name": name, "what": what} for name, what in entries.items()]
-        print(f"{kind}\n{format_columns(rows, header=False)}\n")
+    print(kinds_text(kinds))
 
 
 def _show() -> None:
-    from init_study.answers.text import format_columns
     from init_study.execution import prepare_jax
-    from init_study.inspection import layer_columns, scheme_overview
+    from init_study.inspection import scheme_overview
     from init_study.plan import make_plan
+    from init_study.terminal import scheme_text
 
     fields: dict[str, Any] = {"schemes": (_SCHEME.value,)}
     if _MODEL.value is not None:
@@ -467,32 +459,21 @@ def _show() -> None:
     shown = scheme_overview(make_plan(_study().replace(**fields), _DATA_DIR.value))
     if _JSON.value:
         return _print_json(shown)
-    for one in shown:
-        rules = dict.fromkeys(row["rule"] for row in one["layers"])
-        passes = "{forward} forward and {backward} backward".format(**one["passes"])
-        print(
-            f"{one['scheme']} on {one['program']}, {one['parameters']} parameters\n\n"
-            f"{format_columns(layer_columns(one['layers']))}\n\n"
-            "In brackets: what the scheme asks for, and what its variances predict.\n"
-            f"Kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
-        )
+    print(scheme_text(shown))
 
 
 def _gain() -> None:
     from init_study.activations import ACTIVATIONS
-    from init_study.answers.text import format_columns
-    from init_study.theory import overview
+    from init_study.terminal import gain_text
+    from init_study.theory.overview import gain_overview
 
     if _ACTIVATION.value is None:
-        found = [overview.gain_overview(name, _Q.value) for name in ACTIVATIONS]
-        table, said = format_columns(overview.gain_columns(found)), ""
+        found: Any = [gain_overview(name, _Q.value) for name in ACTIVATIONS]
     else:
-        found = overview.gain_overview(_ACTIVATION.value, _Q.value)
-        table = format_columns(overview.gain_rows(found), header=False)
-        said = f"\n\n{fill(overview.gain_sentence(found), 100)}"
+        found = gain_overview(_ACTIVATION.value, _Q.value)
     if _JSON.value:
         return _print_json(found)
-    print(f"{table}{said}")
+    print(gain_text(found))
 
 
 WORDS = {
@@ -557,12 +538,11 @@ def _command() -> str:
 
 
 def _print_table(overview: dict[str, Any], summary: str) -> None:
-    from init_study.answers.text import format_columns
+    from init_study.terminal import table_text
 
     if _JSON.value:
-        _print_json(overview)
-    else:
-        print(f"{format_columns(overview['programs'])}\n\n{summary.format(**overview)}")
+        return _print_json(overview)
+    print(table_text(overview, summary))
 
 
 def _print_json(document: Any) -> None:

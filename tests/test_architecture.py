@@ -32,6 +32,7 @@ LAYERS = [
     {"race", "examine"},
     {"report"},
     {"catalogue"},
+    {"terminal"},
 ]
 # Answers and the report hang off the files of a run, never off live objects.
 READERS = {"answers", "report"}

@@ -36,6 +36,14 @@ def test_records_come_back_as_they_were(workdir):
     assert list(table["learning_rate"]) == [0.1, 0.1, 0.2, 0.2]
 
 
+def test_records_of_another_version_are_named(workdir):
+    store.Recorder(workdir).append(PROGRAM, 5, {"validation/loss": ODD})
+    path = records_file(workdir)
+    path.write_text(path.read_text().replace(PROGRAM.id, "0" * 12))
+    with pytest.raises(UserError, match="another version"):
+        store.load(workdir)
+
+
 def test_every_line_is_strict_json(workdir):
     store.Recorder(workdir).append(PROGRAM, 5, {"validation/loss": ODD})
 

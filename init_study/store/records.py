@@ -81,16 +81,20 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
     step: the step at which training stopped being finite, else NaN), `value`.
 
-    Raises: UserError if the folder holds no run.
+    Raises: UserError if the folder holds no run, or one of another version.
     """
     folder = Path(workdir)
     study = Study.from_dict(read_manifest(folder)["study"])
     programs = {program.id: program for program in study.programs()}
     members = _member_columns(study.members())
-    tables = [
-        _line_table(line, programs[line["program"]], members)
-        for line in _read_lines(folder / RECORDS)
-    ]
+    lines = list(_read_lines(folder / RECORDS))
+    if any(line["program"] not in programs for line in lines):
+        raise UserError(
+            f"{folder} was written by another version of init_study: it has records of "
+            "programs that its study does not have here; read it with that version, or "
+            "run the study in a new folder"
+        )
+    tables = [_line_table(line, programs[line["program"]], members) for line in lines]
     if not tables:
         raise UserError(f"{folder} holds no records yet; run the study first")
     return pd.concat(tables, ignore_index=True)
