@@ -13,7 +13,7 @@ where it was: stages that are done are read.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,7 +83,7 @@ def race(
         raise UserError(f"schemes={study.schemes}: a race takes two at least")
     _open(workdir, study, protocol, margin)
     clock = _Clock(budget)
-    heats = tuple(
+    heats = _in_turns(
         _heat(study, program, workdir / program.id, train, protocol, margin, clock)
         for program in study.programs()
     )
@@ -116,6 +116,21 @@ def _open(
     store.write_atomically(workdir / store.RACE, json.dumps(plan, indent=1) + "\n")
 
 
+def _in_turns(races: Iterable[Iterator[Heat]]) -> tuple[Heat, ...]:
+    """A stage of every program, then the next one of each: a budget that ends early
+    favours none."""
+    racing = dict(enumerate(races))
+    heats: dict[int, Heat] = {}
+    while racing:
+        for place, stages in list(racing.items()):
+            heat = next(stages, None)
+            if heat is None:
+                del racing[place]
+            else:
+                heats[place] = heat
+    return tuple(heats[place] for place in sorted(heats))
+
+
 class _Stop(Exception):
     """Why a race does not go on for now."""
 
@@ -128,16 +143,19 @@ def _heat(
     protocol: Protocol,
     margin: float | None,
     clock: _Clock,
-) -> Heat:
+) -> Iterator[Heat]:
+    """What is known of a program after each of its stages."""
     alone = _only(study, program)
     stage = _Stage(train, clock, folder, program)
     heat = Heat(study.label(program), 0.0, {}, None, {}, "")
     try:
         choices, data = _screen(alone, stage, protocol)
         heat = heat._replace(choices=choices, chance=data["chance"])
+        yield heat
         candidate = best_of(choices)
         if choices[candidate].mean <= data["chance"] + LEAST_ABOVE_CHANCE:
-            return heat._replace(stopped="no scheme learned anything in screening")
+            yield heat._replace(stopped="no scheme learned anything in screening")
+            return
         fixed = margin or default_margin(choices[candidate].mean, data["test"])
 
         def draw(racing: tuple[str, ...], before: int, look: int) -> Values:
@@ -150,11 +168,12 @@ def _heat(
             # Nets that all answer at random are equal, but that is no verdict.
             if _all_stuck(values, data):
                 stopped = "no scheme learned anything on fresh seeds"
-                return heat._replace(decision=None, test=values, stopped=stopped)
+                yield heat._replace(decision=None, test=values, stopped=stopped)
+                return
             heat = heat._replace(decision=decision, test=values)
+            yield heat
     except _Stop as stop:
-        return heat._replace(stopped=str(stop))
-    return heat
+        yield heat._replace(stopped=str(stop))
 
 
 def _all_stuck(test: Values, data: Mapping[str, Any]) -> bool:

@@ -226,3 +226,17 @@ def test_the_page_says_what_was_decided(tmp_path):
     (stopped, _) = race(study, tmp_path / "v", Trainer(1))
     page = render_race((stopped,), plan, [])
     assert "no verdict, it was stopped" in page and "<svg" not in page
+
+
+def test_programs_race_in_turns(tmp_path):
+    """A budget or a stop in the middle leaves no program without its screening."""
+    study, trainer = STUDY.replace(depth=(1, 2, 3)), Trainer()
+    race(study, tmp_path / "whole", trainer, Protocol(margin=1.0), 0.02)
+    names = [name for name, _ in trainer.stages]
+    screened = [i for i, name in enumerate(names) if name == "screening"]
+    fresh = [i for i, name in enumerate(names) if name.startswith("fresh")]
+    assert len(screened) == 3 and max(screened) < min(fresh)
+    looks = [name.split("-")[1] for name in names if name.startswith("fresh")]
+    assert looks == sorted(looks, key=int)
+    depths = [trainer.stages[i][1].depth for i in screened]
+    assert depths == [(1,), (2,), (3,)]
