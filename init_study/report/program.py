@@ -8,6 +8,7 @@ import pandas as pd
 
 from init_study.answers import Comparison, Interval, learning_curves, seed_curves
 from init_study.answers.decision import default_margin
+from init_study.answers.failures import failing_more
 from init_study.answers.sensitivity import sensitivity
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.target import SHARE, default_target, steps_to_target
@@ -239,12 +240,19 @@ def _target(comparison: Comparison, records: pd.DataFrame) -> str:
 
 
 def _failures(comparison: Comparison, look: Mapping[str, Look]) -> str:
+    more = failing_more(comparison)
+    apart = (
+        f" At their best rates, more runs of {', '.join(more)} fail than of "
+        f"{comparison.best}: McNemar's exact test by pairs of one seed, at 5 % by "
+        "Holm's method."
+    )
     return tables.card(
         "Runs that learned nothing",
         f"<div class=rates>{tables.failure_table(comparison, look)}</div>",
         f"Of {_all_seeds(comparison)} each: runs whose loss or weights stopped being "
         "finite (div.: diverged), and runs whose test accuracy is not above chance, "
-        f"{percent(comparison.chance)} % (stuck). A dot: every run learned.",
+        f"{percent(comparison.chance)} % (stuck). A dot: every run learned."
+        f"{apart if more else ''}",
     )
 
 
