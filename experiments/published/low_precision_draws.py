@@ -5,6 +5,8 @@ Command:  python launch.py published --only=low_precision_draws
 Cost:     10 s on two cores.
 Expected: drawn in bfloat16 they have 128 values and a mean of −0.012 standard
           deviations; drawn in float32 and then rounded, as here, they have none.
+Measured: reproduced: 0.011 to 0.013 standard deviations and 128 values; 0.0002 to
+          0.0004 if drawn in float32.
 """
 
 import jax

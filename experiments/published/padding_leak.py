@@ -6,6 +6,8 @@ Cost:     15 s on two cores.
 Expected: behind He's law and ReLU a 3×3 layer with SAME padding keeps 0.98 of the
           signal's mean square on 28×28 pixels and 0.75 on 4×4; with circular padding
           all of it.
+Measured: reproduced: 1.01 to 1.07 times the share of taps inside; 0.99 with circular
+          padding.
 """
 
 import jax

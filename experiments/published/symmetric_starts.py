@@ -7,6 +7,8 @@ Command:  python launch.py published --only=symmetric_starts
 Cost:     15 s on two cores.
 Expected: here training is deterministic to the last bit: filters stay copies of one
           another, and accuracy stays at chance.
+Measured: reproduced: one distinct filter of 16 in every layer, and 0 of 10 runs
+          learn, from either start.
 """
 
 from init_study.answers.claims import Claim, below

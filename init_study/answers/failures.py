@@ -9,7 +9,7 @@ from init_study.answers.statistics import CONFIDENCE, holm, stuck_at_chance
 
 
 def mcnemar_p(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> float:
-    """Two-sided exact p that pairs fail alike: where one of two fails alone, either does
+    """Two-sided exact p that two fail alike: where one fails alone, either does
     so as often.
 
     Reference: McNemar 1947, "Note on the sampling error of the difference between
