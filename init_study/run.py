@@ -11,27 +11,27 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
-from jax.sharding import Mesh
 from tqdm import tqdm
 
 from init_study import manifest, store
-from init_study.execution import fetch_members, member_mesh, place_members
+from init_study.execution import fetch_members, place_members
+from init_study.measuring import (
+    Running,
+    evaluations,
+    first_filters,
+    layer_numbers,
+    prepare,
+    reset_sums,
+    spectrum_numbers,
+)
 from init_study.plan import Plan, ProgramPlan
 from init_study.population import (
-    Compiled,
-    Held,
-    compile_population,
     empty_population,
-    held_images,
-    hyperparameters,
     initial_population,
     most_steps,
-    training_images,
 )
-from init_study.spectra import eigenvalues
-from init_study.train import Hyper, Images, TrainState
+from init_study.train import TrainState
 from init_study.tuning import check_memory, choose_executions
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
@@ -80,21 +80,8 @@ class Control(NamedTuple):
 class _Recorders(NamedTuple):
     records: store.Recorder
     layers: store.Recorder
+    filters: store.Recorder
     spectra: store.Recorder | None
-
-
-class _Population(NamedTuple):
-    """One program's population on the devices, and what its loop needs; `distinct` are
-    the places of members that differ before the first step."""
-
-    plan: ProgramPlan
-    members: int
-    distinct: list[int]
-    mesh: Mesh
-    compiled: Compiled
-    hyper: Hyper
-    train_images: Images
-    held: Held
 
 
 def run(
@@ -119,6 +106,7 @@ def run(
     with store.lock(workdir):
         recorder = store.Recorder(workdir)
         layers = store.Recorder(workdir, store.LAYERS)
+        filters = store.Recorder(workdir, store.FILTERS)
         spectra = store.Recorder(workdir, store.SPECTRA) if control.spectra else None
         resumed = (workdir / store.MANIFEST).exists()
         if not resumed:
@@ -137,7 +125,7 @@ def run(
                         plan,
                         program,
                         workdir,
-                        _Recorders(recorder, layers, spectra),
+                        _Recorders(recorder, layers, filters, spectra),
                         control,
                     )
                     member_steps += taken
@@ -164,7 +152,7 @@ def _run_program(
 ) -> tuple[int, bool]:
     """Returns member-steps taken and whether the program is done."""
     program = program_plan.program
-    population = _prepare(plan, program_plan)
+    population = prepare(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
     try:
         state, first_step = _begin(plan, population, checkpoints)
@@ -185,29 +173,8 @@ def _run_program(
     return population.members * (step - first_step), step == program.steps
 
 
-def _prepare(plan: Plan, program_plan: ProgramPlan) -> _Population:
-    mesh = member_mesh()
-    width = program_plan.execution.chunk_width
-    return _Population(
-        plan=program_plan,
-        members=len(plan.members),
-        distinct=[
-            place
-            for place, member in enumerate(plan.members)
-            if member.learning_rate == plan.study.learning_rates[0]
-        ],
-        mesh=mesh,
-        compiled=compile_population(program_plan, mesh, plan.study.seeds),
-        hyper=place_members(
-            hyperparameters(plan.members, program_plan.program), mesh, width
-        ),
-        train_images=training_images(program_plan, mesh),
-        held=held_images(program_plan, mesh),
-    )
-
-
 def _begin(
-    plan: Plan, population: _Population, checkpoints: store.Checkpoints
+    plan: Plan, population: Running, checkpoints: store.Checkpoints
 ) -> tuple[TrainState, int]:
     """The state of the newest whole checkpoint, or the untrained one."""
     program_plan = population.plan
@@ -223,7 +190,7 @@ def _begin(
 
 
 def _train_on(
-    population: _Population,
+    population: Running,
     state: TrainState,
     step: int,
     recorders: _Recorders,
@@ -245,14 +212,18 @@ def _train_on(
         if last:
             checkpoints.wait()
         if step == 0 or last:
-            measured = _measure_layers(population, state)
+            measured = layer_numbers(population, state)
             recorders.layers.append(program, step, measured)
+            filters = first_filters(population, state)
+            recorders.filters.append(program, step, filters)
         if step == 0 and recorders.spectra is not None:
-            recorders.spectra.append(program, step, _measure_spectra(population, state))
+            recorders.spectra.append(program, step, spectrum_numbers(population, state))
         if step in stops:
-            recorders.records.append(program, step, _measure(population, state, step))
+            recorders.records.append(
+                program, step, evaluations(population, state, step)
+            )
             control.recorded()
-            state = _reset_sums(state)
+            state = reset_sums(state)
         if last or stop:
             return step
         next_stop = min(s for s in stops if s > step)
@@ -265,7 +236,7 @@ def _train_on(
 
 
 def _take_steps(
-    population: _Population, state: TrainState, step: int, length: int
+    population: Running, state: TrainState, step: int, length: int
 ) -> TrainState:
     compiled = population.compiled
     indices = compiled.indices(step)
@@ -280,67 +251,3 @@ def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
     call also compiles. How a run is cut into calls changes no bit of it."""
     wanted = int(length * _SECONDS_PER_CALL / max(seconds, 1e-6))
     return max(1, min(wanted, 4 * length, most_steps(plan)))
-
-
-def _measure(
-    population: _Population, state: TrainState, step: int
-) -> dict[str, np.ndarray]:
-    """The records of one evaluation, host arrays `[members]`; all of them leave the
-    devices together."""
-    last = step == population.plan.program.steps
-    held, compiled = population.held, population.compiled
-    measured = {}
-    for split in ("validation", "test") if last else ("validation",):
-        bounds = (jnp.int32(bound) for bound in held.bounds(split))
-        measured[split] = compiled.evaluate(state, held.images, *bounds)
-    small = state._replace(params=(), model_state=(), opt_state=())
-    host, measured = fetch_members((small, measured), population.members)
-    values = {
-        f"{split}/{metric}": value
-        for split, metrics in measured.items()
-        for metric, value in metrics.items()
-    }
-    if step:
-        stops = (0, *population.plan.program.evaluation_steps())
-        steps = np.float32(step - max(s for s in stops if s < step))
-        values["train/loss"] = host.loss_sum / steps
-        values["train/accuracy"] = host.correct_sum / steps
-    if last:
-        diverged = host.diverged_step.astype(np.float32)
-        values["train/diverged_step"] = np.where(diverged < 0, np.nan, diverged)
-    return values
-
-
-def _measure_layers(
-    population: _Population, state: TrainState
-) -> dict[str, np.ndarray]:
-    """Of every layer, host arrays `[members, layers]`."""
-    first_steps = population.compiled.indices(0)[:, 0]
-    measured = population.compiled.measure(
-        (state, population.hyper), population.train_images, first_steps
-    )
-    return fetch_members(measured, population.members)
-
-
-def _measure_spectra(
-    population: _Population, state: TrainState
-) -> dict[str, np.ndarray]:
-    """Of every scheme and seed, host arrays `[schemes × seeds, ...]`: before the first
-    step members that differ in their rate alone are the same."""
-    places, width = population.distinct, population.plan.execution.chunk_width
-    members = fetch_members((state, population.hyper), population.members)
-    chosen = jax.tree.map(lambda leaf: leaf[places], members)
-    first_steps = population.compiled.indices(0)[:, 0]
-    measured = population.compiled.spectra(
-        place_members(chosen, population.mesh, width),
-        population.train_images,
-        first_steps,
-    )
-    return eigenvalues(fetch_members(measured, len(places)))
-
-
-def _reset_sums(state: TrainState) -> TrainState:
-    return state._replace(
-        loss_sum=jnp.zeros_like(state.loss_sum),
-        correct_sum=jnp.zeros_like(state.correct_sum),
-    )

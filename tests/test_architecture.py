@@ -24,7 +24,7 @@ LAYERS = [
     {"initialization", "instruments", "spectra"},
     {"plan", "store"},
     {"population"},
-    {"manifest", "timing", "experiments"},
+    {"manifest", "timing", "experiments", "measuring"},
     {"tuning"},
     {"estimate"},
     {"run", "overview", "inspection"},

@@ -87,7 +87,7 @@ def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
     def refuse(*_):
         raise AssertionError("a finished program was prepared again")
 
-    monkeypatch.setattr(run_module, "_prepare", refuse)
+    monkeypatch.setattr(run_module, "prepare", refuse)
     before = records(undisturbed)
     outcome = run(plan, undisturbed, "command", QUIET)
     assert outcome.finished and outcome.member_steps == 0

@@ -4,6 +4,7 @@
       manifest.json        what ran, on what, from which data; replaced atomically
       records.jsonl        one line per program and step; appended, never rewritten
       layers.jsonl         of every layer, before the first step and after the last
+      filters.jsonl        of the first layer and seed, at the same two times
       spectra.jsonl        before the first step, where they were asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
       .lock                held while a process runs here
@@ -18,12 +19,14 @@ value) a row.
 
 from init_study.store.checkpoints import Checkpoints
 from init_study.store.records import (
+    FILTERS,
     LAYERS,
     RECORDS,
     SPECTRA,
     Recorder,
     last_steps,
     load,
+    load_filters,
     load_layers,
     load_spectra,
 )
@@ -44,6 +47,7 @@ from init_study.store.workdir import (
 __all__ = [
     "CHECKS",
     "DECISION",
+    "FILTERS",
     "LAYERS",
     "LEDGER",
     "MANIFEST",
@@ -55,6 +59,7 @@ __all__ = [
     "Recorder",
     "last_steps",
     "load",
+    "load_filters",
     "load_layers",
     "load_spectra",
     "lock",

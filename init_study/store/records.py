@@ -15,7 +15,8 @@ from init_study.errors import UserError
 from init_study.store.workdir import read_manifest
 from init_study.study import Member, Program, Study
 
-RECORDS, LAYERS, SPECTRA = "records.jsonl", "layers.jsonl", "spectra.jsonl"
+RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
+SPECTRA, FILTERS = "spectra.jsonl", "filters.jsonl"
 
 Values = Mapping[str, np.ndarray]
 _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
@@ -150,6 +151,25 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     ]
     columns = ["program", "scheme", "seed", "kind", "rank", "value"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def load_filters(
+    workdir: str | os.PathLike[str],
+) -> dict[tuple[str, int, str, float], np.ndarray]:
+    """Kernels of the first layer, `[height, width, in, out]`, of the first seed: by
+    program, step (0 and the last), scheme and learning rate. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    members = [(s, rate) for s in study.schemes for rate in study.learning_rates]
+    return {
+        (line["program"], line["step"], *member): np.array(kernel, np.float64)
+        for line in _read_lines(folder / FILTERS)
+        for kernels in line["values"].values()
+        for member, kernel in zip(members, kernels, strict=True)
+    }
 
 
 def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:

@@ -1,0 +1,140 @@
+"""A program's population as it runs, and what is measured of it: host arrays."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jax.sharding import Mesh
+
+from init_study.execution import fetch_members, member_mesh, place_members
+from init_study.plan import Plan, ProgramPlan
+from init_study.population import (
+    Compiled,
+    Held,
+    compile_population,
+    held_images,
+    hyperparameters,
+    training_images,
+)
+from init_study.spectra import eigenvalues
+from init_study.train import Hyper, Images, TrainState
+
+# Numbers of a kernel that are kept and shown, at most.
+_MOST_NUMBERS = 2000
+
+
+class Running(NamedTuple):
+    """One program's population on the devices, and what its loop needs; `distinct` are
+    the places of members that differ before the first step, `first_seed` those of the
+    first seed."""
+
+    plan: ProgramPlan
+    members: int
+    distinct: list[int]
+    first_seed: list[int]
+    mesh: Mesh
+    compiled: Compiled
+    hyper: Hyper
+    train_images: Images
+    held: Held
+
+
+def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
+    mesh = member_mesh()
+    width = program_plan.execution.chunk_width
+    return Running(
+        plan=program_plan,
+        members=len(plan.members),
+        distinct=[
+            place
+            for place, member in enumerate(plan.members)
+            if member.learning_rate == plan.study.learning_rates[0]
+        ],
+        first_seed=[
+            place
+            for place, member in enumerate(plan.members)
+            if member.seed == plan.study.seeds[0]
+        ],
+        mesh=mesh,
+        compiled=compile_population(program_plan, mesh, plan.study.seeds),
+        hyper=place_members(
+            hyperparameters(plan.members, program_plan.program), mesh, width
+        ),
+        train_images=training_images(program_plan, mesh),
+        held=held_images(program_plan, mesh),
+    )
+
+
+def evaluations(
+    population: Running, state: TrainState, step: int
+) -> dict[str, np.ndarray]:
+    """The records of one evaluation, host arrays `[members]`; all of them leave the
+    devices together."""
+    last = step == population.plan.program.steps
+    held, compiled = population.held, population.compiled
+    measured = {}
+    for split in ("validation", "test") if last else ("validation",):
+        bounds = (jnp.int32(bound) for bound in held.bounds(split))
+        measured[split] = compiled.evaluate(state, held.images, *bounds)
+    small = state._replace(params=(), model_state=(), opt_state=())
+    host, measured = fetch_members((small, measured), population.members)
+    values = {
+        f"{split}/{metric}": value
+        for split, metrics in measured.items()
+        for metric, value in metrics.items()
+    }
+    if step:
+        stops = (0, *population.plan.program.evaluation_steps())
+        steps = np.float32(step - max(s for s in stops if s < step))
+        values["train/loss"] = host.loss_sum / steps
+        values["train/accuracy"] = host.correct_sum / steps
+    if last:
+        diverged = host.diverged_step.astype(np.float32)
+        values["train/diverged_step"] = np.where(diverged < 0, np.nan, diverged)
+    return values
+
+
+def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Of every layer, host arrays `[members, layers]`."""
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.measure(
+        (state, population.hyper), population.train_images, first_steps
+    )
+    return fetch_members(measured, population.members)
+
+
+def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Of every scheme and seed, host arrays `[schemes × seeds, ...]`: before the first
+    step members that differ in their rate alone are the same."""
+    places, width = population.distinct, population.plan.execution.chunk_width
+    members = fetch_members((state, population.hyper), population.members)
+    chosen = jax.tree.map(lambda leaf: leaf[places], members)
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.spectra(
+        place_members(chosen, population.mesh, width),
+        population.train_images,
+        first_steps,
+    )
+    return eigenvalues(fetch_members(measured, len(places)))
+
+
+def reset_sums(state: TrainState) -> TrainState:
+    return state._replace(
+        loss_sum=jnp.zeros_like(state.loss_sum),
+        correct_sum=jnp.zeros_like(state.correct_sum),
+    )
+
+
+def first_filters(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Kernels of the first layer, `[members of the first seed, height, width, in,
+    out]`; none if it is no convolution, or a large one."""
+    layer = population.plan.network.layers[0]
+    if layer.kind == "dense" or np.prod(layer.kernel_shape) > _MOST_NUMBERS:
+        return {}
+    stored = traverse_util.flatten_dict(state.params)[layer.kernel]
+    on_host = np.asarray(jax.device_get(stored))[population.first_seed]
+    return {
+        "first": np.stack([np.asarray(layer.plain(jnp.asarray(k))) for k in on_host])
+    }
