@@ -129,7 +129,7 @@ def test_the_page_loads_nothing(page_text):
     assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
     for name, value in page.attributes:
         assert not name.startswith("on") and name not in ("src", "srcset", "action")
-        within = ("#", "data:text/csv;base64,")
+        within = ("#", "data:text/csv;base64,", "data:image/png;base64,")
         assert name not in ("href", "xlink:href") or value.startswith(within)
     assert "@import" not in page_text and not re.search(r"url\((?!#)", page_text)
     policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -314,6 +314,27 @@ def make_layers(folder, study):
             values |= {"spread": 0.25 * values["signal"], "distinct": 0.5 * ones}
             recorder.append(program, step, values | {"dead": 1 - ones})
     return folder
+
+
+def test_first_filters_are_shown_at_both_times(tmp_path):
+    study = make_study(depth=2)
+    folder = make_run(tmp_path, study)
+    (program,), rng = study.programs(), np.random.default_rng(0)
+    recorder = store.Recorder(folder, store.FILTERS)
+    pairs = len(study.schemes) * len(study.learning_rates)
+    kernels = {step: rng.normal(size=(pairs, 3, 3, 1, 5)) for step in (0, 20)}
+    for step, own in kernels.items():
+        recorder.append(program, step, {"first": own.astype(np.float32)})
+    page = Page(write_report(folder).read_text())
+    assert page.text.count("Filters of the first layer") == 1
+    link = "download='p0filters.csv' href='data:text/csv;base64,([^']+)'"
+    (text,) = re.findall(link, (folder / "report.html").read_text())
+    table = pd.read_csv(io.StringIO(base64.b64decode(text).decode()))
+    torch = compare(store.load(folder), store.read_manifest(folder))[0].rows[0]
+    place = list(study.schemes).index("torch") * len(study.learning_rates)
+    place += list(study.learning_rates).index(torch.best.learning_rate)
+    after = table[(table["scheme"] == "torch") & (table["when"] == "after")]["value"]
+    np.testing.assert_allclose(after, kernels[20][place].ravel(), rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

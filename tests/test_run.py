@@ -55,6 +55,17 @@ def test_every_member_and_evaluation_is_recorded(undisturbed):
     assert accuracy.value.dropna().between(0, 1).all()
 
 
+def test_first_filters_are_those_of_the_first_seed(plan, undisturbed):
+    kernels = store.load_filters(undisturbed)
+    program = plan.programs[0].program
+    assert {step for id, step, *_ in kernels if id == program.id} == {0, 9}
+    start = [kernels[program.id, 0, "he_normal", rate] for rate in (0.1, 3e38)]
+    assert start[0].shape == (3, 3, 1, 2)
+    np.testing.assert_array_equal(*start)
+    assert (kernels[program.id, 9, "he_normal", 0.1] != start[0]).any()
+    assert (kernels[program.id, 9, "zeros", 0.1] == 0).all()
+
+
 def test_a_diverged_member_is_recorded_with_its_step(undisturbed):
     table = store.load(undisturbed)
     steps = table[table.metric == "diverged_step"].set_index("member").value

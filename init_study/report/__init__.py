@@ -57,9 +57,11 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
 
 def _tables(folder: Path) -> Any:
     from init_study.report.page import Tables
-    from init_study.store import load, load_layers, load_spectra
+    from init_study.store import load, load_filters, load_layers, load_spectra
 
-    return Tables(load(folder), load_layers(folder), load_spectra(folder))
+    return Tables(
+        load(folder), load_layers(folder), load_spectra(folder), load_filters(folder)
+    )
 
 
 def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]:

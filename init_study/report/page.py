@@ -18,6 +18,7 @@ from init_study.answers.text import (
 )
 from init_study.answers.variance import variance_splits
 from init_study.report import figures, tables
+from init_study.report.filter_figure import Kernels
 from init_study.report.look import Look, looks
 from init_study.report.program import program_figures, program_section
 from init_study.report.provenance import provenance
@@ -41,11 +42,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 class Tables(NamedTuple):
-    """What a run has left, of `store.load`, `load_layers` and `load_spectra`."""
+    """What a run has left: of `store.load`, `load_layers`, `load_spectra` and
+    `load_filters`."""
 
     records: pd.DataFrame
     layers: pd.DataFrame
     spectra: pd.DataFrame
+    filters: Kernels
 
 
 def render(run: Tables, manifest: Mapping[str, Any], refresh: int | None = None) -> str:

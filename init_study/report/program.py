@@ -14,6 +14,7 @@ from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.target import SHARE, default_target, steps_to_target
 from init_study.answers.text import count, percent, progress, rate, spent_before
 from init_study.report import figures, tables
+from init_study.report.filter_figure import Kernels, filter_figure
 from init_study.report.look import Look
 from init_study.report.profiles import profile_figures, start_table
 from init_study.report.shown import Shown, figure
@@ -31,6 +32,7 @@ def program_section(
     records: pd.DataFrame,
     layers: pd.DataFrame,
     spectra: pd.DataFrame,
+    filters: Kernels,
     look: Mapping[str, Look],
 ) -> str:
     """As HTML.
@@ -38,7 +40,7 @@ def program_section(
     Args:
         name: of the section, letters and digits.
         comparison: of `answers.compare`.
-        records, layers, spectra: of the whole run.
+        records, layers, spectra, filters: of the whole run.
         look: of its schemes.
     """
     head = f"<section id={name}><h2>{escape(comparison.label)}</h2>"
@@ -48,7 +50,7 @@ def program_section(
             "comparison, figures and failures are missing until its last step; run "
             "the same command again to go on.</p></section>"
         )
-    shown = program_figures(name, comparison, records, layers, spectra, look)
+    shown = program_figures(name, comparison, records, layers, spectra, filters, look)
     html = {kind: figure(one) for kind, one in shown.items()}
     profiles = "".join(html.get(kind, "") for kind in ("signal", "gradient"))
     parts = [
@@ -61,6 +63,7 @@ def program_section(
         start_table(comparison, layers),
         f"<div class=pair>{html.get('jacobian', '')}"
         f"{curvature_table(comparison, spectra)}</div>",
+        html.get("filters", ""),
     ]
     return f"{head}{''.join(parts)}</section>"
 
@@ -71,6 +74,7 @@ def program_figures(
     records: pd.DataFrame,
     layers: pd.DataFrame,
     spectra: pd.DataFrame,
+    filters: Kernels,
     look: Mapping[str, Look],
 ) -> dict[str, Shown]:
     """The figures of a finished program, by what they show; arguments as of
@@ -82,7 +86,8 @@ def program_figures(
         found[kind] = _curves(name, comparison, records, look, split, kind)
     found["rates"] = _over_rates(name, comparison, look)
     found |= profile_figures(name, comparison, layers, look)
-    return found | jacobian_figure(name, comparison, spectra, look)
+    found |= jacobian_figure(name, comparison, spectra, look)
+    return found | filter_figure(name, comparison, filters, look)
 
 
 def _forest(name: str, comparison: Comparison, look: Mapping[str, Look]) -> Shown:
