@@ -58,7 +58,8 @@ LEFT_OUT = {
 
 
 def describe_all(experiments: Path) -> dict[str, dict[str, str]]:
-    """One line for each study, model, data set, initializer and scheme, by kind.
+    """One line for each study, published result, model, data set, initializer and
+    scheme, by kind.
 
     Args:
         experiments: the folder of the studies' files.
@@ -70,6 +71,7 @@ def describe_all(experiments: Path) -> dict[str, dict[str, str]]:
     models["module:Class"] = "a Flax Linen module of your own, from Python's path"
     return {
         "studies": describe_studies(experiments),
+        "results": describe_studies(experiments / "published"),
         "models": models,
         "datasets": describe_datasets(),
         "initializers": describe_initializers(),

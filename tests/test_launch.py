@@ -84,7 +84,8 @@ def test_json_is_one_document_and_nothing_else(finished, word):
     if word == "report":
         assert len(document["programs"]) == 1
     if word == "list":
-        kinds = ["studies", "models", "datasets", "initializers", "schemes"]
+        kinds = ["studies", "results", "models", "datasets", "initializers"]
+        kinds += ["schemes"]
         assert list(document) == kinds
         assert all(line for kind in document.values() for line in kind.values())
 
