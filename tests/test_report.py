@@ -312,6 +312,7 @@ def make_layers(folder, study):
             ones = alive * np.float32([1.0, 1.0, 1.0])
             values = {"signal": alive * falling, "gradient": alive * falling[::-1]}
             values |= {"spread": 0.25 * values["signal"], "distinct": 0.5 * ones}
+            values["weight_gradient"] = values["gradient"]
             recorder.append(program, step, values | {"dead": 1 - ones})
     return folder
 
@@ -355,6 +356,14 @@ def test_layers_are_shown_before_the_first_step_and_after_the_last(run_with_laye
     assert row and cells == ["−1.0", "+1.0", "50 %", "0 %", "25 %"]
     cells = tables[tables.index("\nzeros\n") :].split("\n")[2:7]
     assert cells == ["–", "–", "0 %", "100 %", "–"]
+
+
+def test_what_stands_out_is_said_with_a_way_out(run_with_layers):
+    text = Page(write_report(run_with_layers).read_text()).text
+    assert text.count("What stands out") == 2
+    assert "filters are copies of one another" in text
+    assert "50.0 % of the filters of a layer are distinct" in text
+    assert "hidden weights have no gradient" in text
 
 
 def test_the_data_behind_a_figure_can_be_had(run_with_layers):

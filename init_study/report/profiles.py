@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
+from init_study.answers.traps import at_best_rates, find_traps, hidden_start
 from init_study.report import tables
 from init_study.report.look import (
     INCHES_PER_LABEL,
@@ -38,7 +39,7 @@ def profile_figures(
 ) -> dict[str, Shown]:
     """Signals and gradients by layer, each scheme at its best rate; none for a run
     without such numbers."""
-    ours = _at_best_rates(comparison, layers)
+    ours = at_best_rates(comparison, layers)
     if ours.empty:
         return {}
     return {
@@ -48,13 +49,11 @@ def profile_figures(
 
 def start_table(comparison: Comparison, layers: pd.DataFrame) -> str:
     """A row for each scheme, of its worst layer before the first step."""
-    ours = _at_best_rates(comparison, layers)
+    ours = at_best_rates(comparison, layers)
     if ours.empty:
         return ""
-    start = ours.loc[ours["step"] == 0]
-    hidden = start.loc[start["layer"] < start["layer"].max()]
     rows = [
-        _start_row(row.scheme, hidden.loc[hidden["scheme"] == row.scheme])
+        _start_row(row.scheme, hidden_start(row.scheme, ours))
         for row in comparison.rows
     ]
     return tables.card(
@@ -69,23 +68,39 @@ def start_table(comparison: Comparison, layers: pd.DataFrame) -> str:
     )
 
 
-def _start_row(scheme: str, table: pd.DataFrame) -> dict[str, str]:
-    by_layer = table.pivot_table(
-        index=["metric", "seed"], columns="layer", values="value", dropna=False
+def trap_table(comparison: Comparison, layers: pd.DataFrame) -> str:
+    """What stands out, with evidence and a way out; nothing where nothing does."""
+    rows = [
+        {
+            "scheme": t.scheme,
+            "finding": t.finding,
+            "evidence": t.evidence,
+            "try": t.cure,
+        }
+        for t in find_traps(comparison, layers)
+    ]
+    if not rows:
+        return ""
+    return tables.card(
+        "What stands out",
+        f"<div class=wrap>{tables.columns(rows)}</div>",
+        "Before the first step, means over seeds. Rules of thumb, not verdicts: a "
+        "scheme may train all the same, and one without a finding may not.",
     )
 
-    def of(metric: str) -> np.ndarray:
-        return by_layer.loc[metric].to_numpy(np.float64)
 
+def _start_row(scheme: str, start: Mapping[str, np.ndarray]) -> dict[str, str]:
+    if not start or not start["signal"].shape[1]:
+        names = ("signal", "gradient", "distinct filters", "dead units", "input seen")
+        return {"scheme": scheme, **dict.fromkeys(names, "–")}
     with np.errstate(all="ignore"):
-        seen = of("spread")[:, -1] / of("signal")[:, -1]
         return {
             "scheme": scheme,
-            "signal": _powers(of("signal")),
-            "gradient": _powers(of("gradient")),
-            "distinct filters": _share(of("distinct").min(1)),
-            "dead units": _share(of("dead").max(1)),
-            "input seen": _share(seen),
+            "signal": _powers(start["signal"]),
+            "gradient": _powers(start["gradient"]),
+            "distinct filters": _share(start["distinct"].min(1)),
+            "dead units": _share(start["dead"].max(1)),
+            "input seen": _share(start["spread"][:, -1] / start["signal"][:, -1]),
         }
 
 
@@ -97,12 +112,6 @@ def _powers(values: np.ndarray) -> str:
 def _share(values: np.ndarray) -> str:
     mean = np.mean(values)
     return f"{100 * mean:.0f} %" if np.isfinite(mean) else "–"
-
-
-def _at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
-    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
-    chosen = layers["scheme"].map(best.get) == layers["learning_rate"]
-    return layers.loc[chosen & (layers["program"] == comparison.program)]
 
 
 def _profile(

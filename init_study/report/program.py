@@ -16,7 +16,7 @@ from init_study.answers.text import count, percent, progress, rate, spent_before
 from init_study.report import figures, tables
 from init_study.report.filter_figure import Kernels, filter_figure
 from init_study.report.look import Look
-from init_study.report.profiles import profile_figures, start_table
+from init_study.report.profiles import profile_figures, start_table, trap_table
 from init_study.report.shown import Shown, figure
 from init_study.report.spectra_figures import curvature_table, jacobian_figure
 from init_study.report.svg import Drawing
@@ -61,6 +61,7 @@ def program_section(
         f"<div class=pair>{_tuning(comparison)}{_target(comparison, records)}</div>",
         f"<div class=pair>{profiles}</div>" if profiles else "",
         start_table(comparison, layers),
+        trap_table(comparison, layers),
         f"<div class=pair>{html.get('jacobian', '')}"
         f"{curvature_table(comparison, spectra)}</div>",
         html.get("filters", ""),

@@ -85,6 +85,7 @@ th i {
 .plain th, .plain td { text-align: left; padding-right: 20px }
 .plain td { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px }
 abbr { text-decoration: none }
+.wrap td { white-space: normal; min-width: 9em }
 .facts th, .facts td { text-align: left; white-space: normal; padding-right: 20px }
 .facts th {
   padding-left: 0; white-space: nowrap; color: var(--muted); font-weight: 400;
