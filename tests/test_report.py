@@ -461,9 +461,8 @@ def test_controls_show_what_is_asked_for(run_with_layers, tmp_path):
     assert seen("second", ("class=second>", "class=second checked>")) != plain
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
-@pytest.mark.parametrize("width", [400, 1100])
+@pytest.mark.parametrize("width", [pytest.param(400, marks=pytest.mark.slow), 1100])
 def test_a_browser_shows_it(tmp_path, width):
     page = write_report(make_run(tmp_path, make_study()))
     pixels = picture_of(page, tmp_path, width)
