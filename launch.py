@@ -97,10 +97,11 @@ _TENSORBOARD = flags.DEFINE_bool(
     False,
     "Of `run`: write event files into WORKDIR/tensorboard as records come.",
 )
-_SPECTRA = flags.DEFINE_bool(
-    "spectra",
+_EXPLAIN = flags.DEFINE_bool(
+    "explain",
     False,
-    "Of `run`: measure the spectra of Jacobian and Hessian before the first step.",
+    "Of `run`: before the first step, measure the spectra of Jacobian and Hessian and "
+    "predict the signals of every layer.",
 )
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
@@ -317,7 +318,7 @@ def _control(received: list[signal.Signals]) -> Any:
         checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
         fixed_execution=_EXECUTION.value is not None,
-        spectra=_SPECTRA.value,
+        explain=_EXPLAIN.value,
     )
 
 

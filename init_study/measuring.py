@@ -1,14 +1,19 @@
 """A program's population as it runs, and what is measured of it: host arrays."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from flax import traverse_util
 from jax.sharding import Mesh
 
+from init_study.data import standardize
+from init_study.errors import UserError
 from init_study.execution import fetch_members, member_mesh, place_members
+from init_study.gains import tap_squares
 from init_study.plan import Plan, ProgramPlan
 from init_study.population import (
     Compiled,
@@ -18,6 +23,7 @@ from init_study.population import (
     hyperparameters,
     training_images,
 )
+from init_study.propagation import make_predictor
 from init_study.spectra import eigenvalues
 from init_study.train import Hyper, Images, TrainState
 
@@ -34,6 +40,7 @@ class Running(NamedTuple):
     members: int
     distinct: list[int]
     first_seed: list[int]
+    seeds: int
     mesh: Mesh
     compiled: Compiled
     hyper: Hyper
@@ -57,6 +64,7 @@ def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
             for place, member in enumerate(plan.members)
             if member.seed == plan.study.seeds[0]
         ],
+        seeds=len(plan.study.seeds),
         mesh=mesh,
         compiled=compile_population(program_plan, mesh, plan.study.seeds),
         hyper=place_members(
@@ -118,6 +126,39 @@ def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.nda
         first_steps,
     )
     return eigenvalues(fetch_members(measured, len(places)))
+
+
+def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Predicted mean squares of signals and gradients, `[schemes, layers]`, from the
+    mean squares of each scheme's weights over seeds, on the first seed's first batch;
+    gradients for ones of mean square 1 at the logits. None where an operation of the
+    network is not known."""
+    network, places = population.plan.network, population.distinct
+    first_steps = population.compiled.indices(0)[0, 0]
+    data = population.train_images
+    images = standardize(data.images[first_steps], data.mean, data.std)
+    kept = (state.params, state.model_state)
+    members = fetch_members(kept, population.members)
+    chosen = jax.tree.map(lambda leaf: leaf[places], members)
+    seeds = population.seeds
+    found: dict[str, list[Any]] = {"signal": [], "gradient": []}
+    predictor = None
+    for start in range(0, len(places), seeds):
+        own = jax.tree.map(lambda leaf, i=start: leaf[i : i + seeds], chosen)
+        params, model_state = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), own)
+        squares = jax.vmap(partial(tap_squares, network))(own[0])
+        means = [np.asarray(square).mean(0) for square in squares]
+        try:
+            predictor = predictor or make_predictor(
+                network, params, model_state, images
+            )
+            prediction = predictor(params, model_state, means, jax.random.key(2))
+        except UserError as error:
+            logging.warning("no prediction of signals: %s", error)
+            return {}
+        found["signal"].append(prediction.signals)
+        found["gradient"].append(prediction.gradients)
+    return {name: np.array(rows, np.float32) for name, rows in found.items()}
 
 
 def reset_sums(state: TrainState) -> TrainState:

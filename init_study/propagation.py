@@ -15,12 +15,13 @@ References: Poole et al. 2016, arXiv:1606.05340, for the limit; Bingham & Miikku
 2021, arXiv:2109.08958 (AutoInit), for moments carried through a graph of operations.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study import graph
@@ -76,14 +77,34 @@ def predict(
 
     Raises: UserError for an operation that is not known here.
     """
-    forward = trace_forward(network, params, model_state, images)
-    gains = [
-        predicted_gain(forward.traced, layer, np.asarray(square, np.float64))
-        for layer, square in zip(forward.layers, squares, strict=True)
-    ]
+    predictor = make_predictor(network, params, model_state, images)
+    return predictor(params, model_state, squares, key)
+
+
+Predictor = Callable[[Params, ModelState, Sequence[Any], PRNGKeyArray], Prediction]
+
+
+def make_predictor(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    images: Float[Array, "n h w c"],
+) -> Predictor:
+    """`predict` for many parameters of one network, compiled once.
+
+    Args:
+        network, images: as of `predict`.
+        params, model_state: of these only shapes count.
+
+    Returns: (params, model_state, squares, key) -> prediction.
+    Raises: UserError for an operation that is not known here.
+    """
+    shapes = trace_forward(network, params, model_state, images)
 
     @jax.jit
-    def run(key: PRNGKeyArray) -> tuple[Any, ...]:
+    def run(variables: Any, gains: Sequence[Gain], key: PRNGKeyArray) -> Any:
+        forward = shapes._replace(variables=variables)
+
         def signals(shifts: list[Array]) -> tuple[Array, Any]:
             result, inputs, outputs = _walk(forward, key, images, gains, shifts)
             return result, (inputs, outputs)
@@ -104,7 +125,22 @@ def predict(
             for values in (inputs, outputs, gradients)
         )
 
-    return Prediction(*(tuple(map(float, values)) for values in run(key)))
+    def predictor(
+        params: Params,
+        model_state: ModelState,
+        squares: Sequence[Any],
+        key: PRNGKeyArray,
+    ) -> Prediction:
+        gains = [
+            predicted_gain(shapes.traced, layer, np.asarray(square, np.float64))
+            for layer, square in zip(shapes.layers, squares, strict=True)
+        ]
+        variables = traverse_util.flatten_dict({"params": params, **model_state})
+        return Prediction(
+            *(tuple(map(float, values)) for values in run(variables, gains, key))
+        )
+
+    return predictor
 
 
 def unit_variance_scales(network: Network) -> tuple[float, ...]:

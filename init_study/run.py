@@ -21,6 +21,7 @@ from init_study.measuring import (
     evaluations,
     first_filters,
     layer_numbers,
+    predicted_numbers,
     prepare,
     reset_sums,
     spectrum_numbers,
@@ -66,7 +67,7 @@ class Control(NamedTuple):
             if true, a checkpoint is written and the run returns unfinished.
         fixed_execution: refuse an execution that does not fit, and try no other.
         recorded: called whenever records have come.
-        spectra: measure spectra before the first step, too.
+        explain: measure spectra and predict signals before the first step, too.
     """
 
     progress: bool = True
@@ -74,7 +75,7 @@ class Control(NamedTuple):
     stop_requested: Callable[[], bool] = lambda: False
     fixed_execution: bool = False
     recorded: Callable[[], None] = lambda: None
-    spectra: bool = False
+    explain: bool = False
 
 
 class _Recorders(NamedTuple):
@@ -82,6 +83,7 @@ class _Recorders(NamedTuple):
     layers: store.Recorder
     filters: store.Recorder
     spectra: store.Recorder | None
+    predictions: store.Recorder | None
 
 
 def run(
@@ -107,7 +109,10 @@ def run(
         recorder = store.Recorder(workdir)
         layers = store.Recorder(workdir, store.LAYERS)
         filters = store.Recorder(workdir, store.FILTERS)
-        spectra = store.Recorder(workdir, store.SPECTRA) if control.spectra else None
+        spectra, predictions = (
+            store.Recorder(workdir, name) if control.explain else None
+            for name in (store.SPECTRA, store.PREDICTIONS)
+        )
         resumed = (workdir / store.MANIFEST).exists()
         if not resumed:
             plan = choose_executions(plan, control.fixed_execution)
@@ -125,7 +130,7 @@ def run(
                         plan,
                         program,
                         workdir,
-                        _Recorders(recorder, layers, filters, spectra),
+                        _Recorders(recorder, layers, filters, spectra, predictions),
                         control,
                     )
                     member_steps += taken
@@ -218,6 +223,9 @@ def _train_on(
             recorders.filters.append(program, step, filters)
         if step == 0 and recorders.spectra is not None:
             recorders.spectra.append(program, step, spectrum_numbers(population, state))
+        if step == 0 and recorders.predictions is not None:
+            foreseen = predicted_numbers(population, state)
+            recorders.predictions.append(program, step, foreseen)
         if step in stops:
             recorders.records.append(
                 program, step, evaluations(population, state, step)

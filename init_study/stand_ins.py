@@ -57,26 +57,26 @@ def through_layer(
         inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1.0), 0.0)
         return _normal_like(forward_key, values, inverse, 1.0 if flat else None)
     keys = (forward_key, backward_key)
-    return _linear(values, keys, float(gain.forward), float(gain.backward), flat)
+    factors = jnp.float32(gain.forward), jnp.float32(gain.backward)
+    return _linear(values, keys, factors, flat)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _linear(
-    values: Array, keys: Any, forward: float, backward: float, flat: bool
-) -> Array:
-    return _normal_like(keys[0], values, forward, 1.0 if flat else None)
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _linear(values: Array, keys: Any, factors: Any, flat: bool) -> Array:
+    return _normal_like(keys[0], values, factors[0], 1.0 if flat else None)
 
 
 def _linear_forward(
-    values: Array, keys: Any, forward: float, backward: float, flat: bool
+    values: Array, keys: Any, factors: Any, flat: bool
 ) -> tuple[Array, Any]:
-    return _normal_like(keys[0], values, forward, 1.0 if flat else None), keys
+    made = _normal_like(keys[0], values, factors[0], 1.0 if flat else None)
+    return made, (keys, factors)
 
 
-def _linear_backward(
-    forward: float, backward: float, flat: bool, keys: Any, cotangent: Array
-) -> tuple[Array, Any]:
-    return _normal_like(keys[1], cotangent, backward, 0.0 if flat else None), None
+def _linear_backward(flat: bool, kept: Any, cotangent: Array) -> tuple[Array, Any, Any]:
+    keys, factors = kept
+    alike = 0.0 if flat else None
+    return _normal_like(keys[1], cotangent, factors[1], alike), None, None
 
 
 _linear.defvjp(_linear_forward, _linear_backward)

@@ -100,7 +100,7 @@ def workdir(tmp_path_factory):
         evaluations=1,
     )
     folder = tmp_path_factory.mktemp("spectra") / "run"
-    control = Control(progress=False, spectra=True)
+    control = Control(progress=False, explain=True)
     run(make_plan(study), folder, "command", control)
     return folder
 
@@ -120,9 +120,31 @@ def test_the_page_shows_them(workdir):
     page = write_report(workdir).read_text()
     assert "Singular values of the Jacobian" in page
     assert "greatest curvature" in page
+    assert page.count("Dotted: predicted") == 2
+
+
+def test_signals_are_predicted_from_the_weights_alone(workdir):
+    """He's law through one ReLU convolution and a mean over the map: within a factor of
+    two of what is measured in two narrow channels; zeros give nothing."""
+    foreseen = store.load_predictions(workdir)
+    assert set(foreseen["metric"]) == {"signal", "gradient"}
+    assert len(foreseen) == 2 * 2 * 2
+    layers = store.load_layers(workdir)
+    start = layers[(layers["step"] == 0) & (layers["metric"] == "signal")]
+    for scheme, factor in (("he_normal", 3.0), ("zeros", None)):
+        own = foreseen[
+            (foreseen["scheme"] == scheme) & (foreseen["metric"] == "signal")
+        ]
+        first = own[own["layer"] == 0]["value"].item()
+        measured = start[(start["scheme"] == scheme) & (start["layer"] == 0)]["value"]
+        if factor is None:
+            assert first == 0 and (measured == 0).all()
+        else:
+            assert 1 / factor < first / measured.mean() < factor
 
 
 def test_without_the_flag_there_are_none(tmp_path):
     study = Study(schemes=("zeros",), learning_rates=0.1, seeds=1)
     store.write_manifest(tmp_path, {"study": study.to_dict(), "programs": {}})
     assert store.load_spectra(tmp_path).empty
+    assert store.load_predictions(tmp_path).empty

@@ -56,11 +56,15 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
 
 
 def _tables(folder: Path) -> Any:
+    from init_study import store
     from init_study.report.page import Tables
-    from init_study.store import load, load_filters, load_layers, load_spectra
 
     return Tables(
-        load(folder), load_layers(folder), load_spectra(folder), load_filters(folder)
+        store.load(folder),
+        store.load_layers(folder),
+        store.load_spectra(folder),
+        store.load_predictions(folder),
+        store.load_filters(folder),
     )
 
 

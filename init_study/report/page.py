@@ -42,12 +42,13 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 class Tables(NamedTuple):
-    """What a run has left: of `store.load`, `load_layers`, `load_spectra` and
-    `load_filters`."""
+    """What a run has left: of `store.load`, `load_layers`, `load_spectra`,
+    `load_predictions` and `load_filters`."""
 
     records: pd.DataFrame
     layers: pd.DataFrame
     spectra: pd.DataFrame
+    predictions: pd.DataFrame
     filters: Kernels
 
 

@@ -35,6 +35,7 @@ def profile_figures(
     name: str,
     comparison: Comparison,
     layers: pd.DataFrame,
+    predictions: pd.DataFrame,
     look: Mapping[str, Look],
 ) -> dict[str, Shown]:
     """Signals and gradients by layer, each scheme at its best rate; none for a run
@@ -42,8 +43,10 @@ def profile_figures(
     ours = at_best_rates(comparison, layers)
     if ours.empty:
         return {}
+    own = predictions.loc[predictions["program"] == comparison.program]
     return {
-        metric: _profile(name, metric, comparison, ours, look) for metric in _METRICS
+        metric: _profile(name, metric, comparison, ours, _scaled(own, ours), look)
+        for metric in _METRICS
     }
 
 
@@ -114,29 +117,48 @@ def _share(values: np.ndarray) -> str:
     return f"{100 * mean:.0f} %" if np.isfinite(mean) else "–"
 
 
+def _scaled(predictions: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
+    """Predicted gradients are for ones of mean square 1 at the logits: times what was
+    measured there."""
+    head = layers.loc[
+        (layers["metric"] == "gradient")
+        & (layers["step"] == 0)
+        & (layers["layer"] == layers["layer"].max())
+    ]
+    factors = head.groupby("scheme")["value"].mean()
+    is_gradient = predictions["metric"] == "gradient"
+    factor = predictions["scheme"].map(factors).where(is_gradient, 1.0)
+    return predictions.assign(value=predictions["value"] * factor)
+
+
 def _profile(
     name: str,
     metric: str,
     comparison: Comparison,
     layers: pd.DataFrame,
+    predictions: pd.DataFrame,
     look: Mapping[str, Look],
 ) -> Shown:
+    foreseen = predictions.loc[predictions["metric"] == metric]
     data = layers.loc[layers["metric"] == metric]
     columns = ["scheme", "seed", "step", "layer", "name", "value"]
     drawings = {
-        "before the first step": _drawing(name, metric, data, 0, comparison, look),
+        "before the first step": _drawing(
+            name, metric, data, foreseen, 0, comparison, look
+        ),
         "after the last": _drawing(
-            name, metric, data, comparison.steps, comparison, look
+            name, metric, data, foreseen.iloc[:0], comparison.steps, comparison, look
         ),
     }
     what = _METRICS[metric]
     where = " there, of one image," if metric == "gradient" else ""
+    dotted = " Dotted: predicted from the mean squares of the weights."
     return Shown(
         f"{metric.capitalize()} by layer",
         f"{what[0].upper()}{what[1:]}{where} before norm and activation, on each "
         "seed's first batch, each scheme at its best learning rate: geometric mean of "
         f"{comparison.num_seeds} seeds, band: 95 % t interval of the logarithm. A "
-        "layer where it is zero is not drawn.",
+        f"layer where it is zero is not drawn.{dotted if len(foreseen) else ''}",
         drawings,
         data[columns],
     )
@@ -146,6 +168,7 @@ def _drawing(
     name: str,
     metric: str,
     data: pd.DataFrame,
+    foreseen: pd.DataFrame,
     step: int,
     comparison: Comparison,
     look: Mapping[str, Look],
@@ -158,13 +181,17 @@ def _drawing(
         f"{name}{metric}{'' if step == 0 else 'trained'}",
         f"{comparison.label}: {metric} of each scheme by layer, {when}",
         _plot_profile,
-        (metric, table, look),
+        (metric, table, foreseen, look),
         names(look),
     )
 
 
 def _plot_profile(
-    figure: Figure, metric: str, table: pd.DataFrame, look: Mapping[str, Look]
+    figure: Figure,
+    metric: str,
+    table: pd.DataFrame,
+    foreseen: pd.DataFrame,
+    look: Mapping[str, Look],
 ) -> None:
     axes = inner_axes(figure, left=0.72, right=label_inches(look), top=0.14, bottom=0.5)
     ends, drawn = [], []
@@ -191,6 +218,17 @@ def _plot_profile(
         axes.plot(x, mean, one.marker, color=one.colour, markersize=3, gid=gid)
         ends.append(End(x[-1], mean[-1], str(scheme), one))
         drawn.append(mean)
+        predicted = foreseen.loc[
+            (foreseen["scheme"] == scheme) & (foreseen["value"] > 0)
+        ]
+        axes.plot(
+            predicted["layer"] + 1,
+            np.log10(predicted["value"]),
+            color=one.colour,
+            linestyle=":",
+            linewidth=1.2,
+            gid=gid,
+        )
     count = int(table["layer"].max()) + 1 if len(table) else 1
     ticks = range(1, count + 1, -(-count // _MOST_TICKS))
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))

@@ -32,6 +32,7 @@ def program_section(
     records: pd.DataFrame,
     layers: pd.DataFrame,
     spectra: pd.DataFrame,
+    predictions: pd.DataFrame,
     filters: Kernels,
     look: Mapping[str, Look],
 ) -> str:
@@ -40,7 +41,7 @@ def program_section(
     Args:
         name: of the section, letters and digits.
         comparison: of `answers.compare`.
-        records, layers, spectra, filters: of the whole run.
+        records, layers, spectra, predictions, filters: of the whole run.
         look: of its schemes.
     """
     head = f"<section id={name}><h2>{escape(comparison.label)}</h2>"
@@ -50,7 +51,9 @@ def program_section(
             "comparison, figures and failures are missing until its last step; run "
             "the same command again to go on.</p></section>"
         )
-    shown = program_figures(name, comparison, records, layers, spectra, filters, look)
+    shown = program_figures(
+        name, comparison, records, layers, spectra, predictions, filters, look
+    )
     html = {kind: figure(one) for kind, one in shown.items()}
     profiles = "".join(html.get(kind, "") for kind in ("signal", "gradient"))
     parts = [
@@ -75,6 +78,7 @@ def program_figures(
     records: pd.DataFrame,
     layers: pd.DataFrame,
     spectra: pd.DataFrame,
+    predictions: pd.DataFrame,
     filters: Kernels,
     look: Mapping[str, Look],
 ) -> dict[str, Shown]:
@@ -86,7 +90,7 @@ def program_figures(
     for kind, split in (("accuracy", "validation"), ("loss", "train")):
         found[kind] = _curves(name, comparison, records, look, split, kind)
     found["rates"] = _over_rates(name, comparison, look)
-    found |= profile_figures(name, comparison, layers, look)
+    found |= profile_figures(name, comparison, layers, predictions, look)
     found |= jacobian_figure(name, comparison, spectra, look)
     return found | filter_figure(name, comparison, filters, look)
 

@@ -5,7 +5,7 @@
       records.jsonl        one line per program and step; appended, never rewritten
       layers.jsonl         of every layer, before the first step and after the last
       filters.jsonl        of the first layer and seed, at the same two times
-      spectra.jsonl        before the first step, where they were asked for
+      spectra.jsonl, predictions.jsonl   before the first step, if asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
       .lock                held while a process runs here
 
@@ -21,6 +21,7 @@ from init_study.store.checkpoints import Checkpoints
 from init_study.store.records import (
     FILTERS,
     LAYERS,
+    PREDICTIONS,
     RECORDS,
     SPECTRA,
     Recorder,
@@ -28,6 +29,7 @@ from init_study.store.records import (
     load,
     load_filters,
     load_layers,
+    load_predictions,
     load_spectra,
 )
 from init_study.store.workdir import (
@@ -51,6 +53,7 @@ __all__ = [
     "LAYERS",
     "LEDGER",
     "MANIFEST",
+    "PREDICTIONS",
     "RACE",
     "RECORDS",
     "RULES",
@@ -61,6 +64,7 @@ __all__ = [
     "load",
     "load_filters",
     "load_layers",
+    "load_predictions",
     "load_spectra",
     "lock",
     "open_workdir",

@@ -17,6 +17,7 @@ from init_study.study import Member, Program, Study
 
 RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
 SPECTRA, FILTERS = "spectra.jsonl", "filters.jsonl"
+PREDICTIONS = "predictions.jsonl"
 
 Values = Mapping[str, np.ndarray]
 _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
@@ -150,6 +151,27 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
         for rank, value in enumerate(own, start=1)
     ]
     columns = ["program", "scheme", "seed", "kind", "rank", "value"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """What was predicted before the first step, one number a row.
+
+    Columns: `program`, `scheme`, `layer`, `metric` (`signal`, or `gradient` for ones of
+    mean square 1 at the logits), `value`. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    rows = [
+        (line["program"], scheme, layer, metric, float(value))
+        for line in _read_lines(folder / PREDICTIONS)
+        for metric, values in line["values"].items()
+        for scheme, own in zip(study.schemes, values, strict=True)
+        for layer, value in enumerate(own)
+    ]
+    columns = ["program", "scheme", "layer", "metric", "value"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
