@@ -86,6 +86,7 @@ th i {
 .plain td { font-family: ui-monospace, Menlo, Consolas, monospace; font-size: 12.5px }
 abbr { text-decoration: none }
 .wrap td { white-space: normal; min-width: 9em }
+.wrap td:first-child { white-space: nowrap }
 .facts th, .facts td { text-align: left; white-space: normal; padding-right: 20px }
 .facts th {
   padding-left: 0; white-space: nowrap; color: var(--muted); font-weight: 400;
