@@ -210,6 +210,13 @@ def test_what_the_study_does_not_have_is_said(evidence, wrong, says):
         Accuracy(wrong).values(evidence)
 
 
+def test_a_metric_that_does_not_exist_is_said():
+    with pytest.raises(UserError, match="Did you mean 'signal'"):
+        Layers(GOOD, "signl", "last")
+    with pytest.raises(UserError, match="Did you mean 'last'"):
+        Layers(GOOD, "signal", "lst")
+
+
 def test_a_metric_that_is_not_recorded_is_said(evidence):
     with pytest.raises(UserError, match="no such numbers"):
         Layers(GOOD, "dead", "last").values(evidence)

@@ -14,6 +14,7 @@ from scipy import stats
 
 from init_study.answers.evidence import Evidence, Runs
 from init_study.answers.statistics import stuck_at_chance
+from init_study.errors import unknown
 
 Values = Float[np.ndarray, " seeds"]
 
@@ -167,6 +168,8 @@ class Layers(_OfRuns):
             over least`.
         first: before the first step, else after the last.
         head: whether the head counts as a layer.
+
+    Raises: UserError for a metric or a choice of layers that is not there.
     """
 
     metric: str
@@ -174,6 +177,14 @@ class Layers(_OfRuns):
     first: bool = True
     head: bool = False
     kind = "mean"
+
+    def __post_init__(self) -> None:
+        for what, name, names in (
+            ("metric", self.metric, _METRICS),
+            ("choice of layers", self.take, _TAKE),
+        ):
+            if name not in names:
+                raise unknown(what, name, names, ", ".join(names))
 
     @property
     def unit(self) -> str:
