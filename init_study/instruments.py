@@ -1,7 +1,8 @@
 """What is measured in every layer of a member, before its first step and after its
 last: signals, gradients, symmetry. Pure; the numbers say why a net learns or does not.
 
-All on the member's first training batch, with BatchNorm on that batch's statistics.
+All on the member's first training batch, with BatchNorm on that batch's statistics and
+the dropout of the first step.
 """
 
 from typing import Any
@@ -15,7 +16,7 @@ from init_study.data import standardize
 from init_study.layers import Layer
 from init_study.network import Network, Params
 from init_study.signals import Signals, layer_signals
-from init_study.train import Hyper, Images, TrainState, cross_entropy
+from init_study.train import Hyper, Images, TrainState, cross_entropy, step_keys
 
 # A unit this flat passes on less than a twentieth of a gradient.
 _FLAT = 0.05
@@ -43,12 +44,16 @@ def measure_layers(
             on all images and at all places.
         `flat`: share of outputs, over units, images and places, where it does so.
 
+    Empty for a network in which no layer was found.
     `dead` and `flat` are NaN where a norm, no activation or an unknown one follows.
     """
+    if not network.layers:
+        return {}
     state, hyper = member
     places = first_steps[hyper.seed_slot]
     images = standardize(data.images[places], data.mean, data.std)
     labels = data.labels[places]
+    _, dropout_key = step_keys(hyper.seed, 0)
 
     def run(params: Params, shifts: dict[int, Array]) -> tuple[Array, Signals]:
         signals = layer_signals(
@@ -57,6 +62,7 @@ def measure_layers(
             state.model_state,
             images,
             shifts=shifts,
+            dropout_key=dropout_key,
             convolution=convolution,
         )
         return cross_entropy(signals.result, labels).mean(), signals

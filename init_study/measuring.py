@@ -171,6 +171,8 @@ def reset_sums(state: TrainState) -> TrainState:
 def first_filters(population: Running, state: TrainState) -> dict[str, np.ndarray]:
     """Kernels of the first layer, `[members of the first seed, height, width, in,
     out]`; none if it is no convolution, or a large one."""
+    if not population.plan.network.layers:
+        return {}
     layer = population.plan.network.layers[0]
     if layer.kind == "dense" or np.prod(layer.kernel_shape) > _MOST_NUMBERS:
         return {}

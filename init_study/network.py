@@ -173,13 +173,15 @@ def trace_forward(
     train: bool = True,
     dropout_key: PRNGKeyArray | None = None,
 ) -> Forward:
-    """As of `Network.apply`; of the images only shape and dtype count."""
+    """As of `Network.apply`; of the images only shape and dtype count. Where no key is
+    given, dropout takes always the same."""
+    key = jax.random.key(0) if dropout_key is None else dropout_key
 
     def call(flat: dict[Any, Any], images: Array) -> Any:
         tree = traverse_util.unflatten_dict(flat)
         state = {name: value for name, value in tree.items() if name != "params"}
         return network.apply(
-            tree["params"], state, images, train=train, dropout_key=dropout_key
+            tree["params"], state, images, train=train, dropout_key=key
         )[0]
 
     variables = traverse_util.flatten_dict({"params": params, **model_state})

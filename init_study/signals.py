@@ -42,7 +42,7 @@ def layer_signals(
     Args:
         network, params, model_state, images: as of `Network.apply`.
         train: whether BatchNorm takes the batch's statistics, as at the first step.
-        dropout_key: without one, dropout is off where the module allows it.
+        dropout_key: without one, dropout takes always the same.
         shifts: added to the outputs of layers, by index: differentiate by them to get
             gradients at a layer.
         convolution: a form of `init_study.conv`.

@@ -15,7 +15,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from init_study.data import standardize
 from init_study.network import Network, Params
-from init_study.train import Hyper, Images, TrainState, cross_entropy
+from init_study.train import Hyper, Images, TrainState, cross_entropy, step_keys
 
 # Of Lanczos: the greatest eigenvalue of a net's Hessian is there to a few per cent.
 _ITERATIONS = 12
@@ -56,10 +56,16 @@ def measure_spectra(
     places = first_steps[hyper.seed_slot]
     images = standardize(data.images[places], data.mean, data.std)
     labels = data.labels[places]
+    _, dropout_key = step_keys(hyper.seed, 0)
 
     def logits(params: Params, images: Array) -> Array:
         return network.apply(
-            params, state.model_state, images, train=True, convolution=convolution
+            params,
+            state.model_state,
+            images,
+            train=True,
+            dropout_key=dropout_key,
+            convolution=convolution,
         )[0]
 
     flat, unravel = ravel_pytree(state.params)

@@ -74,6 +74,15 @@ def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
     return jax.random.fold_in(of_seed, zlib.crc32(name.encode()))
 
 
+def step_keys(
+    seed: Int[Array, ""], step: int | Int[Array, ""]
+) -> tuple[PRNGKeyArray, PRNGKeyArray]:
+    """Of augmentation and of dropout, at one step."""
+    key = jax.random.fold_in(stream(seed, "augmentation"), step)
+    augment_key, dropout_key = jax.random.split(key)
+    return augment_key, dropout_key
+
+
 def make_optimizer(
     program: Program, learning_rate: Float[Array, ""] | float
 ) -> optax.GradientTransformation:
@@ -162,8 +171,7 @@ def train_step(
     batch: Int[Array, " batch"],
 ) -> TrainState:
     """One step on the training examples that `batch` names."""
-    key = jax.random.fold_in(stream(hyper.seed, "augmentation"), state.step)
-    augment_key, dropout_key = jax.random.split(key)
+    augment_key, dropout_key = step_keys(hyper.seed, state.step)
     augment = AUGMENTATIONS[program.augmentation]
     images = standardize(augment(augment_key, data.images[batch]), data.mean, data.std)
     labels = data.labels[batch]

@@ -10,6 +10,7 @@ from init_study import store
 from init_study.instruments import distinct_filters, measure_layers
 from init_study.network import trace
 from init_study.plan import make_plan
+from init_study.report import write_report
 from init_study.run import Control, run
 from init_study.schemes import parse_scheme
 from init_study.study import Program, Study
@@ -178,3 +179,53 @@ def test_a_run_without_such_numbers_has_an_empty_table(tmp_path):
     store.write_manifest(tmp_path, {"study": study.to_dict(), "programs": {}})
     table = store.load_layers(tmp_path)
     assert table.empty and {"layer", "metric", "value", "scheme"} <= set(table.columns)
+
+
+OWN = {
+    "dropout": (
+        "class Net(nn.Module):\n"
+        "    num_classes: int\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x, train: bool = False):\n"
+        "        x = nn.relu(nn.Conv(4, (3, 3))(x))\n"
+        "        x = nn.Dropout(0.5, deterministic=not train)(x)\n"
+        "        return nn.Dense(self.num_classes)(x.mean((1, 2)))\n"
+    ),
+    "loop": (
+        "class Cell(nn.Module):\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x, _):\n"
+        "        return nn.relu(nn.Dense(64)(x)), None\n"
+        "class Net(nn.Module):\n"
+        "    num_classes: int\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x):\n"
+        "        scan = nn.scan(Cell, variable_axes={'params': 0},\n"
+        "                       split_rngs={'params': True}, length=2)\n"
+        "        x, _ = scan()(x.reshape(len(x), -1), None)\n"
+        "        return x[:, : self.num_classes]\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
+    """Dropout needs a key; a loop hides its layers: neither may stop a run."""
+    text = f"import flax.linen as nn\n{OWN[name]}"
+    (tmp_path / f"own_{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    study = Study(
+        schemes=("module",),
+        learning_rates=0.1,
+        seeds=2,
+        model=f"own_{name}:Net",
+        batch_size=4,
+        steps=2,
+        evaluations=1,
+    )
+    control = Control(progress=False, explain=True)
+    run(make_plan(study), tmp_path / "run", "command", control)
+    layers = store.load_layers(tmp_path / "run")
+    assert layers.empty == (name == "loop")
+    assert len(store.load_spectra(tmp_path / "run"))
+    assert write_report(tmp_path / "run").exists()
