@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 
 from init_study import store
+from init_study.inspection import inspect_scheme
 from init_study.instruments import distinct_filters, measure_layers
+from init_study.models import build_model
 from init_study.network import trace
 from init_study.plan import make_plan
 from init_study.report import write_report
 from init_study.run import Control, run
-from init_study.schemes import parse_scheme
+from init_study.schemes import Batch, parse_scheme
 from init_study.study import Program, Study
 from init_study.train import Hyper, Images, init_state
 
@@ -229,3 +231,12 @@ def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
     assert layers.empty == (name == "loop")
     assert len(store.load_spectra(tmp_path / "run"))
     assert write_report(tmp_path / "run").exists()
+
+
+def test_a_net_with_dropout_is_shown(tmp_path, monkeypatch):
+    (tmp_path / "own_shown.py").write_text(f"import flax.linen as nn\n{OWN['dropout']}")
+    monkeypatch.syspath_prepend(tmp_path)
+    network = trace(build_model("own_shown:Net", 3, {}), (6, 6, 2), 3)
+    batch = Batch(jax.random.normal(jax.random.key(5), (4, 6, 6, 2)))
+    first, last = inspect_scheme(parse_scheme("he_normal"), network, batch)
+    assert first["signal"] > 0 and last["predicted_signal"] > 0
