@@ -13,6 +13,19 @@ from init_study.answers.comparison import Outcomes, final_outcomes
 from init_study.errors import UserError
 from init_study.study import Program, Study
 
+# What is measured in every layer, see `instruments`, in words.
+LAYER_METRICS = {
+    "weight_square": "mean square of the weights",
+    "zero_weights": "share of weights that are exactly zero",
+    "distinct": "share of distinct filters",
+    "signal": "mean square of the outputs",
+    "spread": "variance of the outputs over images",
+    "gradient": "mean square of the loss gradient at the outputs",
+    "weight_gradient": "mean square of the loss gradient by the weights",
+    "dead": "share of dead units",
+    "flat": "share of saturated or inactive outputs",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:

@@ -12,7 +12,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from init_study.answers.evidence import Evidence, Runs
+from init_study.answers.evidence import LAYER_METRICS, Evidence, Runs
 from init_study.answers.statistics import stuck_at_chance
 from init_study.errors import unknown
 
@@ -145,17 +145,6 @@ _TAKE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "last over first": lambda values: values[:, -1] / values[:, 0],
     "greatest over least": lambda v: np.nanmax(v, axis=1) / np.nanmin(v, axis=1),
 }
-_METRICS = {
-    "weight_square": "mean square of the weights",
-    "zero_weights": "share of weights that are exactly zero",
-    "distinct": "share of distinct filters",
-    "signal": "mean square of the outputs",
-    "spread": "variance of the outputs over images",
-    "gradient": "mean square of the loss gradient at the outputs",
-    "weight_gradient": "mean square of the loss gradient by the weights",
-    "dead": "share of dead units",
-    "flat": "share of saturated or inactive outputs",
-}
 
 
 @dataclass(frozen=True)
@@ -180,7 +169,7 @@ class Layers(_OfRuns):
 
     def __post_init__(self) -> None:
         for what, name, names in (
-            ("metric", self.metric, _METRICS),
+            ("metric", self.metric, LAYER_METRICS),
             ("choice of layers", self.take, _TAKE),
         ):
             if name not in names:
@@ -188,14 +177,16 @@ class Layers(_OfRuns):
 
     @property
     def unit(self) -> str:
-        share = _METRICS[self.metric].startswith("share") and "over" not in self.take
+        share = (
+            LAYER_METRICS[self.metric].startswith("share") and "over" not in self.take
+        )
         return "%" if share else ""
 
     @property
     def text(self) -> str:
         when = "before the first step" if self.first else "after the last step"
         where = "layers" if self.head else "hidden layers"
-        what = _METRICS[self.metric]
+        what = LAYER_METRICS[self.metric]
         return f"{what}, {self.take} of the {where}, {when}, {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
