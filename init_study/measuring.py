@@ -49,6 +49,7 @@ class Running(NamedTuple):
 
 
 def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
+    """What a program needs besides its state, on all devices; compiled when called."""
     mesh = member_mesh()
     width = program_plan.execution.chunk_width
     return Running(
@@ -162,6 +163,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
 
 
 def reset_sums(state: TrainState) -> TrainState:
+    """Losses and hits are summed anew from each evaluation on."""
     return state._replace(
         loss_sum=jnp.zeros_like(state.loss_sum),
         correct_sum=jnp.zeros_like(state.correct_sum),

@@ -14,11 +14,11 @@ from matplotlib.transforms import blended_transform_factory
 from init_study.answers import Comparison, Interval
 from init_study.answers.text import low_to_high, percent, rate, shorten
 from init_study.report.look import (
-    INCHES_PER_LABEL,
     LABEL_WIDTH,
     End,
     Look,
     accuracy_axis,
+    curve_size,
     inner_axes,
     label_ends,
     label_inches,
@@ -70,14 +70,16 @@ def curves(
     label = f"{comparison.label}: {metric} of each scheme by step"
     label += ", logarithmic" if log else ""
     arguments = (comparison, table, seeds, metric, look, log)
-    return Drawing(_size(look), name, label, _plot_curves, arguments, names(look))
+    return Drawing(curve_size(look), name, label, _plot_curves, arguments, names(look))
 
 
 def over_rates(comparison: Comparison, look: Mapping[str, Look], name: str) -> Drawing:
     """Validation accuracy of each scheme at each learning rate."""
     label = f"{comparison.label}: accuracy of each scheme by learning rate"
     arguments = (comparison, look)
-    return Drawing(_size(look), name, label, _plot_over_rates, arguments, names(look))
+    return Drawing(
+        curve_size(look), name, label, _plot_over_rates, arguments, names(look)
+    )
 
 
 def heat_map(table: pd.DataFrame, look: Mapping[str, Look], name: str) -> Drawing:
@@ -85,10 +87,6 @@ def heat_map(table: pd.DataFrame, look: Mapping[str, Look], name: str) -> Drawin
     size = 8.0, 0.75 + 0.24 * len(table)
     label = "test accuracy of each scheme in each program"
     return Drawing(size, name, label, _plot_heat_map, (table, look))
-
-
-def _size(look: Mapping[str, Look]) -> tuple[float, float]:
-    return 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
 
 
 def _or_zero(difference: Interval | None) -> Interval:

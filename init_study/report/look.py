@@ -73,7 +73,14 @@ def names(look: Mapping[str, Look]) -> dict[str, str]:
     return {mark(one.place): scheme for scheme, one in look.items()}
 
 
+def curve_size(look: Mapping[str, Look]) -> tuple[float, float]:
+    """Inches of a figure of half the page's width: all names fit beside it."""
+    return 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
+
+
 def plain_ticks(axes: Axes, low: float, high: float) -> None:
+    """Of a logarithmic axis: 1, 2 and 5 of each decade, or decades where these are
+    many, as plain numbers."""
     ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
     inside = [t for t in ticks if low <= t <= high]
     decades = [t for t in inside if f"{t:e}"[0] == "1"]
@@ -116,6 +123,7 @@ def inner_axes(
 
 
 def label_inches(look: Mapping[str, Look]) -> float:
+    """What the longest name takes beside a drawing."""
     longest = max(min(len(scheme), LABEL_WIDTH) for scheme in look)
     return 0.35 + 0.07 * longest
 

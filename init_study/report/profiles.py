@@ -13,9 +13,9 @@ from init_study.answers.statistics import half_width
 from init_study.answers.traps import at_best_rates, find_traps, hidden_start
 from init_study.report import tables
 from init_study.report.look import (
-    INCHES_PER_LABEL,
     End,
     Look,
+    curve_size,
     inner_axes,
     label_ends,
     label_inches,
@@ -173,11 +173,10 @@ def _drawing(
     comparison: Comparison,
     look: Mapping[str, Look],
 ) -> Drawing:
-    size = 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
     when = "before the first step" if step == 0 else "after the last step"
     table = data.loc[data["step"] == step]
     return Drawing(
-        size,
+        curve_size(look),
         f"{name}{metric}{'' if step == 0 else 'trained'}",
         f"{comparison.label}: {metric} of each scheme by layer, {when}",
         _plot_profile,

@@ -11,9 +11,9 @@ from init_study.answers import Comparison
 from init_study.answers.statistics import t_interval
 from init_study.report import tables
 from init_study.report.look import (
-    INCHES_PER_LABEL,
     End,
     Look,
+    curve_size,
     inner_axes,
     label_ends,
     label_inches,
@@ -36,7 +36,7 @@ def jacobian_figure(
     data = spectra.loc[chosen]
     if data.empty:
         return {}
-    size = 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(look))
+    size = curve_size(look)
     label = f"{comparison.label}: singular values of each scheme's Jacobian"
     drawing = Drawing(size, f"{name}jacobian", label, _plot, (data, look), names(look))
     return {
