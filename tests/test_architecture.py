@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "init_study"
 # From the bottom up: a part may import from its own line and from those above it here.
 LAYERS = [
     {"errors"},
+    {"jaxprs"},
     {"activations", "fields", "conv"},
     {"graph"},
     {"layers"},
