@@ -5,9 +5,11 @@ it once and leaves to its caller what an equation does, and what a value is: an 
 number in a graph, moments. Calls of compiled functions are walked as if their equations
 stood in their place.
 
-    jaxpr:  { lambda ; a b. let c = jit[jaxpr={lambda ; d e. let f = add d e in (f,)}] a b
-                                g = mul c 2.0 in (g,) }
-    walked: add(a, b), then mul(_, 2.0)
+    jaxpr:   { lambda ; a b. let
+                 c = jit[jaxpr={ lambda ; d e. let f = add d e in (f,) }] a b
+                 g = mul c 2.0
+               in (g,) }
+    walked:  add(a, b), then mul(_, 2.0)
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
