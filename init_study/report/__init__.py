@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from init_study.answers.heats import from_document
+from init_study.answers.verdicts.heats import from_document
 from init_study.errors import UserError
 from init_study.store import (
     DECISION,
@@ -39,7 +39,7 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     Raises: UserError if the folder holds no run, or a run without records.
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
-    from init_study.report.page import render
+    from init_study.report.run_page import render
     from init_study.store import read_manifest, write_atomically
 
     folder = Path(workdir)
@@ -57,7 +57,7 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
 
 def _tables(folder: Path) -> Any:
     from init_study import store
-    from init_study.report.page import Tables
+    from init_study.report.run_page import Tables
 
     return Tables(
         store.load(folder),
@@ -99,7 +99,7 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
     Returns: the paths of the figures; none if no program is finished.
     Raises: UserError if the folder holds no run, or a run without records.
     """
-    from init_study.report.page import run_figures
+    from init_study.report.run_page import run_figures
     from init_study.report.shown import export
     from init_study.store import read_manifest
 
