@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from init_study.answers import Comparison
 from init_study.answers.text import shorten
-from init_study.report.look import LABEL_WIDTH, Look, inner_axes, label_inches
+from init_study.report.palette import LABEL_WIDTH, SchemeStyle, inner_axes, label_inches
 from init_study.report.shown import Shown
 from init_study.report.svg import INK, Drawing
 
@@ -18,9 +18,13 @@ _MOST_FILTERS = 8
 
 
 def filter_figure(
-    name: str, comparison: Comparison, kernels: Kernels, look: Mapping[str, Look]
+    name: str,
+    comparison: Comparison,
+    kernels: Kernels,
+    styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Of every scheme at its best rate, the first seed; none where there are none.
+    """Show the first seed's filters of every scheme at its best rate; nothing where
+    none were kept.
 
     Args:
         kernels: of `store.load_filters`.
@@ -45,7 +49,11 @@ def filter_figure(
             f"The first {_MOST_FILTERS} filters of the first seed, the mean over input "
             "channels, each scheme at its best learning rate. Grey is zero; black and "
             "white are as far from it as a scheme's largest number at that time.",
-            {"pictures": Drawing(size, f"{name}filters", label, _plot, (pairs, look))},
+            {
+                "pictures": Drawing(
+                    size, f"{name}filters", label, _plot, (pairs, styles)
+                )
+            },
             _table(pairs),
             wide=True,
         )
@@ -66,9 +74,11 @@ def _table(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
 def _plot(
     figure: Figure,
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> None:
-    axes = inner_axes(figure, left=label_inches(look), right=0.1, top=0.3, bottom=0.05)
+    axes = inner_axes(
+        figure, left=label_inches(styles), right=0.1, top=0.3, bottom=0.05
+    )
     picture = np.concatenate([_strip(*both) for both in pairs.values()])
     axes.imshow(
         picture, cmap="gray", vmin=-1, vmax=1, aspect="auto", interpolation="nearest"
@@ -87,7 +97,7 @@ def _plot(
 
 
 def _strip(before: np.ndarray, after: np.ndarray) -> Float[np.ndarray, "h w"]:
-    """Filters side by side, nothing between them."""
+    """Put the filters before and after training side by side, a gap between the two."""
     parts = [_side_by_side(before), np.full((before.shape[0] + 1, 3), np.nan)]
     return np.concatenate([*parts, _side_by_side(after)], axis=1)
 

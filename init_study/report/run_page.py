@@ -1,0 +1,221 @@
+"""The page of a run: the answer first, then what it rests on, then where it comes
+from."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from init_study.answers import Comparison, Interval, compare
+from init_study.answers.across import FEWEST_PROGRAMS, across
+from init_study.answers.text import clauses, count, low_to_high, percent, rate
+from init_study.answers.variance import variance_splits
+from init_study.report import figures
+from init_study.report.palette import SchemeStyle, scheme_styles
+from init_study.report.program_figures import program_figures
+from init_study.report.program_section import ProgramSection, program_section
+from init_study.report.provenance import Provenance, provenance
+from init_study.report.rendering import render_page
+from init_study.report.run_data import RunData
+from init_study.report.shown import Picture, Shown, picture
+from init_study.report.tables import Card, Rows
+from init_study.study import Study
+
+
+class Answer(NamedTuple):
+    """What is said of one program at the top of a page.
+
+    Attributes:
+        first: the clause that is read by those who read no further.
+        others: clauses below.
+        missing: whether there is no answer yet.
+    """
+
+    first: str
+    others: Sequence[str]
+    missing: bool
+
+
+class AllPrograms(NamedTuple):
+    """What is shown of all programs together."""
+
+    picture: Picture
+    ranks: Card[Rows]
+
+
+class RunPage(NamedTuple):
+    """The page of a run.
+
+    Attributes:
+        title: the study's question, or its name.
+        extent: how many schemes, learning rates, seeds and programs there are.
+        refresh: seconds after which an open page reads itself again; None for never.
+        styles: of all schemes.
+        sections: one per program, in the order of `answers`.
+        across: None for one program, or where one is not finished.
+        spread: where the spread over seeds comes from; None if the study did not ask.
+    """
+
+    title: str
+    name: str
+    extent: str
+    refresh: int | None
+    styles: Mapping[str, SchemeStyle]
+    answers: Sequence[Answer]
+    sections: Sequence[ProgramSection]
+    across: AllPrograms | None
+    spread: Card[Rows] | None
+    provenance: Provenance
+
+
+def render_run(
+    run: RunData, manifest: Mapping[str, Any], refresh: int | None = None
+) -> str:
+    """Render the whole page of a run as HTML, in ASCII.
+
+    Args:
+        run: its data.
+        manifest: of `store.read_manifest`.
+        refresh: seconds after which an open page reads itself again.
+    """
+    study = Study.from_dict(manifest["study"])
+    comparisons = compare(run.records, manifest)
+    styles = scheme_styles(study.schemes)
+    page = RunPage(
+        study.question or study.name,
+        study.name,
+        _extent(study, comparisons),
+        refresh,
+        styles,
+        [_answer(comparison) for comparison in comparisons],
+        [
+            program_section(f"p{i}", comparison, run, styles)
+            for i, comparison in enumerate(comparisons)
+        ],
+        _across(comparisons, styles),
+        _spread(run.records, manifest),
+        provenance(study, manifest),
+    )
+    return render_page("run_page.html", page)
+
+
+def run_figures(run: RunData, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
+    """Make all figures of the page, with names for files; arguments as of
+    `render_run`."""
+    comparisons = compare(run.records, manifest)
+    finished = [comparison for comparison in comparisons if comparison.rows]
+    styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
+    found = []
+    for i, comparison in enumerate(finished):
+        shown = program_figures(f"p{i}", comparison, run, styles)
+        label = "".join(c if c.isalnum() else "-" for c in comparison.label)
+        found += [(f"{label}-{kind}", one) for kind, one in shown.items()]
+    if len(comparisons) > 1 and len(finished) == len(comparisons):
+        found.append(("all-programs", _heat_map(comparisons, styles)))
+    return found
+
+
+def _extent(study: Study, comparisons: Sequence[Comparison]) -> str:
+    parts = (
+        (len(study.schemes), "scheme"),
+        (len(study.learning_rates), "learning rate"),
+        (len(study.seeds), "seed"),
+        (len(comparisons), "program"),
+    )
+    return " × ".join(count(n, word) for n, word in parts)
+
+
+def _answer(comparison: Comparison) -> Answer:
+    first, *others = clauses(comparison)
+    return Answer(first, others, missing=not comparison.rows)
+
+
+def _across(
+    comparisons: Sequence[Comparison], styles: Mapping[str, SchemeStyle]
+) -> AllPrograms | None:
+    if len(comparisons) < 2 or not all(c.rows for c in comparisons):
+        return None
+    return AllPrograms(picture(_heat_map(comparisons, styles)), _ranks(comparisons))
+
+
+def _spread(records: pd.DataFrame, manifest: Mapping[str, Any]) -> Card[Rows] | None:
+    splits = variance_splits(records, manifest)
+    if not splits:
+        return None
+    rows = [
+        {
+            "program": one.label,
+            "scheme": one.scheme,
+            "rate": rate(one.learning_rate),
+            "all": _deviation(one.total),
+            "the start alone": _deviation(one.init),
+            "the order alone": _deviation(one.order),
+            "one test set": percent(one.test_set),
+        }
+        for one in splits
+    ]
+    return Card(
+        "Where the spread over seeds comes from",
+        rows,
+        "Standard deviations of test accuracy over "
+        f"{count(splits[0].total.n, 'seed')}, in points, with the 95 % interval that a "
+        "normal law gives: everything differs; the start differs and the order of data "
+        "is the first seed's; the order differs and the start is the first seed's. One "
+        "test set: of a test set of this size, were it drawn anew, for one net.",
+    )
+
+
+def _deviation(interval: Interval) -> str:
+    ends = low_to_high(interval)
+    return percent(interval.mean) + (f" ({ends})" if ends else "")
+
+
+def _heat_map(
+    comparisons: Sequence[Comparison], styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    columns = {
+        comparison.label: {
+            row.scheme: float(np.mean(row.runs)) for row in comparison.rows
+        }
+        for comparison in comparisons
+    }
+    table = pd.DataFrame(columns).reindex(list(styles))
+    return Shown(
+        "Which scheme where?",
+        "Test accuracy in %, each scheme at its best learning rate in each program: "
+        f"mean over {count(comparisons[0].num_seeds, 'seed')}, a diverged run as "
+        "chance.",
+        {"map": figures.heat_map(table, styles, "heatmap")},
+        table.rename_axis("scheme").reset_index(),
+        wide=True,
+    )
+
+
+def _ranks(comparisons: Sequence[Comparison]) -> Card[Rows]:
+    found = across(comparisons)
+    rows = [
+        {
+            "scheme": scheme,
+            "interquartile mean, %": f"{percent(iqm.mean)} ({low_to_high(iqm)})",
+            "mean rank": f"{rank:.2f}",
+        }
+        for scheme, iqm, rank in zip(found.schemes, found.iqm, found.ranks, strict=True)
+    ]
+    if found.p is None:
+        test = (
+            f"A test over programs takes {FEWEST_PROGRAMS} of them and three schemes: "
+            "here is none."
+        )
+    else:
+        apart = found.critical_difference
+        test = f"That all ranks are alike: p = {found.p:.2g} (Friedman)."
+        test += f" Ranks {apart:.2f} apart differ (Nemenyi, 5 %)." if apart else ""
+    return Card(
+        f"Over {found.programs} programs",
+        rows,
+        "Interquartile mean: of the middle half of all test accuracies, each scheme at "
+        "its best rate in each program, a diverged run as chance; in brackets the 95 % "
+        f"interval of a bootstrap over {count(found.seeds, 'seed')}. Rank 1 is the "
+        f"best. {test}",
+    )
