@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from init_study.answers.heats import from_document
+from init_study.answers.verdicts.heats import from_document
 from init_study.errors import UserError
 from init_study.store import (
     DECISION,

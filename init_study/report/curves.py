@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from init_study.answers import Comparison
-from init_study.answers.text import rate
+from init_study.answers.words import rate
 from init_study.report.palette import (
     End,
     SchemeStyle,

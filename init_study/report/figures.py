@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from init_study.answers import Comparison, Interval
-from init_study.answers.text import low_to_high, percent, shorten
+from init_study.answers.words import low_to_high, percent, shorten
 from init_study.report.palette import (
     LABEL_WIDTH,
     SchemeStyle,

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from init_study.answers.claims import Verdict
-from init_study.answers.ledger import (
+from init_study.answers.claims.claim import Verdict
+from init_study.answers.claims.ledger import (
     WORDS,
     contradictions,
     measured_text,

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
-from init_study.answers.traps import at_best_rates, find_traps, hidden_start
+from init_study.answers.views.traps import at_best_rates, find_traps, hidden_start
 from init_study.report.palette import (
     End,
     SchemeStyle,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from init_study.answers import Comparison, Interval, learning_curves, seed_curves
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
-from init_study.answers.text import count
+from init_study.answers.words import count
 from init_study.report import curves, figures
 from init_study.report.filter_figure import filter_figure
 from init_study.report.palette import SchemeStyle

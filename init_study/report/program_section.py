@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison
-from init_study.answers.decision import default_margin
-from init_study.answers.failures import failing_more
-from init_study.answers.sensitivity import sensitivity
-from init_study.answers.target import SHARE, default_target, steps_to_target
-from init_study.answers.text import count, percent, progress, rate, spent_before
+from init_study.answers.verdicts.decision import default_margin
+from init_study.answers.views.failures import failing_more
+from init_study.answers.views.sensitivity import sensitivity
+from init_study.answers.views.target import SHARE, default_target, steps_to_target
+from init_study.answers.words import count, percent, progress, rate, spent_before
 from init_study.report import tables
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import start_card, trap_card

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from init_study.answers.text import rate
+from init_study.answers.words import rate
 from init_study.report.tables import Rows, definitions
 from init_study.study import PROGRAM_AXES, Study
 

@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from init_study.answers.decision import Decision
-from init_study.answers.heats import Heat
 from init_study.answers.statistics import t_interval
-from init_study.answers.text import count, percent, plus_minus, rate
-from init_study.answers.verdict_text import (
+from init_study.answers.verdicts.decision import Decision
+from init_study.answers.verdicts.heats import Heat
+from init_study.answers.verdicts.sentences import (
     decision_clauses,
     decision_rows,
     decision_terms,
 )
+from init_study.answers.words import count, percent, plus_minus, rate
 from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.rendering import render_page
@@ -64,7 +64,7 @@ def render_race(
     """Render the whole page of a race as HTML, in ASCII.
 
     Args:
-        heats: of `answers.heats.from_document`.
+        heats: of `answers.verdicts.heats.from_document`.
         plan: of the race's `race.json`.
         stages: folders of the stages, relative to the page.
     """

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison, Interval, compare
-from init_study.answers.across import FEWEST_PROGRAMS, across
-from init_study.answers.text import clauses, count, low_to_high, percent, rate
-from init_study.answers.variance import variance_splits
+from init_study.answers.views.across import FEWEST_PROGRAMS, across
+from init_study.answers.views.variance import variance_splits
+from init_study.answers.words import clauses, count, low_to_high, percent, rate
 from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.program_figures import program_figures

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from init_study.answers import AtRate, Comparison, Row, Share
-from init_study.answers.text import low_to_high, percent, plus_minus, rate
+from init_study.answers.words import low_to_high, percent, plus_minus, rate
 from init_study.report.palette import SchemeStyle
 
 Rows = Sequence[Mapping[str, Any]]
