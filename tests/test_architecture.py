@@ -13,7 +13,7 @@ PACKAGE = ROOT / "init_study"
 # A part is a top-level file or package; the graph is one below the network it is in.
 LAYERS = [
     {"errors"},
-    {"activations"},
+    {"activations", "jaxprs"},
     {"conv"},
     {"study", "theory"},
     {"initializers"},

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 
+from init_study import jaxprs
 from init_study.activations import linear
 from init_study.network.graph.dataflow import (
     Graph,
@@ -16,7 +16,6 @@ from init_study.network.graph.dataflow import (
     Origins,
     Path,
     evaluate,
-    inner_jaxprs,
     run_node,
 )
 
@@ -26,6 +25,7 @@ ELEMENTWISE = set(
     is_finite le log log1p logistic lt max min mul ne neg not and or pow round rsqrt
     select_n sign sin sinh sqrt square stop_gradient sub tan tanh xor""".split()
 )
+_CUSTOM_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call")
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
 _MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose")
 
@@ -187,23 +187,16 @@ def _is_elementwise(graph: Graph, node: Node) -> bool:
     """Each number of the result depends on the numbers at its place alone."""
     if node.name == "broadcast_in_dim":
         return graph.size(node.inputs[0]) in (1, graph.size(node.outputs[0]))
-    inner = list(inner_jaxprs(node))
-    if node.name.startswith(("custom_jvp_call", "custom_vjp_call")) and inner:
-        return all(_only_elementwise(jaxpr) for jaxpr in inner)
+    if node.name.startswith(_CUSTOM_DERIVATIVES):
+        inner = [
+            equation
+            for equation in jaxprs.inner_equations(node.equation)
+            if equation.primitive not in jaxprs.CALLS
+            and not str(equation.primitive).startswith(_CUSTOM_DERIVATIVES)
+        ]
+        names = {str(equation.primitive) for equation in inner}
+        return names <= {*ELEMENTWISE, "broadcast_in_dim"}
     return node.name in ELEMENTWISE
-
-
-def _only_elementwise(jaxpr: Any) -> bool:
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    for equation in body.eqns:
-        name = str(equation.primitive)
-        if name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call"):
-            called = list(jaxprs_in_params(equation.params))
-            if not all(_only_elementwise(inner) for inner in called):
-                return False
-        elif name not in ELEMENTWISE and name != "broadcast_in_dim":
-            return False
-    return True
 
 
 def _only_moves(graph: Graph, node: Node) -> bool:
