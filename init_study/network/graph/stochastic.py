@@ -13,7 +13,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from init_study.network.graph.dataflow import Graph, Node, Origins, needed_places, producers
+from init_study.network.graph.dataflow import (
+    Graph,
+    Node,
+    Origins,
+    needed_places,
+    producers,
+)
 
 # The variables that are random keys, by the first name of their path.
 KEYS = "keys"
