@@ -77,7 +77,6 @@ LONG_FILES = {
     "initializers.scaling": 321,
     "launch.py": 593,
     "mean_field.predict": 325,
-    "report.figures": 335,
     "schemes.data_dependent": 333,
 }
 LONG_FUNCTIONS = {
