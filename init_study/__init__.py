@@ -10,7 +10,7 @@ from init_study.errors import UserError
 from init_study.study import Member, Program, Study
 
 if TYPE_CHECKING:
-    from init_study.api import explain, initialize
+    from init_study.api import Result, compare, explain, initialize
     from init_study.network import Network, trace
     from init_study.store import load
 
@@ -19,8 +19,10 @@ __all__ = [
     "Member",
     "Network",
     "Program",
+    "Result",
     "Study",
     "UserError",
+    "compare",
     "explain",
     "initialize",
     "load",
@@ -29,6 +31,8 @@ __all__ = [
 
 _LATER = {
     "Network": "init_study.network",
+    "Result": "init_study.api",
+    "compare": "init_study.api",
     "explain": "init_study.api",
     "initialize": "init_study.api",
     "load": "init_study.store",

@@ -3,7 +3,8 @@
 Whatever is wrong with a study is found here, before anything is compiled or written.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,8 +46,27 @@ class Plan(NamedTuple):
     programs: tuple[ProgramPlan, ...]
 
 
+class Given(NamedTuple):
+    """Things that a study names and the caller holds, by the names in the study.
+
+    Attributes:
+        models: modules of any framework, or what makes them.
+        datasets: whole ones.
+        schemes: made in Python.
+        train_argument: what the modules call their training flag; see `network.trace`.
+    """
+
+    models: Mapping[str, Any] = {}
+    datasets: Mapping[str, Dataset] = {}
+    schemes: Mapping[str, Scheme] = {}
+    train_argument: str | None = None
+
+
 def make_plan(
-    study: Study, data_dir: str | None = None, execution: Execution | None = None
+    study: Study,
+    data_dir: str | None = None,
+    execution: Execution | None = None,
+    given: Given = Given(),  # noqa: B008
 ) -> Plan:
     """Resolve every name of a study.
 
@@ -54,6 +74,7 @@ def make_plan(
         study: what to compare.
         data_dir: where TFDS keeps its data sets; TFDS's own default if None.
         execution: of all programs; by default what suits the device.
+        given: what the names mean that the caller has made; all others are looked up.
 
     Raises: UserError for the first thing that cannot run.
     """
@@ -65,16 +86,30 @@ def make_plan(
         if name not in AUGMENTATIONS:
             valid = ", ".join(AUGMENTATIONS)
             raise unknown("augmentation", name, AUGMENTATIONS, valid)
-    schemes = {text: parse_scheme(text) for text in study.schemes}
+    schemes = {
+        text: given.schemes[text] if text in given.schemes else parse_scheme(text)
+        for text in study.schemes
+    }
     # Nets are cheap to check and data may have to be downloaded: a wrong scheme or
     # model name must not wait for that.
     for program in study.programs():
-        build_model(program.model, 10, program.model_arguments())
-    datasets = {name: load_dataset(name, data_dir=data_dir) for name in study.dataset}
+        build_model(program.model, 10, program.model_arguments(), given.models)
+    datasets = {
+        name: given.datasets[name]
+        if name in given.datasets
+        else load_dataset(name, data_dir=data_dir)
+        for name in study.dataset
+    }
     platform = jax.default_backend()
     programs = tuple(
         _plan_program(
-            study, program, datasets[program.dataset], schemes, platform, execution
+            study,
+            program,
+            datasets[program.dataset],
+            schemes,
+            execution
+            or default_execution(program.chunk_width, platform, len(study.members())),
+            given,
         )
         for program in study.programs()
     )
@@ -103,13 +138,21 @@ def _plan_program(
     program: Program,
     dataset: Dataset,
     schemes: dict[str, Scheme],
-    platform: str,
-    execution: Execution | None,
+    execution: Execution,
+    given: Given,
 ) -> ProgramPlan:
-    module = build_model(program.model, dataset.num_classes, program.model_arguments())
-    network = trace(module, dataset.image_shape, dataset.num_classes, program.branches)
+    module = build_model(
+        program.model, dataset.num_classes, program.model_arguments(), given.models
+    )
+    network = trace(
+        module,
+        dataset.image_shape,
+        dataset.num_classes,
+        program.branches,
+        given.train_argument,
+    )
     for text, scheme in schemes.items():
-        _check_scheme(text, scheme, network)
+        _check_scheme(text, scheme, network, program.batch_size)
     key = jax.eval_shape(lambda: jax.random.key(0))
     train_size = len(dataset.train.labels)
     jax.eval_shape(
@@ -120,16 +163,15 @@ def _plan_program(
         label=study.label(program),
         network=network,
         dataset=dataset,
-        execution=execution
-        or default_execution(program.chunk_width, platform, len(study.members())),
+        execution=execution,
     )
 
 
-def _check_scheme(text: str, scheme: Scheme, network: Network) -> None:
+def _check_scheme(text: str, scheme: Scheme, network: Network, batch_size: int) -> None:
     """A scheme that does not fit the network is found without drawing a number."""
     batch = Batch(
-        jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32),
-        jax.ShapeDtypeStruct((2,), jnp.int32),
+        jax.ShapeDtypeStruct((batch_size, *network.image_shape), jnp.float32),
+        jax.ShapeDtypeStruct((batch_size,), jnp.int32),
     )
     key = jax.eval_shape(lambda: jax.random.key(0))
     try:

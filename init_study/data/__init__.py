@@ -10,7 +10,13 @@
 
 from init_study.data.augmentation import AUGMENTATIONS
 from init_study.data.batches import batch_indices, standardize
-from init_study.data.dataset import DATASETS, Dataset, describe_datasets, load_dataset
+from init_study.data.dataset import (
+    DATASETS,
+    Dataset,
+    describe_datasets,
+    load_dataset,
+    make_dataset,
+)
 from init_study.data.splits import Split
 
 __all__ = [
@@ -21,5 +27,6 @@ __all__ = [
     "batch_indices",
     "describe_datasets",
     "load_dataset",
+    "make_dataset",
     "standardize",
 ]

@@ -1,4 +1,4 @@
-"""Random changes of training images that keep their label. Pure, uint8 to uint8.
+"""Random changes of training images that keep their label and their type. Pure.
 
 Each maps a key and a batch to a batch of the same shape, drawing for every image
 anew. Shifts and flips as in He et al. 2016, arXiv:1512.03385, section 4.2.
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray, UInt8
+from jaxtyping import Array, PRNGKeyArray, Shaped
 
-ImageBatch = UInt8[Array, "batch height width channels"]
+ImageBatch = Shaped[Array, "batch height width channels"]
 Augmentation = Callable[[PRNGKeyArray, ImageBatch], ImageBatch]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float32, Int32, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray, UInt8
 
 from init_study.errors import UserError
 
@@ -64,10 +64,16 @@ def batch_indices(
 
 
 def standardize(
-    images: UInt8[Array, "*batch height width channels"],
+    images: UInt8[Array, "*batch height width channels"]
+    | Float[Array, "*batch height width channels"],
     mean: Float32[Array, " channels"],
     std: Float32[Array, " channels"],
 ) -> Float32[Array, "*batch height width channels"]:
-    """(images / 255 − mean) / std, channel by channel: zero mean and unit variance
-    over the images that `mean` and `std` were taken from."""
-    return (images.astype(jnp.float32) / 255 - mean) / std
+    """Give channels mean 0 and variance 1 over the images behind `mean` and `std`.
+
+    (images / 255 − mean) / std for uint8, (images − mean) / std for floats.
+    """
+    scaled = images.astype(jnp.float32)
+    if images.dtype == jnp.uint8:
+        scaled = scaled / 255
+    return (scaled - mean) / std

@@ -62,7 +62,14 @@ def load_dataset(
     Raises: UserError if there is no such set, if it does not classify images of one
     uint8 shape, or if it can be neither read nor prepared here.
     """
-    published = _published(name, data_dir, cache.data_folder(cache_dir))
+    return make_dataset(name, _published(name, data_dir, cache.data_folder(cache_dir)))
+
+
+def make_dataset(name: str, published: Published) -> Dataset:
+    """Cut a published data set into its parts, and take their statistics.
+
+    Raises: UserError if there is nothing to train on, or a part comes out empty.
+    """
     parts = partition(published)
     mean, std = _channel_statistics(parts.train.images)
     return Dataset(
@@ -87,7 +94,15 @@ def _published(name: str, data_dir: str | None, folder: os.PathLike[str]) -> Pub
 
 
 def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, exact until the last division."""
+    """Mean and standard deviation of each channel, exact until the last division.
+
+    Of uint8 images they count 255 as 1; floats count as they are.
+    """
+    if images.dtype != np.uint8:
+        wide = images.astype(np.float64).reshape(-1, images.shape[-1])
+        spread = wide.std(0)
+        means = wide.mean(0).astype(np.float32)
+        return means, np.where(spread > 0, spread, 1.0).astype(np.float32)
     values = np.arange(256, dtype=np.int64)
     moments = []
     for channel in range(images.shape[-1]):

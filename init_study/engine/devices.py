@@ -26,6 +26,19 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def compiled_folder(cache_dir: str | None) -> Path | None:
+    """Say where compiled programs are kept between runs.
+
+    Args:
+        cache_dir: the cache; None for the user's own, empty to keep nothing.
+    """
+    if cache_dir == "":
+        return None
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    place = Path(cache_dir) if cache_dir else user / "init_study"
+    return place.expanduser() / "compiled"
+
+
 def _cores() -> int:
     """That this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):

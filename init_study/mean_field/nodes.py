@@ -14,6 +14,7 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study import jaxprs
 from init_study.errors import UserError
 from init_study.mean_field.ensemble import (
     BATCH,
@@ -98,8 +99,7 @@ def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
         wide = jnp.float32 if jnp.issubdtype(kind, jnp.floating) else kind
         return [inputs[0].astype(wide)]
     if name.startswith(_CALLS):
-        jaxprs = list(jaxprs_in_params(equation.params))
-        return _evaluate(jaxprs[0], inputs)
+        return _evaluate(next(jaxprs_in_params(equation.params)), inputs)
     if name not in graph.ELEMENTWISE:
         raise UserError(
             f"nothing is known of what {name} does to moments; convolutions, products, "
@@ -109,32 +109,19 @@ def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
     kinds = {jnp.result_type(value) for value in inputs}
     if len(kinds) > 1 and name != "select_n":
         inputs = [value.astype(jnp.result_type(*inputs)) for value in inputs]
-    primitive = equation.primitive
-    out = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
-    return list(out) if primitive.multiple_results else [out]
+    return jaxprs.bind(equation, inputs)
 
 
 def _evaluate(jaxpr: Any, inputs: list[Array]) -> list[Array]:
     """A function of numbers, whatever the shape that it was traced for."""
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    known = dict(zip(body.invars, inputs, strict=True))
-    consts = getattr(jaxpr, "consts", ())
-    known |= {
-        var: jnp.reshape(value, (1, 1, 1))
-        for var, value in zip(body.constvars, consts, strict=True)
-    }
 
-    def read(atom: Any) -> Array:
-        if hasattr(atom, "val"):
-            return jnp.reshape(jnp.asarray(atom.val, atom.aval.dtype), (1, 1, 1))
-        return known[atom]
+    def apply(equation: Any, values: list[Any]) -> list[Array]:
+        return _elementwise(equation, str(equation.primitive), values)
 
-    for equation in body.eqns:
-        results = _elementwise(
-            equation, str(equation.primitive), [read(a) for a in equation.invars]
-        )
-        known.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in body.outvars]
+    def constant(value: Any, aval: Any) -> Array:
+        return jnp.reshape(jnp.asarray(value, aval.dtype), (1, 1, 1))
+
+    return jaxprs.interpret(jaxpr, (), inputs, apply, constant)
 
 
 def _summed(

@@ -19,7 +19,12 @@ from init_study.models.vgg import VGG
 __all__ = ["CNN", "MODELS", "VGG", "LeNet", "Linear", "ResNet", "build_model"]
 
 
-def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> Any:
+def build_model(
+    name: str,
+    num_classes: int,
+    arguments: Mapping[str, Any],
+    given: Mapping[str, Any] | None = None,
+) -> Any:
     """Make the module that a name means, with some of its fields set.
 
     Args:
@@ -28,6 +33,7 @@ def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> An
             Equinox, or a module.
         num_classes: given to what makes the module, if it takes it.
         arguments: further ones, e.g. `{"depth": 8}`.
+        given: modules that the caller holds, or what makes them, by name.
 
     Returns: a Linen module of ours; of the user's own what `network.adapters` takes.
 
@@ -38,7 +44,8 @@ def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> An
         >>> build_model("cnn", 10, {"depth": 2}).depth
         2
     """
-    model = MODELS[name] if name in MODELS else _users_own(name)
+    known = {**MODELS, **(given or {})}
+    model = known[name] if name in known else _users_own(name)
     takes = _arguments(model)
     for argument in arguments:
         if argument not in takes:

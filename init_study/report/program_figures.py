@@ -37,7 +37,7 @@ def program_figures(
     """
     found = {}
     if len(comparison.rows) > 1 and comparison.best is not None:
-        found["forest"] = _forest(name, comparison, styles)
+        found["forest"] = forest_figure(name, comparison, styles)
     for kind, split in (("accuracy", "validation"), ("loss", "train")):
         found[kind] = _curves(name, comparison, run.records, styles, split, kind)
     found["rates"] = _over_rates(name, comparison, styles)
@@ -46,9 +46,11 @@ def program_figures(
     return found | filter_figure(name, comparison, run.filters, styles)
 
 
-def _forest(
+def forest_figure(
     name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> Shown:
+    """Show how far each scheme is behind the best; arguments as of
+    `program_figures`."""
     caption = (
         "Mean difference of test accuracy between runs of the same seed, each scheme "
         f"at its own best learning rate, {_interval_words(comparison)}. A run that "

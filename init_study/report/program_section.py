@@ -84,7 +84,7 @@ def _results(
     shown = program_figures(name, comparison, run, styles)
     return Results(
         {kind: picture(one) for kind, one in shown.items()},
-        _comparison(comparison, styles),
+        comparison_card(comparison, styles),
         _failures(comparison, styles),
         _tuning(comparison),
         _target(comparison, run.records),
@@ -94,9 +94,10 @@ def _results(
     )
 
 
-def _comparison(
+def comparison_card(
     comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> Card[ComparisonTable]:
+    """Make the table of schemes of a finished program."""
     caption = (
         "Best learning rate: highest mean validation accuracy; on equal means the "
         "smaller. * The best rate is at the edge of the grid: a better one may lie "

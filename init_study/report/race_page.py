@@ -75,14 +75,15 @@ def render_race(
         study.name,
         f"{count(len(study.schemes), 'scheme')}, raced until decided, "
         f"{count(len(heats), 'program')}",
-        [_answer(heat) for heat in heats],
-        [_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)],
+        [race_answer(heat) for heat in heats],
+        [race_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)],
         stages,
     )
     return render_page("race_page.html", page)
 
 
-def _answer(heat: Heat) -> Answer:
+def race_answer(heat: Heat) -> Answer:
+    """Say what a program's race came to, for the top of a page."""
     if heat.decision is None:
         return Answer(f"{heat.label}: no verdict, {heat.stopped}", [], missing=True)
     first, *others = decision_clauses(heat.label, heat.decision)
@@ -91,7 +92,16 @@ def _answer(heat: Heat) -> Answer:
     return Answer(first, others, missing=False)
 
 
-def _section(name: str, heat: Heat, styles: Mapping[str, SchemeStyle]) -> HeatSection:
+def race_section(
+    name: str, heat: Heat, styles: Mapping[str, SchemeStyle]
+) -> HeatSection:
+    """Put a program's verdicts together.
+
+    Args:
+        name: of the section, letters and digits.
+        heat: the program's race.
+        styles: of all schemes of the study.
+    """
     forest = verdicts = None
     if heat.decision is not None:
         forest = picture(_forest(name, heat.label, heat.decision, styles))

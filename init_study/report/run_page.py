@@ -88,7 +88,7 @@ def render_run(
         _extent(study, comparisons),
         refresh,
         styles,
-        [_answer(comparison) for comparison in comparisons],
+        [run_answer(comparison) for comparison in comparisons],
         [
             program_section(f"p{i}", comparison, run, styles)
             for i, comparison in enumerate(comparisons)
@@ -126,7 +126,8 @@ def _extent(study: Study, comparisons: Sequence[Comparison]) -> str:
     return " × ".join(count(n, word) for n, word in parts)
 
 
-def _answer(comparison: Comparison) -> Answer:
+def run_answer(comparison: Comparison) -> Answer:
+    """Say what a program came to, for the top of a page."""
     first, *others = clauses(comparison)
     return Answer(first, others, missing=not comparison.rows)
 

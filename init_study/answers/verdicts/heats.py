@@ -1,6 +1,8 @@
 """What a race comes to, as an object and as a JSON document and back."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from jaxtyping import Float
 from init_study.answers.statistics import Interval, Share
 from init_study.answers.verdicts.decision import Contrast, Decision, Kind
 from init_study.answers.verdicts.protocol import Choice
+from init_study.store import DECISION
 
 Values = dict[str, Float[np.ndarray, " seeds"]]
 
@@ -54,6 +57,16 @@ def from_document(document: Sequence[Mapping[str, Any]]) -> tuple[Heat, ...]:
         )
         for heat in document
     )
+
+
+def read_heats(folder: Path) -> tuple[Heat, ...]:
+    """Read what a race came to from its folder; nothing if it has not.
+
+    Args:
+        folder: of the race.
+    """
+    path = folder / DECISION
+    return from_document(json.loads(path.read_text())) if path.exists() else ()
 
 
 def _decision(plain: Mapping[str, Any]) -> Decision:

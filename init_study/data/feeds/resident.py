@@ -12,7 +12,7 @@ class Examples(NamedTuple):
     A whole part of a data set, or the batch of one step.
     """
 
-    images: UInt8[Array, "n h w c"]
+    images: UInt8[Array, "n h w c"] | Float[Array, "n h w c"]
     labels: Int[Array, " n"]
     mean: Float[Array, " c"]
     std: Float[Array, " c"]

@@ -1,4 +1,4 @@
-"""What a notebook calls: any module of any framework, initialized by any scheme."""
+"""Any module of any framework, initialized by any scheme."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from init_study.api.arguments import make_scheme
 from init_study.errors import UserError
 from init_study.network import Network, trace
-from init_study.schemes import Batch, Scheme, parse_scheme, per_layer
+from init_study.schemes import Batch
 
 
 def initialize(
@@ -47,7 +48,7 @@ def initialize(
         >>> net.apply(variables, images).shape
         (2, 3)
     """
-    recipe = _scheme(scheme)
+    recipe = make_scheme(scheme)
     network = _network(module, images, train_argument)
     params = recipe(key, network, _batch(images, labels))
     # The module's own init has one key for both, so what is kept of it fits together.
@@ -69,22 +70,8 @@ def explain(
         >>> explain(nn.Dense(3), jax.numpy.ones((2, 5)), "he_normal")
         {'bias': 'zeros', 'kernel': 'he_normal'}
     """
-    said = _scheme(scheme).explain(_network(module, images, train_argument))
+    said = make_scheme(scheme).explain(_network(module, images, train_argument))
     return {"/".join(path): text for path, text in said.items()}
-
-
-def _scheme(given: Any) -> Scheme:
-    if isinstance(given, Scheme):
-        return given
-    if isinstance(given, str):
-        return parse_scheme(given)
-    if callable(given):
-        law: Any = given
-        return per_layer(law, name=getattr(given, "__name__", "the given law"))
-    raise UserError(
-        f"{given!r} is no scheme; give a name as 'he_normal', a Scheme, or an "
-        "initializer as he_normal()"
-    )
 
 
 def _batch(images: Any, labels: Any) -> Batch | None:

@@ -1,0 +1,165 @@
+"""What the arguments of a notebook's call mean: a study, schemes, rules of a race."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from init_study.answers.verdicts.protocol import Protocol
+from init_study.data import make_dataset
+from init_study.data.sources import arrays
+from init_study.errors import UserError, unknown
+from init_study.plan import Given
+from init_study.schemes import Scheme, parse_scheme, per_layer
+from init_study.study import Study, field_types
+
+DEFAULT_SCHEMES = ("module", "he_normal", "xavier_uniform", "orthogonal", "lsuv")
+_RATES = {"sgd": (0.01, 0.03, 0.1, 0.3)}
+_RATES_OF_ADAM = (0.0003, 0.001, 0.003, 0.01)
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class RaceRules(NamedTuple):
+    """How a race is decided.
+
+    Attributes:
+        protocol: its margin is a placeholder.
+        margin: difference in accuracy, of 1, that does not matter; None for what
+            `default_margin` says after screening.
+        budget: seconds; None for no limit.
+    """
+
+    protocol: Protocol
+    margin: float | None = None
+    budget: float | None = None
+
+
+def make_rules(
+    until: str | None,
+    budget: float | str | None,
+    margin: float | None,
+    fields: Mapping[str, Any],
+) -> RaceRules | None:
+    """Read how a race is decided; None for a plain run.
+
+    Args:
+        until, budget, margin: as of `compare`.
+        fields: of the study.
+
+    Raises: UserError for arguments that cannot be meant, or belong to a race alone.
+    """
+    if until is None:
+        for name, value in (("budget", budget), ("margin", margin)):
+            if value is not None:
+                raise UserError(
+                    f"{name}={value!r} is of a race; say until='decided', or leave it "
+                    "out"
+                )
+        return None
+    if until != "decided":
+        raise UserError(f"until={until!r} is not known; say until='decided' or nothing")
+    if "seeds" in fields:
+        raise UserError("until='decided' spends seeds as needed; leave out seeds")
+    share = None if margin is None else margin / 100
+    return RaceRules(Protocol(margin=1.0), share, parse_seconds("budget", budget))
+
+
+def parse_seconds(name: str, given: float | str | None) -> float | None:
+    """Read a time: seconds, or text as `90s`, `20m`, `2h`.
+
+    Raises: UserError for what is no time, under the name of the argument.
+
+    Example:
+        >>> parse_seconds("budget", "20m")
+        1200.0
+    """
+    if given is None:
+        return None
+    text = given if isinstance(given, str) else f"{given}s"
+    number, unit = text[:-1], text[-1:]
+    if unit not in _SECONDS or not number.replace(".", "", 1).isdigit():
+        raise UserError(f"{name}={given} is no time; write 90s, 20m or 2h")
+    return float(number) * _SECONDS[unit]
+
+
+def make_study(
+    module: Any,
+    data: Any,
+    schemes: Any,
+    learning_rates: Any,
+    test: Any,
+    fields: Mapping[str, Any],
+) -> tuple[Study, Given]:
+    """Describe a comparison as a study, and say what its names mean.
+
+    Args:
+        module, data, schemes, learning_rates, test: as of `compare`.
+        fields: further ones of `Study`.
+
+    Raises: UserError for arguments that cannot be meant.
+    """
+    known = set(field_types()) - {"schemes", "learning_rates", "model", "dataset"}
+    for field in fields:
+        if field not in known:
+            raise unknown("argument", field, known, "the fields of init_study.Study")
+    own_schemes = _named_schemes(schemes)
+    models, datasets = {}, {}
+    model, dataset = module, data
+    if not isinstance(module, str):
+        model = _name(module)
+        models = {model: module}
+    if not isinstance(data, str):
+        dataset = "arrays"
+        datasets = {dataset: make_dataset(dataset, arrays.read(data, test))}
+    elif test is not None:
+        raise UserError(f"data {data!r} has a test part of its own; leave out test")
+    rates = _RATES.get(fields.get("optimizer", "sgd"), _RATES_OF_ADAM)
+    study = Study(
+        **{"name": model, **fields},
+        schemes=tuple(own_schemes),
+        learning_rates=rates if learning_rates is None else learning_rates,
+        model=(model,),
+        dataset=(dataset,),
+    )
+    made = {name: one for name, one in own_schemes.items() if isinstance(one, Scheme)}
+    return study, Given(models=models, datasets=datasets, schemes=made)
+
+
+def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:
+    """Names as they are, and one for each that was made in Python."""
+    if isinstance(schemes, str) or not hasattr(schemes, "__iter__"):
+        schemes = [schemes]
+    if isinstance(schemes, Mapping):
+        return {str(name): make_scheme(one) for name, one in schemes.items()}
+    found: dict[str, Scheme | str] = {}
+    for one in schemes:
+        name = one if isinstance(one, str) else _free_name(found)
+        found[name] = one if isinstance(one, str) else make_scheme(one)
+    return found
+
+
+def _free_name(taken: Mapping[str, Any]) -> str:
+    """What has no name of its own is `given`, `given_2`, ...; a dict names it better."""
+    names = ("given", *(f"given_{count}" for count in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
+
+
+def _name(module: Any) -> str:
+    inner = getattr(module, "func", module)
+    return str(getattr(inner, "__name__", type(inner).__name__)).strip("<>")
+
+
+def make_scheme(given: Any) -> Scheme:
+    """Take a name, an initializer or a scheme as a scheme.
+
+    Raises: UserError for what is none of them.
+    """
+    if isinstance(given, Scheme):
+        return given
+    if isinstance(given, str):
+        return parse_scheme(given)
+    if callable(given):
+        law: Any = given
+        return per_layer(law, name=getattr(given, "__name__", "the given law"))
+    raise UserError(
+        f"{given!r} is no scheme; give a name as 'he_normal', a Scheme, or an "
+        "initializer as he_normal()"
+    )

@@ -1,0 +1,143 @@
+"""A module trained from every scheme, and the schemes compared."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from init_study.api.arguments import (
+    DEFAULT_SCHEMES,
+    RaceRules,
+    make_rules,
+    make_study,
+)
+from init_study.api.interrupts import noted_signals
+from init_study.api.result import Result
+from init_study.engine.devices import compiled_folder, prepare_jax
+from init_study.plan import Plan, make_plan
+from init_study.race import race
+from init_study.run import Control, run
+from init_study.store import load, read_manifest
+from init_study.study import Study
+
+_COMMAND = "init_study.compare(...)"
+
+
+def compare(
+    module: Any,
+    data: Any,
+    *,
+    schemes: Any = DEFAULT_SCHEMES,
+    learning_rates: Any = None,
+    test: Any = None,
+    until: str | None = None,
+    budget: float | str | None = None,
+    margin: float | None = None,
+    workdir: str | os.PathLike[str] | None = None,
+    train_argument: str | None = None,
+    **fields: Any,
+) -> Result:
+    """Train a module from every scheme, learning rate and seed, and compare.
+
+    What `launch.py run` does, without flags: the same records, resume and report.
+
+    Args:
+        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one; or a name, as
+            on the command line.
+        data: `(images, labels)`, NumPy's or JAX's, or a name, e.g. `"digits"`.
+        schemes: names, initializers and `Scheme`s, in a list, or a dict by the name
+            that each shall have.
+        learning_rates: every scheme gets every rate; by default four around what is
+            usual for the optimizer.
+        test: `(images, labels)` of the test part; by default it is cut from the data.
+        until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
+        budget: for that: seconds, or text as `"20m"`.
+        margin: for that: points of accuracy below which a difference does not matter.
+        workdir: folder of records, checkpoints and page; the same call with the same
+            folder goes on where it stopped. By default a temporary one, which goes with
+            the result.
+        train_argument: what the module calls its training flag, `NAME` or `NAME=False`;
+            the usual names are known.
+        **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
+
+    Returns: the result; printing it says the answer.
+
+    Raises: UserError for what cannot run; KeyboardInterrupt, once all is saved, if it
+        is interrupted.
+
+    Example:
+        >>> import flax.linen as nn, numpy as np
+        >>> images = np.random.default_rng(0).normal(size=(60, 4, 4, 1))
+        >>> labels = (images.mean((1, 2, 3)) > 0).astype(int)
+        >>> net = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(2)])
+        >>> found = compare(net, (images, labels), schemes=["he_normal", "zeros"],
+        ...                 learning_rates=0.1, seeds=2, steps=4, batch_size=8)
+        >>> sorted(found.frame.scheme.unique())
+        ['he_normal', 'zeros']
+    """
+    rules = make_rules(until, budget, margin, fields)
+    study, given = make_study(module, data, schemes, learning_rates, test, fields)
+    given = given._replace(train_argument=train_argument)
+    folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-"))
+
+    def plan_of(part: Study) -> Plan:
+        return make_plan(part, given=given)
+
+    _prepare_jax()
+    with noted_signals() as received:
+        control = Control(stop_requested=lambda: bool(received))
+
+        def train(part: Study, place: Path, stage: str) -> bool:
+            del stage
+            return run(plan_of(part), place, _COMMAND, control).finished
+
+        train_or_race(study, folder, plan_of, train, rules)
+    if received:
+        raise KeyboardInterrupt(
+            f"stopped and saved; go on with the same call and workdir={str(folder)!r}"
+        )
+    return Result(folder, study, plan_of, temporary=workdir is None)
+
+
+def train_or_race(
+    study: Study,
+    workdir: Path,
+    plan_of: Callable[[Study], Plan],
+    train: Callable[[Study, Path, str], bool],
+    rules: RaceRules | None,
+) -> bool:
+    """Train a study as it is, or race it until it is decided.
+
+    Args:
+        study: what to compare.
+        workdir: of the run or the race.
+        plan_of: resolves a study; raises for what cannot run.
+        train: (study, folder, what it is for) -> whether it came to its end.
+        rules: of the race; None for a plain run.
+
+    Returns: whether it was not stopped.
+    """
+    if rules is None:
+        return train(study, workdir, "")
+    # A wrong name is found before anything is written.
+    plan_of(study)
+    labels = {program.id: study.label(program) for program in study.programs()}
+    stopped: list[Path] = []
+
+    def stage(part: Study, folder: Path) -> tuple[Any, Any] | None:
+        if not train(part, folder, f"{labels[folder.parent.name]} {folder.name}"):
+            stopped.append(folder)
+            return None
+        return load(folder), read_manifest(folder)
+
+    race(study, workdir, stage, *rules)
+    return not stopped
+
+
+def _prepare_jax() -> None:
+    """One device per core, if JAX has not begun in this process: then it is too late,
+    and the devices that there are will do."""
+    with contextlib.suppress(RuntimeError):
+        prepare_jax(compiled_folder(None))
