@@ -7,7 +7,7 @@ from init_study.network.graph.operations import Operation
 
 
 class ResidualSum(NamedTuple):
-    """One residual branch.
+    """One residual sum: a branch, and the way around it.
 
     Attributes:
         layers: paths of the kernels on the branch, in the order of execution.
