@@ -137,7 +137,7 @@ def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:
 
 
 def _free_name(taken: Mapping[str, Any]) -> str:
-    """What has no name of its own is `given`, `given_2`, ...; a dict names it better."""
+    """What has no name of its own is `given`, `given_2`, ...; a dict names better."""
     names = ("given", *(f"given_{count}" for count in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
 
