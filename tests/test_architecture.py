@@ -77,13 +77,9 @@ LONG_FILES = {
     "initializers.scaling": 321,
     "launch.py": 593,
     "mean_field.predict": 325,
-    "schemes.data_dependent": 333,
 }
 LONG_FUNCTIONS = {
     "instruments.layer_statistics.measure_layers": 68,
-    "network.network.trace": 70,
-    "schemes.optimized.gradinit": 90,
-    "schemes.optimized.metainit": 73,
 }
 
 
@@ -159,7 +155,11 @@ def test_only_some_touch_the_disk_and_none_the_flags(name):
     for word in words_of(ast.parse(text)):
         if word in ("open", "write_text", "write_bytes", "mkdir", "unlink", "rename"):
             assert may, f"{name} touches the disk: {word}"
-        assert word not in ("eval", "exec", "pickle"), f"{name} uses {word}"
+        assert word not in ("exec", "pickle"), f"{name} uses {word}"
+    # A module's own `eval()` is another thing.
+    tree = ast.parse(text)
+    calls = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    assert "eval" not in calls, f"{name} uses eval"
     assert "absl.flags" not in text and "import flags" not in text
 
 

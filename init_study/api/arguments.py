@@ -86,12 +86,13 @@ def make_study(
     schemes: Any,
     learning_rates: Any,
     test: Any,
+    train_argument: str | None,
     fields: Mapping[str, Any],
 ) -> tuple[Study, Given]:
     """Describe a comparison as a study, and say what its names mean.
 
     Args:
-        module, data, schemes, learning_rates, test: as of `compare`.
+        module, data, schemes, learning_rates, test, train_argument: as of `compare`.
         fields: further ones of `Study`.
 
     Raises: UserError for arguments that cannot be meant.
@@ -120,7 +121,7 @@ def make_study(
         dataset=(dataset,),
     )
     made = {name: one for name, one in own_schemes.items() if isinstance(one, Scheme)}
-    return study, Given(models=models, datasets=datasets, schemes=made)
+    return study, Given(models, datasets, made, train_argument)
 
 
 def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:

@@ -55,9 +55,8 @@ def compare(
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
         budget: for that: seconds, or text as `"20m"`.
         margin: for that: points of accuracy below which a difference does not matter.
-        workdir: folder of records, checkpoints and page; the same call with the same
-            folder goes on where it stopped. By default a temporary one, which goes with
-            the result.
+        workdir: of records, checkpoints and page; the same call with it goes on where
+            it stopped. By default a temporary folder, which goes with the result.
         train_argument: what the module calls its training flag, `NAME` or `NAME=False`;
             the usual names are known.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
@@ -78,13 +77,24 @@ def compare(
         ['he_normal', 'zeros']
     """
     rules = make_rules(until, budget, margin, fields)
-    study, given = make_study(module, data, schemes, learning_rates, test, fields)
-    given = given._replace(train_argument=train_argument)
+    study, given = make_study(
+        module, data, schemes, learning_rates, test, train_argument, fields
+    )
     folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-"))
 
     def plan_of(part: Study) -> Plan:
         return make_plan(part, given=given)
 
+    _train(study, folder, plan_of, rules)
+    return Result(folder, study, plan_of, temporary=workdir is None)
+
+
+def _train(
+    study: Study,
+    folder: Path,
+    plan_of: Callable[[Study], Plan],
+    rules: RaceRules | None,
+) -> None:
     _prepare_jax()
     with noted_signals() as received:
         control = Control(stop_requested=lambda: bool(received))
@@ -98,7 +108,6 @@ def compare(
         raise KeyboardInterrupt(
             f"stopped and saved; go on with the same call and workdir={str(folder)!r}"
         )
-    return Result(folder, study, plan_of, temporary=workdir is None)
 
 
 def train_or_race(

@@ -13,7 +13,6 @@ from init_study.schemes.data_dependent import (
     krahenbuhl_within,
     lsuv,
     weight_norm,
-    whitened,
 )
 from init_study.schemes.frameworks import (
     alexnet,
@@ -28,8 +27,9 @@ from init_study.schemes.frameworks import (
     torch,
     torchvision_vgg,
 )
+from init_study.schemes.gradinit import gradinit
 from init_study.schemes.heads import mup, prior_bias, small_head, zero_head
-from init_study.schemes.optimized import gradinit, metainit
+from init_study.schemes.optimized import metainit
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.propagated import autoinit, edge_of_chaos
 from init_study.schemes.residual import (
@@ -43,6 +43,7 @@ from init_study.schemes.residual import (
     zero_gamma,
 )
 from init_study.schemes.scheme import Batch, Cost, Refinement, Rule, Scheme
+from init_study.schemes.whitening import whitened
 
 __all__ = [
     "SCHEMES",

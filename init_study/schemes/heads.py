@@ -123,6 +123,7 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
 
     step = Refinement(
         name="log of the class frequencies",
+        stream="prior",
         function=lambda key, network, params, batch: _with_prior(
             network, params, batch, smoothing
         ),

@@ -48,6 +48,8 @@ class Refinement(NamedTuple):
 
     Attributes:
         name: for people.
+        stream: names its random stream, whatever it is called and however long it is;
+            no two of one scheme may have the same.
         function: (key, network, params, batch) -> params; pure, vmappable. The batch
             is a `Batch`, or None if it needs nothing.
         changes: which parameters it may change.
@@ -56,6 +58,7 @@ class Refinement(NamedTuple):
     """
 
     name: str
+    stream: str
     function: Callable[[PRNGKeyArray, Network, Params, Any], Params]
     changes: Callable[[Network], Collection[Path]]
     cost: Callable[[Network], Cost]
@@ -92,7 +95,7 @@ class Scheme:
         for step in self.refinements:
             _check_batch(step, batch)
             # A stream of its own: no draw of the rules is used twice.
-            own_key = jax.random.fold_in(key, zlib.crc32(step.name.encode()))
+            own_key = jax.random.fold_in(key, zlib.crc32(step.stream.encode()))
             params = step.function(own_key, network, params, batch)
         return params
 

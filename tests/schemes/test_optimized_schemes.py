@@ -1,5 +1,6 @@
 """Schemes that optimize scales lower what they say they lower, and keep directions."""
 
+import dataclasses
 from functools import cache
 
 import flax.linen as nn
@@ -206,3 +207,16 @@ def test_gradinit_goes_on_after_a_gradient_that_is_not_finite():
     scale = jnp.linalg.norm(kernel) / jnp.linalg.norm(drawn)
     assert jnp.isfinite(kernel).all()
     assert abs(scale - 1) > 0.03
+
+
+@pytest.mark.parametrize(
+    "name", ["metainit(steps=2)", "gradinit(steps=2)", "krahenbuhl"]
+)
+def test_no_label_feeds_a_random_key(name):
+    """A reworded scheme draws what it drew."""
+    scheme = parse_scheme(name)
+    steps = tuple(s._replace(name="reworded") for s in scheme.refinements)
+    reworded = dataclasses.replace(scheme, refinements=steps)
+    drawn = [one(jax.random.key(0), network(), BATCH) for one in (scheme, reworded)]
+    jax.tree.map(np.testing.assert_array_equal, *drawn)
+    assert len({step.stream for step in steps}) == len(steps)

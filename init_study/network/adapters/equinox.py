@@ -73,30 +73,46 @@ def adapt(
         variables: Variables, images: Array, train: bool, keys: Keys
     ) -> tuple[Any, Variables]:
         whole = eqx.nn.inference_mode(whole_of(variables["params"]), value=not train)
-        state = state_of(variables)
-        if call.channels_first:
-            images = images.transpose(0, 3, 1, 2)
-        key = jax.random.split(keys["key"], len(images)) if "key" in keys else None
-
-        def one(image: Array, state: Any, key: Any) -> Any:
-            given = [image, state] if call.state else [image]
-            more: dict[str, Any] = {"key": key} if call.key else {}
-            out = whole(*given, **more, **flag.arguments(train))
-            return out if call.state else (out, state)
-
-        batched = jax.vmap(
-            one,
-            in_axes=(0, None, None if key is None else 0),
-            out_axes=(0, None),
-            axis_name=axes[0] if axes else _IMAGES,
+        one = _of_one_image(whole, call, flag.arguments(train))
+        outputs, state = _over_images(one, call, axes)(
+            images, state_of(variables), keys.get("key")
         )
-        outputs, state = with_axes(batched, axes[1:])(images, state, key)
         return outputs, {"state": _numbered(state)} if "state" in variables else {}
 
     streams = ("key",) if call.key else ()
     adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
     check_calls(adapter, images)
     return adapter
+
+
+def _of_one_image(
+    whole: Any, call: _Call, arguments: dict[str, Any]
+) -> Callable[..., Any]:
+    def one(image: Array, state: Any, key: Any) -> Any:
+        given = [image, state] if call.state else [image]
+        more: dict[str, Any] = {"key": key} if call.key else {}
+        out = whole(*given, **more, **arguments)
+        return out if call.state else (out, state)
+
+    return one
+
+
+def _over_images(
+    one: Callable[..., Any], call: _Call, axes: tuple[str, ...]
+) -> Callable[..., Any]:
+    def all_of_them(images: Array, state: Any, key: Any) -> Any:
+        if call.channels_first:
+            images = images.transpose(0, 3, 1, 2)
+        keys = None if key is None else jax.random.split(key, len(images))
+        batched = jax.vmap(
+            one,
+            in_axes=(0, None, None if keys is None else 0),
+            out_axes=(0, None),
+            axis_name=axes[0] if axes else _IMAGES,
+        )
+        return with_axes(batched, axes[1:])(images, state, keys)
+
+    return all_of_them
 
 
 def _module_of(made: Any) -> Any:
@@ -162,21 +178,13 @@ def _takes(
 ) -> bool:
     """Whether the module can be called on such images."""
 
-    def one(module: Any, state: Any, image: Array, key: PRNGKeyArray) -> Any:
-        given = [image, state] if call.state else [image]
-        return module(*given, **({"key": key} if call.key else {}))
+    def batched(module: Any, state: Any, images: Array, key: Any) -> Any:
+        one = _of_one_image(module, call, {})
+        return _over_images(one, call, axes)(images, state, key)
 
-    def batched(module: Any, state: Any, images: Array, keys: Array) -> Any:
-        mapped = jax.vmap(
-            lambda image, key: one(module, state, image, key),
-            axis_name=axes[0] if axes else _IMAGES,
-            out_axes=(0, None) if call.state else 0,
-        )
-        return with_axes(mapped, axes[1:])(images, keys)
-
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images.shape[0]))
+    key = jax.eval_shape(lambda: jax.random.key(0))
     try:
-        eqx.filter_eval_shape(batched, module, state, images, keys)
+        eqx.filter_eval_shape(batched, module, state, images, key)
     except NameError:
         raise
     except Exception:

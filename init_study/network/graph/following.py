@@ -116,39 +116,21 @@ def _region(
             else _kind(graph, origins, inside, statistics, v)
             for v in node.inputs
         }
-        given = set(kinds.values())
-        if not {"inside", "statistic", "centred"} & given:
-            continue
-        if given <= {"inside", "number"} and (
-            _is_elementwise(graph, node) or _only_moves(graph, node)
-        ):
+        part = _part(graph, node, set(kinds.values()), measured)
+        if part == "function":
             inside.update(node.outputs)
             places.append(place)
-        elif given <= {"statistic", "number", "parameter"} and (
-            _is_elementwise(graph, node)
-            or node.name in (*_MOVES, *_REDUCTIONS, *_PACKS)
-        ):
+        elif part == "statistic":
             made_of = [statistics.get(v, origins.variables[v]) for v in node.inputs]
             statistics.update({v: frozenset().union(*made_of) for v in node.outputs})
-        elif given == {"inside"} and node.name in _REDUCTIONS:
+        elif part in ("mean", "variance"):
             statistics.update({v: frozenset() for v in node.outputs})
-            reduced.update(node.inputs)
-        elif given == {"centred"} and node.name in _REDUCTIONS:
-            statistics.update({v: frozenset() for v in node.outputs})
-        elif (
-            given <= {"inside", "statistic", "centred", "number"}
-            and not given.isdisjoint({"statistic", "centred"})
-            and measured.issuperset(node.outputs)
-        ):
-            # x - mean(x), on its way into a variance.
+            reduced.update(node.inputs if part == "mean" else ())
+        elif part == "centred":
             centred.update(node.outputs)
-        elif (
-            given <= {"inside", "statistic", "parameter"}
-            and "inside" in given
-            and node.name in ("add", "sub", "mul", "div")
-        ):
+        elif part == "join":
             joins.append(place)
-        else:
+        elif part == "exit":
             left.update(v for v in node.inputs if kinds[v] == "inside")
     left |= set(graph.outputs) & inside
     if len(joins) == 1 and not left and root in graph.nodes[joins[0]].inputs:
@@ -157,6 +139,27 @@ def _region(
     left |= reduced
     left |= {v for p in joins for v in graph.nodes[p].inputs if v in inside}
     return _Region(tuple(places), tuple(sorted(left)) or (root,), None, (), False)
+
+
+def _part(graph: Graph, node: Node, given: set[str], measured: set[int]) -> str:
+    """What a node does that reads values of these kinds: the part that it plays."""
+    if not {"inside", "statistic", "centred"} & given:
+        return "nothing"
+    elementwise = _is_elementwise(graph, node)
+    if given <= {"inside", "number"} and (elementwise or _only_moves(graph, node)):
+        return "function"
+    passes = node.name in (*_MOVES, *_REDUCTIONS, *_PACKS)
+    if given <= {"statistic", "number", "parameter"} and (elementwise or passes):
+        return "statistic"
+    if node.name in _REDUCTIONS and given in ({"inside"}, {"centred"}):
+        return "mean" if given == {"inside"} else "variance"
+    # x - mean(x), on its way into a variance.
+    of_numbers = given <= {"inside", "statistic", "centred", "number"}
+    if of_numbers and given & {"statistic", "centred"}:
+        if measured.issuperset(node.outputs):
+            return "centred"
+    joins = given <= {"inside", "statistic", "parameter"} and "inside" in given
+    return "join" if joins and node.name in ("add", "sub", "mul", "div") else "exit"
 
 
 def _measured(
