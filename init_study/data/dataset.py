@@ -13,6 +13,7 @@ import numpy as np
 
 from init_study.data import cache, digits
 from init_study.data.splits import Published, Split, partition
+from init_study.errors import extra
 
 
 class Dataset(NamedTuple):
@@ -78,7 +79,8 @@ def _published(name: str, data_dir: str | None, folder: os.PathLike[str]) -> Pub
     if name == "digits":
         return cache.load_or_read(folder, digits.VERSIONED_NAME, digits.read)
     # Imported here because TFDS takes a second, and digits does not need it.
-    from init_study.data import tfds_images
+    with extra("data"):
+        from init_study.data import tfds_images
 
     builder = tfds_images.find(name, data_dir)
     versioned_name = builder.info.full_name
