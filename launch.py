@@ -34,8 +34,8 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from init_study.errors import UserError, unknown
-from init_study.experiments import load_study
 from init_study.study import Study, field_types, parse_field
+from init_study.study.files import load_study
 
 EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
 
@@ -97,8 +97,8 @@ _TENSORBOARD = flags.DEFINE_bool(
     False,
     "Of `run`: write event files into WORKDIR/tensorboard as records come.",
 )
-_EXPLAIN = flags.DEFINE_bool(
-    "explain",
+_SPECTRA = flags.DEFINE_bool(
+    "spectra",
     False,
     "Of `run`: before the first step, measure the spectra of Jacobian and Hessian and "
     "predict the signals of every layer.",
@@ -171,7 +171,7 @@ def _scalars(workdir: Path) -> Iterator[Callable[[], None]]:
 
 def _race() -> None:
     from init_study import load, store
-    from init_study.answers.protocol import Protocol
+    from init_study.answers.verdicts.protocol import Protocol
     from init_study.race import race
     from init_study.run import run
 
@@ -258,8 +258,8 @@ def _examine(
 def _ledger(workdir: Path) -> None:
     """The verdicts on claims, on the terminal and in the report."""
     from init_study import store
+    from init_study.cli.terminal import ledger_text
     from init_study.report import write_report
-    from init_study.terminal import ledger_text
 
     report = write_report(workdir)
     ledger = json.loads((workdir / store.LEDGER).read_text())
@@ -276,9 +276,9 @@ def _race_workdir() -> Path:
 def _verdicts(workdir: Path) -> None:
     """The verdicts of a race on the terminal and in the report."""
     from init_study import store
-    from init_study.answers.heats import from_document, to_document
+    from init_study.answers.verdicts.heats import from_document, to_document
+    from init_study.cli.terminal import race_text
     from init_study.report import write_report
-    from init_study.terminal import race_text
 
     report = write_report(workdir)
     heats = from_document(json.loads((workdir / store.DECISION).read_text()))
@@ -317,8 +317,8 @@ def _control(received: list[signal.Signals]) -> Any:
         progress=logging.get_verbosity() >= logging.WARNING,
         checkpoint_every=_CHECKPOINT_EVERY.value,
         stop_requested=lambda: bool(received),
-        fixed_execution=_EXECUTION.value is not None,
-        explain=_EXPLAIN.value,
+        given_execution=_EXECUTION.value is not None,
+        spectra=_SPECTRA.value,
     )
 
 
@@ -328,7 +328,7 @@ def _say_stopped(received: list[signal.Signals]) -> NoReturn:
 
 
 def _print_plan() -> None:
-    from init_study.overview import plan_overview
+    from init_study.cli.overviews import plan_overview
 
     if _UNTIL.value:
         return _print_race_plan()
@@ -341,8 +341,8 @@ def _print_plan() -> None:
 
 
 def _print_race_plan() -> None:
-    from init_study.answers.protocol import Protocol, check_protocol
-    from init_study.overview import plan_overview
+    from init_study.answers.verdicts.protocol import Protocol, check_protocol
+    from init_study.cli.overviews import plan_overview
 
     protocol = Protocol(margin=1.0, looks=_looks())
     check_protocol(protocol)
@@ -361,13 +361,13 @@ def _print_race_plan() -> None:
 
 
 def _tune() -> None:
-    from init_study.overview import tuning_overview
+    from init_study.cli.overviews import tuning_overview
 
     _print_table(tuning_overview(_plan(_study())), "{members} members in each program")
 
 
 def _print_status() -> None:
-    from init_study.overview import status_overview
+    from init_study.cli.overviews import status_overview
 
     _print_table(status_overview(_workdir()), "{study} in {workdir}")
 
@@ -404,8 +404,8 @@ def _answer(workdir: Path) -> None:
     """The comparison on the terminal and in the report."""
     from init_study import load, store
     from init_study.answers import compare, to_json
+    from init_study.cli.terminal import comparison_text
     from init_study.report import write_report
-    from init_study.terminal import comparison_text
 
     comparisons = compare(load(workdir), store.read_manifest(workdir))
     report = write_report(workdir)
@@ -432,8 +432,8 @@ def _export() -> None:
 
 
 def _list() -> None:
-    from init_study.catalogue import describe_all
-    from init_study.terminal import kinds_text
+    from init_study.cli.catalogue import describe_all
+    from init_study.cli.terminal import kinds_text
 
     kinds = describe_all(EXPERIMENTS)
     if _KIND.value is not None:
@@ -446,10 +446,10 @@ def _list() -> None:
 
 
 def _show() -> None:
-    from init_study.execution import prepare_jax
-    from init_study.inspection import scheme_overview
+    from init_study.audit.layer_table import scheme_overview
+    from init_study.cli.terminal import scheme_text
+    from init_study.engine.devices import prepare_jax
     from init_study.plan import make_plan
-    from init_study.terminal import scheme_text
 
     fields: dict[str, Any] = {"schemes": (_SCHEME.value,)}
     if _MODEL.value is not None:
@@ -465,8 +465,8 @@ def _show() -> None:
 
 def _gain() -> None:
     from init_study.activations import ACTIVATIONS
-    from init_study.terminal import gain_text
-    from init_study.theory.overview import gain_overview
+    from init_study.cli.terminal import gain_text
+    from init_study.theory.gain_table import gain_overview
 
     if _ACTIVATION.value is None:
         found: Any = [gain_overview(name, _Q.value) for name in ACTIVATIONS]
@@ -507,7 +507,8 @@ def _workdir() -> Path:
 
 
 def _plan(study: Study) -> Any:
-    from init_study.execution import parse_execution, prepare_jax
+    from init_study.engine.devices import prepare_jax
+    from init_study.execution import parse_execution
     from init_study.plan import make_plan
 
     prepare_jax(_compiled())
@@ -539,7 +540,7 @@ def _command() -> str:
 
 
 def _print_table(overview: dict[str, Any], summary: str) -> None:
-    from init_study.terminal import table_text
+    from init_study.cli.terminal import table_text
 
     if _JSON.value:
         return _print_json(overview)

@@ -22,20 +22,16 @@ from benchmarks.cases import (
     learning_rates,
     peer_batches,
 )
-from init_study.execution import (
-    default_execution,
-    member_mesh,
-    place_members,
-    prepare_jax,
-)
-from init_study.network import trace
-from init_study.plan import ProgramPlan
-from init_study.population import (
+from init_study.engine.devices import member_mesh, place_members, prepare_jax
+from init_study.engine.population import (
     compile_population,
     hyperparameters,
     initial_population,
     training_images,
 )
+from init_study.execution import default_execution
+from init_study.network import trace
+from init_study.plan import ProgramPlan
 from init_study.schemes import parse_scheme
 from init_study.study import Member, Program
 

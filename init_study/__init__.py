@@ -10,7 +10,7 @@ from init_study.errors import UserError
 from init_study.study import Member, Program, Study
 
 if TYPE_CHECKING:
-    from init_study.initialization import explain, initialize
+    from init_study.api import explain, initialize
     from init_study.network import Network, trace
     from init_study.store import load
 
@@ -29,8 +29,8 @@ __all__ = [
 
 _LATER = {
     "Network": "init_study.network",
-    "explain": "init_study.initialization",
-    "initialize": "init_study.initialization",
+    "explain": "init_study.api",
+    "initialize": "init_study.api",
     "load": "init_study.store",
     "trace": "init_study.network",
 }

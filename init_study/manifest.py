@@ -13,6 +13,7 @@ import jax
 from absl import logging
 
 from init_study import store
+from init_study.engine.devices import describe_devices
 from init_study.errors import UserError
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
@@ -68,7 +69,7 @@ def add_session(
         "seconds": round(seconds, 2),
         "member_steps": member_steps,
         "member_steps_per_second": round(member_steps / seconds, 1),
-        "devices": _devices(),
+        "devices": describe_devices(),
     }
     manifest["sessions"].append(session)
     store.write_manifest(workdir, manifest)
@@ -91,7 +92,7 @@ def describe(plan: Plan, command: str) -> dict[str, Any]:
         "versions": {name: _version(name) for name in _PACKAGES},
         "jax": {name: str(getattr(jax.config, name)) for name in _JAX_SETTINGS}
         | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")},
-        "devices": _devices(),
+        "devices": describe_devices(),
         "git": _git(),
         "sessions": [],
     }
@@ -154,11 +155,6 @@ def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:
             "%s goes on as it began: %s, not %s", plan.label, frozen, plan.execution
         )
     return plan._replace(execution=frozen)
-
-
-def _devices() -> list[str]:
-    kinds = [f"{d.platform} {d.device_kind}" for d in jax.devices()]
-    return [f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)]
 
 
 def _version(package: str) -> str | None:

@@ -23,9 +23,10 @@ from jaxtyping import Float
 
 from init_study import store
 from init_study.answers import Outcomes, final_outcomes
-from init_study.answers.decision import default_margin
-from init_study.answers.heats import Heat, Values, to_document
-from init_study.answers.protocol import (
+from init_study.answers.statistics import stuck_at_chance
+from init_study.answers.verdicts.decision import default_margin
+from init_study.answers.verdicts.heats import Heat, Values, to_document
+from init_study.answers.verdicts.protocol import (
     LEAST_ABOVE_CHANCE,
     Choice,
     Protocol,
@@ -34,7 +35,6 @@ from init_study.answers.protocol import (
     choose,
     confirm,
 )
-from init_study.answers.statistics import stuck_at_chance
 from init_study.errors import UserError
 from init_study.study import PROGRAM_AXES, Program, Study
 

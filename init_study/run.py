@@ -1,7 +1,7 @@
 """Runs a study: plan in, records and checkpoints out. All side effects of a run.
 
 The loop knows steps and files; what a step does is in `train`, how the population
-lies on the devices in `execution`.
+lies on the devices in `engine`.
 """
 
 import time
@@ -15,8 +15,13 @@ from absl import logging
 from tqdm import tqdm
 
 from init_study import manifest, store
-from init_study.execution import fetch_members, place_members
-from init_study.measuring import (
+from init_study.engine.devices import fetch_members, place_members
+from init_study.engine.population import (
+    empty_population,
+    initial_population,
+    most_steps,
+)
+from init_study.engine.running import (
     Running,
     evaluations,
     first_filters,
@@ -26,14 +31,9 @@ from init_study.measuring import (
     reset_sums,
     spectrum_numbers,
 )
+from init_study.engine.tuning import check_memory, choose_executions
 from init_study.plan import Plan, ProgramPlan
-from init_study.population import (
-    empty_population,
-    initial_population,
-    most_steps,
-)
 from init_study.train import TrainState
-from init_study.tuning import check_memory, choose_executions
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
 class Control(NamedTuple):
     """How a run is watched and stopped.
 
-    Changes no result; but a fixed execution may not be the one that would have been
+    Changes no result; but a given execution may not be the one that would have been
     taken, and two executions differ in the last bits.
 
     Attributes:
@@ -65,17 +65,17 @@ class Control(NamedTuple):
             can lose.
         stop_requested: asked after every call to the devices, about once a second;
             if true, a checkpoint is written and the run returns unfinished.
-        fixed_execution: refuse an execution that does not fit, and try no other.
+        given_execution: refuse an execution that does not fit, and try no other.
         recorded: called whenever records have come.
-        explain: measure spectra and predict signals before the first step, too.
+        spectra: measure spectra and predict signals before the first step, too.
     """
 
     progress: bool = True
     checkpoint_every: float = 30.0
     stop_requested: Callable[[], bool] = lambda: False
-    fixed_execution: bool = False
+    given_execution: bool = False
     recorded: Callable[[], None] = lambda: None
-    explain: bool = False
+    spectra: bool = False
 
 
 class _Recorders(NamedTuple):
@@ -110,12 +110,12 @@ def run(
         layers = store.Recorder(workdir, store.LAYERS)
         filters = store.Recorder(workdir, store.FILTERS)
         spectra, predictions = (
-            store.Recorder(workdir, name) if control.explain else None
+            store.Recorder(workdir, name) if control.spectra else None
             for name in (store.SPECTRA, store.PREDICTIONS)
         )
         resumed = (workdir / store.MANIFEST).exists()
         if not resumed:
-            plan = choose_executions(plan, control.fixed_execution)
+            plan = choose_executions(plan, control.given_execution)
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
         try:

@@ -1,7 +1,7 @@
 """One member: how it starts, takes steps and is evaluated. Pure functions.
 
 Nothing here knows of other members, of files or of initializers. A population is a
-`TrainState` whose leaves have a leading member axis; `execution.over_members` maps
+`TrainState` whose leaves have a leading member axis; `engine.members.over_members` maps
 these functions over it.
 """
 
@@ -14,9 +14,9 @@ import optax
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from init_study.additions import ADDED
 from init_study.data import AUGMENTATIONS, standardize
 from init_study.network import ModelState, Network, Params
+from init_study.network.branch_scalars import ADDED
 from init_study.study import Program
 
 EVALUATION_BATCH = 100
@@ -55,7 +55,7 @@ class Hyper(NamedTuple):
     seed_slot: Int[Array, ""]
 
 
-class Images(NamedTuple):
+class DeviceData(NamedTuple):
     """A part of a data set on the device, and the statistics of the training part."""
 
     images: UInt8[Array, "n h w c"]
@@ -89,7 +89,7 @@ def make_optimizer(
     """The program's optimizer at a (possibly traced) peak learning rate.
 
     Weight decay is decoupled for adamw, and added to the gradient for sgd and adam.
-    What is added to a network's branches (see `init_study.additions`) does not decay:
+    What is added to a network's branches (see `network.branch_scalars`) does not decay:
     zero is no neutral value there.
     """
     unit = _unit_schedule(program)
@@ -143,7 +143,7 @@ def train(
     program: Program,
     convolution: str,
     member: tuple[TrainState, Hyper],
-    data: Images,
+    data: DeviceData,
     indices: Int[Array, "seeds most_steps batch"],
     num_steps: Int[Array, ""],
 ) -> TrainState:
@@ -167,7 +167,7 @@ def train_step(
     convolution: str,
     state: TrainState,
     hyper: Hyper,
-    data: Images,
+    data: DeviceData,
     batch: Int[Array, " batch"],
 ) -> TrainState:
     """One step on the training examples that `batch` names."""
@@ -223,7 +223,7 @@ def evaluate(
     network: Network,
     convolution: str,
     state: TrainState,
-    data: Images,
+    data: DeviceData,
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> dict[str, Float[Array, ""]]:

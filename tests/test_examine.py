@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_study.answers.claims import Claim, Verdict, above, below
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Accuracy, Check, Difference
+from init_study.answers.claims.claim import Claim, Verdict, above, below
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy, Check, Difference
 from init_study.errors import UserError
 from init_study.examine import CannotCheck, examine
 from init_study.report import write_report

@@ -19,7 +19,8 @@ BENCHMARKS_NEED = (
 USES = [
     ("import init_study; init_study.load('runs')", "pandas", "report"),
     ("import init_study.answers", "pandas", "report"),
-    ("from init_study.data import digits; digits.read()", "sklearn", "data"),
+    ("from init_study.report import run_page", "pandas", "report"),
+    ("from init_study.data.sources import digits; digits.read()", "sklearn", "data"),
     (
         "from init_study.data import load_dataset; load_dataset('mnist')",
         "tensorflow_datasets",

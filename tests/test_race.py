@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_study.answers.decision import Kind
-from init_study.answers.heats import from_document, to_document
-from init_study.answers.protocol import Protocol
-from init_study.answers.verdict_text import decision_sentence, decision_table
+from init_study.answers.verdicts.decision import Kind
+from init_study.answers.verdicts.heats import from_document, to_document
+from init_study.answers.verdicts.protocol import Protocol
+from init_study.answers.verdicts.sentences import decision_sentence, decision_table
 from init_study.errors import UserError
 from init_study.race import race
 from init_study.report.race_page import render_race

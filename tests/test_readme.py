@@ -11,7 +11,7 @@ from absl import flags
 from test_launch import launch
 
 import launch as launcher
-from init_study.experiments import load_study, study_files
+from init_study.study.files import load_study, study_files
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

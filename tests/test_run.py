@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import init_study.run as run_module
-from init_study import store, timing, tuning
+from init_study import store
+from init_study.engine import timing, tuning
 from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan

@@ -1,9 +1,9 @@
 """Claims 1–8 (what initialization is), 43–45 (its code) and 46–48 (its outlook)."""
 
 from experiments.article.studies import CLEAR, NORMALS, SCHEMES, UNIFORMS
-from init_study.answers.claims import Claim, above, between
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import (
+from init_study.answers.claims.claim import Claim, above, between
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import (
     Accuracy,
     Check,
     Closeness,

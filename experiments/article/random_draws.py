@@ -1,9 +1,9 @@
 """Claims 20–33 and 54–58: uniform and Gaussian draws of a fixed size."""
 
 from experiments.article.studies import CLEAR, MARGIN, NORMALS, UNIFORMS
-from init_study.answers.claims import Claim, Prediction, above, below
-from init_study.answers.evidence import Runs, runs
-from init_study.answers.quantities import (
+from init_study.answers.claims.claim import Claim, Prediction, above, below
+from init_study.answers.claims.evidence import Runs, runs
+from init_study.answers.claims.quantities import (
     Accuracy,
     Check,
     Difference,

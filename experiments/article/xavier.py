@@ -1,9 +1,9 @@
 """Claims 34–42 and 59–63: what Xavier's law does."""
 
 from experiments.article.studies import CLEAR, INPUTS
-from init_study.answers.claims import Claim, Prediction, above, below, between
-from init_study.answers.evidence import Runs, runs
-from init_study.answers.quantities import (
+from init_study.answers.claims.claim import Claim, Prediction, above, below, between
+from init_study.answers.claims.evidence import Runs, runs
+from init_study.answers.claims.quantities import (
     Accuracy,
     Check,
     Difference,

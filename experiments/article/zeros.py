@@ -1,9 +1,9 @@
 """Claims 9–19 and 49–53: what a start from zeros does."""
 
 from experiments.article.studies import CLEAR, MARGIN
-from init_study.answers.claims import Claim, above, below
-from init_study.answers.evidence import Runs, runs
-from init_study.answers.quantities import (
+from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.evidence import Runs, runs
+from init_study.answers.claims.quantities import (
     Accuracy,
     Check,
     Difference,

@@ -11,9 +11,9 @@ Measured: undecided. Without it He is 85 points ahead (83 to 86); with it 4.8
           (−0.1 to 9.6) ahead of N(0, 0.02²), and 0.6 (−1.7 to 3.0) behind Xavier.
 """
 
-from init_study.answers.claims import Claim, above, between
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Accuracy, Difference
+from init_study.answers.claims.claim import Claim, above, between
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy, Difference
 from init_study.study import Study
 
 _OTHERS = ("normal(0.02)", "xavier_normal")

@@ -10,9 +10,9 @@ Expected: at depth 40, after 150 steps, delta-orthogonal is ahead of Gaussian ke
 Measured: undecided: 3.1 points ahead (−1.8 to 7.9), 10 seeds; all of its runs learn.
 """
 
-from init_study.answers.claims import Claim, above
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Accuracy, Difference, Learned
+from init_study.answers.claims.claim import Claim, above
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy, Difference, Learned
 from init_study.study import Study
 
 STUDY = Study(

@@ -8,9 +8,9 @@ Expected: at rate 0.1 most runs of Fixup learn, and none of He's.
 Measured: reproduced: 9 of 10 runs of Fixup learn, and 0 of 10 of He's.
 """
 
-from init_study.answers.claims import Claim, above, below
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Learned
+from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Learned
 from init_study.study import Study
 
 STUDY = Study(

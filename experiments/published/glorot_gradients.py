@@ -11,9 +11,9 @@ Measured: reproduced: 2.62 (2.56 to 2.68) orders of magnitude between gradients,
           −0.12 (−0.26 to 0.03) between those by the weights; 10 seeds.
 """
 
-from init_study.answers.claims import Claim, above, between
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Layers, Log10
+from init_study.answers.claims.claim import Claim, above, between
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Layers, Log10
 from init_study.study import Study
 
 STUDY = Study(

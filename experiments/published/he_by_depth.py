@@ -10,9 +10,9 @@ Measured: reproduced. With He 10 of 10 runs learn at both depths, with Xavier 10
           10 at depth 4 and 0 of 10 at depth 12.
 """
 
-from init_study.answers.claims import Claim, above, below
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Learned
+from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Learned
 from init_study.study import Study
 
 STUDY = Study(

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from init_study.answers.claims import Claim, above, below
-from init_study.answers.quantities import Check
+from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.quantities import Check
 from init_study.initializers import normal
 
 _SHAPE = (2000, 2000)

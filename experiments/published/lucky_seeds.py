@@ -10,9 +10,9 @@ Expected: the quarter of the seeds that is best on validation data is less than 
 Measured: reproduced: 0.06 points better (−0.07 to 0.19), 75 of 300 seeds.
 """
 
-from init_study.answers.claims import Claim, between
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Lucky
+from init_study.answers.claims.claim import Claim, between
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Lucky
 from init_study.study import Study
 
 STUDY = Study(

@@ -11,9 +11,9 @@ Measured: reproduced: one distinct filter of 16 in every layer, and 0 of 10 runs
           learn, from either start.
 """
 
-from init_study.answers.claims import Claim, below
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Layers, Learned
+from init_study.answers.claims.claim import Claim, below
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Layers, Learned
 from init_study.study import Study
 
 _STARTS = ("zeros", "constant(0.05)")

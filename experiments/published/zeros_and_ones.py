@@ -9,9 +9,9 @@ Expected: a residual net of 8 layers comes within five points of He's law.
 Measured: undecided: 5.6 points behind (3.7 to 7.5), 10 seeds.
 """
 
-from init_study.answers.claims import Claim, above
-from init_study.answers.evidence import runs
-from init_study.answers.quantities import Accuracy, Difference
+from init_study.answers.claims.claim import Claim, above
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy, Difference
 from init_study.study import Study
 
 STUDY = Study(

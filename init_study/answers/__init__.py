@@ -17,7 +17,7 @@ from init_study.answers.comparison import (
     seed_curves,
 )
 from init_study.answers.statistics import Interval, Share
-from init_study.answers.text import format_table, sentence, to_json
+from init_study.answers.words import format_table, sentence, to_json
 
 __all__ = [
     "AtRate",

@@ -10,23 +10,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray, UInt8
 
-Images = UInt8[Array, "batch height width channels"]
-Augmentation = Callable[[PRNGKeyArray, Images], Images]
+ImageBatch = UInt8[Array, "batch height width channels"]
+Augmentation = Callable[[PRNGKeyArray, ImageBatch], ImageBatch]
 
 
-def none(key: PRNGKeyArray, images: Images) -> Images:
+def none(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
     """The images as they are."""
     del key
     return images
 
 
-def flip(key: PRNGKeyArray, images: Images) -> Images:
+def flip(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
     """Every second image, on average, with left and right exchanged."""
     mirrored = jax.random.bernoulli(key, 0.5, images.shape[:1])
     return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
-def crop(key: PRNGKeyArray, images: Images) -> Images:
+def crop(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
     """Shifted by up to 4 pixels each way (1 if a side is 16 or less), zeros behind."""
     batch, *image_shape = images.shape
     margin = 1 if min(image_shape[:2]) <= 16 else 4
@@ -40,7 +40,7 @@ def crop(key: PRNGKeyArray, images: Images) -> Images:
     return jax.vmap(cut)(padded, corners)
 
 
-def flip_crop(key: PRNGKeyArray, images: Images) -> Images:
+def flip_crop(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
     """`flip`, then `crop`."""
     flip_key, crop_key = jax.random.split(key)
     return crop(crop_key, flip(flip_key, images))

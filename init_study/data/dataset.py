@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from init_study.data import cache, digits
+from init_study.data import cache
+from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, partition
 from init_study.errors import extra
 
@@ -80,13 +81,11 @@ def _published(name: str, data_dir: str | None, folder: os.PathLike[str]) -> Pub
         return cache.load_or_read(folder, digits.VERSIONED_NAME, digits.read)
     # Imported here because TFDS takes a second, and digits does not need it.
     with extra("data"):
-        from init_study.data import tfds_images
+        from init_study.data.sources import tfds
 
-    builder = tfds_images.find(name, data_dir)
+    builder = tfds.find(name, data_dir)
     versioned_name = builder.info.full_name
-    return cache.load_or_read(
-        folder, versioned_name, lambda: tfds_images.read(builder, name)
-    )
+    return cache.load_or_read(folder, versioned_name, lambda: tfds.read(builder, name))
 
 
 def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

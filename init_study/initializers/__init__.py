@@ -7,8 +7,7 @@ nn.Conv(16, (3, 3), kernel_init=he_normal())
 import inspect
 from collections.abc import Callable
 
-from init_study.initializers.draws import Initializer
-from init_study.initializers.fixed import (
+from init_study.initializers.constants import (
     constant,
     normal,
     ntk,
@@ -17,6 +16,7 @@ from init_study.initializers.fixed import (
     uniform,
     zeros,
 )
+from init_study.initializers.draws import Initializer
 from init_study.initializers.orthogonal import (
     delta_orthogonal,
     orthogonal,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from init_study.answers.heats import from_document
-from init_study.errors import UserError
+from init_study.answers.verdicts.heats import from_document
+from init_study.errors import UserError, extra
 from init_study.store import (
     DECISION,
     LEDGER,
@@ -39,7 +39,8 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     Raises: UserError if the folder holds no run, or a run without records.
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
-    from init_study.report.page import render
+    with extra("report"):
+        from init_study.report.run_page import render
     from init_study.store import read_manifest, write_atomically
 
     folder = Path(workdir)
@@ -57,7 +58,9 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
 
 def _tables(folder: Path) -> Any:
     from init_study import store
-    from init_study.report.page import Tables
+
+    with extra("report"):
+        from init_study.report.run_page import Tables
 
     return Tables(
         store.load(folder),
@@ -99,8 +102,9 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
     Returns: the paths of the figures; none if no program is finished.
     Raises: UserError if the folder holds no run, or a run without records.
     """
-    from init_study.report.page import run_figures
-    from init_study.report.shown import export
+    with extra("report"):
+        from init_study.report.run_page import run_figures
+        from init_study.report.shown import export
     from init_study.store import read_manifest
 
     folder = Path(workdir)
@@ -114,7 +118,8 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
 
 
 def _ledger_page(folder: Path) -> str:
-    from init_study.report.ledger_page import render_ledger
+    with extra("report"):
+        from init_study.report.ledger_page import render_ledger
 
     if not (folder / LEDGER).exists():
         raise UserError(
@@ -128,7 +133,8 @@ def _ledger_page(folder: Path) -> str:
 
 
 def _race_page(folder: Path) -> str:
-    from init_study.report.race_page import render_race
+    with extra("report"):
+        from init_study.report.race_page import render_race
 
     if not (folder / DECISION).exists():
         raise UserError(

@@ -12,11 +12,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from matplotlib.transforms import blended_transform_factory
 
 from init_study.answers import Comparison, Interval
-from init_study.answers.text import low_to_high, percent, rate, shorten
-from init_study.report.look import (
+from init_study.answers.words import low_to_high, percent, rate, shorten
+from init_study.report.palette import (
     LABEL_WIDTH,
     End,
-    Look,
+    SchemeStyle,
     accuracy_axis,
     curve_size,
     inner_axes,
@@ -28,17 +28,19 @@ from init_study.report.look import (
 from init_study.report.svg import INK, MUTED, Drawing, mark
 
 
-def forest(comparison: Comparison, look: Mapping[str, Look], name: str) -> Drawing:
+def forest(
+    comparison: Comparison, styles: Mapping[str, SchemeStyle], name: str
+) -> Drawing:
     """Each scheme's difference to the best one, with its interval."""
     differences = [(row.scheme, row.difference) for row in comparison.rows]
-    return differences_forest(comparison.label, differences, "the best", look, name)
+    return differences_forest(comparison.label, differences, "the best", styles, name)
 
 
 def differences_forest(
     label: str,
     differences: Sequence[tuple[str, Interval | None]],
     reference: str,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
     name: str,
 ) -> Drawing:
     """Differences to a reference, itself among them as None."""
@@ -46,7 +48,7 @@ def differences_forest(
     size = (8.0, 0.62 + 0.235 * len(rows))
     label = f"{label}: test accuracy of each scheme compared to {reference}"
     return Drawing(
-        size, name, label, _plot_forest, (rows, reference, look), names(look)
+        size, name, label, _plot_forest, (rows, reference, styles), names(styles)
     )
 
 
@@ -55,7 +57,7 @@ def curves(
     table: pd.DataFrame,
     seeds: pd.DataFrame,
     metric: str,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
     name: str,
     *,
     log: bool = False,
@@ -69,24 +71,30 @@ def curves(
     """
     label = f"{comparison.label}: {metric} of each scheme by step"
     label += ", logarithmic" if log else ""
-    arguments = (comparison, table, seeds, metric, look, log)
-    return Drawing(curve_size(look), name, label, _plot_curves, arguments, names(look))
-
-
-def over_rates(comparison: Comparison, look: Mapping[str, Look], name: str) -> Drawing:
-    """Validation accuracy of each scheme at each learning rate."""
-    label = f"{comparison.label}: accuracy of each scheme by learning rate"
-    arguments = (comparison, look)
+    arguments = (comparison, table, seeds, metric, styles, log)
     return Drawing(
-        curve_size(look), name, label, _plot_over_rates, arguments, names(look)
+        curve_size(styles), name, label, _plot_curves, arguments, names(styles)
     )
 
 
-def heat_map(table: pd.DataFrame, look: Mapping[str, Look], name: str) -> Drawing:
+def over_rates(
+    comparison: Comparison, styles: Mapping[str, SchemeStyle], name: str
+) -> Drawing:
+    """Validation accuracy of each scheme at each learning rate."""
+    label = f"{comparison.label}: accuracy of each scheme by learning rate"
+    arguments = (comparison, styles)
+    return Drawing(
+        curve_size(styles), name, label, _plot_over_rates, arguments, names(styles)
+    )
+
+
+def heat_map(
+    table: pd.DataFrame, styles: Mapping[str, SchemeStyle], name: str
+) -> Drawing:
     """Test accuracy by scheme (rows) and program (columns), in the study's order."""
     size = 8.0, 0.75 + 0.24 * len(table)
     label = "test accuracy of each scheme in each program"
-    return Drawing(size, name, label, _plot_heat_map, (table, look))
+    return Drawing(size, name, label, _plot_heat_map, (table, styles))
 
 
 def _or_zero(difference: Interval | None) -> Interval:
@@ -97,14 +105,16 @@ def _plot_forest(
     figure: Figure,
     rows: Sequence[tuple[str, Interval | None]],
     reference: str,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> None:
-    axes = inner_axes(figure, left=label_inches(look), right=1.75, top=0.12, bottom=0.5)
+    axes = inner_axes(
+        figure, left=label_inches(styles), right=1.75, top=0.12, bottom=0.5
+    )
     left, right = span = _forest_span(rows)
     axes.axvline(0, color=MUTED, linewidth=1, zorder=1)
     for place, (scheme, difference) in enumerate(rows):
         word = reference.removeprefix("the ")
-        _plot_difference(axes, place, difference, word, look[scheme], span)
+        _plot_difference(axes, place, difference, word, styles[scheme], span)
     names = [shorten(scheme, LABEL_WIDTH) for scheme, _ in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -134,17 +144,17 @@ def _plot_difference(
     place: int,
     difference: Interval | None,
     reference: str,
-    look: Look,
+    style: SchemeStyle,
     span: tuple[float, float],
 ) -> None:
     left, right = span
-    own: dict[str, Any] = {"color": look.colour, "gid": mark(look.place)}
+    own: dict[str, Any] = {"color": style.colour, "gid": mark(style.place)}
     mean, low, high = (100 * value for value in _or_zero(difference)[:3])
     if low < right and high > left:
         ends = [max(low, left), min(high, right)]
         axes.plot(ends, [place, place], linewidth=1.8, **own)
     if left <= mean <= right:
-        axes.plot(mean, place, marker=look.marker, markersize=5.5, **own)
+        axes.plot(mean, place, marker=style.marker, markersize=5.5, **own)
     if min(mean, low) < left:
         axes.plot(left, place, marker="<", clip_on=False, **own)
     if max(mean, high) > right:
@@ -161,7 +171,7 @@ def _plot_difference(
         transform=blended_transform_factory(axes.transAxes, axes.transData),
         va="center_baseline",
         color=MUTED if holds_zero else INK,
-        gid=mark(look.place),
+        gid=mark(style.place),
     )
 
 
@@ -171,16 +181,18 @@ def _plot_curves(
     table: pd.DataFrame,
     seeds: pd.DataFrame,
     metric: str,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
     log: bool,
 ) -> None:
-    axes = inner_axes(figure, left=0.62, right=label_inches(look), top=0.14, bottom=0.5)
+    axes = inner_axes(
+        figure, left=0.62, right=label_inches(styles), top=0.14, bottom=0.5
+    )
     if log:
         table, seeds = table.loc[table["step"] > 0], seeds.loc[seeds["step"] > 0]
     shown = _error if log and metric == "accuracy" else _scaled(metric)
     ends = []
     for scheme, curve in table.groupby("scheme", sort=False):
-        one = look[str(scheme)]
+        one = styles[str(scheme)]
         steps, mean = curve["step"].to_numpy(), shown(curve["mean"])
         low, high = (shown(curve[end]) for end in ("low", "high"))
         own: dict[str, Any] = {"color": one.colour, "gid": mark(one.place)}
@@ -219,12 +231,15 @@ def _step_ticks(axes: Axes, steps: Sequence[int]) -> None:
 
 
 def _plot_seeds(
-    axes: Axes, seeds: pd.DataFrame, shown: Callable[..., np.ndarray], look: Look
+    axes: Axes,
+    seeds: pd.DataFrame,
+    shown: Callable[..., np.ndarray],
+    style: SchemeStyle,
 ) -> None:
-    gid = mark(look.place, seeds=True)
+    gid = mark(style.place, seeds=True)
     for _, curve in seeds.groupby("seed"):
         values = shown(curve["value"])
-        axes.plot(curve["step"], values, color=look.colour, linewidth=0.6, gid=gid)
+        axes.plot(curve["step"], values, color=style.colour, linewidth=0.6, gid=gid)
 
 
 def _scaled(metric: str) -> Callable[..., np.ndarray]:
@@ -248,15 +263,17 @@ def _log_loss(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _plot_over_rates(
-    figure: Figure, comparison: Comparison, look: Mapping[str, Look]
+    figure: Figure, comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> None:
-    axes = inner_axes(figure, left=0.62, right=label_inches(look), top=0.14, bottom=0.5)
+    axes = inner_axes(
+        figure, left=0.62, right=label_inches(styles), top=0.14, bottom=0.5
+    )
     rates = [at_rate.learning_rate for at_rate in comparison.rows[0].rates]
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 1.35, max(rates) * 1.35)
     ends = []
     for i, row in enumerate(comparison.rows):
-        one = look[row.scheme]
+        one = styles[row.scheme]
         own: dict[str, Any] = {"color": one.colour, "gid": mark(one.place)}
         # A little beside each other, or the intervals would hide one another.
         x = np.array(rates) * 1.022 ** (i - (len(comparison.rows) - 1) / 2)
@@ -279,18 +296,20 @@ def _plot_over_rates(
 
 
 def _error_bars(
-    axes: Axes, x: np.ndarray, mean: np.ndarray, width: np.ndarray, look: Look
+    axes: Axes, x: np.ndarray, mean: np.ndarray, width: np.ndarray, style: SchemeStyle
 ) -> None:
     (bars,) = axes.errorbar(
-        x, mean, width, color=look.colour, fmt="none", linewidth=0.8
+        x, mean, width, color=style.colour, fmt="none", linewidth=0.8
     ).lines[2]
-    bars.set_gid(mark(look.place))
+    bars.set_gid(mark(style.place))
 
 
 def _plot_heat_map(
-    figure: Figure, table: pd.DataFrame, look: Mapping[str, Look]
+    figure: Figure, table: pd.DataFrame, styles: Mapping[str, SchemeStyle]
 ) -> None:
-    axes = inner_axes(figure, left=label_inches(look), right=0.1, top=0.42, bottom=0.08)
+    axes = inner_axes(
+        figure, left=label_inches(styles), right=0.1, top=0.42, bottom=0.08
+    )
     values = 100 * table.to_numpy(np.float64)
     axes.pcolormesh(values, cmap="cividis", vmin=0, vmax=100, edgecolors="none")
     for row, column in np.ndindex(*values.shape):

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from init_study.answers import Comparison
-from init_study.answers.text import shorten
-from init_study.report.look import LABEL_WIDTH, Look, inner_axes, label_inches
+from init_study.answers.words import shorten
+from init_study.report.palette import LABEL_WIDTH, SchemeStyle, inner_axes, label_inches
 from init_study.report.shown import Shown
 from init_study.report.svg import INK, Drawing
 
@@ -18,7 +18,10 @@ _MOST_FILTERS = 8
 
 
 def filter_figure(
-    name: str, comparison: Comparison, kernels: Kernels, look: Mapping[str, Look]
+    name: str,
+    comparison: Comparison,
+    kernels: Kernels,
+    styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
     """Of every scheme at its best rate, the first seed; none where there are none.
 
@@ -45,7 +48,11 @@ def filter_figure(
             f"The first {_MOST_FILTERS} filters of the first seed, the mean over input "
             "channels, each scheme at its best learning rate. Grey is zero; black and "
             "white are as far from it as a scheme's largest number at that time.",
-            {"pictures": Drawing(size, f"{name}filters", label, _plot, (pairs, look))},
+            {
+                "pictures": Drawing(
+                    size, f"{name}filters", label, _plot, (pairs, styles)
+                )
+            },
             _table(pairs),
             wide=True,
         )
@@ -66,9 +73,11 @@ def _table(pairs: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pd.DataFrame:
 def _plot(
     figure: Figure,
     pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> None:
-    axes = inner_axes(figure, left=label_inches(look), right=0.1, top=0.3, bottom=0.05)
+    axes = inner_axes(
+        figure, left=label_inches(styles), right=0.1, top=0.3, bottom=0.05
+    )
     picture = np.concatenate([_strip(*both) for both in pairs.values()])
     axes.imshow(
         picture, cmap="gray", vmin=-1, vmax=1, aspect="auto", interpolation="nearest"

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from init_study.answers.claims import Verdict
-from init_study.answers.ledger import (
+from init_study.answers.claims.claim import Verdict
+from init_study.answers.claims.ledger import (
     WORDS,
     contradictions,
     measured_text,
     summary,
 )
 from init_study.report import tables
-from init_study.report.page import HEAD, POLICY
+from init_study.report.run_page import HEAD, POLICY
 from init_study.report.style import CSS
 
 _STRIP = (220, 26)

@@ -10,11 +10,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
-from init_study.answers.traps import at_best_rates, find_traps, hidden_start
+from init_study.answers.views.traps import at_best_rates, find_traps, hidden_start
 from init_study.report import tables
-from init_study.report.look import (
+from init_study.report.palette import (
     End,
-    Look,
+    SchemeStyle,
     curve_size,
     inner_axes,
     label_ends,
@@ -36,7 +36,7 @@ def profile_figures(
     comparison: Comparison,
     layers: pd.DataFrame,
     predictions: pd.DataFrame,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
     """Signals and gradients by layer, each scheme at its best rate; none for a run
     without such numbers."""
@@ -45,7 +45,7 @@ def profile_figures(
         return {}
     own = predictions.loc[predictions["program"] == comparison.program]
     return {
-        metric: _profile(name, metric, comparison, ours, _scaled(own, ours), look)
+        metric: _profile(name, metric, comparison, ours, _scaled(own, ours), styles)
         for metric in _METRICS
     }
 
@@ -137,17 +137,17 @@ def _profile(
     comparison: Comparison,
     layers: pd.DataFrame,
     predictions: pd.DataFrame,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> Shown:
     foreseen = predictions.loc[predictions["metric"] == metric]
     data = layers.loc[layers["metric"] == metric]
     columns = ["scheme", "seed", "step", "layer", "name", "value"]
     drawings = {
         "before the first step": _drawing(
-            name, metric, data, foreseen, 0, comparison, look
+            name, metric, data, foreseen, 0, comparison, styles
         ),
         "after the last": _drawing(
-            name, metric, data, foreseen.iloc[:0], comparison.steps, comparison, look
+            name, metric, data, foreseen.iloc[:0], comparison.steps, comparison, styles
         ),
     }
     what = _METRICS[metric]
@@ -171,17 +171,17 @@ def _drawing(
     foreseen: pd.DataFrame,
     step: int,
     comparison: Comparison,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> Drawing:
     when = "before the first step" if step == 0 else "after the last step"
     table = data.loc[data["step"] == step]
     return Drawing(
-        curve_size(look),
+        curve_size(styles),
         f"{name}{metric}{'' if step == 0 else 'trained'}",
         f"{comparison.label}: {metric} of each scheme by layer, {when}",
         _plot_profile,
-        (metric, table, foreseen, look),
-        names(look),
+        (metric, table, foreseen, styles),
+        names(styles),
     )
 
 
@@ -190,12 +190,14 @@ def _plot_profile(
     metric: str,
     table: pd.DataFrame,
     foreseen: pd.DataFrame,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> None:
-    axes = inner_axes(figure, left=0.72, right=label_inches(look), top=0.14, bottom=0.5)
+    axes = inner_axes(
+        figure, left=0.72, right=label_inches(styles), top=0.14, bottom=0.5
+    )
     ends, drawn = [], []
     for scheme, own in table.groupby("scheme", sort=False):
-        one = look[str(scheme)]
+        one = styles[str(scheme)]
         positive = own.loc[(own["value"] > 0) & np.isfinite(own["value"])]
         logs = np.log10(positive["value"]).groupby(positive["layer"])
         found = logs.agg(["mean", "std", "count"])

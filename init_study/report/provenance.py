@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from init_study.answers.text import rate
+from init_study.answers.words import rate
 from init_study.report.tables import card, columns, definitions
 from init_study.study import PROGRAM_AXES, Study
 

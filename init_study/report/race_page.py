@@ -6,17 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from init_study.answers.heats import Heat
 from init_study.answers.statistics import t_interval
-from init_study.answers.text import count, percent, plus_minus, rate
-from init_study.answers.verdict_text import (
+from init_study.answers.verdicts.heats import Heat
+from init_study.answers.verdicts.sentences import (
     decision_clauses,
     decision_rows,
     decision_terms,
 )
+from init_study.answers.words import count, percent, plus_minus, rate
 from init_study.report import figures, tables
-from init_study.report.look import Look, looks
-from init_study.report.page import HEAD, POLICY
+from init_study.report.palette import SchemeStyle, scheme_styles
+from init_study.report.run_page import HEAD, POLICY
 from init_study.report.shown import Shown, figure
 from init_study.report.style import CSS
 from init_study.study import Study
@@ -28,12 +28,12 @@ def render_race(
     """The whole page as HTML, in ASCII.
 
     Args:
-        heats: of `answers.heats.from_document`.
+        heats: of `answers.verdicts.heats.from_document`.
         plan: of the race's `race.json`.
         stages: folders of the stages, relative to the page.
     """
     study = Study.from_dict(plan["study"])
-    look = looks(study.schemes)
+    styles = scheme_styles(study.schemes)
     title = study.question or study.name
     extent = (
         f"{count(len(study.schemes), 'scheme')}, raced until decided, "
@@ -45,7 +45,7 @@ def render_race(
         f"<p class=name>{escape(study.name)} · {extent}</p>",
         *(_answer(heat) for heat in heats),
         "</header>\n<main>",
-        *(_heat(f"p{i}", heat, look) for i, heat in enumerate(heats)),
+        *(_heat(f"p{i}", heat, styles) for i, heat in enumerate(heats)),
         _stages(stages),
         "</main>\n</body>\n</html>\n",
     ]
@@ -63,7 +63,7 @@ def _answer(heat: Heat) -> str:
     return f"<p class=answer><b>{tables.words(first)}</b>{rest}</p>"
 
 
-def _heat(name: str, heat: Heat, look: Mapping[str, Look]) -> str:
+def _heat(name: str, heat: Heat, styles: Mapping[str, SchemeStyle]) -> str:
     head = f"<section id={name}><h2>{escape(heat.label)}</h2>"
     parts = [head]
     decision = heat.decision
@@ -71,7 +71,11 @@ def _heat(name: str, heat: Heat, look: Mapping[str, Look]) -> str:
         candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
         differences = [(c.scheme, c.effect) for c in decision.contrasts]
         drawing = figures.differences_forest(
-            heat.label, candidate + differences, "the candidate", look, f"{name}forest"
+            heat.label,
+            candidate + differences,
+            "the candidate",
+            styles,
+            f"{name}forest",
         )
         shown = Shown(
             f"How far from {decision.candidate} is each scheme?",

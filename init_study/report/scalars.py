@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from init_study.answers.statistics import t_interval
-from init_study.answers.text import rate
+from init_study.answers.words import rate
 from init_study.errors import extra
 from init_study.store import RECORDS, read_manifest
 from init_study.study import Program, Study

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from init_study.report.look import Look
+from init_study.report.palette import SchemeStyle
 from init_study.report.svg import Drawing, draw, save
 from init_study.report.tables import words
 
@@ -66,12 +66,12 @@ def export(figures: Iterable[tuple[str, Shown]], folder: Path, form: str) -> lis
     return written
 
 
-def controls(look: Mapping[str, Look]) -> str:
+def controls(styles: Mapping[str, SchemeStyle]) -> str:
     """What of all figures and tables is to be seen: schemes, and each seed."""
     boxes = "".join(
         f"<label><input type=checkbox checked id=show-{one.place}>"
         f'<i style="background:{one.colour}"></i>{escape(scheme)}</label>'
-        for scheme, one in look.items()
+        for scheme, one in styles.items()
     )
     return (
         f"<fieldset class=choose><legend>Show</legend>{boxes}<label class=each>"
@@ -79,12 +79,12 @@ def controls(look: Mapping[str, Look]) -> str:
     )
 
 
-def controls_css(look: Mapping[str, Look]) -> str:
+def controls_css(styles: Mapping[str, SchemeStyle]) -> str:
     """Hides what is not asked for."""
     return "\n".join(
         f"body:has(#show-{one.place}:not(:checked)) .scheme-{one.place} "
         "{ display: none !important }"
-        for one in look.values()
+        for one in styles.values()
     )
 
 

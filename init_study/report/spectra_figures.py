@@ -10,9 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from init_study.answers import Comparison
 from init_study.answers.statistics import t_interval
 from init_study.report import tables
-from init_study.report.look import (
+from init_study.report.palette import (
     End,
-    Look,
+    SchemeStyle,
     curve_size,
     inner_axes,
     label_ends,
@@ -27,7 +27,7 @@ def jacobian_figure(
     name: str,
     comparison: Comparison,
     spectra: pd.DataFrame,
-    look: Mapping[str, Look],
+    styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
     """Singular values of the Jacobian of the logits by the image; none without them."""
     chosen = (spectra["program"] == comparison.program) & (
@@ -36,9 +36,11 @@ def jacobian_figure(
     data = spectra.loc[chosen]
     if data.empty:
         return {}
-    size = curve_size(look)
+    size = curve_size(styles)
     label = f"{comparison.label}: singular values of each scheme's Jacobian"
-    drawing = Drawing(size, f"{name}jacobian", label, _plot, (data, look), names(look))
+    drawing = Drawing(
+        size, f"{name}jacobian", label, _plot, (data, styles), names(styles)
+    )
     return {
         "jacobian": Shown(
             "Singular values of the Jacobian",
@@ -94,12 +96,16 @@ def _half(interval: tuple[float, ...]) -> float:
     return (interval[2] - interval[1]) / 2
 
 
-def _plot(figure: Figure, data: pd.DataFrame, look: Mapping[str, Look]) -> None:
-    axes = inner_axes(figure, left=0.72, right=label_inches(look), top=0.14, bottom=0.5)
+def _plot(
+    figure: Figure, data: pd.DataFrame, styles: Mapping[str, SchemeStyle]
+) -> None:
+    axes = inner_axes(
+        figure, left=0.72, right=label_inches(styles), top=0.14, bottom=0.5
+    )
     axes.set_yscale("log")
     ends = []
     for scheme, own in data.groupby("scheme", sort=False):
-        one = look[str(scheme)]
+        one = styles[str(scheme)]
         positive = own.loc[own["value"] > 0]
         logs = np.log(positive["value"]).groupby(positive["rank"]).mean()
         if logs.empty:

@@ -5,14 +5,14 @@ from html import escape
 from typing import Any
 
 from init_study.answers import AtRate, Comparison, Row, Share
-from init_study.answers.text import (
+from init_study.answers.words import (
     format_columns,
     low_to_high,
     percent,
     plus_minus,
     rate,
 )
-from init_study.report.look import Look
+from init_study.report.palette import SchemeStyle
 from init_study.report.svg import mark
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-def comparison_table(comparison: Comparison, look: Mapping[str, Look]) -> str:
+def comparison_table(comparison: Comparison, styles: Mapping[str, SchemeStyle]) -> str:
     """One row per scheme, the best first."""
     untuned = f"Untuned, at {rate(comparison.untuned_rate)}"
     head = (
@@ -37,11 +37,11 @@ def comparison_table(comparison: Comparison, look: Mapping[str, Look]) -> str:
         + _heads("Diverged", "Stuck", "Test&nbsp;%", "Diverged", "Stuck")
         + "</tr>"
     )
-    body = "".join(_comparison_row(row, look) for row in comparison.rows)
+    body = "".join(_comparison_row(row, styles) for row in comparison.rows)
     return _table(head, body)
 
 
-def failure_table(comparison: Comparison, look: Mapping[str, Look]) -> str:
+def failure_table(comparison: Comparison, styles: Mapping[str, SchemeStyle]) -> str:
     """Runs that diverged or stayed at chance, by scheme and learning rate."""
     rates = [at_rate.learning_rate for at_rate in comparison.rows[0].rates]
     head = (
@@ -50,7 +50,7 @@ def failure_table(comparison: Comparison, look: Mapping[str, Look]) -> str:
         f"<tr>{_heads(*(rate(r) for r in rates))}</tr>"
     )
     body = "".join(
-        f"<tr class={mark(look[row.scheme].place)}>{_scheme(row.scheme, look)}"
+        f"<tr class={mark(styles[row.scheme].place)}>{_scheme(row.scheme, styles)}"
         f"{''.join(map(_failure, row.rates))}</tr>"
         for row in comparison.rows
     )
@@ -88,7 +88,7 @@ def words(text: str) -> str:
     return escape(text).replace(" %", "&nbsp;%")
 
 
-def _comparison_row(row: Row, look: Mapping[str, Look]) -> str:
+def _comparison_row(row: Row, styles: Mapping[str, SchemeStyle]) -> str:
     edge = " <abbr title='at the edge of the grid'>*</abbr>" if row.at_edge else ""
     cells = [
         f"<td>{rate(row.best.learning_rate)}{edge}</td>",
@@ -102,12 +102,12 @@ def _comparison_row(row: Row, look: Mapping[str, Look]) -> str:
         _share(row.untuned.stuck, interval=False),
     ]
     best = " best" if row.difference is None else ""
-    own = f"{mark(look[row.scheme].place)}{best}"
-    return f"<tr class='{own}'>{_scheme(row.scheme, look)}{''.join(cells)}</tr>"
+    own = f"{mark(styles[row.scheme].place)}{best}"
+    return f"<tr class='{own}'>{_scheme(row.scheme, styles)}{''.join(cells)}</tr>"
 
 
-def _scheme(scheme: str, look: Mapping[str, Look]) -> str:
-    swatch = f'<i style="background:{look[scheme].colour}"></i>'
+def _scheme(scheme: str, styles: Mapping[str, SchemeStyle]) -> str:
+    swatch = f'<i style="background:{styles[scheme].colour}"></i>'
     return f"<th scope=row>{swatch}{escape(scheme)}</th>"
 
 

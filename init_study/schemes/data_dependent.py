@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from init_study.conv.forms import check_form
 from init_study.errors import UserError, check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
+from init_study.instruments.signals import layer_signals
 from init_study.network import Layer, Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL, per_layer
 from init_study.schemes.scheme import (
@@ -27,7 +28,6 @@ from init_study.schemes.scheme import (
     leaf_of,
     replace_leaf,
 )
-from init_study.signals import layer_signals
 
 _ROUNDS = 10
 

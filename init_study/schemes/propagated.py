@@ -4,8 +4,8 @@ from math import sqrt
 
 from init_study.activations import Activation
 from init_study.initializers import normal, variance_scaling, zeros
+from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import Network, Path
-from init_study.propagation import unit_variance_scales
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.scheme import Rule, Scheme
 from init_study.theory import edge_of_chaos as edge_of_chaos_of

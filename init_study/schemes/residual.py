@@ -7,10 +7,10 @@ one.
 
 from math import sqrt
 
-from init_study.additions import factor_path
 from init_study.errors import UserError, check_number
 from init_study.initializers import constant, zeros
 from init_study.network import Layer, Network, Path
+from init_study.network.branch_scalars import factor_path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.scheme import Rule, Scheme, override, scaled
 

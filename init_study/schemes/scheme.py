@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from init_study.additions import ADDED
 from init_study.errors import UserError
 from init_study.initializers import Initializer
 from init_study.network import Layer, Network, Params, Path
+from init_study.network.branch_scalars import ADDED
 
 OWN = "the module's own"
 

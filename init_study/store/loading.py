@@ -58,7 +58,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
     Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step` (0: before
     the first one; the last), `layer` (its place), `name`, `metric` (see
-    `instruments.measure_layers`), `value`. Empty for a run without such numbers.
+    `layer_statistics.measure_layers`), `value`. Empty for a run without such numbers.
 
     Raises: UserError if the folder holds no run.
     """

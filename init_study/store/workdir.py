@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from init_study.errors import UserError
-from init_study.study import Study, differing_fields
+from init_study.study import Study
+from init_study.study.files import differing_fields
 
 MANIFEST = "manifest.json"
 # Of a race: what was planned, and what was decided.

@@ -1,0 +1,1 @@
+"""Claims about initialization, and how records of studies judge them."""

@@ -1,0 +1,136 @@
+"""The ledger: claims with their verdicts as a JSON document, and its words."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from init_study.answers.claims.claim import (
+    Judged,
+    Tested,
+    Verdict,
+    number,
+    prediction_text,
+    rule_text,
+)
+from init_study.answers.words import count
+
+# What a verdict is called, of a sentence and of a published result.
+WORDS = {
+    "claims": {verdict: verdict.value for verdict in Verdict},
+    "results": {
+        Verdict.SUPPORTED: "REPRODUCED",
+        Verdict.REFUTED: "NOT REPRODUCED",
+        Verdict.UNDECIDED: "UNDECIDED",
+        Verdict.NOT_TESTABLE: "NOT TESTABLE",
+    },
+}
+
+
+def to_ledger(
+    judged: Sequence[Judged], places: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Plain values, one claim each.
+
+    Args:
+        places: folder of each study's run, for the evidence.
+    """
+    return [_entry(one, places) for one in judged]
+
+
+def _entry(judged: Judged, places: Mapping[str, str]) -> dict[str, Any]:
+    claim, deciding = judged.claim, judged.deciding
+    return {
+        "number": claim.number,
+        "section": claim.section,
+        "text": {"original": claim.original, "english": claim.text},
+        "reading": claim.reading,
+        "rule": rule_text(claim),
+        "verdict": judged.verdict.value,
+        "reason": judged.reason,
+        "effect": deciding and _effect(deciding),
+        "n": deciding and deciding.interval.n,
+        "evidence": [
+            {
+                "prediction": prediction_text(one.prediction),
+                "unit": one.prediction.quantity.unit,
+                "bounds": [_plain(one.prediction.low), _plain(one.prediction.high)],
+                **_effect(one),
+                "n": one.interval.n,
+                "verdict": one.verdict.value,
+                "runs": sorted(places[s] for s in one.prediction.quantity.studies()),
+            }
+            for one in judged.tested
+        ],
+        "literature": claim.literature,
+        "against": list(claim.against),
+    }
+
+
+def _effect(tested: Tested) -> dict[str, float | str | None]:
+    interval = tested.interval
+    return {name: _plain(getattr(interval, name)) for name in ("mean", "low", "high")}
+
+
+def _plain(value: float) -> float | str | None:
+    """JSON has no infinities: they are text; what is not a number is null."""
+    if np.isnan(value):
+        return None
+    return float(value) if np.isfinite(value) else str(float(value))
+
+
+def summary(ledger: Mapping[str, Any]) -> str:
+    """`63 claims: 25 supported, 35 refuted, none undecided, 3 not testable.`"""
+    kind, claims = ledger["kind"], ledger["claims"]
+    counts = Counter(claim["verdict"] for claim in claims)
+    parts = [f"{counts[v] or 'none'} {word.lower()}" for v, word in WORDS[kind].items()]
+    return f"{count(len(claims), kind[:-1])}: {', '.join(parts)}."
+
+
+def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each claim, for a table."""
+    words = WORDS[ledger["kind"]]
+    return [
+        {
+            "no": claim["number"],
+            "section": claim["section"],
+            "verdict": words[Verdict(claim["verdict"])],
+            "n": claim["n"] or "–",
+            "measured": measured_text(deciding(claim)),
+            "claim": claim["text"]["english"],
+        }
+        for claim in ledger["claims"]
+    ]
+
+
+def deciding(claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The piece of evidence that a verdict hangs on."""
+    found = [e for e in claim["evidence"] if e["verdict"] == claim["verdict"]]
+    return found[0] if found else None
+
+
+def measured_text(evidence: Mapping[str, Any] | None) -> str:
+    """`−85.7 % (−87.5 to −84.0)`."""
+    if evidence is None:
+        return "–"
+    mean, low, high = (
+        number(float("nan") if value is None else float(value), evidence["unit"])
+        for value in (evidence["mean"], evidence["low"], evidence["high"])
+    )
+    if low == high:
+        return mean
+    return f"{mean} ({low.removesuffix(' %')} to {high.removesuffix(' %')})"
+
+
+def contradictions(ledger: Mapping[str, Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+    """Claims, and those of the same text that say the opposite; each pair once."""
+    claims = {claim["number"]: claim for claim in ledger["claims"]}
+    return [
+        (claim, tuple(claims[other] for other in claim["against"]))
+        for claim in claims.values()
+        if any(
+            other > claim["number"] or claim["number"] not in claims[other]["against"]
+            for other in claim["against"]
+        )
+    ]

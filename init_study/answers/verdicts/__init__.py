@@ -1,0 +1,1 @@
+"""From the outcomes of schemes to a verdict: screen, choose, confirm, decide."""

@@ -1,0 +1,92 @@
+"""What a race comes to, as an object and as a JSON document and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from init_study.answers.statistics import Interval, Share
+from init_study.answers.verdicts.decision import Contrast, Decision, Kind
+from init_study.answers.verdicts.protocol import Choice
+
+Values = dict[str, Float[np.ndarray, " seeds"]]
+
+
+class Heat(NamedTuple):
+    """The race of one program.
+
+    Attributes:
+        label: the axes in which the study varies.
+        chance: test accuracy of always giving the most frequent answer.
+        choices: of every scheme, from screening.
+        decision: of the last look; None if there was none.
+        test: accuracy of fresh seeds by scheme, a run that diverged as chance.
+        stopped: why there is no more: empty where all planned looks were taken or
+            nothing was left to decide.
+    """
+
+    label: str
+    chance: float
+    choices: dict[str, Choice]
+    decision: Decision | None
+    test: Values
+    stopped: str
+
+
+def to_document(heats: Sequence[Heat]) -> list[dict[str, Any]]:
+    """Plain values; null for what is not a number."""
+    return [_plain(heat) for heat in heats]
+
+
+def from_document(document: Sequence[Mapping[str, Any]]) -> tuple[Heat, ...]:
+    """What `to_document` gave."""
+    return tuple(
+        Heat(
+            label=heat["label"],
+            chance=heat["chance"],
+            choices={
+                name: Choice(**choice) for name, choice in heat["choices"].items()
+            },
+            decision=heat["decision"] and _decision(heat["decision"]),
+            test={name: np.array(v, np.float64) for name, v in heat["test"].items()},
+            stopped=heat["stopped"],
+        )
+        for heat in document
+    )
+
+
+def _decision(plain: Mapping[str, Any]) -> Decision:
+    contrasts = tuple(
+        Contrast(
+            **{name: c[name] for name in ("scheme", "more")},
+            **{name: _number(c[name]) for name in _NUMBERS},
+            kind=Kind(c["kind"]),
+            effect=Interval(*map(_number, c["effect"].values())),
+            wins=Share(*map(_number, c["wins"].values())),
+        )
+        for c in plain["contrasts"]
+    )
+    parts = {"kind": Kind(plain["kind"]), "best_set": tuple(plain["best_set"])}
+    return Decision(**{**plain, **parts, "contrasts": contrasts})
+
+
+_NUMBERS = ("p", "p_equivalent", "sign_flip_p", "correlation")
+
+
+def _number(value: float | None) -> Any:
+    return float("nan") if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value

@@ -1,0 +1,157 @@
+"""The order of things in an honest comparison: screen, choose, confirm, decide.
+
+A scheme's learning rate and the candidate are chosen on screening seeds and validation
+data; what is said rests on fresh seeds alone, at looks that were planned and that share
+alpha. Schemes that cannot be the best any more get no further seeds.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from init_study.answers.verdicts.decision import (
+    FEWEST_FOR_VERDICT,
+    Contrast,
+    Decision,
+    Kind,
+    decide,
+)
+from init_study.errors import UserError, check_count, check_number
+
+# Means of numbers that are all chance may differ from it in the last bits.
+LEAST_ABOVE_CHANCE = 1e-9
+
+
+class Protocol(NamedTuple):
+    """Fixed before the first run.
+
+    Attributes:
+        margin: differences below it do not matter.
+        alpha: of the whole study, shared by the looks.
+        screening: seeds of every scheme at every rate, used for choices only.
+        looks: numbers of fresh seeds at which one looks, rising.
+        extensions: times that the grid of rates grows where the best lies at its edge.
+        step: factor between the rates that it grows by.
+    """
+
+    margin: float
+    alpha: float = 0.05
+    screening: int = 3
+    looks: tuple[int, ...] = (5, 10, 20)
+    extensions: int = 2
+    step: float = 3.0
+
+
+class Choice(NamedTuple):
+    """Of one scheme, from screening.
+
+    Attributes:
+        rate: of the highest mean.
+        mean: there, on validation data; too high by having been chosen.
+        beyond: a rate to be tried as well, where the best is at the edge of the grid.
+    """
+
+    rate: float
+    mean: float
+    beyond: float | None
+
+
+def check_protocol(protocol: Protocol) -> None:
+    """Raises: UserError for numbers out of range or looks that do not rise."""
+    check_number("margin", protocol.margin, above=0)
+    check_number("alpha", protocol.alpha, above=0, most=0.5)
+    check_count("screening", protocol.screening)
+    check_number("step", protocol.step, above=1)
+    rising = all(
+        a < b for a, b in zip((0, *protocol.looks), protocol.looks, strict=False)
+    )
+    if not protocol.looks or not rising or protocol.looks[0] < FEWEST_FOR_VERDICT:
+        raise UserError(
+            f"looks={protocol.looks} are not rising numbers of seeds from "
+            f"{FEWEST_FOR_VERDICT} on, as (5, 10, 20)"
+        )
+
+
+def choose(
+    screened: Mapping[float, Float[np.ndarray, " seeds"]],
+    chance: float,
+    step: float,
+) -> Choice:
+    """The rate of the highest mean, the smaller one of equals.
+
+    Args:
+        screened: by rate; a run that diverged, or learned nothing, as chance.
+        chance: a scheme that nowhere does better is not tried beyond the edge.
+        step: factor to the next rate.
+    """
+    rates = sorted(screened)
+    means = [round(float(np.mean(screened[rate])), 12) for rate in rates]
+    best = int(np.argmax(means))
+    beyond = None
+    if means[best] > chance + LEAST_ABOVE_CHANCE and len(rates) > 1:
+        if best == 0:
+            beyond = rates[0] / step
+        elif best == len(rates) - 1:
+            beyond = rates[-1] * step
+    return Choice(rates[best], means[best], beyond)
+
+
+class Look(NamedTuple):
+    """What a look has shown.
+
+    Attributes:
+        decision: of all schemes.
+        values: of all fresh seeds so far, by scheme.
+    """
+
+    decision: Decision
+    values: dict[str, Float[np.ndarray, " seeds"]]
+
+
+def confirm(
+    schemes: Sequence[str],
+    candidate: str,
+    protocol: Protocol,
+    draw: Callable[[tuple[str, ...], int, int], Mapping[str, Any]],
+) -> Iterator[Look]:
+    """Look by look, until nothing is left to be decided.
+
+    Args:
+        schemes: all of them.
+        candidate: of screening.
+        draw: (schemes, before, look) to the values of fresh seeds `before` to `look`.
+    """
+    alpha = protocol.alpha / len(protocol.looks)
+    values = {name: np.empty(0) for name in schemes}
+    racing, before = tuple(schemes), 0
+    settled: list[Contrast] = []
+    for look in protocol.looks:
+        fresh = draw(racing, before, look)
+        for name in racing:
+            values[name] = np.concatenate([values[name], fresh[name]])
+        decision = decide(values, candidate, protocol.margin, alpha, settled)
+        yield Look(decision, dict(values))
+        racing, before = still_racing(decision), look
+        # Who is out stays out: seeds would no longer be in pairs.
+        settled = [c for c in decision.contrasts if c.scheme not in racing]
+        if not racing:
+            return
+
+
+def still_racing(decision: Decision) -> tuple[str, ...]:
+    """The candidate and the rivals about which more seeds could still say something:
+    none if all is decided.
+
+    A rival that is worse than the candidate or equal to it gets no more.
+    """
+    unsettled = (Kind.UNDECIDED, Kind.BETTER)
+    open_rivals = [c.scheme for c in decision.contrasts if c.kind in unsettled]
+    return (decision.candidate, *open_rivals) if open_rivals else ()
+
+
+def best_of(choices: Mapping[str, Choice]) -> str:
+    """The candidate: the scheme of the highest mean at its own rate, the first of
+    equals."""
+    return max(choices, key=lambda name: choices[name].mean)

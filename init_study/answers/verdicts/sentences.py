@@ -1,0 +1,125 @@
+"""Decisions as words, as a terminal table and for JSON: text from the object alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from init_study.answers.statistics import t_interval
+from init_study.answers.verdicts.decision import Contrast, Decision, Kind
+from init_study.answers.verdicts.protocol import Choice
+from init_study.answers.words import (
+    count,
+    format_columns,
+    low_to_high,
+    percent,
+    plus_minus,
+    rate,
+)
+
+
+def decision_sentence(label: str, decision: Decision) -> str:
+    """What a decision says, and no more."""
+    return "; ".join([*decision_clauses(label, decision), decision_terms(decision)])
+
+
+def decision_clauses(label: str, decision: Decision) -> list[str]:
+    """The head of the sentence, then the schemes by how they fare."""
+    d, names = decision, ", ".join(decision.best_set)
+    heads = {
+        Kind.BEST: f"{d.candidate} is the best of {len(d.contrasts) + 1} schemes",
+        Kind.EQUIVALENT: f"all schemes are practically equal to {d.candidate}",
+        Kind.SET: f"the best scheme is among {names}"
+        if len(d.best_set) > 1
+        else f"{names} is what is left as the best",
+        Kind.UNDECIDED: f"none of {len(d.contrasts) + 1} schemes can be ruled out as "
+        "the best",
+    }
+    parts = [f"{label}: {heads[d.kind]}"]
+    if d.kind is not Kind.EQUIVALENT:
+        parts += [
+            text
+            for kind in (Kind.BETTER, Kind.EQUIVALENT, Kind.WORSE, Kind.UNDECIDED)
+            if (text := _group(decision, kind))
+        ]
+    return parts
+
+
+def decision_terms(decision: Decision) -> str:
+    """What the verdicts hold for."""
+    return (
+        f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
+        f"this look; differences below {percent(decision.margin)} points do not matter"
+    )
+
+
+def decision_table(
+    decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
+) -> str:
+    """For a terminal: a row for each scheme, the candidate first, then by accuracy."""
+    shown = ("scheme", "rate", "seeds", "test %", "to the candidate", "verdict")
+    rows = decision_rows(decision, test, choices)
+    return format_columns([{name: row[name] for name in shown} for row in rows])
+
+
+def decision_rows(
+    decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
+) -> list[dict[str, Any]]:
+    """A row for each scheme, with all that is known of it, as words."""
+    contrasts = {c.scheme: c for c in decision.contrasts}
+    order = sorted(contrasts, key=lambda name: -contrasts[name].effect.mean)
+    rows = []
+    for name in (decision.candidate, *order):
+        contrast, choice = contrasts.get(name), choices[name]
+        rows.append(
+            {
+                "scheme": name,
+                "rate": rate(choice.rate) + ("*" if choice.beyond else ""),
+                "seeds": len(test[name]),
+                "test %": plus_minus(t_interval(test[name])),
+                **_beside_candidate(contrast),
+                "verdict": _verdict(contrast, decision),
+            }
+        )
+    return rows
+
+
+def _beside_candidate(contrast: Contrast | None) -> dict[str, str]:
+    names = ("to the candidate", "p", "p of equivalence", "p by signs", "wins")
+    if contrast is None:
+        return dict.fromkeys(names, "") | {"to the candidate": "candidate"}
+    effect, wins = contrast.effect, contrast.wins
+    words = (
+        f"{percent(effect.mean)} ({low_to_high(effect)})",
+        f"{contrast.p:.2g}",
+        f"{contrast.p_equivalent:.2g}",
+        f"{contrast.sign_flip_p:.2g}",
+        f"{wins.k:g}/{wins.n}",
+    )
+    return dict(zip(names, words, strict=True))
+
+
+def _verdict(contrast: Contrast | None, decision: Decision) -> str:
+    if contrast is None:
+        return decision.kind.value if decision.kind is Kind.BEST else ""
+    more = f", about {contrast.more} more seeds" if contrast.more else ""
+    return f"{contrast.kind}{more}"
+
+
+def _group(decision: Decision, kind: Kind) -> str:
+    """The schemes of one kind, each with its numbers."""
+    members = [c for c in decision.contrasts if c.kind is kind]
+    if not members:
+        return ""
+    words = {
+        Kind.BETTER: f"better than {decision.candidate}, which screening chose:",
+        Kind.EQUIVALENT: f"practically equal to {decision.candidate}:",
+        Kind.WORSE: f"worse than {decision.candidate}:",
+        Kind.UNDECIDED: "undecided:",
+    }
+    return f"{words[kind]} {', '.join(map(_numbers, members))}"
+
+
+def _numbers(contrast: Contrast) -> str:
+    """`xavier_normal (−3.1 points, −4.0 to −2.2)`."""
+    numbers = f"{percent(contrast.effect.mean)} points, {low_to_high(contrast.effect)}"
+    more = f"; about {contrast.more} more seeds" if contrast.more else ""
+    return f"{contrast.scheme} ({numbers}{more})"

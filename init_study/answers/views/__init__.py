@@ -1,0 +1,1 @@
+"""Comparisons seen from one side each: targets, failures, rates, seeds, programs."""

@@ -1,0 +1,162 @@
+"""What stands out before the first step, with its evidence and a way out.
+
+The thresholds are rules of thumb: a finding says what to look at, no verdict.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from init_study.answers.comparison import Comparison
+from init_study.answers.words import percent
+
+# Orders of magnitude of a mean square, over all hidden layers together.
+_SIGNAL, _GRADIENT = 2.0, 3.0
+_DEAD, _BLIND = 0.5, 0.01
+
+
+class Trap(NamedTuple):
+    """One finding on one scheme.
+
+    Attributes:
+        scheme: its name.
+        finding: what is seen.
+        evidence: the number, mean over seeds.
+        cure: what to try.
+    """
+
+    scheme: str
+    finding: str
+    evidence: str
+    cure: str
+
+
+def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
+    """Of `store.load_layers`, this program's rows of every scheme at its best rate."""
+    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
+    chosen = layers["scheme"].map(best.get) == layers["learning_rate"]
+    return layers.loc[chosen & (layers["program"] == comparison.program)]
+
+
+def hidden_start(
+    scheme: str, layers: pd.DataFrame
+) -> dict[str, Float[np.ndarray, "seeds layers"]]:
+    """By metric, of the hidden layers before the first step; `layers` as of
+    `at_best_rates`."""
+    own = layers.loc[(layers["scheme"] == scheme) & (layers["step"] == 0)]
+    hidden = own.loc[own["layer"] < own["layer"].max()]
+    return {
+        str(metric): table.pivot(
+            index="seed", columns="layer", values="value"
+        ).to_numpy(np.float64)
+        for metric, table in hidden.groupby("metric")
+    }
+
+
+def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[Trap, ...]:
+    """Findings on all schemes of a finished program, in the order of its rows; none for
+    a run without layers."""
+    ours = at_best_rates(comparison, layers)
+    found = []
+    for row in comparison.rows:
+        start = hidden_start(row.scheme, ours)
+        # A net without a hidden layer has none of these traps.
+        if start and next(iter(start.values())).shape[1]:
+            with np.errstate(all="ignore"):
+                findings = (rule(start) for rule in _RULES)
+                found += [Trap(row.scheme, *one) for one in findings if one]
+    return tuple(found)
+
+
+Start = dict[str, np.ndarray]
+Finding = tuple[str, str, str] | None
+
+
+def _copies(start: Start) -> Finding:
+    share = float(start["distinct"].min(1).mean())
+    if not share < 0.999:
+        return None
+    return (
+        "filters are copies of one another, and get the same gradients for ever",
+        f"{percent(share)} % of the filters of a layer are distinct",
+        "random weights; zeros only in the head or at the end of residual branches",
+    )
+
+
+def _signal(start: Start) -> Finding:
+    powers = _powers(start["signal"])
+    if not abs(powers) > _SIGNAL:
+        return None
+    word = "explodes" if powers > 0 else "vanishes"
+    return (
+        f"the signal {word} on its way",
+        f"its mean square changes by {_times(powers)} over the hidden layers",
+        "a law that counts the fan and the activation: he_normal for ReLU, "
+        "gain_normal for others; or a norm",
+    )
+
+
+def _gradient(start: Start) -> Finding:
+    powers = -_powers(start["gradient"])
+    if not abs(powers) > _GRADIENT:
+        return None
+    word = "explodes" if powers > 0 else "vanishes"
+    return (
+        f"the gradient {word} on its way back",
+        f"its mean square changes by {_times(powers)} over the hidden layers",
+        "as for the signal; shortcuts; see launch.py show",
+    )
+
+
+def _no_gradient(start: Start) -> Finding:
+    zero = float((start["weight_gradient"] == 0).mean())
+    if not zero > 0:
+        return None
+    return (
+        "hidden weights have no gradient and cannot move",
+        f"in {percent(zero)} % of the hidden layers",
+        "no zeros in two layers that follow one another",
+    )
+
+
+def _dead(start: Start) -> Finding:
+    share = float(start["dead"].max(1).mean())
+    if not share > _DEAD:
+        return None
+    return (
+        "units are dead or saturated on the whole batch",
+        f"{percent(share)} % of those of a layer",
+        "smaller biases, a smaller scale, or an activation that is nowhere flat",
+    )
+
+
+def _blind(start: Start) -> Finding:
+    seen = float((start["spread"][:, -1] / start["signal"][:, -1]).mean())
+    if not seen < _BLIND:
+        return None
+    return (
+        "the last hidden layer gives much the same for all images",
+        f"{percent(seen)} % of its mean square vary from image to image",
+        "smaller biases; a scale nearer to the edge of chaos",
+    )
+
+
+def _powers(values: np.ndarray) -> float:
+    return float(np.mean(np.log10(values[:, -1] / values[:, 0])))
+
+
+def _times(powers: float) -> str:
+    return f"10^{powers:+.1f}".replace("+", "").replace("-", "−")
+
+
+_RULES: tuple[Callable[[Start], Finding], ...] = (
+    _copies,
+    _no_gradient,
+    _signal,
+    _gradient,
+    _dead,
+    _blind,
+)

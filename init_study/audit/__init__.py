@@ -1,0 +1,1 @@
+"""What a set-up shows before it runs, layer by layer."""

@@ -1,0 +1,202 @@
+"""What `launch.py show` says of a scheme on a network, layer by layer."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jaxtyping import Array
+
+from init_study.activations import name_activation
+from init_study.data import batch_indices
+from init_study.engine.population import first_batches
+from init_study.errors import UserError
+from init_study.instruments.gains import Gain, layer_gains, tap_squares
+from init_study.instruments.signals import gradients_at_layers
+from init_study.mean_field.predict import Prediction, predict
+from init_study.network import Layer, Network, Params
+from init_study.plan import Plan, ProgramPlan
+from init_study.schemes import Batch, Scheme
+from init_study.schemes.scheme import leaf_of
+from init_study.train import stream
+
+# What a scheme asks for is the mean over so many draws.
+_DRAWS = 16
+
+
+def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
+    """Of every program and scheme of a plan: its layers, and what they do.
+
+    Each is drawn once for seed 0, as a run would draw it, on the first batch of that
+    seed; `asked` numbers are means over more draws on the same batch.
+    """
+    return [
+        {
+            "program": program_plan.label,
+            "scheme": text,
+            "parameters": program_plan.network.num_parameters,
+            "passes": scheme.cost(program_plan.network)._asdict(),
+            "layers": inspect_scheme(
+                scheme, program_plan.network, _batch(program_plan)
+            ),
+        }
+        for program_plan in plan.programs
+        for text, scheme in plan.schemes.items()
+    ]
+
+
+def inspect_scheme(
+    scheme: Scheme, network: Network, batch: Batch, seed: int = 0
+) -> list[dict[str, Any]]:
+    """A row for every layer, in the order of execution.
+
+    Keys: `layer`, `kind`, `shape`, `groups`, `fan_in`, `fan_out`, `activation`,
+    `normalized`, `rule`; `asked_mean` and `asked_std` over draws; `mean`, `std`, `min`,
+    `max` of this one; `forward` and `backward`, factors on the mean square of noise
+    that goes through the layer's operation, with `predicted_` beside; and of the batch
+    through the whole network `signal`, the mean square of the layer's output, and
+    `gradient`, that of the gradient there for random gradients of variance 1 at the
+    result; `predicted_` beside as well, None where an operation is not known. Numbers
+    that are not finite are None.
+    """
+    key = stream(seed, "init")
+    params = jax.jit(lambda key: scheme(key, network, batch))(key)
+    keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
+    asked, squares = jax.jit(lambda keys: _asked(scheme, network, batch, keys))(keys)
+    state = network.model_state(stream(seed, "init"))
+    measured, predicted = layer_gains(
+        network, params, state, squares, jax.random.key(0)
+    )
+    signals, gradients = jax.jit(
+        lambda params: _through(network, params, state, batch.images)
+    )(params)
+    foreseen = _foreseen(network, params, state, squares, batch.images)
+    said = scheme.explain(network)
+    return [
+        {
+            **_what(layer, said[layer.kernel]),
+            **_numbers(leaf_of(params, layer.kernel), mean, square),
+            **_gains(measured[index], predicted[index]),
+            "signal": _number(signals[index]),
+            "predicted_signal": foreseen and _number(foreseen.signals[index]),
+            "gradient": _number(gradients[index]),
+            "predicted_gradient": foreseen and _number(foreseen.gradients[index]),
+        }
+        for index, (layer, (mean, square)) in enumerate(
+            zip(network.layers, asked, strict=True)
+        )
+    ]
+
+
+def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of `inspect_scheme` as words for a terminal, with what was asked for or
+    predicted in brackets."""
+    return [
+        {
+            "layer": row["layer"],
+            "kernel": "×".join(map(str, row["shape"])),
+            "fan in/out": f"{row['fan_in']}/{row['fan_out']}",
+            "then": ("norm, " if row["normalized"] else "") + row["activation"],
+            "mean": _word(row["mean"]),
+            "std": _beside(row["std"], row["asked_std"]),
+            "min": _word(row["min"]),
+            "max": _word(row["max"]),
+            **{
+                name: _beside(row[name], row[f"predicted_{name}"])
+                for name in ("forward", "backward", "signal", "gradient")
+            },
+        }
+        for row in layers
+    ]
+
+
+def _batch(plan: ProgramPlan) -> Batch:
+    size, count = plan.program.batch_size, len(plan.dataset.train.labels)
+    first = batch_indices(stream(0, "order"), 0, 1, count, size)
+    return Batch(*(part[0] for part in first_batches(plan, first)))
+
+
+def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
+    """Of each layer its mean and mean square, and that at each tap, over draws."""
+    params = jax.vmap(lambda key: scheme(key, network, batch))(keys)
+    leaves = [leaf_of(params, layer.kernel) for layer in network.layers]
+    moments = [
+        (leaf.astype(jnp.float32).mean(), (leaf.astype(jnp.float32) ** 2).mean())
+        for leaf in leaves
+    ]
+    squares = jax.vmap(lambda one: tap_squares(network, one))(params)
+    return moments, [square.mean(0) for square in squares]
+
+
+def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
+    result = jax.eval_shape(
+        lambda p: network.apply(
+            p, state, images, train=True, dropout_key=jax.random.key(0)
+        )[0],
+        params,
+    )
+    cotangent = jax.random.normal(jax.random.key(1), result.shape)
+    signals, gradients = gradients_at_layers(network, params, state, images, cotangent)
+    return tuple(
+        [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
+        for values in (signals.outputs, gradients)
+    )
+
+
+def _foreseen(
+    network: Network, params: Params, state: Any, squares: Any, images: Array
+) -> Prediction | None:
+    try:
+        return predict(network, params, state, squares, images, jax.random.key(2))
+    except UserError as error:
+        logging.warning("no prediction of signals: %s", error)
+        return None
+
+
+def _what(layer: Layer, rule: str) -> dict[str, Any]:
+    function = layer.activation
+    return {
+        "layer": layer.name,
+        "kind": layer.kind,
+        "shape": list(layer.kernel_shape),
+        "groups": layer.groups,
+        "fan_in": layer.fan_in,
+        "fan_out": layer.fan_out,
+        "activation": "–" if function is None else name_activation(function),
+        "normalized": layer.normalized,
+        "rule": rule,
+    }
+
+
+def _numbers(kernel: Array, mean: Array, square: Array) -> dict[str, Any]:
+    numbers = np.asarray(kernel, np.float64)
+    return {
+        "asked_mean": _number(mean),
+        "asked_std": _number(max(0.0, float(square) - float(mean) ** 2) ** 0.5),
+        "mean": _number(numbers.mean()),
+        "std": _number(numbers.std()),
+        "min": _number(numbers.min()),
+        "max": _number(numbers.max()),
+    }
+
+
+def _gains(measured: Gain, predicted: Gain) -> dict[str, Any]:
+    return {
+        "forward": _number(measured.forward),
+        "predicted_forward": _number(predicted.forward),
+        "backward": _number(measured.backward),
+        "predicted_backward": _number(predicted.backward),
+    }
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _word(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _beside(value: float | None, expected: float | None) -> str:
+    return f"{_word(value)} ({_word(expected)})"

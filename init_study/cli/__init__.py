@@ -1,0 +1,1 @@
+"""What the launcher says: tables, catalogues and overviews for the terminal."""

@@ -1,0 +1,107 @@
+"""The devices at hand: how JAX starts on them, what they hold, what is put there."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+MEMBER = "member"
+_GROUP = "/sys/fs/cgroup/memory."
+
+
+def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
+    """One XLA device per core on CPU, and compiled programs kept between runs.
+
+    Takes effect only before JAX's first computation. `cache_dir=None` keeps nothing.
+    """
+    jax.config.update("jax_num_cpu_devices", _cores())
+    if cache_dir is not None:
+        jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _cores() -> int:
+    """That this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """All devices (or the given ones) along the member axis."""
+    return jax.make_mesh(
+        (len(devices or jax.devices()),),
+        (MEMBER,),
+        axis_types=(AxisType.Auto,),
+        devices=devices,
+    )
+
+
+def describe_devices() -> list[str]:
+    """How many there are of each kind, e.g. `2 × cpu cpu`."""
+    kinds = [f"{d.platform} {d.device_kind}" for d in jax.devices()]
+    return [f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)]
+
+
+def bytes_per_device(platform: str) -> int | None:
+    """What one device may hold, or None where nobody says.
+
+    CPU devices share what the host, or the control group this process is in, has
+    left.
+    """
+    if platform != "cpu":
+        stats = jax.local_devices()[0].memory_stats() or {}
+        return stats.get("bytes_limit")
+    limits = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        available = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
+        limits.append(int(available.split()[0]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        most, used = (
+            int(Path(_GROUP + name).read_text()) for name in ("max", "current")
+        )
+        limits.append(max(0, most - used))
+    return min(limits) // jax.local_device_count() if limits else None
+
+
+def padded_size(members: int, mesh: Mesh, chunk_width: int) -> int:
+    """The next multiple of devices × chunk width: every chunk is full, so that every
+    member runs in a chunk of the same width."""
+    full = mesh.size * chunk_width
+    return -(-members // full) * full
+
+
+def place_members(tree: Any, mesh: Mesh, chunk_width: int) -> Any:
+    """Host leaves `[members, ...]` onto the devices, the last member repeated to fill
+    the last chunks."""
+
+    def place(leaf: Any) -> jax.Array:
+        leaf = np.asarray(leaf)
+        missing = padded_size(len(leaf), mesh, chunk_width) - len(leaf)
+        padded = np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
+        return jax.device_put(padded, NamedSharding(mesh, PartitionSpec(MEMBER)))
+
+    return jax.tree.map(place, tree)
+
+
+def place_shared(tree: Any, mesh: Mesh) -> Any:
+    """The same leaves onto every device."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    return jax.tree.map(
+        lambda leaf: jax.device_put(jnp.asarray(leaf), everywhere), tree
+    )
+
+
+def fetch_members(tree: Any, members: int) -> Any:
+    """Back to the host, `[members, ...]`, without the filling.
+
+    Copies: on CPU a plain view would change when the device's buffer is donated.
+    """
+    on_host = jax.device_get(tree)
+    return jax.tree.map(lambda leaf: np.array(leaf[:members]), on_host)

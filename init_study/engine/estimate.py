@@ -1,0 +1,72 @@
+"""What a program would cost, from a few steps really taken."""
+
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from init_study.engine.devices import member_mesh
+from init_study.engine.population import held_images
+from init_study.engine.timing import sample
+from init_study.engine.tuning import fitting
+from init_study.execution import Execution
+from init_study.plan import Plan, ProgramPlan
+
+
+class Estimate(NamedTuple):
+    """Of one program on the devices at hand.
+
+    Attributes:
+        execution: what fits.
+        compile_seconds: to the end of the first step and evaluation, cold or cached.
+        member_steps_per_second: of all devices together.
+        seconds: for the whole program.
+        bytes_per_member: of its training state.
+        device_bytes: on each device: members, data, and what a chunk needs besides.
+        disk_bytes: of the two checkpoints that are kept.
+    """
+
+    execution: Execution
+    compile_seconds: float
+    member_steps_per_second: float
+    seconds: float
+    bytes_per_member: int
+    device_bytes: int
+    disk_bytes: int
+
+
+def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
+    """Train and evaluate one full chunk per device a little, and scale up.
+
+    Raises: UserError if the program does not fit into the devices' memory.
+    """
+    timing = fitting(plan, program_plan)
+    program, members = program_plan.program, len(plan.members)
+    program_plan = program_plan._replace(execution=timing.execution)
+    first, again = _time_evaluation(plan, program_plan)
+    evaluations = len(program.evaluation_steps()) + 2
+    training = members * program.steps * timing.seconds_per_member_step
+    compiling = timing.compile_seconds + first - again
+    return Estimate(
+        execution=timing.execution,
+        compile_seconds=compiling,
+        member_steps_per_second=1 / timing.seconds_per_member_step,
+        seconds=compiling + training + evaluations * members * again,
+        bytes_per_member=timing.member_bytes,
+        device_bytes=timing.device_bytes(members),
+        disk_bytes=2 * members * timing.member_bytes,
+    )
+
+
+def _time_evaluation(plan: Plan, program_plan: ProgramPlan) -> tuple[float, float]:
+    """Seconds per member for the validation part, at first and then."""
+    mesh = member_mesh()
+    few, held = sample(plan, program_plan, mesh), held_images(program_plan, mesh)
+    bounds = [jnp.int32(bound) for bound in held.bounds("validation")]
+    seconds = []
+    for _ in range(2):
+        started = time.monotonic()
+        jax.block_until_ready(few.compiled.evaluate(few.state, held.images, *bounds))
+        seconds.append((time.monotonic() - started) / few.members)
+    return seconds[0], seconds[1]

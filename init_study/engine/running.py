@@ -1,0 +1,185 @@
+"""A program's population as it runs, and what is measured of it: host arrays."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from flax import traverse_util
+from jax.sharding import Mesh
+
+from init_study.data import standardize
+from init_study.engine.devices import fetch_members, member_mesh, place_members
+from init_study.engine.population import (
+    Compiled,
+    Held,
+    compile_population,
+    held_images,
+    hyperparameters,
+    training_images,
+)
+from init_study.errors import UserError
+from init_study.instruments.gains import tap_squares
+from init_study.instruments.spectra import eigenvalues
+from init_study.mean_field.predict import make_predictor
+from init_study.plan import Plan, ProgramPlan
+from init_study.train import DeviceData, Hyper, TrainState
+
+# Numbers of a kernel that are kept and shown, at most.
+_MOST_NUMBERS = 2000
+
+
+class Running(NamedTuple):
+    """One program's population on the devices, and what its loop needs; `distinct` are
+    the places of members that differ before the first step, `first_seed` those of the
+    first seed."""
+
+    plan: ProgramPlan
+    members: int
+    distinct: list[int]
+    first_seed: list[int]
+    seeds: int
+    mesh: Mesh
+    compiled: Compiled
+    hyper: Hyper
+    train_images: DeviceData
+    held: Held
+
+
+def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
+    """What a program needs besides its state, on all devices; compiled when called."""
+    mesh = member_mesh()
+    width = program_plan.execution.chunk_width
+    return Running(
+        plan=program_plan,
+        members=len(plan.members),
+        distinct=[
+            place
+            for place, member in enumerate(plan.members)
+            if member.learning_rate == plan.study.learning_rates[0]
+        ],
+        first_seed=[
+            place
+            for place, member in enumerate(plan.members)
+            if member.seed == plan.study.seeds[0]
+        ],
+        seeds=len(plan.study.seeds),
+        mesh=mesh,
+        compiled=compile_population(program_plan, mesh, plan.study.seeds),
+        hyper=place_members(
+            hyperparameters(plan.members, program_plan.program), mesh, width
+        ),
+        train_images=training_images(program_plan, mesh),
+        held=held_images(program_plan, mesh),
+    )
+
+
+def evaluations(
+    population: Running, state: TrainState, step: int
+) -> dict[str, np.ndarray]:
+    """The records of one evaluation, host arrays `[members]`; all of them leave the
+    devices together."""
+    last = step == population.plan.program.steps
+    held, compiled = population.held, population.compiled
+    measured = {}
+    for split in ("validation", "test") if last else ("validation",):
+        bounds = (jnp.int32(bound) for bound in held.bounds(split))
+        measured[split] = compiled.evaluate(state, held.images, *bounds)
+    small = state._replace(params=(), model_state=(), opt_state=())
+    host, measured = fetch_members((small, measured), population.members)
+    values = {
+        f"{split}/{metric}": value
+        for split, metrics in measured.items()
+        for metric, value in metrics.items()
+    }
+    if step:
+        stops = (0, *population.plan.program.evaluation_steps())
+        steps = np.float32(step - max(s for s in stops if s < step))
+        values["train/loss"] = host.loss_sum / steps
+        values["train/accuracy"] = host.correct_sum / steps
+    if last:
+        diverged = host.diverged_step.astype(np.float32)
+        values["train/diverged_step"] = np.where(diverged < 0, np.nan, diverged)
+    return values
+
+
+def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Of every layer, host arrays `[members, layers]`."""
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.measure(
+        (state, population.hyper), population.train_images, first_steps
+    )
+    return fetch_members(measured, population.members)
+
+
+def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Of every scheme and seed, host arrays `[schemes × seeds, ...]`: before the first
+    step members that differ in their rate alone are the same."""
+    places, width = population.distinct, population.plan.execution.chunk_width
+    members = fetch_members((state, population.hyper), population.members)
+    chosen = jax.tree.map(lambda leaf: leaf[places], members)
+    first_steps = population.compiled.indices(0)[:, 0]
+    measured = population.compiled.spectra(
+        place_members(chosen, population.mesh, width),
+        population.train_images,
+        first_steps,
+    )
+    return eigenvalues(fetch_members(measured, len(places)))
+
+
+def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Predicted mean squares of signals and gradients, `[schemes, layers]`, from the
+    mean squares of each scheme's weights over seeds, on the first seed's first batch;
+    gradients for ones of mean square 1 at the logits. None where an operation of the
+    network is not known."""
+    network, places = population.plan.network, population.distinct
+    first_steps = population.compiled.indices(0)[0, 0]
+    data = population.train_images
+    images = standardize(data.images[first_steps], data.mean, data.std)
+    kept = (state.params, state.model_state)
+    members = fetch_members(kept, population.members)
+    chosen = jax.tree.map(lambda leaf: leaf[places], members)
+    seeds = population.seeds
+    found: dict[str, list[Any]] = {"signal": [], "gradient": []}
+    predictor = None
+    for start in range(0, len(places), seeds):
+        own = jax.tree.map(lambda leaf, i=start: leaf[i : i + seeds], chosen)
+        params, model_state = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), own)
+        squares = jax.vmap(partial(tap_squares, network))(own[0])
+        means = [np.asarray(square).mean(0) for square in squares]
+        try:
+            predictor = predictor or make_predictor(
+                network, params, model_state, images
+            )
+            prediction = predictor(params, model_state, means, jax.random.key(2))
+        except UserError as error:
+            logging.warning("no prediction of signals: %s", error)
+            return {}
+        found["signal"].append(prediction.signals)
+        found["gradient"].append(prediction.gradients)
+    return {name: np.array(rows, np.float32) for name, rows in found.items()}
+
+
+def reset_sums(state: TrainState) -> TrainState:
+    """Losses and hits are summed anew from each evaluation on."""
+    return state._replace(
+        loss_sum=jnp.zeros_like(state.loss_sum),
+        correct_sum=jnp.zeros_like(state.correct_sum),
+    )
+
+
+def first_filters(population: Running, state: TrainState) -> dict[str, np.ndarray]:
+    """Kernels of the first layer, `[members of the first seed, height, width, in,
+    out]`; none if it is no convolution, or a large one."""
+    if not population.plan.network.layers:
+        return {}
+    layer = population.plan.network.layers[0]
+    if layer.kind == "dense" or np.prod(layer.kernel_shape) > _MOST_NUMBERS:
+        return {}
+    stored = traverse_util.flatten_dict(state.params)[layer.kernel]
+    on_host = np.asarray(jax.device_get(stored))[population.first_seed]
+    return {
+        "first": np.stack([np.asarray(layer.plain(jnp.asarray(k))) for k in on_host])
+    }

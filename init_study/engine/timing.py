@@ -1,0 +1,156 @@
+"""What one execution of a program costs here: a few steps of it, really taken."""
+
+import time
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from init_study.engine.devices import bytes_per_device, padded_size, place_members
+from init_study.engine.population import (
+    Compiled,
+    compile_population,
+    empty_population,
+    held_images,
+    hyperparameters,
+    most_steps,
+    training_images,
+)
+from init_study.execution import Execution
+from init_study.plan import Plan, ProgramPlan
+from init_study.train import DeviceData, Hyper, TrainState
+
+
+class Timing(NamedTuple):
+    """One execution of one program, on some devices.
+
+    Attributes:
+        execution: how members ran.
+        devices: on how many devices.
+        compile_seconds: to the end of the first step; little where it was cached.
+        seconds_per_member_step: of all devices together; infinite if it did not run.
+        temporary_bytes: of one device, for a chunk of members.
+        member_bytes: of one member's training state.
+        data_bytes: of one device.
+        problem: why it did not run, or nothing.
+    """
+
+    execution: Execution
+    devices: int
+    compile_seconds: float
+    seconds_per_member_step: float
+    temporary_bytes: int
+    member_bytes: int
+    data_bytes: int
+    problem: str = ""
+
+    def device_bytes(self, members: int) -> int:
+        """What one device holds when `members` train on all of them."""
+        held = self.places(members) // self.devices * self.member_bytes
+        return held + self.data_bytes + self.temporary_bytes
+
+    def places(self, members: int) -> int:
+        """In full chunks on every device; all of them are computed."""
+        chunk = self.devices * self.execution.chunk_width
+        return -(-members // chunk) * chunk
+
+    def seconds_per_step(self, members: int) -> float:
+        """Of all members, and of what fills their last chunks."""
+        return self.places(members) * self.seconds_per_member_step
+
+
+class Sample(NamedTuple):
+    """One full chunk per device, ready to take steps. Its numbers are noise: how fast
+    a step is does not depend on them."""
+
+    compiled: Compiled
+    state: TrainState
+    hyper: Hyper
+    images: DeviceData
+    members: int
+    mesh: Mesh
+
+
+def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
+    """The smallest population that fills every device."""
+    width = program_plan.execution.chunk_width
+    few = plan.members[:1] * padded_size(1, mesh, width)
+    generator = np.random.default_rng(0)
+
+    def noise(leaf: np.ndarray) -> np.ndarray:
+        if not np.issubdtype(leaf.dtype, np.floating):
+            return leaf
+        return (0.05 * generator.standard_normal(leaf.shape)).astype(leaf.dtype)
+
+    state = jax.tree.map(noise, empty_population(program_plan, len(few)))
+    state = state._replace(diverged_step=state.diverged_step - 1)
+    return Sample(
+        compiled=compile_population(program_plan, mesh, (few[0].seed,)),
+        state=place_members(state, mesh, width),
+        hyper=place_members(hyperparameters(few, program_plan.program), mesh, width),
+        images=training_images(program_plan, mesh),
+        members=len(few),
+        mesh=mesh,
+    )
+
+
+def time_execution(
+    plan: Plan, program_plan: ProgramPlan, mesh: Mesh, seconds: float = 0.5
+) -> Timing:
+    """Time the program's own execution; only compile it if it needs too much memory.
+
+    Args:
+        plan: of the study.
+        program_plan: with the execution to time.
+        mesh: of `member_mesh`.
+        seconds: about how long to take steps after the first two; the best counts.
+    """
+    # Before the sample takes some of it, which `need` counts as well.
+    room = bytes_per_device(jax.default_backend())
+    few = sample(plan, program_plan, mesh)
+    indices = few.compiled.indices(0)
+    began = time.monotonic()
+    train: Any = few.compiled.train.lower(
+        few.state, few.hyper, few.images, indices, jnp.int32(1)
+    ).compile()
+    memory = train.memory_analysis()
+    held = held_images(program_plan, mesh)
+    timing = Timing(
+        execution=program_plan.execution,
+        devices=mesh.size,
+        compile_seconds=time.monotonic() - began,
+        seconds_per_member_step=float("inf"),
+        temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
+        member_bytes=num_bytes(few.state) // few.members,
+        data_bytes=num_bytes((few.images, held)),
+    )
+    need = timing.device_bytes(len(plan.members))
+    if room is not None and need > room:
+        return timing._replace(problem=f"needs {need:,} of {room:,} bytes on a device")
+
+    def take(state: TrainState, steps: int) -> tuple[TrainState, float]:
+        started = time.monotonic()
+        state = train(state, few.hyper, few.images, indices, jnp.int32(steps))
+        jax.block_until_ready(state)
+        return state, (time.monotonic() - started) / steps
+
+    state, _ = take(few.state, 1)
+    compile_seconds = time.monotonic() - began
+    most, stop = most_steps(program_plan), time.monotonic() + seconds
+    state, best = take(state, min(2, most))
+    while time.monotonic() < stop:
+        steps = max(1, min(most, int(0.25 * seconds / best)))
+        state, per_step = take(state, steps)
+        best = min(best, per_step)
+    return timing._replace(
+        compile_seconds=compile_seconds, seconds_per_member_step=best / few.members
+    )
+
+
+def num_bytes(tree: Any) -> int:
+    """Of all leaves, or of what has their shapes."""
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
+    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

@@ -1,0 +1,251 @@
+"""Which execution a program takes: one that fits, the fastest where that pays.
+
+The choice is made once, before the first step; the manifest keeps it for the whole
+run and every resume.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+
+from init_study.data import Dataset, Split
+from init_study.engine.devices import bytes_per_device, member_mesh, padded_size
+from init_study.engine.population import (
+    compile_population,
+    empty_population,
+    hyperparameters,
+    most_steps,
+)
+from init_study.engine.timing import Timing, num_bytes, time_execution
+from init_study.errors import UserError
+from init_study.execution import Execution, candidates
+from init_study.plan import Plan, ProgramPlan
+from init_study.train import DeviceData
+
+# A choice is timed where it can save more than it costs: it may well save a tenth.
+_WORTH = 10
+# At least: what the next candidate takes to compile is not known from a cached one.
+_SECONDS_TO_TRY = 3.0
+# Floating-point operations per second of all devices, a modest guess. If it is too
+# high, a program runs as its default that might have run a little faster.
+_MODEST_RATE = 5e10
+# The default stays unless another saves as much: less is within what timing is off.
+_CLEARLY = 0.1
+
+
+def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
+    """Every execution that is worth trying on all devices, and the default on one.
+
+    One that does not fit into the device's memory is a row with a problem.
+    """
+    executions = _candidates(plan, program_plan)
+    timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
+    if jax.device_count() > 1:
+        alone = member_mesh(jax.devices()[:1])
+        timings.append(_try(plan, program_plan, executions[0], alone))
+    return timings
+
+
+def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
+    members_per_device = -(-len(plan.members) // jax.device_count())
+    return candidates(
+        program_plan.program.chunk_width, jax.default_backend(), members_per_device
+    )
+
+
+def fastest(timings: list[Timing], members: int) -> Execution:
+    """Of those that ran on all devices and fit, the first that is not clearly slower
+    than another.
+
+    Raises: UserError if none does.
+    """
+    devices = max(timing.devices for timing in timings)
+    able = [one for one in timings if one.devices == devices and not one.problem]
+    if not able:
+        problems = "; ".join(f"{one.execution}: {one.problem}" for one in timings)
+        raise UserError(f"no execution runs here: {problems}; try a smaller batch_size")
+    best = min(timing.seconds_per_step(members) for timing in able)
+    enough = best / (1 - _CLEARLY)
+    return next(t for t in able if t.seconds_per_step(members) <= enough).execution
+
+
+def choose_executions(plan: Plan, given: bool) -> Plan:
+    """The plan with an execution for each program that fits, and is the fastest where
+    finding out is worth it: where training takes many times as long as trying.
+
+    Args:
+        plan: of `make_plan`.
+        given: keep the plan's own executions, or refuse.
+
+    Raises: UserError if a program does not fit into the devices' memory.
+    """
+    chosen = [_choose(plan, one, given) for one in plan.programs]
+    return plan._replace(programs=tuple(chosen))
+
+
+def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
+    """That a program which began elsewhere fits here as it is.
+
+    Raises: UserError, with the widest execution that fits.
+    """
+    if not _surely_fits(plan, program_plan, _cost(plan, program_plan)):
+        fitting(plan, program_plan, given=True)
+
+
+def _choose(plan: Plan, program_plan: ProgramPlan, given: bool) -> ProgramPlan:
+    others, cost = _candidates(plan, program_plan), _cost(plan, program_plan)
+    steps = program_plan.program.steps
+    guess = cost.flops * len(plan.members) * steps / _MODEST_RATE
+    is_short = guess < _WORTH * _SECONDS_TO_TRY * len(others)
+    if (given or is_short) and _surely_fits(plan, program_plan, cost):
+        return program_plan
+    timing = fitting(plan, program_plan, given)
+    here = program_plan._replace(execution=timing.execution)
+    work = timing.seconds_per_step(len(plan.members)) * steps
+    trying = max(timing.compile_seconds, _SECONDS_TO_TRY) * len(others)
+    if given or work < _WORTH * trying:
+        return here
+    timings = [timing]
+    timings += [
+        _try(plan, here, one, member_mesh()) for one in others if one != here.execution
+    ]
+    execution = fastest(timings, len(plan.members))
+    logging.info("%s runs as %s", program_plan.label, execution)
+    return here._replace(execution=execution)
+
+
+class _Cost(NamedTuple):
+    """Of a program that is not compiled; infinite where XLA does not say.
+
+    Attributes:
+        flops: of one member's step.
+        bytes_accessed: of a chunk's step: every intermediate value at once, and more.
+        member_bytes: of one member's training state.
+        data_bytes: of one device.
+    """
+
+    flops: float
+    bytes_accessed: float
+    member_bytes: int
+    data_bytes: int
+
+
+def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
+    """Counted, without a number on a device. The count takes a loop for one turn of
+    it, so it is made of XLA's own convolutions, which have none."""
+    mesh, execution = member_mesh(), program_plan.execution
+    plain = program_plan._replace(execution=execution._replace(convolution="xla"))
+    members = padded_size(1, mesh, execution.chunk_width)
+    few = plan.members[:1] * members
+    state = empty_population(program_plan, 1)
+    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
+    dataset = program_plan.dataset
+    images = _image_shapes(dataset, dataset.train)
+    held = _image_shapes(dataset, dataset.validation, dataset.test)
+
+    def stacked(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
+
+    shape = (1, most_steps(program_plan), program_plan.program.batch_size)
+    lowered = compile_population(plain, mesh, (few[0].seed,)).train.lower(
+        jax.tree.map(stacked, one),
+        jax.eval_shape(lambda: hyperparameters(few, program_plan.program)),
+        images,
+        jax.ShapeDtypeStruct(shape, jnp.int32),
+        jax.ShapeDtypeStruct((), jnp.int32),
+    )
+    counted: Any = lowered.cost_analysis() or {}
+    unknown = float("inf")
+    return _Cost(
+        flops=counted.get("flops", unknown) / execution.chunk_width,
+        bytes_accessed=counted.get("bytes accessed", unknown),
+        member_bytes=num_bytes(one),
+        data_bytes=num_bytes((images, held)),
+    )
+
+
+def _image_shapes(dataset: Dataset, *parts: Split) -> DeviceData:
+    """Of those parts together, on a device."""
+
+    def rows(leaves: list[np.ndarray]) -> Any:
+        shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
+        return jax.ShapeDtypeStruct(
+            shape, jax.dtypes.canonicalize_dtype(leaves[0].dtype)
+        )
+
+    return DeviceData(
+        images=rows([part.images for part in parts]),
+        labels=rows([part.labels for part in parts]),
+        mean=rows([dataset.mean]),
+        std=rows([dataset.std]),
+    )
+
+
+def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
+    width = program_plan.execution.chunk_width
+    places = padded_size(len(plan.members), member_mesh(), width)
+    held = places // jax.device_count() * cost.member_bytes
+    room = bytes_per_device(jax.default_backend())
+    return room is None or held + cost.data_bytes + cost.bytes_accessed <= room
+
+
+def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timing:
+    """The program's own execution if it fits, else the widest narrower one.
+
+    Raises: UserError, with the widest that fits, if the width is given or none fits.
+    """
+    wanted = program_plan.execution
+    given = given or program_plan.program.chunk_width is not None
+    width, problem = wanted.chunk_width, ""
+    while width:
+        one = wanted._replace(chunk_width=width)
+        timing = _try(plan, program_plan, one, member_mesh())
+        if not timing.problem:
+            if width < wanted.chunk_width:
+                _say_narrowed(program_plan.label, wanted, width, problem, given)
+            return timing
+        problem = timing.problem
+        width //= 2
+    raise UserError(
+        f"{program_plan.label}: {len(plan.members)} members do not fit even one at a "
+        f"time: {problem}; use fewer members, a smaller batch_size or more devices"
+    )
+
+
+def _say_narrowed(
+    label: str, wanted: Execution, width: int, problem: str, given: bool
+) -> None:
+    if given:
+        raise UserError(
+            f"{label}: execution {wanted} does not fit: {problem}; the widest that "
+            f"does is {wanted._replace(chunk_width=width)}"
+        )
+    logging.warning(
+        "%s: %s does not fit (%s); goes on with chunk width %d",
+        label,
+        wanted,
+        problem,
+        width,
+    )
+
+
+def _try(plan: Plan, program: ProgramPlan, execution: Execution, mesh: Mesh) -> Timing:
+    try:
+        return time_execution(plan, program._replace(execution=execution), mesh)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return Timing(
+            execution=execution,
+            devices=mesh.size,
+            compile_seconds=0.0,
+            seconds_per_member_step=float("inf"),
+            temporary_bytes=0,
+            member_bytes=0,
+            data_bytes=0,
+            problem="out of memory",
+        )

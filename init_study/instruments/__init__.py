@@ -1,0 +1,1 @@
+"""What is measured of a network at its start and along the way, as pure functions."""

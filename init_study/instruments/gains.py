@@ -1,0 +1,160 @@
+"""What each layer's own operation does to a mean square, forwards and backwards.
+
+White noise goes through the operation itself, with its strides, groups, padding and
+dtype: E[out²] / E[in²] is its forward gain, and the same of gradients its backward
+gain. Beside it stands what the mean square of the weights predicts, which counts the
+taps that fall beyond the border of a padded map.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.network import ModelState, Network, Params, graph, trace_forward
+
+# So many numbers go through the largest layer: enough for two digits of its gain.
+_NUMBERS = 2**21
+_FEWEST, _MOST = 8, 256
+
+
+class Gain(NamedTuple):
+    """Factors on the mean square of white noise.
+
+    Attributes:
+        forward: of the layer's input.
+        backward: of the gradient at the layer's output.
+    """
+
+    forward: Any
+    backward: Any
+
+
+def tap_squares(
+    network: Network, params: Params
+) -> tuple[Float[Array, "... taps"], ...]:
+    """Of each layer, the mean square of its weights at each tap, `[height, width]`, or
+    `[]` for a dense layer."""
+    flat: Any = traverse_util.flatten_dict(params)
+    return tuple(
+        jnp.mean(layer.plain(flat[layer.kernel]).astype(jnp.float32) ** 2, (-2, -1))
+        for layer in network.layers
+    )
+
+
+def layer_gains(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    squares: Sequence[Float[Array, "... taps"]],
+    key: PRNGKeyArray,
+) -> tuple[tuple[Gain, ...], tuple[Gain, ...]]:
+    """Measured and predicted gains of every layer, in the order of `network.layers`.
+
+    Args:
+        network, params, model_state: as of `Network.apply`.
+        squares: mean squares at each tap, that predict; as of `tap_squares`, or their
+            means over many draws.
+        key: of the noise.
+    """
+    largest = max(prod(layer.image_shape) for layer in network.layers)
+    count = min(_MOST, max(_FEWEST, _NUMBERS // largest))
+    images = jax.ShapeDtypeStruct((count, *network.image_shape), jnp.float32)
+
+    forward = trace_forward(network, params, model_state, images)
+    traced, found = forward.traced, forward.layers
+
+    @jax.jit
+    def measure(variables: Any, key: PRNGKeyArray) -> tuple[Gain, ...]:
+        return tuple(
+            _measured(traced, layer, variables, jax.random.fold_in(key, index))
+            for index, layer in enumerate(found)
+        )
+
+    predicted = tuple(
+        predicted_gain(traced, layer, np.asarray(square, np.float64))
+        for layer, square in zip(found, squares, strict=True)
+    )
+    return measure(forward.variables, key), predicted
+
+
+def _measured(
+    traced: graph.Graph, layer: graph.Operation, variables: Any, key: PRNGKeyArray
+) -> Gain:
+    node = traced.nodes[layer.place]
+    weights = node.inputs[1 - layer.side]
+    (kernel,) = graph.evaluate(traced, variables, None, (weights,))
+
+    def operation(images: Array) -> Array:
+        operands = [images, kernel] if layer.side == 0 else [kernel, images]
+        return graph.run_node(node, operands)[0]
+
+    forward_key, backward_key = jax.random.split(key)
+    shape = traced.shapes[layer.inputs]
+    noise = jax.random.normal(forward_key, shape.shape).astype(shape.dtype)
+    outputs, pull = jax.vjp(operation, noise)
+    gradient = jax.random.normal(backward_key, outputs.shape).astype(outputs.dtype)
+    (pulled,) = pull(gradient)
+    return Gain(_ratio(outputs, noise), _ratio(pulled, gradient))
+
+
+def _ratio(after: Array, before: Array) -> Array:
+    after, before = after.astype(jnp.float32), before.astype(jnp.float32)
+    return jnp.mean(after**2) / jnp.mean(before**2)
+
+
+def predicted_gain(
+    traced: graph.Graph, layer: graph.Operation, squares: Float[np.ndarray, "..."]
+) -> Gain:
+    """What mean squares of weights, at each tap, do to white noise."""
+    inputs, outputs = layer.shape[-2], layer.shape[-1] // layer.groups
+    if layer.kind == "dense":
+        return Gain(float(squares) * inputs, float(squares) * outputs)
+    read, made = _map_sizes(traced, layer)
+    shares = [
+        _shares(
+            *sizes,
+            layer.shape[axis],
+            layer.strides[axis],
+            layer.padding[axis][0],
+            layer.input_dilation[axis],
+            layer.kernel_dilation[axis],
+        )
+        for axis, sizes in enumerate(zip(read, made, strict=True))
+    ]
+    taps = float((reduce(np.multiply.outer, shares) * squares).sum())
+    # Each tap of each output is one of some input: as many connections on both sides.
+    return Gain(taps * inputs, taps * outputs * prod(made) / prod(read))
+
+
+def _map_sizes(
+    traced: graph.Graph, layer: graph.Operation
+) -> tuple[list[int], list[int]]:
+    node = traced.nodes[layer.place]
+    numbers = node.equation.params["dimension_numbers"]
+    read = [traced.shapes[layer.inputs].shape[axis] for axis in numbers.lhs_spec[2:]]
+    made = [traced.shapes[layer.result].shape[axis] for axis in numbers.out_spec[2:]]
+    return read, made
+
+
+def _shares(
+    read: int, made: int, taps: int, stride: int, before: int, spread: int, apart: int
+) -> Float[np.ndarray, " taps"]:
+    """For each tap along an axis, the share of outputs for which it meets a pixel.
+
+    Args:
+        read, made: sizes of input and output.
+        taps, apart: of the kernel, and pixels from one tap to the next.
+        stride: of the window.
+        before: padding.
+        spread: pixels of a dilated input for one of the input.
+    """
+    place = np.arange(made)[:, None] * stride + np.arange(taps) * apart - before
+    meets = (place >= 0) & (place <= (read - 1) * spread) & (place % spread == 0)
+    return meets.mean(0)

@@ -1,0 +1,94 @@
+"""What flows through a network's layers: their outputs, and the gradients there."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.conv import fast_in_loops
+from init_study.network import ModelState, Network, Params, graph, trace_forward
+
+
+class Signals(NamedTuple):
+    """Of every layer, in the order of `network.layers`.
+
+    Attributes:
+        inputs: what it reads, `[n, ..., in]`.
+        outputs: what it gives, bias included, before norm and activation.
+        result: of the network.
+    """
+
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    result: Array
+
+
+def layer_signals(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    images: Float[Array, "n h w c"],
+    *,
+    train: bool = True,
+    dropout_key: PRNGKeyArray | None = None,
+    shifts: Mapping[int, Array] | None = None,
+    convolution: str = "xla",
+) -> Signals:
+    """One forward pass, with every layer's output on the way.
+
+    Args:
+        network, params, model_state, images: as of `Network.apply`.
+        train: whether BatchNorm takes the batch's statistics, as at the first step.
+        dropout_key: without one, dropout takes always the same.
+        shifts: added to the outputs of layers, by index: differentiate by them to get
+            gradients at a layer.
+        convolution: a form of `init_study.conv`.
+    """
+
+    forward = trace_forward(
+        network, params, model_state, images, train=train, dropout_key=dropout_key
+    )
+    traced, found = forward.traced, forward.layers
+    places = {layer.outputs: index for index, layer in enumerate(found)}
+    shifts = shifts or {}
+
+    def shift(value: int, computed: Any) -> Any:
+        index = places.get(value, -1)
+        return computed + shifts[index] if index in shifts else computed
+
+    wanted = (
+        *(layer.inputs for layer in found),
+        *(layer.outputs for layer in found),
+        *traced.outputs,
+    )
+
+    def run(variables: Mapping[Any, Any], images: Array) -> list[Any]:
+        return graph.evaluate(traced, variables, images, wanted, shift)
+
+    values = fast_in_loops(run, convolution)(forward.variables, images)
+    count = len(found)
+    return Signals(tuple(values[:count]), tuple(values[count : 2 * count]), values[-1])
+
+
+def gradients_at_layers(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    images: Float[Array, "n h w c"],
+    cotangent: Float[Array, "n classes"],
+    **options: Any,
+) -> tuple[Signals, tuple[Array, ...]]:
+    """The signals, and the gradient of result · cotangent by each layer's output."""
+
+    def product(shifts: dict[int, Array]) -> tuple[Array, Signals]:
+        signals = layer_signals(
+            network, params, model_state, images, shifts=shifts, **options
+        )
+        return jnp.sum(signals.result * cotangent), signals
+
+    shapes = jax.eval_shape(lambda: product({})[1])
+    zeros = {i: jnp.zeros(s.shape, s.dtype) for i, s in enumerate(shapes.outputs)}
+    (_, signals), gradients = jax.value_and_grad(product, has_aux=True)(zeros)
+    return signals, tuple(gradients[index] for index in range(len(zeros)))

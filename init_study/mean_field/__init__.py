@@ -1,0 +1,1 @@
+"""What mean-field theory predicts for a traced network: signals and gradients."""

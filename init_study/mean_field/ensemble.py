@@ -1,0 +1,109 @@
+"""Random numbers that stand for the values of a very wide net.
+
+They are `[images, places, channels]`; images are exchangeable, and so are the places of
+one image. See `init_study.mean_field.predict`.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from init_study.instruments.gains import Gain
+
+IMAGES, PLACES, CHANNELS = 16, 16, 1024
+SHAPE = (IMAGES, PLACES, CHANNELS)
+# What an axis of a value stands for.
+BATCH, SPACE, CHANNEL = "batch", "space", "channel"
+# Channels of all places in one axis.
+FLAT = "flat"
+Roles = tuple[str, ...]
+
+
+def of_images(key: PRNGKeyArray, images: Array) -> Array:
+    """Normal numbers with the images' mean and second moments."""
+    flat = images.reshape(len(images), -1, images.shape[-1]).astype(jnp.float32)
+    mean = flat.mean()
+    return mean + _normal(key, *_second_moments(flat - mean))
+
+
+def through_layer(
+    key: PRNGKeyArray, values: Array, gain: Gain | None, flat: bool = False
+) -> Array:
+    """New normal numbers whose second moments are the old ones times the gain.
+
+    Of a layer that reads whole maps as flat channels the result is the same at all
+    places; on the way back each place gets a gradient of its own.
+    """
+    values = jnp.broadcast_to(values, SHAPE)
+    forward_key, backward_key = jax.random.split(key)
+    if gain is None:
+        square = jnp.mean(values**2)
+        # Behind a branch that begins at zero there is nothing to scale.
+        inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1.0), 0.0)
+        return _normal_like(forward_key, values, inverse, 1.0 if flat else None)
+    keys = (forward_key, backward_key)
+    factors = jnp.float32(gain.forward), jnp.float32(gain.backward)
+    return _linear(values, keys, factors, flat)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _linear(values: Array, keys: Any, factors: Any, flat: bool) -> Array:
+    return _normal_like(keys[0], values, factors[0], 1.0 if flat else None)
+
+
+def _linear_forward(
+    values: Array, keys: Any, factors: Any, flat: bool
+) -> tuple[Array, Any]:
+    made = _normal_like(keys[0], values, factors[0], 1.0 if flat else None)
+    return made, (keys, factors)
+
+
+def _linear_backward(flat: bool, kept: Any, cotangent: Array) -> tuple[Array, Any, Any]:
+    keys, factors = kept
+    alike = 0.0 if flat else None
+    return _normal_like(keys[1], cotangent, factors[1], alike), None, None
+
+
+_linear.defvjp(_linear_forward, _linear_backward)
+
+
+def _normal_like(
+    key: PRNGKeyArray, values: Array, factor: Any, alike: float | None = None
+) -> Array:
+    """Normal, with the same second moments, times a factor; with `alike` in place of
+    the correlation between places of an image."""
+    square, within, between = _second_moments(values)
+    if alike is not None:
+        within = alike * square
+        between = jnp.minimum(between, within)
+    return _normal(key, square, within, between) * jnp.sqrt(factor)
+
+
+def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]:
+    """Mean products of a number with itself, with others of its image, and of other
+    images, in the same channel."""
+    images, places, _ = values.shape
+    square = jnp.mean(values**2)
+    sums = jnp.mean(values.sum(1) ** 2)
+    within = (sums - places * square) / max(1, places * (places - 1))
+    totals = jnp.mean(values.sum((0, 1)) ** 2)
+    pairs = max(1, images * (images - 1) * places**2)
+    between = (totals - images * sums) / pairs
+    within = jnp.clip(within, 0.0, square)
+    return square, within, jnp.clip(between, 0.0, within)
+
+
+def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> Array:
+    shapes = ((1, 1, CHANNELS), (IMAGES, 1, CHANNELS), SHAPE)
+    sizes = (between, within - between, square - within)
+    keys = jax.random.split(key, 3)
+    return sum(
+        (
+            jnp.sqrt(size) * jax.random.normal(own_key, shape)
+            for own_key, shape, size in zip(keys, shapes, sizes, strict=True)
+        ),
+        jnp.zeros(SHAPE),
+    )

@@ -1,0 +1,44 @@
+"""A network as it is traced: its layers, its residual branches and its graph.
+
+Importing this package is cheap, and its parts do not import it: `network.graph` and
+`network.layers` are there without a tracer of Flax.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from init_study.network.forward import Forward, trace_forward
+    from init_study.network.layers import Branch, Layer, Path
+    from init_study.network.network import ModelState, Network, Params, trace
+
+__all__ = [
+    "Branch",
+    "Forward",
+    "Layer",
+    "ModelState",
+    "Network",
+    "Params",
+    "Path",
+    "trace",
+    "trace_forward",
+]
+
+_LATER = {
+    "Branch": "layers",
+    "Forward": "forward",
+    "Layer": "layers",
+    "ModelState": "network",
+    "Network": "network",
+    "Params": "network",
+    "Path": "layers",
+    "trace": "network",
+    "trace_forward": "forward",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'init_study.network' has no attribute {name!r}")
+    module = importlib.import_module(f"init_study.network.{_LATER[name]}")
+    return getattr(module, name)

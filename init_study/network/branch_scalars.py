@@ -1,0 +1,139 @@
+"""Parameters that some methods add to residual branches of a finished network.
+
+Methods as SkipInit, LayerScale and Fixup change the forward pass. So what they add is
+part of the network, for all schemes alike, at values that change nothing (1 for
+factors, 0 for shifts). A scheme may then begin elsewhere.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array
+
+from init_study.errors import UserError, unknown
+from init_study.network import graph
+from init_study.network.layers import Branch, Layer, Path
+
+# The name under which they are in the tree of parameters.
+ADDED = "added"
+
+BRANCHES = {
+    "plain": "as the model has them",
+    "scalar": "times a trained number each (SkipInit, ReZero)",
+    "channel": "times a trained number per channel (LayerScale)",
+    "fixup": "times a trained number, and one added around every layer (Fixup)",
+}
+
+
+def added_parameters(
+    kind: str, layers: tuple[Layer, ...], branches: tuple[Branch, ...]
+) -> dict[Path, Array]:
+    """The parameters of a kind at their neutral values, by path.
+
+    Raises: UserError for an unknown kind or a network without residual branches.
+    """
+    if kind not in BRANCHES:
+        raise unknown("branches", kind, BRANCHES, ", ".join(BRANCHES))
+    if kind == "plain":
+        return {}
+    if not branches:
+        raise UserError(
+            f"branches={kind!r} adds to residual branches, and this network has none; "
+            "use a residual model, e.g. resnet, or branches='plain'"
+        )
+    added: dict[Path, Array] = {}
+    for index, branch in enumerate(branches):
+        shape = (branch.channels,) if kind == "channel" else ()
+        added[factor_path(index)] = jnp.ones(shape)
+        if kind == "fixup":
+            added[ADDED, f"branch_{index}", "shift"] = jnp.zeros(())
+    if kind == "fixup":
+        last = {branch.layers[-1] for branch in branches}
+        for index in range(len(layers)):
+            added[ADDED, f"layer_{index}", "before"] = jnp.zeros(())
+            if index not in last:
+                added[ADDED, f"layer_{index}", "after"] = jnp.zeros(())
+    return added
+
+
+def factor_path(branch: int) -> Path:
+    """Of the factor of a branch."""
+    return (ADDED, f"branch_{branch}", "factor")
+
+
+def with_additions(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of (variables, images) where `variables["params"]` has the
+    added ones as well: y = shortcut(x) + factor · branch(x) + shift."""
+
+    def changed(variables: Any, images: Array) -> Any:
+        flat = traverse_util.flatten_dict(variables)
+        added: Any = {path[1:]: v for path, v in flat.items() if path[:2] == _PREFIX}
+        plain = {path: v for path, v in flat.items() if path[:2] != _PREFIX}
+        traced, structure = graph.make_graph(
+            lambda flat, images: function(traverse_util.unflatten_dict(flat), images),
+            plain,
+            images,
+        )
+        origins = graph.find_origins(traced)
+        layers, _ = graph.find_operations(traced, origins)
+        branches = graph.find_sums(traced, origins, layers)
+        feeds = {**_before(layers, added), **_summands(branches, added)}
+        after = {
+            layer.outputs: added[path]
+            for index, layer in enumerate(layers)
+            if (path := (ADDED, f"layer_{index}", "after")) in added
+        }
+        out = graph.evaluate(
+            traced,
+            plain,
+            images,
+            traced.outputs,
+            lambda value, x: x + after[value] if value in after else x,
+            lambda place, inputs: feeds[place](inputs) if place in feeds else inputs,
+        )
+        return jax.tree.unflatten(structure, out)
+
+    return changed
+
+
+_PREFIX = ("params", ADDED)
+_Feed = Callable[[list[Any]], list[Any]]
+
+
+def _before(
+    layers: tuple[graph.Operation, ...], added: dict[Path, Array]
+) -> dict[int, _Feed]:
+    def feed(layer: graph.Operation, shift: Array) -> _Feed:
+        return lambda inputs: [
+            x + shift if side == layer.side else x for side, x in enumerate(inputs)
+        ]
+
+    return {
+        layer.place: feed(layer, added[path])
+        for index, layer in enumerate(layers)
+        if (path := (ADDED, f"layer_{index}", "before")) in added
+    }
+
+
+def _summands(
+    branches: tuple[graph.ResidualSum, ...], added: dict[Path, Array]
+) -> dict[int, _Feed]:
+    def feed(branch: graph.ResidualSum, factor: Array, shift: Array | None) -> _Feed:
+        def change(x: Array) -> Array:
+            return x * factor if shift is None else x * factor + shift
+
+        return lambda inputs: [
+            change(x) if side == branch.side else x for side, x in enumerate(inputs)
+        ]
+
+    return {
+        branch.place: feed(
+            branch,
+            added[factor_path(index)],
+            added.get((ADDED, f"branch_{index}", "shift")),
+        )
+        for index, branch in enumerate(branches)
+    }

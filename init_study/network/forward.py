@@ -1,0 +1,53 @@
+"""The forward pass of a network as a graph."""
+
+from typing import Any, NamedTuple
+
+import jax
+from flax import traverse_util
+from jaxtyping import Array, PRNGKeyArray
+
+from init_study.network import graph
+from init_study.network.network import ModelState, Network, Params
+
+
+class Forward(NamedTuple):
+    """A network's forward pass as a graph.
+
+    Attributes:
+        traced: of the images and `variables`, by path, to the logits.
+        origins: what each value of it depends on.
+        layers: in the order of `Network.layers`, with their places in the graph.
+        variables: parameters and model state, by path.
+    """
+
+    traced: graph.Graph
+    origins: graph.Origins
+    layers: tuple[graph.Operation, ...]
+    variables: dict[Any, Any]
+
+
+def trace_forward(
+    network: Network,
+    params: Params,
+    model_state: ModelState,
+    images: Any,
+    *,
+    train: bool = True,
+    dropout_key: PRNGKeyArray | None = None,
+) -> Forward:
+    """As of `Network.apply`; of the images only shape and dtype count. Where no key is
+    given, dropout takes always the same."""
+    key = jax.random.key(0) if dropout_key is None else dropout_key
+
+    def call(flat: dict[Any, Any], images: Array) -> Any:
+        tree = traverse_util.unflatten_dict(flat)
+        state = {name: value for name, value in tree.items() if name != "params"}
+        return network.apply(
+            tree["params"], state, images, train=train, dropout_key=key
+        )[0]
+
+    variables = traverse_util.flatten_dict({"params": params, **model_state})
+    traced, _ = graph.make_graph(call, variables, images)
+    origins = graph.find_origins(traced)
+    layers, _ = graph.find_operations(traced, origins)
+    return Forward(traced, origins, layers, variables)

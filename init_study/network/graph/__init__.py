@@ -1,0 +1,31 @@
+"""What a traced network computes: its layers, what follows them, its branches."""
+
+from init_study.network.graph.branches import ResidualSum, find_sums
+from init_study.network.graph.dataflow import (
+    Graph,
+    Origins,
+    Path,
+    evaluate,
+    find_origins,
+    make_graph,
+    run_node,
+)
+from init_study.network.graph.following import ELEMENTWISE, Following, find_following
+from init_study.network.graph.operations import Operation, find_operations
+
+__all__ = [
+    "ELEMENTWISE",
+    "Following",
+    "Graph",
+    "Operation",
+    "Origins",
+    "Path",
+    "ResidualSum",
+    "evaluate",
+    "find_following",
+    "find_operations",
+    "find_origins",
+    "find_sums",
+    "make_graph",
+    "run_node",
+]

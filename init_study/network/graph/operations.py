@@ -1,0 +1,238 @@
+"""Convolutions and dense layers in a graph: wherever a parameter meets the images."""
+
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from init_study.network.graph.dataflow import (
+    Graph,
+    Node,
+    Origins,
+    Path,
+    producers,
+    run_node,
+)
+
+# What moves numbers without changing them; what only casts them is passed through.
+_MOVES = {"reshape", "transpose", "rev", "squeeze", "expand_dims", "broadcast_in_dim"}
+
+
+class Operation(NamedTuple):
+    """One parametric operation, at its first use.
+
+    Attributes:
+        kernel: its path among the variables.
+        bias: the path of what is added right behind it, or None.
+        kind: `conv` or `dense`.
+        shape: of the kernel as `[*spatial, in / groups, out]`.
+        order: place in the stored kernel, flat, of each number of the kernel in that
+            layout; None where the stored kernel has it.
+        groups, strides, kernel_dilation, input_dilation, padding: of the operation.
+        side: which of its operands the images are.
+        inputs: that operand.
+        result: the value that its operation gives.
+        outputs: the value behind it, bias included.
+        place: of its node.
+    """
+
+    kernel: Path
+    bias: Path | None
+    kind: str
+    shape: tuple[int, ...]
+    order: Int[np.ndarray, " n"] | None
+    groups: int
+    strides: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    input_dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    side: int
+    inputs: int
+    result: int
+    outputs: int
+    place: int
+
+
+def find_operations(
+    graph: Graph, origins: Origins
+) -> tuple[tuple[Operation, ...], frozenset[Path]]:
+    """The layers in the order of execution, and the parameters that are used as kernels
+    but in no way that is known: inside loops, in products of images with images."""
+    found: dict[Path, Operation] = {}
+    unknown: set[Path] = set()
+    made_by, users = producers(graph), graph.users()
+    for place, node in enumerate(graph.nodes):
+        if not _contracts(node):
+            continue
+        fixed = [value for value in node.inputs if not origins.of_images[value]]
+        paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
+        layer = None
+        if len(node.inputs) == 2 and len(fixed) == 1:
+            layer = _find_layer(graph, origins, made_by, place)
+        if layer is not None:
+            bias, outputs = _find_bias(graph, origins, users, layer)
+            found.setdefault(layer.kernel, layer._replace(bias=bias, outputs=outputs))
+        unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
+    layers = tuple(found.values())
+    known = {path for layer in layers for path in (layer.kernel, layer.bias)}
+    # What is made into a kernel together with it, such as a weight norm's scale.
+    near = {
+        path
+        for layer in layers
+        for value in graph.nodes[layer.place].inputs
+        for path in origins.variables[value]
+    }
+    return layers, frozenset(unknown - known - near)
+
+
+def _contracts(node: Node) -> bool:
+    """Whether numbers of different places meet in it under weights."""
+    known = ("conv_general_dilated", "dot_general", "gather")
+    return node.name in known or node.name in ("scan", "while", "cond")
+
+
+def _find_layer(
+    graph: Graph, origins: Origins, made_by: dict[int, int], place: int
+) -> Operation | None:
+    node = graph.nodes[place]
+    first, second = node.inputs
+    weights, images = (first, second) if origins.of_images[second] else (second, first)
+    paths = [
+        path
+        for path in origins.variables[weights]
+        if path[0] == "params"
+        and graph.size(graph.variables[path]) == graph.size(weights)
+    ]
+    if len(paths) != 1:
+        return None
+    moved = _places(graph, made_by, weights, graph.variables[paths[0]])
+    if moved is None:
+        return None
+    if node.name == "conv_general_dilated" and weights == second:
+        axes, fields = _convolution(node)
+    elif node.name == "dot_general":
+        axes, fields = _product(graph, node, weights)
+    else:
+        return None
+    if axes is None:
+        return None
+    inputs, outputs = axes
+    spatial = [a for a in range(moved.ndim) if a not in (*inputs, *outputs)]
+    moved = moved.transpose(*spatial, *inputs, *outputs)
+    sizes = moved.shape[: len(spatial)]
+    count = prod(graph.shapes[weights].shape[axis] for axis in inputs)
+    shape = (*sizes, count, moved.size // max(1, prod(sizes) * count))
+    stored = graph.shapes[graph.variables[paths[0]]].shape
+    order = moved.reshape(-1)
+    plain = stored == shape and bool((order == np.arange(order.size)).all())
+    return Operation(
+        kernel=paths[0],
+        bias=None,
+        shape=shape,
+        order=None if plain else order,
+        side=0 if images == first else 1,
+        inputs=images,
+        result=node.outputs[0],
+        outputs=node.outputs[0],
+        place=place,
+        **fields,
+    )
+
+
+def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
+    params = node.equation.params
+    out, inputs, *_ = params["dimension_numbers"].rhs_spec
+    fields = {
+        "kind": "conv",
+        "groups": params["feature_group_count"],
+        "strides": tuple(params["window_strides"]),
+        "kernel_dilation": tuple(params["rhs_dilation"]),
+        "input_dilation": tuple(params["lhs_dilation"]),
+        "padding": tuple(tuple(pair) for pair in params["padding"]),
+    }
+    return ([inputs], [out]), fields
+
+
+def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any]]:
+    contracted, batched = node.equation.params["dimension_numbers"]
+    side = 0 if node.inputs[0] == weights else 1
+    if batched[side]:
+        return None, {}
+    inputs = list(contracted[side])
+    outputs = [a for a in range(len(graph.shapes[weights].shape)) if a not in inputs]
+    fields = {
+        "kind": "dense",
+        "groups": 1,
+        "strides": (),
+        "kernel_dilation": (),
+        "input_dilation": (),
+        "padding": (),
+    }
+    return (inputs, outputs), fields
+
+
+def _places(
+    graph: Graph, made_by: dict[int, int], value: int, leaf: int
+) -> np.ndarray | None:
+    """For each number of a value, its place in the flat leaf that it was made of."""
+    steps = []
+    while value != leaf:
+        if value not in made_by:
+            return None
+        node = graph.nodes[made_by[value]]
+        size = graph.size(value)
+        before = [v for v in node.inputs if graph.size(v) == size]
+        reached = [v for v in before if _reaches(graph, made_by, v, leaf)]
+        if not reached:
+            return None
+        if node.name in _MOVES:
+            steps.append(node)
+        elif graph.shapes[reached[0]].shape != graph.shapes[value].shape:
+            return None
+        value = reached[0]
+    shape = graph.shapes[leaf].shape
+    numbers = np.arange(prod(shape), dtype=np.int32).reshape(shape)
+    if steps:
+        with jax.ensure_compile_time_eval():
+            moved = jnp.asarray(numbers)
+            for node in reversed(steps):
+                moved = run_node(node, [moved])[0]
+            numbers = np.asarray(moved)
+    return numbers
+
+
+def _reaches(graph: Graph, made_by: dict[int, int], value: int, leaf: int) -> bool:
+    open_values = [value]
+    while open_values:
+        value = open_values.pop()
+        if value == leaf:
+            return True
+        if value in made_by:
+            open_values += graph.nodes[made_by[value]].inputs
+    return False
+
+
+def _find_bias(
+    graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
+) -> tuple[Path | None, int]:
+    """The parameter of one number per output that is added next, and the sum."""
+    value = layer.outputs
+    while len(users.get(value, ())) == 1:
+        node = graph.nodes[users[value][0]]
+        if node.name in ("reshape", "convert_element_type", "squeeze"):
+            value = node.outputs[0]
+            continue
+        if node.name != "add":
+            break
+        other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
+        paths = [p for p in origins.variables[other] if p[0] == "params"]
+        is_bias = (
+            not origins.of_images[other]
+            and len(paths) == 1
+            and graph.size(graph.variables[paths[0]]) == layer.shape[-1]
+        )
+        return (paths[0], node.outputs[0]) if is_bias else (None, layer.outputs)
+    return None, layer.outputs

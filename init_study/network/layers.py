@@ -1,0 +1,191 @@
+"""The layers and residual branches of a network, as tracing finds them."""
+
+from collections.abc import Callable, Collection
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import traverse_util
+from jaxtyping import Array, Int
+
+from init_study.activations import Activation
+from init_study.network import graph
+from init_study.network.graph import Path
+
+
+class Layer(NamedTuple):
+    """One convolution or dense layer: where a parameter meets the images.
+
+    Attributes:
+        path: where its parameters are in the tree, e.g. `("Conv_0",)`.
+        kernel, bias: paths of the parameters themselves; no bias is None.
+        kind: `conv`, `conv_transpose` or `dense`.
+        kernel_shape: `[height, width, in / groups, out]`, or `[in, out]`, whatever
+            layout the module stores.
+        order: for each number of such a kernel its place in the stored one, flat; None
+            where the module stores this layout.
+        fan_in: inputs that feed one output.
+        fan_out: outputs that one input feeds, at stride 1.
+        groups: of a grouped convolution, else 1.
+        strides, kernel_dilation, input_dilation, padding: one per spatial axis; empty
+            for a dense layer. A transposed convolution dilates its input.
+        image_shape, output_shape: of what it reads and gives, without the batch.
+        normalized: whether a norm follows.
+        scale, shift: paths of the norm's parameters, or of others like them, or None.
+        activation: the function that follows; `linear` for none, None where it is no
+            function of one number or has parameters.
+        branch: index of the residual branch that it is on, the innermost, or None.
+    """
+
+    path: Path
+    kernel: Path
+    bias: Path | None
+    kind: str
+    kernel_shape: tuple[int, ...]
+    order: Int[np.ndarray, " n"] | None
+    fan_in: int
+    fan_out: int
+    groups: int
+    strides: tuple[int, ...]
+    kernel_dilation: tuple[int, ...]
+    input_dilation: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    image_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    normalized: bool
+    scale: Path | None
+    shift: Path | None
+    activation: Activation | None
+    branch: int | None
+
+    @property
+    def name(self) -> str:
+        """For people: `Conv_0`, or the kernel's own path where that is another."""
+        return "/".join(self.path if self.kernel[-1] == "kernel" else self.kernel)
+
+    @property
+    def leaves(self) -> tuple[Path, ...]:
+        """Where its kernel and bias are in the tree."""
+        return (self.kernel,) if self.bias is None else (self.kernel, self.bias)
+
+    @property
+    def forward_fan(self) -> float:
+        """Inputs that feed one output on average: fewer if the input is dilated."""
+        return self.fan_in / prod(self.input_dilation)
+
+    @property
+    def backward_fan(self) -> float:
+        """Outputs that one input feeds on average: fewer at larger strides."""
+        return self.fan_out / prod(self.strides)
+
+    def stored(self, kernel: Array) -> Array:
+        """A kernel of `kernel_shape` in the layout that the module stores."""
+        if self.order is None:
+            return kernel
+        return kernel.reshape(-1)[np.argsort(self.order)]
+
+    def plain(self, stored: Array) -> Array:
+        """The stored kernel as `kernel_shape`; the inverse of `stored`."""
+        if self.order is None:
+            return stored
+        return stored.reshape(-1)[self.order].reshape(self.kernel_shape)
+
+
+class Branch(NamedTuple):
+    """One residual branch: y = shortcut(x) + branch(x).
+
+    Attributes:
+        layers: indices of its layers, in the order of execution.
+        shortcut: indices of those on the way around; none for an identity.
+        channels: of the sum.
+    """
+
+    layers: tuple[int, ...]
+    shortcut: tuple[int, ...]
+    channels: int
+
+
+def find_layers(
+    function: Callable[..., Any],
+    variables: Any,
+    images: jax.ShapeDtypeStruct,
+    transposed: Collection[Path] = (),
+) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path]]:
+    """Layers, branches, and the parameters that are kernels of neither.
+
+    Args:
+        function: (variables, images) -> anything.
+        variables: a tree, parameters under `params`.
+        images: their shape, batch included.
+        transposed: kernels that are known to be those of transposed convolutions, which
+            at stride 1 are like others.
+    """
+
+    def call(flat: dict[Path, Any], images: Array) -> Any:
+        return function(traverse_util.unflatten_dict(flat), images)
+
+    traced, _ = graph.make_graph(call, traverse_util.flatten_dict(variables), images)
+    origins, users = graph.find_origins(traced), traced.users()
+    found, unknown = graph.find_operations(traced, origins)
+    branches = graph.find_sums(traced, origins, found)
+    place = {layer.kernel: index for index, layer in enumerate(found)}
+    # Later sums enclose earlier ones: the first that names a layer is the innermost.
+    branch_of = {
+        kernel: index
+        for index, branch in reversed(list(enumerate(branches)))
+        for kernel in branch.layers
+    }
+    layers = tuple(
+        _layer(
+            traced,
+            layer,
+            graph.find_following(traced, origins, users, layer.outputs),
+            layer.kernel[1:] in transposed,
+            branch_of.get(layer.kernel),
+        )
+        for layer in found
+    )
+    known = tuple(
+        Branch(
+            tuple(place[kernel] for kernel in branch.layers),
+            tuple(place[kernel] for kernel in branch.shortcut),
+            traced.shapes[branch.summand].shape[-1],
+        )
+        for branch in branches
+    )
+    return layers, known, frozenset(path[1:] for path in unknown)
+
+
+def _layer(
+    traced: graph.Graph,
+    found: graph.Operation,
+    following: graph.Following,
+    transposed: bool,
+    branch: int | None,
+) -> Layer:
+    shape = found.shape
+    spatial = shape[:-2]
+    transposed |= any(dilation > 1 for dilation in found.input_dilation)
+    return Layer(
+        path=found.kernel[1:-1],
+        kernel=found.kernel[1:],
+        bias=found.bias and found.bias[1:],
+        kind="conv_transpose" if transposed else found.kind,
+        kernel_shape=shape,
+        order=found.order,
+        fan_in=prod(shape[:-1]),
+        fan_out=prod(spatial) * shape[-1] // found.groups,
+        groups=found.groups,
+        strides=found.strides,
+        kernel_dilation=found.kernel_dilation,
+        input_dilation=found.input_dilation,
+        padding=found.padding,
+        image_shape=traced.shapes[found.inputs].shape[1:],
+        output_shape=traced.shapes[found.outputs].shape[1:],
+        normalized=following.normalized,
+        scale=following.scale and following.scale[1:],
+        shift=following.shift and following.shift[1:],
+        activation=following.function,
+        branch=branch,
+    )

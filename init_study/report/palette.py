@@ -1,0 +1,156 @@
+"""How schemes look in every figure, and what the figures' axes share."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+
+from init_study.answers import Comparison
+from init_study.answers.words import shorten
+from init_study.report.svg import MUTED, mark, spread
+
+# The first eight after Okabe & Ito (2008), "Color universal design": told apart by the
+# colour-blind; yellow and black replaced, orange and sky darkened, to show on white and
+# on black. No palette of twelve is that safe: from the ninth on, lines are dashed.
+_COLOURS = (
+    "#0f7fc9",
+    "#d98a00",
+    "#0f9d77",
+    "#d55e00",
+    "#c06c9f",
+    "#4aa5dc",
+    "#8a7d12",
+    "#8b8b8b",
+    "#7d68d0",
+    "#a5694f",
+    "#5f9e3a",
+    "#cf3f57",
+)
+# No triangle that points sideways: those say that something lies beyond the scale.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "d", "h")
+_DASHES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
+_SCHEMES_PER_DASH = 8
+LABEL_WIDTH = 22
+INCHES_PER_LABEL = 0.155
+
+
+class SchemeStyle(NamedTuple):
+    """How a scheme is drawn; told apart without colour too. `place` is its own among
+    the schemes of the study."""
+
+    colour: str
+    marker: str
+    dash: str | tuple[float, tuple[float, ...]]
+    place: int
+
+
+class End(NamedTuple):
+    """Where a line ends, and its name."""
+
+    x: float
+    y: float
+    name: str
+    style: SchemeStyle
+
+
+def scheme_styles(schemes: Sequence[str]) -> dict[str, SchemeStyle]:
+    """By place in the study, so that a scheme looks the same in every figure."""
+    return {
+        scheme: SchemeStyle(
+            _COLOURS[i % len(_COLOURS)],
+            _MARKERS[i % len(_MARKERS)],
+            _DASHES[i // _SCHEMES_PER_DASH % len(_DASHES)],
+            i,
+        )
+        for i, scheme in enumerate(schemes)
+    }
+
+
+def names(styles: Mapping[str, SchemeStyle]) -> dict[str, str]:
+    """What is said of a marked part of a drawing when one points at it."""
+    return {mark(one.place): scheme for scheme, one in styles.items()}
+
+
+def curve_size(styles: Mapping[str, SchemeStyle]) -> tuple[float, float]:
+    """Inches of a figure of half the page's width: all names fit beside it."""
+    return 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(styles))
+
+
+def plain_ticks(axes: Axes, low: float, high: float) -> None:
+    """Of a logarithmic axis: 1, 2 and 5 of each decade, or decades where these are
+    many, as plain numbers."""
+    ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
+    inside = [t for t in ticks if low <= t <= high]
+    decades = [t for t in inside if f"{t:e}"[0] == "1"]
+    axes.yaxis.set_major_locator(FixedLocator(inside if len(inside) < 9 else decades))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
+    """From 0 to 100 %: how much a difference matters is seen only so."""
+    axes.axhline(100 * comparison.chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
+    axes.annotate(
+        "chance",
+        (0, 100 * comparison.chance),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, -9),
+        textcoords="offset points",
+        color=MUTED,
+        fontsize=7.5,
+    )
+    axes.set_ylim(0, 101)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.set_ylabel("validation accuracy (%)")
+
+
+def inner_axes(
+    figure: Figure, *, left: float, right: float, top: float, bottom: float
+) -> Axes:
+    """Axes that leave this many inches at each side."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes(
+        (
+            left / width,
+            bottom / height,
+            (width - left - right) / width,
+            (height - bottom - top) / height,
+        )
+    )
+    return axes
+
+
+def label_inches(styles: Mapping[str, SchemeStyle]) -> float:
+    """What the longest name takes beside a drawing."""
+    longest = max(min(len(scheme), LABEL_WIDTH) for scheme in styles)
+    return 0.35 + 0.07 * longest
+
+
+def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
+    """The name of each line beside its end, moved apart where they would overlap."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    height = axes.get_position().height * figure.get_figheight()
+    xy = [to_axes.transform((end.x, end.y)) for end in ends]
+    places = spread([y for _, y in xy], INCHES_PER_LABEL / height)
+    for end, (x, y), place in zip(ends, xy, places, strict=True):
+        axes.plot(
+            [x, 1.015, 1.06, 1.085],
+            [min(max(y, 0), 1), min(max(y, 0), 1), place, place],
+            transform=axes.transAxes,
+            color=end.style.colour,
+            linestyle=end.style.dash,
+            linewidth=1,
+            clip_on=False,
+            gid=mark(end.style.place),
+        )
+        axes.text(
+            1.1,
+            place,
+            shorten(end.name, LABEL_WIDTH),
+            transform=axes.transAxes,
+            va="center_baseline",
+            fontsize=8,
+            gid=mark(end.style.place),
+        )

@@ -1,0 +1,25 @@
+"""What is compared: a study, its programs and its members, as data."""
+
+from init_study.study.description import (
+    FIXED,
+    OPTIMIZERS,
+    PROGRAM_AXES,
+    SCHEDULES,
+    Member,
+    Program,
+    Study,
+    field_types,
+    parse_field,
+)
+
+__all__ = [
+    "FIXED",
+    "OPTIMIZERS",
+    "PROGRAM_AXES",
+    "SCHEDULES",
+    "Member",
+    "Program",
+    "Study",
+    "field_types",
+    "parse_field",
+]

@@ -1,0 +1,62 @@
+"""What the values of a study may be."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from init_study.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from init_study.study.description import Study
+
+
+def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> None:
+    """Refuse the first value that cannot be meant.
+
+    Args:
+        study: whose values are of the right types; axes are tuples.
+        tables: by field, the names that it may have.
+
+    Raises: UserError naming the field and the way out.
+    """
+    for field, value in vars(study).items():
+        if isinstance(value, tuple):
+            _check_axis(field, value)
+    for field in ("batch_size", "steps"):
+        _at_least(field, min(getattr(study, field)), 1)
+    for field in ("depth", "width"):
+        for value in getattr(study, field):
+            _at_least(field, 1 if value is None else value, 1)
+    _at_least("seeds", min(study.seeds), 0)
+    _at_least("evaluations", study.evaluations, 1)
+    _at_least("chunk_width", study.chunk_width or 1, 1)
+    for rate in study.learning_rates:
+        _check_rate("learning_rates", rate)
+    if study.untuned_learning_rate is not None:
+        _check_rate("untuned_learning_rate", study.untuned_learning_rate)
+    for field, top in (("momentum", 1.0), ("warmup", 1.0), ("weight_decay", math.inf)):
+        value = getattr(study, field)
+        if not 0.0 <= value < top:
+            raise UserError(f"study.{field}={value} is not in [0, {top})")
+    for field, names in tables.items():
+        for value in getattr(study, field):
+            if value not in names:
+                raise unknown(field, value, names, ", ".join(names))
+
+
+def _check_axis(field: str, values: tuple[Any, ...]) -> None:
+    if not values:
+        raise UserError(f"study.{field} has no value; give at least one")
+    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    if twice:
+        raise UserError(f"study.{field} lists {twice[0]!r} twice; list it once")
+
+
+def _at_least(field: str, value: int, least: int) -> None:
+    if value < least:
+        raise UserError(f"study.{field}={value} is too small; the least is {least}")
+
+
+def _check_rate(field: str, rate: float) -> None:
+    if not (math.isfinite(rate) and rate > 0):
+        raise UserError(f"study.{field}: {rate} is not a positive, finite number")

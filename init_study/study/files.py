@@ -1,0 +1,78 @@
+"""Studies by name or file. A study's file is data: it defines `STUDY`."""
+
+import ast
+import importlib.util
+import json
+from pathlib import Path
+
+from init_study.errors import UserError, unknown
+from init_study.study import Study
+
+
+def load_study(name_or_file: str, folder: Path) -> Study:
+    """The study that a name in `folder`, a `.py` file or a `.json` file means.
+
+    Raises: UserError if there is none, or the file does not define one.
+    """
+    path = Path(name_or_file)
+    if path.suffix == ".json":
+        return read_json(_read(path))
+    if path.suffix != ".py":
+        known = [p.stem for p in study_files(folder)]
+        if name_or_file not in known:
+            way_out = "python launch.py list --kind=studies"
+            raise unknown("study", name_or_file, known, way_out)
+        path = folder / f"{name_or_file}.py"
+    _read(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"study {name_or_file}: {path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    # The user's file runs here: whatever it raises is why it is no study.
+    except Exception as error:
+        raise UserError(f"{path}: {type(error).__name__}: {error}") from error
+    study = getattr(module, "STUDY", None)
+    if not isinstance(study, Study):
+        raise UserError(f"{path} does not define STUDY = init_study.Study(...)")
+    return study
+
+
+def study_files(folder: Path) -> list[Path]:
+    """The files in `folder` that hold a study."""
+    return sorted(p for p in folder.glob("*.py") if p.stem != "__init__")
+
+
+def describe_studies(folder: Path) -> dict[str, str]:
+    """The question of each study: the first line of its file's docstring."""
+    docs = {
+        p.stem: ast.get_docstring(ast.parse(p.read_text())) for p in study_files(folder)
+    }
+    return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
+
+
+def read_json(text: str) -> Study:
+    """A study from JSON text, as `to_dict` gives it."""
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"the study is not valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError("the study is not a JSON object of fields and values")
+    return Study.from_dict(values)
+
+
+def differing_fields(ours: Study, theirs: Study) -> list[str]:
+    """One line per field in which two studies differ."""
+    a, b = ours.to_dict(), theirs.to_dict()
+    return [f"{f}: {a[f]} here, {b[f]} there" for f in a if a[f] != b[f]]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise UserError(f"study file {path}: {error.strerror}") from None

@@ -1,0 +1,282 @@
+"""What is chosen, on which data, and what is said about it."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from init_study import store
+from init_study.answers import (
+    compare,
+    format_table,
+    learning_curves,
+    sentence,
+    to_json,
+)
+from init_study.answers.views.sensitivity import sensitivity
+from init_study.study import Study
+
+CHANCE = 0.1
+DATA = {"train": 1000, "validation": 300, "test": 400, "num_classes": 10}
+
+
+def make_study(**changes):
+    fields = {"schemes": ("good", "bad"), "learning_rates": (0.01, 0.1, 1.0)}
+    return Study(**fields | {"steps": 4, "evaluations": 2} | changes)
+
+
+def records_of(tmp_path, study, validation, test=None, diverged=(), until=None):
+    """A run on disk, as `compare` reads it.
+
+    `validation(member)` and `test(member)` give the last accuracies; members in
+    `diverged` have stopped being finite at step 3.
+    """
+    store.write_manifest(
+        tmp_path,
+        {"study": study.to_dict(), "data": {"digits": DATA | {"chance": CHANCE}}},
+    )
+    recorder, members = store.Recorder(tmp_path), study.members()
+    for i, program in enumerate(study.programs()):
+        for step in (0, *program.evaluation_steps()):
+            if until is not None and i and step > until:
+                break
+            share = step / program.steps
+            accuracy = [0.1 + share * (validation(m) - 0.1) for m in members]
+            values = {"validation/accuracy": accuracy}
+            if step == program.steps:
+                died = [m in diverged for m in members]
+                values["test/accuracy"] = [(test or validation)(m) for m in members]
+                values["train/diverged_step"] = np.where(died, 3.0, np.nan)
+            arrays = {name: np.array(v, np.float32) for name, v in values.items()}
+            recorder.append(program, step, arrays)
+    return store.load(tmp_path), store.read_manifest(tmp_path)
+
+
+def jitter(member):
+    """A little that differs between seeds and schemes."""
+    return 0.01 * math.sin(7 * member.seed + 3 * len(member.scheme))
+
+
+def accuracy_of(member):
+    """`good` peaks at 0.9 and `bad` at 0.7, both at the rate 0.1."""
+    top = {"good": 0.9, "bad": 0.7}.get(member.scheme, 0.1)
+    off_peak = {0.01: 0.2, 0.1: 0.0, 1.0: 0.3}[member.learning_rate]
+    return top - off_peak + jitter(member)
+
+
+def rows_by_scheme(comparison):
+    return {row.scheme: row for row in comparison.rows}
+
+
+def test_choices_are_made_on_validation_data_whatever_the_test_data_say(tmp_path):
+    def test(member):  # the other way round
+        top = {"good": 0.5, "bad": 0.9}[member.scheme]
+        return top - {0.01: 0.0, 0.1: 0.2, 1.0: 0.0}[member.learning_rate]
+
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of, test))
+    rows = rows_by_scheme(comparison)
+    assert comparison.best == "good" == comparison.rows[0].scheme
+    assert rows["good"].best.learning_rate == rows["bad"].best.learning_rate == 0.1
+    assert rows["good"].best.test.mean == pytest.approx(0.3)
+    assert rows["bad"].difference.mean == pytest.approx(0.4)
+    assert "ahead of it on test data, though not on validation" in sentence(comparison)
+
+
+def test_a_diverged_member_counts_as_chance_and_stays_in_every_count(tmp_path):
+    study = make_study()
+    dead = [
+        m
+        for m in study.members()
+        if m.scheme == "good" and m.learning_rate == 0.1 and m.seed < 2
+    ]
+    records = records_of(
+        tmp_path,
+        study,
+        accuracy_of,
+        lambda m: 0.0 if m in dead else accuracy_of(m),
+        dead,
+    )
+    (comparison,) = compare(*records)
+    row = rows_by_scheme(comparison)["good"]
+    at_01 = row.rates[1]
+    finite = [accuracy_of(m) for m in study.members() if m.scheme == "good"][7:10]
+    assert at_01.diverged[:2] == (2, 5) and at_01.stuck[:2] == (0, 5)
+    assert at_01.test.n == 3 and at_01.validation.n == 5
+    assert at_01.test.mean == pytest.approx(np.mean(finite), abs=1e-6)
+    expected = (2 * CHANCE + sum(finite)) / 5
+    assert at_01.validation.mean == pytest.approx(expected, abs=1e-6)
+    # 0.9 in three of five seeds is now worse than 0.7 at the rate beside it.
+    assert row.best.learning_rate == 0.01
+    curves = learning_curves(records[0], comparison, "validation", "accuracy")
+    assert set(curves["n"]) == {5}
+
+
+def test_pairs_hold_diverged_members_as_chance(tmp_path):
+    study = make_study(learning_rates=(0.1,))
+    dead = [m for m in study.members() if m.scheme == "bad" and m.seed == 0]
+    records = records_of(tmp_path, study, accuracy_of, diverged=dead)
+    (comparison,) = compare(*records)
+    good = [accuracy_of(m) for m in study.members() if m.scheme == "good"]
+    bad = [accuracy_of(m) for m in study.members() if m.scheme == "bad"]
+    bad[0] = CHANCE
+    difference = rows_by_scheme(comparison)["bad"].difference
+    assert difference.n == 5
+    assert difference.mean == pytest.approx(np.mean(bad) - np.mean(good), abs=1e-6)
+    assert "diverged in 1 of 5 runs" in sentence(comparison)
+    curves = learning_curves(records[0], comparison, "validation", "accuracy")
+    assert dict(curves.groupby("scheme")["n"].max()) == {"good": 5, "bad": 4}
+
+
+def test_of_equal_rates_the_smaller_is_taken(tmp_path):
+    def equal(member):  # the same terms in another order at every rate
+        return [0.69, 0.39, 0.14, 0.72, 0.53][
+            (member.seed + int(member.learning_rate)) % 5
+        ]
+
+    study = make_study(learning_rates=(3.0, 1.0, 2.0), untuned_learning_rate=3.0)
+    (comparison,) = compare(*records_of(tmp_path, study, equal))
+    assert {row.best.learning_rate for row in comparison.rows} == {1.0}
+    assert {row.untuned.learning_rate for row in comparison.rows} == {3.0}
+
+
+@pytest.mark.parametrize("rates, flagged", [((0.1, 1.0), True), ((0.1,), False)])
+def test_a_best_rate_at_the_edge_of_the_grid_is_flagged(tmp_path, rates, flagged):
+    study = make_study(learning_rates=rates)
+    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    assert {row.at_edge for row in comparison.rows} == {flagged}
+    assert ("*:" in format_table(comparison)) == flagged
+
+
+def test_a_best_rate_inside_the_grid_is_not_flagged(tmp_path):
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of))
+    assert not any(row.at_edge for row in comparison.rows)
+
+
+def test_the_untuned_rate_is_shown_as_it_is(tmp_path):
+    study = make_study(untuned_learning_rate=1.2)
+    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    untuned = rows_by_scheme(comparison)["good"].untuned
+    assert comparison.untuned_rate == untuned.learning_rate == 1.0
+    assert untuned.test.mean == pytest.approx(0.6, abs=0.01)
+
+
+def test_the_sentence_says_who_is_behind_and_who_is_stuck(tmp_path):
+    study = make_study(schemes=("good", "bad", "zeros"))
+    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    text = sentence(comparison)
+    good = rows_by_scheme(comparison)["good"].best.test
+    half = 100 * (good.high - good.mean)
+    assert text.startswith(
+        f"cnn: good is best at {100 * good.mean:.1f} ± {half:.1f} % test accuracy"
+    )
+    assert "behind it are bad (" in text and "95 % interval" in text
+    assert text.endswith("zeros is stuck at chance in 5 of 5 runs")
+
+
+def test_what_the_interval_does_not_show_is_not_claimed(tmp_path):
+    def close(member):
+        better = member.scheme == "good"
+        return 0.8 + 0.001 * better + (0.02 if (member.seed % 2) == better else 0.0)
+
+    (comparison,) = compare(*records_of(tmp_path, make_study(seeds=6), close))
+    assert "no difference shown to bad" in sentence(comparison)
+    assert "behind it" not in sentence(comparison)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 3, 4])
+def test_with_few_seeds_there_is_no_conclusion(tmp_path, seeds):
+    study = make_study(seeds=seeds)
+    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    text = sentence(comparison)
+    assert "too few seeds for a conclusion" in text
+    assert "is best" not in text and "behind" not in text
+    bad = rows_by_scheme(comparison)["bad"]
+    for interval in (bad.difference, bad.best.test, bad.best.validation):
+        assert np.isnan(interval.low) == np.isnan(interval.high) == (seeds < 3)
+    assert ("±" in format_table(comparison).split("rate: best")[0]) == (seeds >= 3)
+
+
+def test_no_winner_where_nothing_was_learned(tmp_path):
+    (comparison,) = compare(*records_of(tmp_path, make_study(), lambda _: CHANCE))
+    assert comparison.best is None
+    assert "no scheme learned anything" in sentence(comparison)
+    assert not any(row.at_edge for row in comparison.rows)
+
+
+def test_an_unfinished_program_has_no_answer_and_the_others_have(tmp_path):
+    study = make_study(depth=(4, 8, 16))
+    first, second, third = compare(*records_of(tmp_path, study, accuracy_of, until=2))
+    assert first.best == "good"
+    assert second.rows == third.rows == () and second.step == third.step == 2
+    assert sentence(second) == "depth=8: no answer yet, it is at step 2 of 4"
+    assert "no answer yet" in format_table(second)
+
+
+def test_json_is_strict_and_complete(tmp_path):
+    study = make_study(seeds=2, depth=(4, 8))
+    document = to_json(compare(*records_of(tmp_path, study, accuracy_of, until=2)))
+    text = json.dumps(document, allow_nan=False)
+    first = json.loads(text)[0]
+    assert first["best"] == "good" and "too few seeds" in first["answer"]
+    assert first["rows"][1]["difference"]["low"] is None
+    assert first["rows"][0]["difference"] is None
+    assert [r["learning_rate"] for r in first["rows"][0]["rates"]] == [0.01, 0.1, 1.0]
+
+
+def test_the_table_fits_a_terminal_of_100_columns(tmp_path):
+    long = "truncated_normal(0.0123456789, 0.0123456789, 3.14159)" * 2
+    study = make_study(schemes=("good", "bad", long), learning_rates=(0.1,))
+    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    lines = format_table(comparison).splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [line for line in lines if line.startswith(("good", "bad", "truncated"))]
+    assert len({line.index("/5") for line in rows}) == 1
+
+
+def test_what_a_scheme_spends_before_its_first_step_is_said(tmp_path):
+    study = make_study()
+    records, manifest = records_of(tmp_path, study, accuracy_of)
+    (plain,) = compare(records, manifest)
+    assert "Before the first" not in format_table(plain)
+    (program,) = study.programs()
+    passes = {"bad": {"forward": 10, "backward": 40}}
+    (comparison,) = compare(
+        records, manifest | {"programs": {program.id: {"passes": passes}}}
+    )
+    rows = rows_by_scheme(comparison)
+    assert rows["good"].passes.steps == 0 and rows["bad"].passes == (10, 40)
+    said = " ".join(format_table(comparison).split())
+    assert (
+        "Before the first of their 4 steps" in said and "further steps: bad 30." in said
+    )
+    assert to_json([comparison])[0]["rows"][1]["passes"] == {
+        "forward": 10,
+        "backward": 40,
+    }
+
+
+def test_how_much_tuning_is_worth(tmp_path):
+    """`good` has 0.7, 0.9 and 0.6 at the three rates, but for a little noise."""
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of))
+    row = rows_by_scheme(comparison)["good"]
+    means = [at_rate.validation.mean for at_rate in row.rates]
+    narrow, wide = sensitivity(row, 0.05), sensitivity(row, 0.25)
+    assert (narrow.low, narrow.high, narrow.factor) == (0.1, 0.1, 1.0)
+    assert (wide.low, wide.high) == (0.01, 0.1) and wide.factor == pytest.approx(10)
+    assert sensitivity(row, 1.0).high == 1.0
+    one, two, three = narrow.expected_best
+    assert one == pytest.approx(np.mean(means)) and three == pytest.approx(max(means))
+    pairs = [max(means[i], means[j]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert two == pytest.approx(np.mean(pairs))
+
+
+def test_a_range_that_will_do_is_not_broken(tmp_path):
+    """The rate between two good ones is bad: only the side of the best counts."""
+
+    def accuracy(member):
+        return {0.01: 0.9, 0.1: 0.2, 1.0: 0.899}[member.learning_rate]
+
+    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy))
+    found = sensitivity(comparison.rows[0], 0.05)
+    assert (found.low, found.high) == (0.01, 0.01)

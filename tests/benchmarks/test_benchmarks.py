@@ -1,0 +1,191 @@
+"""The benchmark compares like with like, and says what it measured."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import crews
+from benchmarks.cases import CASES, Case, multiply_adds, peer_batches
+from benchmarks.crews import Turn
+from benchmarks.models import Small
+from benchmarks.summary import markdown, summarize
+from benchmarks.ways_jax import initial_states, make_step
+from init_study.models import CNN, VGG, LeNet, ResNet
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [
+    Case("cnn", CNN(10, depth=3, width=3), (8, 8, 1)),
+    Case("small", Small(10), (8, 8, 1)),
+    Case("lenet", LeNet(10), (16, 16, 1)),
+    Case("vgg", VGG(10, depth=2, width=3), (8, 8, 2)),
+    Case("resnet", ResNet(10, depth=8, width=3), (8, 8, 2)),
+]
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before():
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
+    yield
+    if torch:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+def test_torch_twins_take_the_same_step(case):
+    torch = pytest.importorskip("torch")
+    from benchmarks.torch_models import to_torch, twin
+    from benchmarks.ways_torch import make_optimizer, train_step
+
+    torch.set_num_threads(1)
+    draw = np.random.default_rng(1)
+    images = draw.normal(size=(6, *case.image_shape)).astype(np.float32)
+    labels = draw.integers(0, 10, 6).astype(np.int32)
+    state = jax.tree.map(lambda leaf: leaf[0], initial_states(case, 1))
+    net = twin(case).train()
+    net.load_state_dict(to_torch(state[0], net), strict=False)
+    moved, loss = jax.jit(make_step(case))(state, 0.1, images, labels)
+    torch_loss = train_step(
+        net,
+        make_optimizer(net, 0.1),
+        torch.tensor(images.transpose(0, 3, 1, 2)),
+        torch.tensor(labels, dtype=torch.int64),
+    )
+    np.testing.assert_allclose(torch_loss.item(), loss, rtol=1e-5)
+    wanted, found = to_torch(moved[0], net), dict(net.named_parameters())
+    assert wanted.keys() == found.keys()
+    for name, leaf in wanted.items():
+        np.testing.assert_allclose(
+            found[name].detach(), leaf, rtol=1e-3, atol=1e-4, err_msg=name
+        )
+
+
+def test_torch_func_trains_as_the_loop_does():
+    torch = pytest.importorskip("torch")
+    from benchmarks import ways_torch
+
+    torch.set_num_threads(1)
+    assert ways_torch.torch_func_vmap(TINY[3], 2)(2) == 4
+    assert ways_torch.torch_loop(TINY[3], 2, "channels_last")(2) == 4
+
+
+def test_multiply_adds_are_those_of_the_layers():
+    convolutions = 28 * 28 * 9 * 32 + 14 * 14 * 9 * 32 * 64
+    dense = 7 * 7 * 64 * 128 + 128 * 10
+    assert multiply_adds(CASES["small"]) == convolutions + dense
+
+
+def test_peers_get_standardized_batches():
+    images, labels = peer_batches(CASES["lenet"])
+    assert images.shape == (8, 64, 28, 28, 1) and labels.shape == (8, 64)
+    assert abs(images.mean()) < 1e-3 and abs(images.std() - 1) < 1e-3
+
+
+def test_ways_share_a_process_only_where_settings_allow():
+    on_cpu = crews.make_groups(crews.WAYS, "cpu", 2)
+    assert [g.ways for g in on_cpu[:5]] == [(way,) for way in crews.JAX_WAYS]
+    by_way = {way: group for group in on_cpu for way in group.ways}
+    assert by_way["torch_loop/nchw/2"].threads == 2
+    assert by_way["torch_processes/nchw/1"].processes == 2
+    on_tpu = crews.make_groups(crews.WAYS, "tpu", 1)
+    assert on_tpu[0].ways == crews.JAX_WAYS
+
+
+def test_ratios_are_taken_round_by_round():
+    turns = {
+        "ours": {0: Turn(20.0, 0.1, 1.0), 1: Turn(30.0, 0.1, 1.0)},
+        "flax_loop": {0: Turn(10.0, 0.1, 1.0), 1: Turn(30.0, 0.1, 1.0)},
+        "torch_loop/nchw/1": {0: Turn(5.0, 0.2, 1.0)},
+        "torch_loop/nchw/2": {0: Turn(4.0, 0.2, 1.0)},
+        "matmul": {0: Turn(80.0, 0.0125, 1.0)},
+    }
+    problems = {"flax_scan": "no answer within 9 s"}
+    record = summarize(turns, problems, step_gflop=4.0, platform="cpu")
+    assert record["best_peer"] == "flax_loop"
+    assert record["ratio_best"] == {"median": 1.5, "min": 1.0, "max": 2.0, "n": 2}
+    assert record["peers"]["torch_loop"]["variant"] == "torch_loop/nchw/1"
+    assert record["ratio_scan"] is None
+    assert record["fraction_of_matmul"] == pytest.approx(0.5)
+    table = markdown([{"case": "tiny", **record}])
+    assert "1.5 (1 to 2)" in table
+    assert "tiny: flax_scan: no answer within 9 s" in table
+
+
+def run_benchmarks(*arguments):
+    return subprocess.run(
+        [
+            "timeout",
+            "-s",
+            "KILL",
+            "120",
+            sys.executable,
+            "-m",
+            "benchmarks",
+            *arguments,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_short_run_has_every_figure(tmp_path):
+    path = tmp_path / "speed.json"
+    done = run_benchmarks(
+        "--cases=tiny",
+        "--ways=ours,flax_loop,matmul",
+        "--members=2",
+        "--repeats=1",
+        "--steps=2",
+        f"--json={path}",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| tiny |" in done.stdout
+    (record,) = json.loads(path.read_text())
+    assert (record["case"], record["members"], record["steps"]) == ("tiny", 2, 2)
+    assert record["batch_size"] == 64
+    for found in (record["ours"], record["peers"]["flax_loop"]):
+        assert found["n"] == 1 and found["median"] > 0
+        assert found["cpu_seconds_per_member_step"] > 0
+    assert record["best_peer"] == "flax_loop"
+    assert record["ratio_best"]["median"] > 0
+    assert record["ratio_vmap"] is None and record["ratio_scan"] is None
+    assert record["matmul_gflops_per_cpu_s"] > 0
+    assert record["fraction_of_matmul"] > 0
+    assert {"cpu", "cores"} <= record["machine"].keys()
+    assert {"jax", "jaxlib", "flax", "torch"} <= record["versions"].keys()
+
+
+@pytest.mark.slow
+def test_draws_are_timed():
+    done = subprocess.run(
+        [
+            *("timeout", "-s", "KILL", "120", sys.executable, "-m"),
+            "benchmarks.initialization",
+            *("--schemes=orthogonal", "--members=4", "--depth=3", "--repeats=3"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    header, _, _, _, row = done.stdout.strip().splitlines()
+    assert header == "4 members, 3 convolutions of 16 channels, n=3"
+    assert row.startswith("| orthogonal | ")
+
+
+def test_a_wrong_name_is_one_line_with_the_nearest():
+    done = run_benchmarks("--cases=tinny")
+    assert done.returncode != 0
+    assert "Did you mean 'tiny'" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

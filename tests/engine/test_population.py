@@ -1,0 +1,243 @@
+"""A population is its members, trained as if each were alone."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from init_study.data import batch_indices, standardize
+from init_study.engine.devices import (
+    fetch_members,
+    member_mesh,
+    padded_size,
+    place_members,
+)
+from init_study.engine.population import (
+    compile_population,
+    held_images,
+    hyperparameters,
+    initial_population,
+    training_images,
+)
+from init_study.execution import Execution
+from init_study.plan import make_plan
+from init_study.study import Program, Study
+from init_study.train import make_optimizer, stream
+
+STUDY = Study(
+    schemes=("he_normal", "torch"),
+    learning_rates=(0.05, 0.2),
+    seeds=(0, 7),
+    depth=2,
+    width=3,
+    norm="batch",
+    batch_size=8,
+    steps=6,
+    evaluations=1,
+    weight_decay=0.01,
+    schedule="cosine",
+    warmup=0.3,
+)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(STUDY)
+
+
+def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=None):
+    """Final states of some members, by name, as host arrays."""
+    program = plan.programs[0]._replace(execution=Execution(width, "canonical"))
+    mesh = member_mesh(devices)
+    compiled = compile_population(program, mesh, tuple(m.seed for m in members))
+    first_steps = compiled.indices(0)[:, 0]
+    state = initial_population(program, plan.schemes, members, first_steps)
+    state = place_members(state, mesh, width)
+    hyper = hyperparameters(members, program.program)
+    if rates is not None:
+        hyper = hyper._replace(learning_rate=np.asarray(rates, np.float32))
+    hyper = place_members(hyper, mesh, width)
+    images, step = training_images(program, mesh), 0
+    for length in calls:
+        indices = compiled.indices(step)
+        state = compiled.train(state, hyper, images, indices, jnp.int32(length))
+        step += length
+    compilations = compiled.train._cache_size()
+    return fetch_members(state, len(members)), compilations
+
+
+@pytest.fixture(scope="module")
+def together(plan):
+    return train_members(plan, plan.members)[0]
+
+
+def assert_same_bits(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_a_member_is_what_plain_flax_makes_of_it(plan, together):
+    """The reference: one member, plain `nn.Conv`, a Python loop, optax by hand."""
+    program, dataset = plan.programs[0], plan.programs[0].dataset
+    place = [m.name for m in plan.members].index("torch/lr=0.2/7")
+    seed, rate = 7, 0.2
+    scheme = plan.schemes["torch"]
+    params = scheme(stream(seed, "init"), program.network, None)
+    stats = program.network.model_state(jax.random.key(0))
+    schedule = optax.warmup_cosine_decay_schedule(rate / 3, rate, 2, 6)
+    optimizer = optax.chain(
+        optax.add_decayed_weights(0.01), optax.sgd(schedule, momentum=0.9)
+    )
+    opt_state = optimizer.init(params)
+    order = batch_indices(stream(seed, "order"), 0, 6, len(dataset.train.labels), 8)
+
+    def loss_of(params, stats, images, labels):
+        variables = {"params": params, **stats}
+        logits, new = program.network.module.apply(
+            variables, images, train=True, mutable=["batch_stats"]
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), new
+
+    gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
+    losses = []
+    for batch in np.asarray(order):
+        images = standardize(dataset.train.images[batch], dataset.mean, dataset.std)
+        (loss, stats), grads = gradient(
+            params, stats, images, dataset.train.labels[batch]
+        )
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        params = optax.apply_updates(params, updates)
+        losses.append(loss)
+
+    def close(mine, theirs):
+        np.testing.assert_allclose(mine[place], theirs, rtol=1e-4, atol=1e-5)
+
+    jax.tree.map(close, together.params, params)
+    jax.tree.map(close, together.model_state, stats)
+    close(together.loss_sum, sum(losses))
+    assert together.step[place] == 6 and together.diverged_step[place] == -1
+
+
+def test_number_of_devices_company_and_calls_change_no_bit(plan, together):
+    one, _ = train_members(plan, plan.members, devices=jax.devices()[:1])
+    assert_same_bits(one, together)
+    cut, compilations = train_members(plan, plan.members, calls=(1, 3, 2))
+    assert_same_bits(cut, together)
+    assert compilations == 1, "another number of steps must not compile again"
+    alone, _ = train_members(plan, plan.members[5:6])
+    assert_same_bits(alone, jax.tree.map(lambda leaf: leaf[5:6], together))
+
+
+def test_chunks_of_two_agree_and_are_independent_of_devices(plan, together):
+    two, _ = train_members(plan, plan.members, width=2)
+    jax.tree.map(
+        partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), two, together
+    )
+    one_device = {"devices": jax.devices()[:1], "width": 2}
+    assert_same_bits(train_members(plan, plan.members, **one_device)[0], two)
+
+
+def test_a_member_that_is_not_finite_is_frozen_and_disturbs_nobody(plan, together):
+    rates = [m.learning_rate for m in plan.members]
+    rates[2] = 1e38
+    broken, _ = train_members(plan, plan.members, rates=rates)
+    others = [0, 1, 3, 4, 5, 6, 7]
+    assert_same_bits(
+        jax.tree.map(lambda leaf: leaf[others], broken),
+        jax.tree.map(lambda leaf: leaf[others], together),
+    )
+    assert 1 <= broken.diverged_step[2] <= 6
+    assert np.isnan(broken.loss_sum[2])
+    assert all(np.isfinite(leaf[2]).all() for leaf in jax.tree.leaves(broken.params))
+    assert broken.step[2] == 6, "it stays in every count"
+
+
+def test_members_that_differ_in_scheme_share_order_and_draws(plan):
+    def start(schemes, seeds):
+        study = STUDY.replace(schemes=schemes, seeds=seeds)
+        other = make_plan(study)
+        compiled = compile_population(other.programs[0], member_mesh(), study.seeds)
+        indices = np.asarray(compiled.indices(0))
+        state = initial_population(
+            other.programs[0], other.schemes, other.members, indices[:, 0]
+        )
+        return indices, state.params["Conv_1"]["kernel"]
+
+    indices, he = start(("he_normal",), (7,))
+    more_indices, both = start(("zeros", "he_normal"), (3, 7))
+    np.testing.assert_array_equal(indices[0], more_indices[1])
+    # Members are scheme by scheme, rate by rate, seed by seed: he_normal/0.05/7.
+    np.testing.assert_array_equal(he[0], both[5])
+    np.testing.assert_array_equal(he[0], he[1])
+    assert not np.array_equal(both[4], both[5])
+
+
+def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
+    program, mesh = plan.programs[0], member_mesh()
+    compiled = compile_population(program, mesh, STUDY.seeds)
+    held = held_images(program, mesh)
+    state = place_members(together, mesh, 1)
+    for split in ("validation", "test"):
+        part = getattr(program.dataset, split)
+        bounds = [jnp.int32(bound) for bound in held.bounds(split)]
+        measured = fetch_members(compiled.evaluate(state, held.images, *bounds), 8)
+        images = standardize(part.images, program.dataset.mean, program.dataset.std)
+        for place in (0, 5):
+            one = jax.tree.map(lambda leaf, i=place: leaf[i], together)
+            variables = {"params": one.params, **one.model_state}
+            logits = np.asarray(
+                program.network.module.apply(variables, images), np.float64
+            )
+            accuracy = (logits.argmax(-1) == part.labels).mean()
+            log_sum = np.log(np.exp(logits).sum(-1))
+            loss = (log_sum - logits[np.arange(len(logits)), part.labels]).mean()
+            np.testing.assert_allclose(measured["accuracy"][place], accuracy, rtol=1e-6)
+            np.testing.assert_allclose(measured["loss"][place], loss, rtol=1e-4)
+    assert compiled.evaluate._cache_size() == 1, "one compilation for both parts"
+
+
+def test_chunks_are_always_full():
+    mesh = member_mesh()
+    assert padded_size(5, mesh, 1) == 6
+    assert padded_size(5, mesh, 4) == 8
+    assert padded_size(8, mesh, 4) == 8
+    placed = place_members({"a": np.arange(5)}, mesh, 4)
+    np.testing.assert_array_equal(placed["a"], [0, 1, 2, 3, 4, 4, 4, 4])
+    np.testing.assert_array_equal(fetch_members(placed, 5)["a"], np.arange(5))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_traced_rate_gives_what_optax_gives_with_a_plain_one(optimizer):
+    program = Program(optimizer=optimizer, weight_decay=0.1, momentum=0.8)
+    params = {"w": jnp.array([1.0, -2.0])}
+    decay = optax.add_decayed_weights(0.1)
+    plain = {
+        "sgd": optax.chain(decay, optax.sgd(0.3, momentum=0.8)),
+        "adam": optax.chain(decay, optax.adam(0.3)),
+        "adamw": optax.adamw(0.3, weight_decay=0.1),
+    }[optimizer]
+
+    def two_steps(transformation):
+        moved, state = params, transformation.init(params)
+        for scale in (1.0, 0.5):
+            gradient = jax.tree.map(lambda p, s=scale: s * p, moved)
+            updates, state = transformation.update(gradient, state, moved)
+            moved = optax.apply_updates(moved, updates)
+        return moved["w"]
+
+    traced = jax.jit(lambda rate: two_steps(make_optimizer(program, rate)))(0.3)
+    np.testing.assert_allclose(traced, two_steps(plain), rtol=1e-6)
+
+
+def test_every_seed_and_stream_has_its_own_key():
+    names = ("init", "order", "augmentation")
+    keys = [stream(seed, name) for seed in (0, 1, 2) for name in names]
+    data = {tuple(np.asarray(jax.random.key_data(key))) for key in keys}
+    assert len(data) == 9
+    np.testing.assert_array_equal(
+        jax.random.key_data(stream(jnp.int32(2), "order")),
+        jax.random.key_data(stream(2, "order")),
+    )

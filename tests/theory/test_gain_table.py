@@ -1,0 +1,105 @@
+"""What `launch.py gain` says of activations."""
+
+import doctest
+import json
+from functools import partial
+from pathlib import Path
+
+import jax
+import pytest
+from absl import flags
+from test_launch import launch
+
+import launch as launcher
+from init_study.activations import ACTIVATIONS
+from init_study.theory import chi1, derivative_moment, gain, mean, second_moment
+from init_study.theory.gain_table import gain_overview, gain_rows, gain_sentence
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "why" / "theory.md"
+
+# E[φ²], its inverse, gain, E[φ'²], χ1, mean and c(0), as found by others with a
+# trapezoid of 4·10⁵ nodes; the last digit is rounded. For leaky_relu it gave .50004 as
+# E[φ'²], which is (1 + 0.01²) / 2.
+TABLE = {
+    "linear": "1 1 1 1 1 0 0",
+    "relu": ".5 2 1.4142 .5 1 .3989 .3183",
+    "leaky_relu": ".50005 1.9998 1.4141 .50005 1 .3950 .3119",
+    partial(jax.nn.leaky_relu, negative_slope=0.2): (
+        ".52 1.9231 1.3868 .52 1 .3192 .1959"
+    ),
+    "elu": ".6449 1.5505 1.2452 .6681 1.0359 .1605 .0400",
+    "selu": "1 1 1 1.0716 1.0716 0 0",
+    "gelu_exact": ".4252 2.3517 1.5335 .4559 1.0720 .2821 .1871",
+    "silu": ".3558 2.8108 1.6765 .3795 1.0666 .2066 .1200",
+    "tanh": ".3943 2.5362 1.5925 .4644 1.1778 0 0",
+    "erf": ".4646 2.1526 1.4672 .5694 1.2257 0 0",
+    "sigmoid": ".2934 3.4086 1.8462 .0448 .1528 .5 .8521",
+    "softplus": ".9212 1.0855 1.0419 .2934 .3185 .8061 .7053",
+}
+
+
+@pytest.mark.parametrize("phi", TABLE)
+def test_the_constants_of_the_table(phi):
+    second, scale = second_moment(phi), gain(phi) ** 2
+    found = [second, scale, gain(phi), derivative_moment(phi), chi1(phi, scale)]
+    found += [mean(phi), mean(phi) ** 2 / second]
+    for value, text in zip(found, TABLE[phi].split(), strict=True):
+        digits = len(text.partition(".")[2]) or 4
+        assert value == pytest.approx(float(text), abs=0.51 * 10**-digits)
+
+
+def test_the_overview_says_what_it_means():
+    said = {name: gain_sentence(gain_overview(name)) for name in ACTIVATIONS}
+    assert "gradients keep their size" in said["relu"]
+    assert "gradients grow by 1.072" in said["selu"]
+    assert "drifts further off" in said["gelu"]
+    assert "drifts further off" not in said["relu"] + said["tanh"]
+    assert "gradients shrink to 0.1528" in said["sigmoid"]
+    assert "No bias mends" in said["softplus"]
+    rows = gain_rows(gain_overview("softplus"))
+    assert [r["value"] for r in rows if r["name"] == "edge_of_chaos"] == ["none"]
+    step = gain_overview("jax.numpy:sign")
+    assert step["chi1"] is None and "nothing is known" in gain_sentence(step)
+
+
+@pytest.fixture
+def printed(capsys):
+    def run(*words):
+        launcher.main(launcher._parse_flags(["launch.py", *words]))
+        return capsys.readouterr().out
+
+    yield run
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+
+
+def test_a_users_own_function_at_the_command_line(tmp_path):
+    (tmp_path / "own.py").write_text("def f(x):\n    return 3 * x\n")
+    code, out, err = launch("gain", "--activation=own:f", "--json", cwd=tmp_path)
+    assert code == 0, err
+    found = json.loads(out)
+    wanted = "gain scale mean second_moment derivative_moment chi1 c0 "
+    wanted += "critical_sigma_w2 edge_of_chaos"
+    assert set(wanted.split()) <= set(found)
+    assert found["gain"] == pytest.approx(1 / 3)
+    assert found["edge_of_chaos"] == pytest.approx({"sigma_w2": 1 / 9, "sigma_b2": 0})
+
+
+def test_one_activation_is_a_table_and_a_sentence(printed):
+    out = printed("gain", "--activation=tanh")
+    assert "1.59254" in out and "grow by 1.178" in out
+    at_four = json.loads(printed("gain", "--activation=relu", "--q=4", "--json"))
+    assert at_four["second_moment"] == pytest.approx(2.0) and at_four["q"] == 4
+
+
+def test_the_examples_of_the_page():
+    failed, tried = doctest.testfile(str(DOCS), module_relative=False)
+    assert tried > 5 and failed == 0
+
+
+def test_the_page_shows_what_the_command_prints(printed):
+    assert f"$ python launch.py gain\n{printed('gain')}```" in DOCS.read_text()
+    assert [row["activation"] for row in json.loads(printed("gain", "--json"))] == list(
+        ACTIVATIONS
+    )
