@@ -22,6 +22,7 @@ from benchmarks.cases import (
     learning_rates,
     peer_batches,
 )
+from init_study.data.feeds import Resident
 from init_study.engine.devices import member_mesh, place_members, prepare_jax
 from init_study.engine.population import (
     compile_population,
@@ -69,7 +70,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
     )
     mesh, width = member_mesh(), plan.execution.chunk_width
     compiled = compile_population(plan, mesh, tuple(m.seed for m in group))
-    indices = compiled.indices(0)
+    indices = compiled.indices(0, _MOST_STEPS)
     schemes = {"he_normal": parse_scheme("he_normal")}
     start = initial_population(plan, schemes, group, indices[:, 0])
     hyper = place_members(hyperparameters(group, plan.program), mesh, width)
@@ -79,7 +80,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
         state = place_members(start, mesh, width)
         for done in range(0, steps, _MOST_STEPS):
             count = jnp.int32(min(steps - done, _MOST_STEPS))
-            state = compiled.train(state, hyper, images, indices, count)
+            state = compiled.train(state, hyper, Resident(images, indices), count)
         jax.block_until_ready(state)
         return members * steps
 

@@ -1,60 +1,90 @@
-"""Any Flax module, initialized by any scheme."""
+"""What a notebook calls: any module of any framework, initialized by any scheme."""
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.errors import UserError
 from init_study.network import Network, trace
-from init_study.schemes import Batch, Scheme, parse_scheme
+from init_study.schemes import Batch, Scheme, parse_scheme, per_layer
 
 
 def initialize(
-    module: nn.Module,
-    images: Array | jax.ShapeDtypeStruct,
-    scheme: Scheme | str,
+    module: Any,
+    images: Any,
+    scheme: Any,
     key: PRNGKeyArray,
     labels: Int[Array, " n"] | None = None,
-) -> dict[str, Any]:
-    """The variables of a module, as `module.init` gives them, with this scheme's
-    parameters.
-
-        variables = initialize(ResNet(), images, "he_normal", jax.random.key(0))
-        logits = ResNet().apply(variables, images)
+    train_argument: str | None = None,
+) -> Any:
+    """Draw the variables of a module by a scheme, in the form that its framework has.
 
     Args:
-        module: any Flax Linen module of images, third-party ones included.
+        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one.
         images: `[n, ...]`; schemes that look at data look at these, so they should be
             standardized training images. For others zeros of the right shape will do,
             or a `jax.ShapeDtypeStruct`.
-        scheme: a name as on the command line, e.g. `lsuv` or `normal(0.02)`, or one
-            made in Python.
+        scheme: a name as on the command line, e.g. `lsuv` or `normal(0.02)`, a
+            `Scheme`, or an initializer, which every kernel gets.
         key: everything comes from it.
         labels: `[n]`, for the schemes that look at them.
+        train_argument: what the module calls its training flag, `NAME` or `NAME=False`
+            for one that is false in training; the usual names are known.
+
+    Returns: variables as `module.init` gives them (Linen), a module (NNX, Equinox),
+        parameters and state (Haiku).
 
     Raises: UserError if the scheme does not fit the module: a kernel that tracing
         cannot classify, a batch that is needed and not there, labels that are not as
         many as the images.
+
+    Example:
+        >>> import flax.linen as nn, jax
+        >>> net, images = nn.Dense(3), jax.numpy.ones((2, 5))
+        >>> variables = initialize(net, images, "he_normal", jax.random.key(0))
+        >>> net.apply(variables, images).shape
+        (2, 3)
     """
-    recipe = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-    network = _network(module, images)
-    batch = _batch(images, labels)
-    params = recipe(key, network, batch)
+    recipe = _scheme(scheme)
+    network = _network(module, images, train_argument)
+    params = recipe(key, network, _batch(images, labels))
     # The module's own init has one key for both, so what is kept of it fits together.
-    return {"params": params, **network.model_state(jax.random.clone(key))}
+    state = network.model_state(jax.random.clone(key))
+    return network.own_variables(params, state)
 
 
-def explain(module: nn.Module, images: Any, scheme: Scheme | str) -> dict[str, str]:
-    """Which rule sets each parameter, by path, e.g. `{"Conv_0/kernel": "he_normal"}`.
+def explain(
+    module: Any, images: Any, scheme: Any, train_argument: str | None = None
+) -> dict[str, str]:
+    """Say which rule sets each parameter, by path; nothing is drawn.
 
-    Draws nothing: `images` may be a `jax.ShapeDtypeStruct`.
+    Args:
+        module, scheme, train_argument: as of `initialize`.
+        images: `[n, ...]`, or a `jax.ShapeDtypeStruct`.
+
+    Example:
+        >>> import flax.linen as nn, jax
+        >>> explain(nn.Dense(3), jax.numpy.ones((2, 5)), "he_normal")
+        {'bias': 'zeros', 'kernel': 'he_normal'}
     """
-    recipe = parse_scheme(scheme) if isinstance(scheme, str) else scheme
-    said = recipe.explain(_network(module, images))
+    said = _scheme(scheme).explain(_network(module, images, train_argument))
     return {"/".join(path): text for path, text in said.items()}
+
+
+def _scheme(given: Any) -> Scheme:
+    if isinstance(given, Scheme):
+        return given
+    if isinstance(given, str):
+        return parse_scheme(given)
+    if callable(given):
+        law: Any = given
+        return per_layer(law, name=getattr(given, "__name__", "the given law"))
+    raise UserError(
+        f"{given!r} is no scheme; give a name as 'he_normal', a Scheme, or an "
+        "initializer as he_normal()"
+    )
 
 
 def _batch(images: Any, labels: Any) -> Batch | None:
@@ -67,8 +97,8 @@ def _batch(images: Any, labels: Any) -> Batch | None:
     return Batch(jnp.asarray(images), labels)
 
 
-def _network(module: nn.Module, images: Any) -> Network:
+def _network(module: Any, images: Any, train_argument: str | None) -> Network:
     shape = getattr(images, "shape", None)
     if not shape or len(shape) < 2:
         raise UserError(f"images of shape {shape} have no batch axis; give [n, ...]")
-    return trace(module, tuple(shape[1:]))
+    return trace(module, tuple(shape[1:]), train_argument=train_argument)

@@ -15,6 +15,7 @@ from absl import logging
 from tqdm import tqdm
 
 from init_study import manifest, store
+from init_study.data.feeds import Resident
 from init_study.engine.devices import fetch_members, place_members
 from init_study.engine.population import (
     empty_population,
@@ -195,7 +196,7 @@ def _begin(
         step, state = restored
         logging.info("%s goes on from step %d", program_plan.label, step)
         return place_members(state, population.mesh, width), step
-    first_steps = population.compiled.indices(0)[:, 0]
+    first_steps = population.compiled.indices(0, 1)[:, 0]
     state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
     return place_members(state, population.mesh, width), 0
 
@@ -253,10 +254,8 @@ def _take_steps(
     population: Running, state: TrainState, step: int, length: int
 ) -> TrainState:
     compiled = population.compiled
-    indices = compiled.indices(step)
-    state = compiled.train(
-        state, population.hyper, population.train_images, indices, jnp.int32(length)
-    )
+    shared = Resident(population.train_images, compiled.indices(step, length))
+    state = compiled.train(state, population.hyper, shared, jnp.int32(length))
     return jax.block_until_ready(state)
 
 

@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
 
 from init_study.data import AUGMENTATIONS, standardize
+from init_study.data.feeds import Examples, Feed
 from init_study.network import ModelState, Network, Params
 from init_study.network.branch_scalars import ADDED
 from init_study.study import Program
@@ -53,15 +54,6 @@ class Hyper(NamedTuple):
     learning_rate: Float[Array, ""]
     seed: Int[Array, ""]
     seed_slot: Int[Array, ""]
-
-
-class DeviceData(NamedTuple):
-    """A part of a data set on the device, and the statistics of the training part."""
-
-    images: UInt8[Array, "n h w c"]
-    labels: Int[Array, " n"]
-    mean: Float[Array, " c"]
-    std: Float[Array, " c"]
 
 
 def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
@@ -142,21 +134,21 @@ def train(
     network: Network,
     program: Program,
     convolution: str,
+    feed: Feed,
     member: tuple[TrainState, Hyper],
-    data: DeviceData,
-    indices: Int[Array, "seeds most_steps batch"],
+    shared: Any,
     num_steps: Int[Array, ""],
 ) -> TrainState:
-    """Take `num_steps` steps; the first uses the first batch of `indices`.
+    """Take `num_steps` steps; the first sees the feed's first batch.
 
-    The number of steps is traced, so one compilation serves every number up to
-    `most_steps`, and cutting a run into calls differently changes nothing.
+    The number of steps is traced, so one compilation serves every number up to the most
+    that `shared` holds, and cutting a run into calls differently changes nothing.
     """
     state, hyper = member
-    batches = indices[hyper.seed_slot]
 
     def one(i: Int[Array, ""], state: TrainState) -> TrainState:
-        return train_step(network, program, convolution, state, hyper, data, batches[i])
+        batch = feed(shared, hyper.seed_slot, i)
+        return train_step(network, program, convolution, state, hyper, batch)
 
     return lax.fori_loop(0, num_steps, one, state)
 
@@ -167,14 +159,12 @@ def train_step(
     convolution: str,
     state: TrainState,
     hyper: Hyper,
-    data: DeviceData,
-    batch: Int[Array, " batch"],
+    batch: Examples,
 ) -> TrainState:
-    """One step on the training examples that `batch` names."""
+    """Take one step on a batch."""
     augment_key, dropout_key = step_keys(hyper.seed, state.step)
-    augment = AUGMENTATIONS[program.augmentation]
-    images = standardize(augment(augment_key, data.images[batch]), data.mean, data.std)
-    labels = data.labels[batch]
+    augmented = AUGMENTATIONS[program.augmentation](augment_key, batch.images)
+    images, labels = standardize(augmented, batch.mean, batch.std), batch.labels
 
     def loss_of(params: Params) -> tuple[Float[Array, ""], tuple[Any, ModelState]]:
         logits, model_state = network.apply(
@@ -182,7 +172,7 @@ def train_step(
             state.model_state,
             images,
             train=True,
-            dropout_key=dropout_key,
+            key=dropout_key,
             convolution=convolution,
         )
         return cross_entropy(logits, labels).mean(), (logits, model_state)
@@ -223,7 +213,7 @@ def evaluate(
     network: Network,
     convolution: str,
     state: TrainState,
-    data: DeviceData,
+    data: Examples,
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> dict[str, Float[Array, ""]]:

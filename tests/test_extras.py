@@ -1,12 +1,14 @@
 """What is not installed is missed only where it is used, by one line with a cure."""
 
 import re
+import sys
 import tomllib
 
 import bare
 import pytest
 
 from init_study.errors import MissingPackage, UserError, extra
+from init_study.models import build_model
 
 PROJECT = tomllib.loads((bare.ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -19,7 +21,19 @@ BENCHMARKS_NEED = (
 USES = [
     ("import init_study; init_study.load('runs')", "pandas", "report"),
     ("import init_study.answers", "pandas", "report"),
-    ("from init_study.report import run_page", "pandas", "report"),
+    ("import init_study.report", "pandas", "report"),
+    (
+        "from init_study.report import write_report; write_report('runs')",
+        "matplotlib",
+        "report",
+    ),
+    (
+        "from init_study.report.scalars import Scalars; from init_study import Study\n"
+        "    study = Study(schemes='zeros', learning_rates=1)\n"
+        "    Scalars(pathlib.Path('runs'))._open(study)",
+        "tensorboardX",
+        "tensorboard",
+    ),
     ("from init_study.data.sources import digits; digits.read()", "sklearn", "data"),
     (
         "from init_study.data import load_dataset; load_dataset('mnist')",
@@ -89,17 +103,30 @@ def test_a_benchmark_runs_where_nothing_else_is(tmp_path):
     assert "| tiny |" in done.stdout
 
 
-def test_an_absent_package_is_one_line_with_the_command_that_helps(tmp_path):
-    program = "import contextlib\nfrom init_study import UserError\n" + "".join(
-        f"try: {use}\nexcept UserError as error: print(error)\n" for use, _, _ in USES
+@pytest.mark.parametrize("with_pandas", [True, False])
+def test_an_absent_package_is_one_line_with_the_cure(tmp_path, with_pandas):
+    """All of them in one process, but for pandas, without which none gets far."""
+    uses = [use for use in USES if (use[1] != "pandas") == with_pandas]
+    program = "import pathlib\nfrom init_study import UserError\n" + "".join(
+        f"try:\n    {use}\nexcept UserError as error: print(error)\n"
+        for use, _, _ in uses
     )
-    absent = {module for _, module, _ in USES}
+    absent = {module for _, module, _ in uses}
     done = bare.python("-c", program, without=absent, folder=tmp_path)
     said = done.stdout.splitlines()
-    assert len(said) == len(USES), done.stderr
-    for line, (_, module, name) in zip(said, USES, strict=True):
+    assert len(said) == len(uses), done.stderr
+    for line, (_, module, name) in zip(said, uses, strict=True):
         assert line.startswith(f"{module} is not installed")
         assert f'pip install "init_study[{name}]"' in line
+
+
+@pytest.mark.parametrize("framework", ["haiku", "equinox"])
+def test_the_framework_of_a_model_may_be_absent(framework, monkeypatch, tmp_path):
+    (tmp_path / f"net_of_{framework}.py").write_text(f"import {framework}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, framework, None)
+    with pytest.raises(UserError, match=rf'pip install "init_study\[{framework}\]"'):
+        build_model(f"net_of_{framework}:Net", 10, {})
 
 
 def test_other_import_errors_are_not_covered_up():

@@ -221,7 +221,7 @@ def test_the_page_says_what_was_decided(tmp_path):
     plan = json.loads((tmp_path / "w" / RACE).read_text())
     page = render_race(heats, plan, ["x/screening", "x/fresh-5-0.1"])
     assert page.isascii() and "&lt;b&gt;Which?&lt;/b&gt;" in page
-    assert page.count("<svg") == 2 and "href='x/screening/report.html'" in page
+    assert page.count("<svg") == 2 and 'href="x/screening/report.html"' in page
     assert "<th>verdict</th>" in page and "WORSE" in page
     (stopped, _) = race(study, tmp_path / "v", Trainer(1))
     page = render_race((stopped,), plan, [])

@@ -131,9 +131,7 @@ def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
 
 def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
     result = jax.eval_shape(
-        lambda p: network.apply(
-            p, state, images, train=True, dropout_key=jax.random.key(0)
-        )[0],
+        lambda p: network.apply(p, state, images, train=True, key=jax.random.key(0))[0],
         params,
     )
     cotangent = jax.random.normal(jax.random.key(1), result.shape)

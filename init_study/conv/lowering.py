@@ -1,14 +1,14 @@
 """Any function with its convolutions and pooling in the forms of this package."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 import jax
 from absl import logging
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, primitives
-from jax.extend.core import jaxprs_in_params as _jaxprs_in
+from jax.extend.core import Jaxpr, JaxprEqn, primitives
 
+from init_study import jaxprs
 from init_study.conv.forms import check_form, convolve
 from init_study.conv.pooling import max_pool, sum_pool
 
@@ -57,24 +57,14 @@ def fast_in_loops(
 
 
 def _evaluate(jaxpr: Jaxpr, consts: Any, args: Any, form: str) -> list[Any]:
-    values: dict[Var, Any] = dict(zip(jaxpr.constvars, consts, strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
+    def apply(equation: JaxprEqn, inputs: list[Any]) -> Any:
+        return _apply(equation, inputs, form)
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Literal) else values[atom]
-
-    for equation in jaxpr.eqns:
-        out = _apply(equation, [read(atom) for atom in equation.invars], form)
-        results = out if equation.primitive.multiple_results else [out]
-        values.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return jaxprs.interpret(jaxpr, consts, args, apply, calls=jaxprs.PLAIN_CALLS)
 
 
 def _apply(equation: JaxprEqn, inputs: list[Any], form: str) -> Any:
     primitive, params = equation.primitive, equation.params
-    if primitive is primitives.jit_p:
-        inner = params["jaxpr"]
-        return _evaluate(inner.jaxpr, inner.consts, inputs, form)
     if primitive is primitives.remat_p:
         body = partial(_evaluate_body, params["jaxpr"], form)
         again = jax.checkpoint(
@@ -83,17 +73,16 @@ def _apply(equation: JaxprEqn, inputs: list[Any], form: str) -> Any:
         return again(*inputs)
     if primitive is primitives.conv_general_dilated_p:
         if _is_known_convolution(inputs, params):
-            return _convolution(inputs, params, form)
+            return [_convolution(inputs, params, form)]
         _log_left(equation)
     elif primitive is primitives.reduce_window_max_p and _is_known_pool(inputs, params):
-        return _maximum(inputs, params)
+        return [_maximum(inputs, params)]
     elif primitive is primitives.reduce_window_sum_p and _is_tiled(inputs, params):
-        return sum_pool(inputs[0], params["window_dimensions"][1:3])
-    for convolution in _convolutions(params):
-        _log_left(convolution, f" inside {primitive}")
-    # As jax's own evaluator does it: custom derivatives keep their rules.
-    with equation.ctx.manager:
-        return primitive.bind(*inputs, **primitive.get_bind_params(params))
+        return [sum_pool(inputs[0], params["window_dimensions"][1:3])]
+    for inner in jaxprs.inner_equations(equation):
+        if inner.primitive is primitives.conv_general_dilated_p:
+            _log_left(inner, f" inside {primitive}")
+    return jaxprs.bind(equation, inputs)
 
 
 def _evaluate_body(jaxpr: Jaxpr, form: str, *args: Any) -> list[Any]:
@@ -158,16 +147,6 @@ def _is_tiled(inputs: list[Any], params: dict[str, Any]) -> bool:
         and params["window_dimensions"] == params["window_strides"]
         and set(params["padding"]) == {(0, 0)}
     )
-
-
-def _convolutions(params: dict[str, Any]) -> Iterator[JaxprEqn]:
-    """Those inside the functions that an equation calls."""
-    for jaxpr in _jaxprs_in(params):
-        inner = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
-        for equation in inner.eqns:
-            if equation.primitive is primitives.conv_general_dilated_p:
-                yield equation
-            yield from _convolutions(equation.params)
 
 
 def _log_left(convolution: JaxprEqn, inside: str = "") -> None:

@@ -1,5 +1,7 @@
 """Which examples a step sees, and what the network gets to see of them. All pure."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, PRNGKeyArray, UInt8
@@ -13,16 +15,25 @@ def batch_indices(
     num_steps: int,
     num_examples: int,
     batch_size: int,
+    count: int | Int32[Array, ""] | None = None,
 ) -> Int32[Array, "num_steps batch"]:
-    """The examples of each step from `first_step` on.
+    """Choose the examples of each step from `first_step` on.
 
     Epochs without replacement: step s lies in epoch s // (num_examples // batch_size),
     whose order is the permutation of `fold_in(key, epoch)`; what is left at the end of
     an order is dropped. So a row depends on the key and its step alone, not on how
-    the steps are cut into calls. Only `key` and `first_step` may be traced.
+    the steps are cut into calls. Only `key`, `first_step` and `count` may be traced.
+
+    Args:
+        key: of `jax.random.key`.
+        first_step: of the first row.
+        num_steps: rows of the result.
+        num_examples: of the training part.
+        batch_size: examples of a step.
+        count: rows that are computed, the others are zeros; by default all.
 
     Raises: UserError if a batch is larger than the data; TypeError for a key that is
-    not from `jax.random.key`.
+        not from `jax.random.key`.
     """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(f"a key of jax.random.key is needed, not dtype {key.dtype}")
@@ -32,22 +43,24 @@ def batch_indices(
             f"{num_examples} examples; use at most {num_examples}"
         )
     steps_per_epoch = num_examples // batch_size
+    first = jnp.asarray(first_step, jnp.int32)
 
-    def order_of(epoch):
+    def order_of(epoch: Array) -> Array:
         return jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
 
-    def advance(carry, step):
-        epoch, order = carry
-        new_epoch = step // steps_per_epoch
+    def advance(row: Array, carry: tuple[Array, Array, Array]) -> Any:
+        epoch, order, rows = carry
+        new_epoch = (first + row) // steps_per_epoch
         # The permutation is the expensive part: drawn once an epoch, then carried.
         order = jax.lax.cond(new_epoch == epoch, lambda _: order, order_of, new_epoch)
-        start = step % steps_per_epoch * batch_size
+        start = (first + row) % steps_per_epoch * batch_size
         batch = jax.lax.dynamic_slice_in_dim(order, start, batch_size)
-        return (new_epoch, order), batch
+        return new_epoch, order, rows.at[row].set(batch)
 
-    steps = jnp.asarray(first_step, jnp.int32) + jnp.arange(num_steps, dtype=jnp.int32)
-    first_epoch = jnp.asarray(first_step, jnp.int32) // steps_per_epoch
-    return jax.lax.scan(advance, (first_epoch, order_of(first_epoch)), steps)[1]
+    epoch = first // steps_per_epoch
+    rows = jnp.zeros((num_steps, batch_size), jnp.int32)
+    stop = jnp.int32(num_steps if count is None else count)
+    return jax.lax.fori_loop(0, stop, advance, (epoch, order_of(epoch), rows))[2]
 
 
 def standardize(

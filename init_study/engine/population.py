@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.data import Split, batch_indices, standardize
+from init_study.data.feeds import Examples, from_resident
 from init_study.engine.devices import place_shared
 from init_study.engine.members import over_members, update_members
 from init_study.instruments.layer_statistics import measure_layers
@@ -23,7 +24,6 @@ from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
 from init_study.study import Member, Program
 from init_study.train import (
-    DeviceData,
     Hyper,
     TrainState,
     evaluate,
@@ -36,7 +36,7 @@ from init_study.train import (
 class Held(NamedTuple):
     """The images that are not trained on, validation first, then test."""
 
-    images: DeviceData
+    images: Examples
     num_validation: int
 
     def bounds(self, split: str) -> tuple[int, int]:
@@ -50,19 +50,20 @@ class Compiled(NamedTuple):
     """The programs of one population; each is compiled at its first call.
 
     Attributes:
-        train: (state, hyper, training images, indices, num_steps) -> state.
+        train: (state, hyper, what the feed holds, num_steps) -> state.
         evaluate: (state, held images, start, stop) -> loss and accuracy.
         measure: ((state, hyper), training images, the first step's indices) -> numbers
             of every layer.
         spectra: the same to `Spectra`.
-        indices: first_step -> `[seeds, most_steps, batch]`.
+        indices: (first_step, count) -> `[seeds, most_steps, batch]`, of which so many
+            steps are chosen.
     """
 
     train: jax.stages.Wrapped
     evaluate: jax.stages.Wrapped
     measure: jax.stages.Wrapped
     spectra: jax.stages.Wrapped
-    indices: Callable[[int], Int[Array, "seeds most_steps batch"]]
+    indices: Callable[[int, int], Int[Array, "seeds most_steps batch"]]
 
 
 def initial_population(
@@ -149,7 +150,7 @@ def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     )
 
 
-def training_images(plan: ProgramPlan, mesh: Mesh) -> DeviceData:
+def training_images(plan: ProgramPlan, mesh: Mesh) -> Examples:
     """The training part, on every device."""
     return _place(plan, plan.dataset.train, mesh)
 
@@ -164,9 +165,9 @@ def held_images(plan: ProgramPlan, mesh: Mesh) -> Held:
     return Held(_place(plan, both, mesh), len(validation.labels))
 
 
-def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> DeviceData:
+def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> Examples:
     leaves = (split.images, split.labels, plan.dataset.mean, plan.dataset.std)
-    return place_shared(DeviceData(*map(jnp.asarray, leaves)), mesh)
+    return place_shared(Examples(*map(jnp.asarray, leaves)), mesh)
 
 
 def compile_population(
@@ -176,7 +177,7 @@ def compile_population(
     form = plan.execution.convolution
     width = plan.execution.chunk_width
     train_members = update_members(
-        partial(train, plan.network, plan.program, form), mesh, width
+        partial(train, plan.network, plan.program, form, from_resident), mesh, width
     )
 
     def train_population(state: TrainState, hyper: Hyper, *shared: Any) -> TrainState:
@@ -198,23 +199,30 @@ def compile_population(
 
 def _index_function(
     plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
-) -> Callable[[int], Int[Array, "seeds most_steps batch"]]:
+) -> Callable[[int, int], Int[Array, "seeds most_steps batch"]]:
     program = plan.program
     train_size = len(plan.dataset.train.labels)
     ordered = [program.stream_seed("order", s, seeds[0]) for s in _distinct(seeds)]
     distinct = jnp.array(ordered, jnp.int32)
 
     @jax.jit
-    def indices(first_step: Int[Array, ""]) -> Int[Array, "seeds most_steps batch"]:
+    def indices(first_step: Array, count: Array) -> Array:
         def of_seed(seed: Int[Array, ""]) -> Int[Array, "most_steps batch"]:
-            key = stream(seed, "order")
             return batch_indices(
-                key, first_step, most_steps(plan), train_size, program.batch_size
+                stream(seed, "order"),
+                first_step,
+                most_steps(plan),
+                train_size,
+                program.batch_size,
+                count,
             )
 
         return lax.map(of_seed, distinct)
 
-    return lambda first_step: place_shared(indices(jnp.int32(first_step)), mesh)
+    def placed(first_step: int, count: int) -> Array:
+        return place_shared(indices(jnp.int32(first_step), jnp.int32(count)), mesh)
+
+    return placed
 
 
 def most_steps(plan: ProgramPlan) -> int:

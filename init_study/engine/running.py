@@ -11,6 +11,7 @@ from flax import traverse_util
 from jax.sharding import Mesh
 
 from init_study.data import standardize
+from init_study.data.feeds import Examples
 from init_study.engine.devices import fetch_members, member_mesh, place_members
 from init_study.engine.population import (
     Compiled,
@@ -25,7 +26,7 @@ from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
 from init_study.mean_field.predict import make_predictor
 from init_study.plan import Plan, ProgramPlan
-from init_study.train import DeviceData, Hyper, TrainState
+from init_study.train import Hyper, TrainState
 
 # Numbers of a kernel that are kept and shown, at most.
 _MOST_NUMBERS = 2000
@@ -44,7 +45,7 @@ class Running(NamedTuple):
     mesh: Mesh
     compiled: Compiled
     hyper: Hyper
-    train_images: DeviceData
+    train_images: Examples
     held: Held
 
 
@@ -107,7 +108,7 @@ def evaluations(
 
 def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
     """Of every layer, host arrays `[members, layers]`."""
-    first_steps = population.compiled.indices(0)[:, 0]
+    first_steps = population.compiled.indices(0, 1)[:, 0]
     measured = population.compiled.measure(
         (state, population.hyper), population.train_images, first_steps
     )
@@ -120,7 +121,7 @@ def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.nda
     places, width = population.distinct, population.plan.execution.chunk_width
     members = fetch_members((state, population.hyper), population.members)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)
-    first_steps = population.compiled.indices(0)[:, 0]
+    first_steps = population.compiled.indices(0, 1)[:, 0]
     measured = population.compiled.spectra(
         place_members(chosen, population.mesh, width),
         population.train_images,
@@ -135,7 +136,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
     gradients for ones of mean square 1 at the logits. None where an operation of the
     network is not known."""
     network, places = population.plan.network, population.distinct
-    first_steps = population.compiled.indices(0)[0, 0]
+    first_steps = population.compiled.indices(0, 1)[0, 0]
     data = population.train_images
     images = standardize(data.images[first_steps], data.mean, data.std)
     kept = (state.params, state.model_state)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from init_study.data.feeds import Examples, Resident
 from init_study.engine.devices import bytes_per_device, padded_size, place_members
 from init_study.engine.population import (
     Compiled,
@@ -21,7 +22,7 @@ from init_study.engine.population import (
 )
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
-from init_study.train import DeviceData, Hyper, TrainState
+from init_study.train import Hyper, TrainState
 
 
 class Timing(NamedTuple):
@@ -69,7 +70,7 @@ class Sample(NamedTuple):
     compiled: Compiled
     state: TrainState
     hyper: Hyper
-    images: DeviceData
+    images: Examples
     members: int
     mesh: Mesh
 
@@ -111,10 +112,11 @@ def time_execution(
     # Before the sample takes some of it, which `need` counts as well.
     room = bytes_per_device(jax.default_backend())
     few = sample(plan, program_plan, mesh)
-    indices = few.compiled.indices(0)
+    indices = few.compiled.indices(0, most_steps(program_plan))
+    shared = Resident(few.images, indices)
     began = time.monotonic()
     train: Any = few.compiled.train.lower(
-        few.state, few.hyper, few.images, indices, jnp.int32(1)
+        few.state, few.hyper, shared, jnp.int32(1)
     ).compile()
     memory = train.memory_analysis()
     held = held_images(program_plan, mesh)
@@ -133,7 +135,7 @@ def time_execution(
 
     def take(state: TrainState, steps: int) -> tuple[TrainState, float]:
         started = time.monotonic()
-        state = train(state, few.hyper, few.images, indices, jnp.int32(steps))
+        state = train(state, few.hyper, shared, jnp.int32(steps))
         jax.block_until_ready(state)
         return state, (time.monotonic() - started) / steps
 

@@ -13,6 +13,7 @@ from absl import logging
 from jax.sharding import Mesh
 
 from init_study.data import Dataset, Split
+from init_study.data.feeds import Examples, Resident
 from init_study.engine.devices import bytes_per_device, member_mesh, padded_size
 from init_study.engine.population import (
     compile_population,
@@ -24,7 +25,6 @@ from init_study.engine.timing import Timing, num_bytes, time_execution
 from init_study.errors import UserError
 from init_study.execution import Execution, candidates
 from init_study.plan import Plan, ProgramPlan
-from init_study.train import DeviceData
 
 # A choice is timed where it can save more than it costs: it may well save a tenth.
 _WORTH = 10
@@ -151,11 +151,11 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
         return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
 
     shape = (1, most_steps(program_plan), program_plan.program.batch_size)
+    indices: Any = jax.ShapeDtypeStruct(shape, jnp.int32)
     lowered = compile_population(plain, mesh, (few[0].seed,)).train.lower(
         jax.tree.map(stacked, one),
         jax.eval_shape(lambda: hyperparameters(few, program_plan.program)),
-        images,
-        jax.ShapeDtypeStruct(shape, jnp.int32),
+        Resident(images, indices),
         jax.ShapeDtypeStruct((), jnp.int32),
     )
     counted: Any = lowered.cost_analysis() or {}
@@ -168,7 +168,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     )
 
 
-def _image_shapes(dataset: Dataset, *parts: Split) -> DeviceData:
+def _image_shapes(dataset: Dataset, *parts: Split) -> Examples:
     """Of those parts together, on a device."""
 
     def rows(leaves: list[np.ndarray]) -> Any:
@@ -177,7 +177,7 @@ def _image_shapes(dataset: Dataset, *parts: Split) -> DeviceData:
             shape, jax.dtypes.canonicalize_dtype(leaves[0].dtype)
         )
 
-    return DeviceData(
+    return Examples(
         images=rows([part.images for part in parts]),
         labels=rows([part.labels for part in parts]),
         mean=rows([dataset.mean]),

@@ -13,11 +13,12 @@ from flax import traverse_util
 from jaxtyping import Array, Float, Int
 
 from init_study.data import standardize
+from init_study.data.feeds import Examples
 from init_study.instruments.signals import Signals, layer_signals
 from init_study.instruments.symmetry import distinct_filters
 from init_study.network import Network, Params
 from init_study.network.layers import Layer
-from init_study.train import DeviceData, Hyper, TrainState, cross_entropy, step_keys
+from init_study.train import Hyper, TrainState, cross_entropy, step_keys
 
 # A unit this flat passes on less than a twentieth of a gradient.
 _FLAT = 0.05
@@ -27,7 +28,7 @@ def measure_layers(
     network: Network,
     convolution: str,
     member: tuple[TrainState, Hyper],
-    data: DeviceData,
+    data: Examples,
     first_steps: Int[Array, "seeds batch"],
 ) -> dict[str, Float[Array, " layers"]]:
     """Numbers of every layer, in the order of `network.layers`.
@@ -63,7 +64,7 @@ def measure_layers(
             state.model_state,
             images,
             shifts=shifts,
-            dropout_key=dropout_key,
+            key=dropout_key,
             convolution=convolution,
         )
         return cross_entropy(signals.result, labels).mean(), signals

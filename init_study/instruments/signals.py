@@ -16,7 +16,8 @@ class Signals(NamedTuple):
 
     Attributes:
         inputs: what it reads, `[n, ..., in]`.
-        outputs: what it gives, bias included, before norm and activation.
+        outputs: what it gives, `[n, ..., out]`, bias included, before norm and
+            activation; the features last, wherever the network has them.
         result: of the network.
     """
 
@@ -32,7 +33,7 @@ def layer_signals(
     images: Float[Array, "n h w c"],
     *,
     train: bool = True,
-    dropout_key: PRNGKeyArray | None = None,
+    key: PRNGKeyArray | None = None,
     shifts: Mapping[int, Array] | None = None,
     convolution: str = "xla",
 ) -> Signals:
@@ -41,22 +42,22 @@ def layer_signals(
     Args:
         network, params, model_state, images: as of `Network.apply`.
         train: whether BatchNorm takes the batch's statistics, as at the first step.
-        dropout_key: without one, dropout takes always the same.
+        key: of dropout; without one it takes always the same.
         shifts: added to the outputs of layers, by index: differentiate by them to get
             gradients at a layer.
         convolution: a form of `init_study.conv`.
     """
 
-    forward = trace_forward(
-        network, params, model_state, images, train=train, dropout_key=dropout_key
-    )
+    forward = trace_forward(network, params, model_state, images, train=train, key=key)
     traced, found = forward.traced, forward.layers
     places = {layer.outputs: index for index, layer in enumerate(found)}
     shifts = shifts or {}
 
     def shift(value: int, computed: Any) -> Any:
         index = places.get(value, -1)
-        return computed + shifts[index] if index in shifts else computed
+        if index not in shifts:
+            return computed
+        return computed + _moved(shifts[index], -1, found[index].features)
 
     wanted = (
         *(layer.inputs for layer in found),
@@ -69,7 +70,18 @@ def layer_signals(
 
     values = fast_in_loops(run, convolution)(forward.variables, images)
     count = len(found)
-    return Signals(tuple(values[:count]), tuple(values[count : 2 * count]), values[-1])
+    outputs = [
+        _moved(value, layer.features, -1)
+        for value, layer in zip(values[count : 2 * count], found, strict=True)
+    ]
+    return Signals(tuple(values[:count]), tuple(outputs), values[-1])
+
+
+def _moved(value: Array, source: int, target: int) -> Array:
+    """An axis moved; most nets have their features last, and nothing is done."""
+    last = value.ndim - 1
+    source, target = source % value.ndim, target % value.ndim
+    return value if source == target == last else jnp.moveaxis(value, source, target)
 
 
 def gradients_at_layers(

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float, Int
 from scipy.linalg import eigh_tridiagonal
 
 from init_study.data import standardize
+from init_study.data.feeds import Examples
 from init_study.network import Network, Params
-from init_study.train import DeviceData, Hyper, TrainState, cross_entropy, step_keys
+from init_study.train import Hyper, TrainState, cross_entropy, step_keys
 
 # Of Lanczos: the greatest eigenvalue of a net's Hessian is there to a few per cent.
 _ITERATIONS = 12
@@ -44,7 +45,7 @@ def measure_spectra(
     network: Network,
     convolution: str,
     member: tuple[TrainState, Hyper],
-    data: DeviceData,
+    data: Examples,
     first_steps: Int[Array, "seeds batch"],
 ) -> Spectra:
     """On the member's first training batch, with BatchNorm on that batch's statistics.
@@ -64,7 +65,7 @@ def measure_spectra(
             state.model_state,
             images,
             train=True,
-            dropout_key=dropout_key,
+            key=dropout_key,
             convolution=convolution,
         )[0]
 

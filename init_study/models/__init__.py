@@ -1,7 +1,9 @@
-"""Models by name, and a user's own as `module:Class`. Plain Flax Linen."""
+"""Models by name, in plain Flax Linen, and a user's own as `module:NAME`."""
 
 import dataclasses
+import functools
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,58 +19,78 @@ from init_study.models.vgg import VGG
 __all__ = ["CNN", "MODELS", "VGG", "LeNet", "Linear", "ResNet", "build_model"]
 
 
-def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> nn.Module:
-    """The module that a name means, with some of its fields set.
+def build_model(name: str, num_classes: int, arguments: Mapping[str, Any]) -> Any:
+    """Make the module that a name means, with some of its fields set.
 
     Args:
-        name: in `MODELS`, or `module:Class` for a Flax Linen module of the user's own,
-            imported from Python's path.
-        num_classes: given to the module if it has such a field.
-        arguments: further fields, e.g. `{"depth": 8}`.
+        name: in `MODELS`, or `module:NAME` for one of the user's own, imported from
+            Python's path: a class or a function that makes a module of Flax, Haiku or
+            Equinox, or a module.
+        num_classes: given to what makes the module, if it takes it.
+        arguments: further ones, e.g. `{"depth": 8}`.
+
+    Returns: a Linen module of ours; of the user's own what `network.adapters` takes.
 
     Raises: UserError for a name that is not there, a module that does not import, or
         an argument that the model does not have.
+
+    Example:
+        >>> build_model("cnn", 10, {"depth": 2}).depth
+        2
     """
     model = MODELS[name] if name in MODELS else _users_own(name)
-    fields = {
-        f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name")
-    }
+    takes = _arguments(model)
     for argument in arguments:
-        if argument not in fields:
-            names = ", ".join(sorted(fields - {"num_classes"})) or "no fields"
-            raise unknown(f"field of model {name}:", argument, fields, names)
+        if argument not in takes:
+            names = ", ".join(sorted(takes - {"num_classes"})) or "no fields"
+            raise unknown(f"field of model {name}:", argument, takes, names)
     given = dict(arguments)
-    if "num_classes" in fields:
+    if "num_classes" in takes:
         given["num_classes"] = num_classes
+    if not (isinstance(model, type) and issubclass(model, nn.Module)):
+        return functools.partial(model, **given) if given else model
     try:
         return model(**given)
     except TypeError as error:
         raise UserError(f"model {name!r} cannot be made: {error}") from error
 
 
-def _users_own(name: str) -> type[nn.Module]:
-    module_name, colon, class_name = name.partition(":")
+def _arguments(model: Any) -> set[str]:
+    """What can be said to a class or a function that makes a module; a module that is
+    made already takes nothing."""
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        fields = dataclasses.fields(model)
+        return {field.name for field in fields} - {"parent", "name"}
+    if not (isinstance(model, type) or inspect.isfunction(model)):
+        return set()
+    call = model.__init__ if isinstance(model, type) else model
+    return set(inspect.signature(call).parameters) - {"self", "rngs", "key"}
+
+
+def _users_own(name: str) -> Any:
+    module_name, colon, own_name = name.partition(":")
     if not colon:
         raise unknown("model", name, MODELS, "python launch.py list --kind=models")
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        found = getattr(importlib.import_module(module_name), own_name)
     except AttributeError:
         raise UserError(
-            f"model {name!r}: module {module_name!r} has no class {class_name!r}"
+            f"model {name!r}: module {module_name!r} has no {own_name!r}"
         ) from None
     # The user's module runs here: whatever it raises is why it does not import.
     except Exception as error:
         raise UserError(
             f"model {name!r}: {module_name!r} does not import: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}{_cure(error)}"
         ) from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"model {name!r} is not a flax.linen.Module class")
-    if "__call__" not in vars(found) and not any(
-        "__call__" in vars(parent) for parent in found.__mro__[1:-1]
-    ):
-        raise UserError(f"model {name!r} has no __call__ that takes images")
     return found
+
+
+def _cure(error: Exception) -> str:
+    """How to get a framework that the user's module imports and that is not there."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    extras = ("haiku", "equinox")
+    return f'; get it by: pip install "init_study[{missing}]"' * (missing in extras)
 
 
 MODELS: dict[str, type[nn.Module]] = {

@@ -5,7 +5,7 @@ part of the network, for all schemes alike, at values that change nothing (1 for
 factors, 0 for shifts). A scheme may then begin elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -64,9 +64,22 @@ def factor_path(branch: int) -> Path:
     return (ADDED, f"branch_{branch}", "factor")
 
 
-def with_additions(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function of (variables, images) where `variables["params"]` has the
-    added ones as well: y = shortcut(x) + factor · branch(x) + shift."""
+def with_additions(
+    function: Callable[..., Any],
+    layers: tuple[Layer, ...],
+    branches: tuple[Branch, ...],
+) -> Callable[..., Any]:
+    """Add the numbers to a function of (variables, images).
+
+    Of `variables["params"]` it takes the added ones as well, and computes
+    y = shortcut(x) + factor · branch(x) + shift. Layers and branches are those of the
+    training call; a call that lacks some of them lacks their numbers.
+    """
+    place_of = {layer.kernel: index for index, layer in enumerate(layers)}
+    branch_of = {
+        tuple(layers[i].kernel for i in branch.layers): index
+        for index, branch in enumerate(branches)
+    }
 
     def changed(variables: Any, images: Array) -> Any:
         flat = traverse_util.flatten_dict(variables)
@@ -78,12 +91,21 @@ def with_additions(function: Callable[..., Any]) -> Callable[..., Any]:
             images,
         )
         origins = graph.find_origins(traced)
-        layers, _ = graph.find_operations(traced, origins)
-        branches = graph.find_sums(traced, origins, layers)
-        feeds = {**_before(layers, added), **_summands(branches, added)}
+        found, _ = graph.find_operations(traced, origins)
+        sums = {
+            branch_of[kernels]: residual
+            for residual in graph.find_sums(traced, origins, found)
+            if (kernels := tuple(path[1:] for path in residual.layers)) in branch_of
+        }
+        operations = {
+            place_of[operation.kernel[1:]]: operation
+            for operation in found
+            if operation.kernel[1:] in place_of
+        }
+        feeds = {**_before(operations, added), **_summands(sums, branches, added)}
         after = {
-            layer.outputs: added[path]
-            for index, layer in enumerate(layers)
+            operation.outputs: added[path]
+            for index, operation in operations.items()
             if (path := (ADDED, f"layer_{index}", "after")) in added
         }
         out = graph.evaluate(
@@ -104,36 +126,45 @@ _Feed = Callable[[list[Any]], list[Any]]
 
 
 def _before(
-    layers: tuple[graph.Operation, ...], added: dict[Path, Array]
+    operations: Mapping[int, graph.Operation], added: Mapping[Path, Array]
 ) -> dict[int, _Feed]:
-    def feed(layer: graph.Operation, shift: Array) -> _Feed:
+    def feed(operation: graph.Operation, shift: Array) -> _Feed:
         return lambda inputs: [
-            x + shift if side == layer.side else x for side, x in enumerate(inputs)
+            x + shift if side == operation.side else x for side, x in enumerate(inputs)
         ]
 
     return {
-        layer.place: feed(layer, added[path])
-        for index, layer in enumerate(layers)
+        operation.place: feed(operation, added[path])
+        for index, operation in operations.items()
         if (path := (ADDED, f"layer_{index}", "before")) in added
     }
 
 
 def _summands(
-    branches: tuple[graph.ResidualSum, ...], added: dict[Path, Array]
+    sums: Mapping[int, graph.ResidualSum],
+    branches: tuple[Branch, ...],
+    added: Mapping[Path, Array],
 ) -> dict[int, _Feed]:
-    def feed(branch: graph.ResidualSum, factor: Array, shift: Array | None) -> _Feed:
+    def feed(residual: graph.ResidualSum, factor: Array, shift: Array | None) -> _Feed:
         def change(x: Array) -> Array:
             return x * factor if shift is None else x * factor + shift
 
         return lambda inputs: [
-            change(x) if side == branch.side else x for side, x in enumerate(inputs)
+            change(x) if side == residual.side else x for side, x in enumerate(inputs)
         ]
 
     return {
-        branch.place: feed(
-            branch,
-            added[factor_path(index)],
+        residual.place: feed(
+            residual,
+            _along(added[factor_path(index)], branches[index].axis),
             added.get((ADDED, f"branch_{index}", "shift")),
         )
-        for index, branch in enumerate(branches)
+        for index, residual in sums.items()
     }
+
+
+def _along(factor: Array, axis: int) -> Array:
+    """A factor per channel, shaped for sums whose channels are not the last axis."""
+    if factor.ndim == 0 or axis == -1:
+        return factor
+    return factor.reshape(-1, *([1] * (-axis - 1)))

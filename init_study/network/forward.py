@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import jax
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
@@ -33,18 +32,19 @@ def trace_forward(
     images: Any,
     *,
     train: bool = True,
-    dropout_key: PRNGKeyArray | None = None,
+    key: PRNGKeyArray | None = None,
 ) -> Forward:
-    """As of `Network.apply`; of the images only shape and dtype count. Where no key is
-    given, dropout takes always the same."""
-    key = jax.random.key(0) if dropout_key is None else dropout_key
+    """Trace `Network.apply` at these variables.
+
+    Args:
+        network, params, model_state, train, key: as of `Network.apply`.
+        images: of these only shape and dtype count.
+    """
 
     def call(flat: dict[Any, Any], images: Array) -> Any:
         tree = traverse_util.unflatten_dict(flat)
         state = {name: value for name, value in tree.items() if name != "params"}
-        return network.apply(
-            tree["params"], state, images, train=train, dropout_key=key
-        )[0]
+        return network.apply(tree["params"], state, images, train=train, key=key)[0]
 
     variables = traverse_util.flatten_dict({"params": params, **model_state})
     traced, _ = graph.make_graph(call, variables, images)

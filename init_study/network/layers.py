@@ -1,6 +1,6 @@
 """The layers and residual branches of a network, as tracing finds them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -99,41 +99,49 @@ class Branch(NamedTuple):
         layers: indices of its layers, in the order of execution.
         shortcut: indices of those on the way around; none for an identity.
         channels: of the sum.
+        axis: of the sum, along which the channels are.
     """
 
     layers: tuple[int, ...]
     shortcut: tuple[int, ...]
     channels: int
+    axis: int = -1
 
 
 def find_layers(
     function: Callable[..., Any],
     variables: Any,
     images: jax.ShapeDtypeStruct,
+    keys: Mapping[str, Any],
     transposed: Collection[Path] = (),
 ) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path]]:
     """Layers, branches, and the parameters that are kernels of neither.
 
     Args:
-        function: (variables, images) -> anything.
+        function: (variables, images, keys) -> anything; the training call.
         variables: a tree, parameters under `params`.
         images: their shape, batch included.
+        keys: of its random streams; dropout counts as its mean.
         transposed: kernels that are known to be those of transposed convolutions, which
             at stride 1 are like others.
     """
 
     def call(flat: dict[Path, Any], images: Array) -> Any:
-        return function(traverse_util.unflatten_dict(flat), images)
+        tree = traverse_util.unflatten_dict(flat)
+        keys = tree.pop(graph.KEYS, {})
+        return function(tree, images, keys)
 
-    traced, _ = graph.make_graph(call, traverse_util.flatten_dict(variables), images)
+    flat = traverse_util.flatten_dict({**variables, graph.KEYS: dict(keys)})
+    traced, _ = graph.make_graph(call, flat, images)
+    traced = graph.without_dropout(traced, graph.find_origins(traced))
     origins, users = graph.find_origins(traced), traced.users()
     found, unknown = graph.find_operations(traced, origins)
-    branches = graph.find_sums(traced, origins, found)
+    sums = graph.find_sums(traced, origins, found)
     place = {layer.kernel: index for index, layer in enumerate(found)}
     # Later sums enclose earlier ones: the first that names a layer is the innermost.
     branch_of = {
         kernel: index
-        for index, branch in reversed(list(enumerate(branches)))
+        for index, branch in reversed(list(enumerate(sums)))
         for kernel in branch.layers
     }
     layers = tuple(
@@ -146,15 +154,23 @@ def find_layers(
         )
         for layer in found
     )
-    known = tuple(
-        Branch(
-            tuple(place[kernel] for kernel in branch.layers),
-            tuple(place[kernel] for kernel in branch.shortcut),
-            traced.shapes[branch.summand].shape[-1],
-        )
-        for branch in branches
-    )
+    known = tuple(_branch(traced, residual, place, found) for residual in sums)
     return layers, known, frozenset(path[1:] for path in unknown)
+
+
+def _branch(
+    traced: graph.Graph,
+    residual: graph.ResidualSum,
+    place: Mapping[Path, int],
+    found: Sequence[graph.Operation],
+) -> Branch:
+    shape = traced.shapes[residual.summand].shape
+    layers = tuple(place[kernel] for kernel in residual.layers)
+    axis = found[layers[-1]].features if layers else -1
+    fits = axis < len(shape) and shape[axis] == found[layers[-1]].shape[-1]
+    axis = axis - len(shape) if layers and fits else -1
+    shortcut = tuple(place[kernel] for kernel in residual.shortcut)
+    return Branch(layers, shortcut, shape[axis], axis)
 
 
 def _layer(

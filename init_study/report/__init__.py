@@ -1,11 +1,10 @@
-"""Records of a run to one page that opens anywhere. Reads the files of a run only."""
+"""The report: one page, made of the files of a run alone, that opens anywhere."""
 
 import json
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from init_study.answers.verdicts.heats import from_document
 from init_study.errors import UserError, extra
@@ -26,10 +25,10 @@ _REFRESH = 5
 
 
 def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) -> Path:
-    """Write `report.html` into the folder of a run, a race or an examination; one file,
-    no network needed.
+    """Write `report.html` into the folder of a run, a race or an examination.
 
-    The same records give the same bytes. Programs that are not finished are named.
+    It is one file that needs no network. The same records give the same bytes.
+    Programs that are not finished are named.
 
     Args:
         workdir: of a run, a race or an examination.
@@ -40,8 +39,9 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
     with extra("report"):
-        from init_study.report.run_page import render
-    from init_study.store import read_manifest, write_atomically
+        from init_study.report.run_data import load_run
+        from init_study.report.run_page import render_run
+    from init_study.store import write_atomically
 
     folder = Path(workdir)
     path = folder / "report.html"
@@ -51,24 +51,9 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     if (folder / RULES).exists():
         write_atomically(path, _ledger_page(folder))
         return path
-    page = render(_tables(folder), read_manifest(folder), refresh)
+    page = render_run(load_run(folder), read_manifest(folder), refresh)
     write_atomically(path, page)
     return path
-
-
-def _tables(folder: Path) -> Any:
-    from init_study import store
-
-    with extra("report"):
-        from init_study.report.run_page import Tables
-
-    return Tables(
-        store.load(folder),
-        store.load_layers(folder),
-        store.load_spectra(folder),
-        store.load_predictions(folder),
-        store.load_filters(folder),
-    )
 
 
 def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]:
@@ -92,8 +77,9 @@ def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]
 
 
 def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
-    """Write every figure of a run's page into `WORKDIR/figures`, each a file of its
-    own with its data beside it as CSV.
+    """Write every figure of a run's page into `WORKDIR/figures`, its data beside it.
+
+    Each is a file of its own; the data are CSV.
 
     Args:
         workdir: of a run.
@@ -103,16 +89,16 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
     Raises: UserError if the folder holds no run, or a run without records.
     """
     with extra("report"):
+        from init_study.report.run_data import load_run
         from init_study.report.run_page import run_figures
         from init_study.report.shown import export
-    from init_study.store import read_manifest
 
     folder = Path(workdir)
     if (folder / RACE).exists() or (folder / RULES).exists():
         inside = sorted(p.parent for p in folder.glob(f"**/{RECORDS}"))
         named = f", e.g. --workdir={inside[0]}" if inside else ""
         raise UserError(f"{folder} holds several runs; name one of them{named}")
-    figures = run_figures(_tables(folder), read_manifest(folder))
+    figures = run_figures(load_run(folder), read_manifest(folder))
     (folder / "figures").mkdir(exist_ok=True)
     return export(figures, folder / "figures", form)
 

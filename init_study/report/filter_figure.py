@@ -23,7 +23,8 @@ def filter_figure(
     kernels: Kernels,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Of every scheme at its best rate, the first seed; none where there are none.
+    """Show the first seed's filters of every scheme at its best rate; nothing where
+    none were kept.
 
     Args:
         kernels: of `store.load_filters`.
@@ -96,7 +97,7 @@ def _plot(
 
 
 def _strip(before: np.ndarray, after: np.ndarray) -> Float[np.ndarray, "h w"]:
-    """Filters side by side, nothing between them."""
+    """Put the filters before and after training side by side, a gap between the two."""
     parts = [_side_by_side(before), np.full((before.shape[0] + 1, 3), np.nan)]
     return np.concatenate([*parts, _side_by_side(after)], axis=1)
 

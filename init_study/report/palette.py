@@ -37,8 +37,11 @@ INCHES_PER_LABEL = 0.155
 
 
 class SchemeStyle(NamedTuple):
-    """How a scheme is drawn; told apart without colour too. `place` is its own among
-    the schemes of the study."""
+    """How one scheme is drawn in every figure; told apart without colour too.
+
+    Attributes:
+        place: of the scheme in the study.
+    """
 
     colour: str
     marker: str
@@ -47,7 +50,7 @@ class SchemeStyle(NamedTuple):
 
 
 class End(NamedTuple):
-    """Where a line ends, and its name."""
+    """The end of a scheme's line in a figure, where its name is put."""
 
     x: float
     y: float
@@ -56,7 +59,7 @@ class End(NamedTuple):
 
 
 def scheme_styles(schemes: Sequence[str]) -> dict[str, SchemeStyle]:
-    """By place in the study, so that a scheme looks the same in every figure."""
+    """Choose styles by place in the study: a scheme looks the same in every figure."""
     return {
         scheme: SchemeStyle(
             _COLOURS[i % len(_COLOURS)],
@@ -69,18 +72,18 @@ def scheme_styles(schemes: Sequence[str]) -> dict[str, SchemeStyle]:
 
 
 def names(styles: Mapping[str, SchemeStyle]) -> dict[str, str]:
-    """What is said of a marked part of a drawing when one points at it."""
-    return {mark(one.place): scheme for scheme, one in styles.items()}
+    """Name the marked parts of a drawing, for those who point at them."""
+    return {mark(style.place): scheme for scheme, style in styles.items()}
 
 
 def curve_size(styles: Mapping[str, SchemeStyle]) -> tuple[float, float]:
-    """Inches of a figure of half the page's width: all names fit beside it."""
+    """Give the inches of a figure of half the page's width: all names fit beside it."""
     return 4.9, max(3.5, 0.75 + INCHES_PER_LABEL * len(styles))
 
 
 def plain_ticks(axes: Axes, low: float, high: float) -> None:
-    """Of a logarithmic axis: 1, 2 and 5 of each decade, or decades where these are
-    many, as plain numbers."""
+    """Mark 1, 2 and 5 of each decade of a logarithmic y axis, or decades where these
+    are many, as plain numbers."""
     ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
     inside = [t for t in ticks if low <= t <= high]
     decades = [t for t in inside if f"{t:e}"[0] == "1"]
@@ -90,7 +93,8 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 
 
 def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
-    """From 0 to 100 %: how much a difference matters is seen only so."""
+    """Let the y axis go from 0 to 100 %: how much a difference matters is seen only
+    so."""
     axes.axhline(100 * comparison.chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
     axes.annotate(
         "chance",
@@ -109,7 +113,7 @@ def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
 def inner_axes(
     figure: Figure, *, left: float, right: float, top: float, bottom: float
 ) -> Axes:
-    """Axes that leave this many inches at each side."""
+    """Add axes that leave this many inches at each side."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes(
         (
@@ -123,13 +127,14 @@ def inner_axes(
 
 
 def label_inches(styles: Mapping[str, SchemeStyle]) -> float:
-    """What the longest name takes beside a drawing."""
+    """Give the inches that the longest name takes beside a drawing."""
     longest = max(min(len(scheme), LABEL_WIDTH) for scheme in styles)
     return 0.35 + 0.07 * longest
 
 
 def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
-    """The name of each line beside its end, moved apart where they would overlap."""
+    """Write the name of each line beside its end, moved apart where names would
+    overlap."""
     to_axes = axes.transData + axes.transAxes.inverted()
     height = axes.get_position().height * figure.get_figheight()
     xy = [to_axes.transform((end.x, end.y)) for end in ends]

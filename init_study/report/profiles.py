@@ -1,17 +1,18 @@
-"""What the layers of a net say before the first step and after the last: figures of
-signals and gradients, and a table of what stands out."""
+"""Signals and gradients by layer, before the first step and after the last: figures,
+and tables of the start and of what stands out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
 from init_study.answers.views.traps import at_best_rates, find_traps, hidden_start
-from init_study.report import tables
 from init_study.report.palette import (
     End,
     SchemeStyle,
@@ -23,6 +24,7 @@ from init_study.report.palette import (
 )
 from init_study.report.shown import Shown
 from init_study.report.svg import Drawing, mark
+from init_study.report.tables import Card, Rows
 
 _METRICS = {
     "signal": "mean square of the outputs",
@@ -38,8 +40,8 @@ def profile_figures(
     predictions: pd.DataFrame,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Signals and gradients by layer, each scheme at its best rate; none for a run
-    without such numbers."""
+    """Show signals and gradients by layer, each scheme at its best rate; nothing for a
+    run without such numbers."""
     ours = at_best_rates(comparison, layers)
     if ours.empty:
         return {}
@@ -50,18 +52,19 @@ def profile_figures(
     }
 
 
-def start_table(comparison: Comparison, layers: pd.DataFrame) -> str:
-    """A row for each scheme, of its worst layer before the first step."""
+def start_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | None:
+    """Say of each scheme how its worst layer is before the first step; None for a run
+    without such numbers."""
     ours = at_best_rates(comparison, layers)
     if ours.empty:
-        return ""
+        return None
     rows = [
         _start_row(row.scheme, hidden_start(row.scheme, ours))
         for row in comparison.rows
     ]
-    return tables.card(
+    return Card(
         "Before the first step",
-        tables.columns(rows),
+        rows,
         f"Means over {comparison.num_seeds} seeds, on each seed's first batch, of the "
         "hidden layers: signal and gradient, the mean square behind the last over that "
         "behind the first, in powers of ten; distinct filters, of the layer with the "
@@ -71,8 +74,8 @@ def start_table(comparison: Comparison, layers: pd.DataFrame) -> str:
     )
 
 
-def trap_table(comparison: Comparison, layers: pd.DataFrame) -> str:
-    """What stands out, with evidence and a way out; nothing where nothing does."""
+def trap_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | None:
+    """Say what stands out, with evidence and a way out; None where nothing does."""
     rows = [
         {
             "scheme": t.scheme,
@@ -83,10 +86,10 @@ def trap_table(comparison: Comparison, layers: pd.DataFrame) -> str:
         for t in find_traps(comparison, layers)
     ]
     if not rows:
-        return ""
-    return tables.card(
+        return None
+    return Card(
         "What stands out",
-        f"<div class=wrap>{tables.columns(rows)}</div>",
+        rows,
         "Before the first step, means over seeds. Rules of thumb, not verdicts: a "
         "scheme may train all the same, and one without a finding may not.",
     )
@@ -118,7 +121,7 @@ def _share(values: np.ndarray) -> str:
 
 
 def _scaled(predictions: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Predicted gradients are for ones of mean square 1 at the logits: times what was
+    """Scale predicted gradients, which are 1 in mean square at the logits, to what was
     measured there."""
     head = layers.loc[
         (layers["metric"] == "gradient")
@@ -197,46 +200,56 @@ def _plot_profile(
     )
     ends, drawn = [], []
     for scheme, own in table.groupby("scheme", sort=False):
-        one = styles[str(scheme)]
-        positive = own.loc[(own["value"] > 0) & np.isfinite(own["value"])]
-        logs = np.log10(positive["value"]).groupby(positive["layer"])
-        found = logs.agg(["mean", "std", "count"])
-        if found.empty:
+        style = styles[str(scheme)]
+        mean = _plot_measured(axes, own, style)
+        if mean.empty:
             continue
-        width = half_width(found["std"], found["count"])
-        x, mean = found.index.to_numpy() + 1, found["mean"].to_numpy()
-        gid = mark(one.place)
-        axes.fill_between(
-            x,
-            mean - width,
-            mean + width,
-            color=one.colour,
-            alpha=0.13,
-            linewidth=0,
-            gid=gid,
-        )
-        axes.plot(x, mean, color=one.colour, linestyle=one.dash, gid=gid)
-        axes.plot(x, mean, one.marker, color=one.colour, markersize=3, gid=gid)
-        ends.append(End(x[-1], mean[-1], str(scheme), one))
-        drawn.append(mean)
+        ends.append(End(mean.index.to_numpy()[-1], mean.iloc[-1], str(scheme), style))
         predicted = foreseen.loc[
             (foreseen["scheme"] == scheme) & (foreseen["value"] > 0)
         ]
         axes.plot(
             predicted["layer"] + 1,
             np.log10(predicted["value"]),
-            color=one.colour,
+            color=style.colour,
             linestyle=":",
             linewidth=1.2,
-            gid=gid,
+            gid=mark(style.place),
         )
-    count = int(table["layer"].max()) + 1 if len(table) else 1
+        drawn.append(mean)
+    _layer_axis(axes, int(table["layer"].max()) + 1 if len(table) else 1)
+    _power_axis(axes, drawn)
+    axes.set_ylabel(_METRICS[metric])
+    label_ends(figure, axes, ends)
+
+
+def _plot_measured(axes: Axes, own: pd.DataFrame, style: SchemeStyle) -> pd.Series:
+    """Draw one scheme's line and band; return its means of the logarithm by layer,
+    the first layer being 1."""
+    positive = own.loc[(own["value"] > 0) & np.isfinite(own["value"])]
+    logs = np.log10(positive["value"]).groupby(positive["layer"] + 1)
+    found = logs.agg(["mean", "std", "count"])
+    if found.empty:
+        return found["mean"]
+    width = half_width(found["std"], found["count"])
+    x, mean = found.index.to_numpy(), found["mean"].to_numpy()
+    line: dict[str, Any] = {"color": style.colour, "gid": mark(style.place)}
+    axes.fill_between(x, mean - width, mean + width, alpha=0.13, linewidth=0, **line)
+    axes.plot(x, mean, linestyle=style.dash, **line)
+    axes.plot(x, mean, style.marker, markersize=3, **line)
+    return found["mean"]
+
+
+def _layer_axis(axes: Axes, count: int) -> None:
     ticks = range(1, count + 1, -(-count // _MOST_TICKS))
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(0.7, count + 0.3)
     axes.set_xlabel("layer, the last is the head")
-    axes.set_ylabel(_METRICS[metric])
+
+
+def _power_axis(axes: Axes, drawn: Sequence[pd.Series]) -> None:
+    """Let the y axis, whose numbers are powers of ten, span more than a decade."""
     if not drawn:
         axes.set_ylim(-1, 1)
     elif np.ptp(np.concatenate(drawn)) < 1:
@@ -244,11 +257,10 @@ def _plot_profile(
         axes.set_ylim(middle - 0.75, middle + 0.75)
     axes.yaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda power, _: _power_of_ten(power)))
-    label_ends(figure, axes, ends)
 
 
 def _power_of_ten(power: float) -> str:
-    """Plain numbers near one, powers beyond."""
+    """Write ten to a power: plain numbers near one, powers beyond."""
     if abs(power) <= 3:
         return f"{10**power:g}"[:5].rstrip(".")
     return f"1e{power:g}".replace("-", "−")

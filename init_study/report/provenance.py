@@ -1,27 +1,36 @@
 """Where the numbers come from: what ran, on what, from which data, for how long."""
 
-from collections.abc import Iterator, Mapping
-from html import escape
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from init_study.answers.words import rate
-from init_study.report.tables import card, columns, definitions
+from init_study.report.tables import Rows, definitions
 from init_study.study import PROGRAM_AXES, Study
 
+Pairs = Sequence[tuple[str, Any]]
 
-def provenance(study: Study, manifest: Mapping[str, Any]) -> str:
+
+class Provenance(NamedTuple):
     """The last section of the page. What the manifest does not say is left out."""
-    parts = [
-        "<section id=provenance><h2>Provenance</h2>",
-        card("The same again", f"<pre>{escape(manifest.get('command', ''))}</pre>"),
-        card("Scope", definitions(_scope(study)), "What the answer holds for."),
-        card("Programs", _rows(_programs(manifest))),
-        card("Data", _rows(_data(manifest))),
-        card("Work", _rows(_sessions(manifest))),
-        card("Software and devices", definitions(_software(manifest))),
-        "</section>",
-    ]
-    return "\n".join(parts)
+
+    command: str
+    scope: Pairs
+    programs: Rows
+    data: Rows
+    work: Rows
+    software: Pairs
+
+
+def provenance(study: Study, manifest: Mapping[str, Any]) -> Provenance:
+    """Collect what study and manifest say of a run."""
+    return Provenance(
+        manifest.get("command", ""),
+        definitions(_scope(study)),
+        _programs(manifest),
+        _data(manifest),
+        _sessions(manifest),
+        definitions(_software(manifest)),
+    )
 
 
 def _scope(study: Study) -> list[tuple[str, str]]:
@@ -88,10 +97,6 @@ def _accepted(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name, value in later.items():
             if str(began.get(name)) != value:
                 yield f"{name}, later", value
-
-
-def _rows(rows: list[dict[str, Any]]) -> str:
-    return columns(rows) if rows else "<p>Nothing is written down yet.</p>"
 
 
 def _joined(value: Any) -> str:

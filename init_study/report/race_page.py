@@ -1,12 +1,12 @@
 """The page of a race: the verdict, what it rests on, and the stages it came from."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from init_study.answers.statistics import t_interval
+from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat
 from init_study.answers.verdicts.sentences import (
     decision_clauses,
@@ -14,18 +14,54 @@ from init_study.answers.verdicts.sentences import (
     decision_terms,
 )
 from init_study.answers.words import count, percent, plus_minus, rate
-from init_study.report import figures, tables
+from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
-from init_study.report.run_page import HEAD, POLICY
-from init_study.report.shown import Shown, figure
-from init_study.report.style import CSS
+from init_study.report.rendering import render_page
+from init_study.report.run_page import Answer
+from init_study.report.shown import Picture, Shown, picture
+from init_study.report.tables import Card, Rows
 from init_study.study import Study
+
+
+class HeatSection(NamedTuple):
+    """The section of one program.
+
+    Attributes:
+        name: letters and digits.
+        label: what tells the program from the others.
+        forest, verdicts: None if there is no verdict.
+        choices: None if screening did not come to its end.
+    """
+
+    name: str
+    label: str
+    forest: Picture | None
+    verdicts: Card[Rows] | None
+    choices: Card[Rows] | None
+
+
+class RacePage(NamedTuple):
+    """The page of a race.
+
+    Attributes:
+        title: the study's question, or its name.
+        extent: how many schemes and programs there are.
+        sections: one per program, in the order of `answers`.
+        stages: folders of the stages, relative to the page.
+    """
+
+    title: str
+    name: str
+    extent: str
+    answers: Sequence[Answer]
+    sections: Sequence[HeatSection]
+    stages: Sequence[str]
 
 
 def render_race(
     heats: Sequence[Heat], plan: Mapping[str, Any], stages: Sequence[str]
 ) -> str:
-    """The whole page as HTML, in ASCII.
+    """Render the whole page of a race as HTML, in ASCII.
 
     Args:
         heats: of `answers.verdicts.heats.from_document`.
@@ -34,86 +70,73 @@ def render_race(
     """
     study = Study.from_dict(plan["study"])
     styles = scheme_styles(study.schemes)
-    title = study.question or study.name
-    extent = (
+    page = RacePage(
+        study.question or study.name,
+        study.name,
         f"{count(len(study.schemes), 'scheme')}, raced until decided, "
-        f"{count(len(heats), 'program')}"
+        f"{count(len(heats), 'program')}",
+        [_answer(heat) for heat in heats],
+        [_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)],
+        stages,
     )
-    parts = [
-        HEAD.format(policy=POLICY, title=escape(title), css=CSS),
-        f"<header><h1>{escape(title)}</h1>",
-        f"<p class=name>{escape(study.name)} · {extent}</p>",
-        *(_answer(heat) for heat in heats),
-        "</header>\n<main>",
-        *(_heat(f"p{i}", heat, styles) for i, heat in enumerate(heats)),
-        _stages(stages),
-        "</main>\n</body>\n</html>\n",
-    ]
-    return "\n".join(parts).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    return render_page("race_page.html", page)
 
 
-def _answer(heat: Heat) -> str:
+def _answer(heat: Heat) -> Answer:
     if heat.decision is None:
-        said = f"{heat.label}: no verdict, {heat.stopped}"
-        return f"<p class='answer missing'><b>{tables.words(said)}</b></p>"
+        return Answer(f"{heat.label}: no verdict, {heat.stopped}", [], missing=True)
     first, *others = decision_clauses(heat.label, heat.decision)
     if heat.stopped:
         others.append(f"no more seeds: {heat.stopped}")
-    rest = "".join(f"<span>{tables.words(clause)}</span>" for clause in others)
-    return f"<p class=answer><b>{tables.words(first)}</b>{rest}</p>"
+    return Answer(first, others, missing=False)
 
 
-def _heat(name: str, heat: Heat, styles: Mapping[str, SchemeStyle]) -> str:
-    head = f"<section id={name}><h2>{escape(heat.label)}</h2>"
-    parts = [head]
-    decision = heat.decision
-    if decision is not None:
-        candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
-        differences = [(c.scheme, c.effect) for c in decision.contrasts]
-        drawing = figures.differences_forest(
-            heat.label,
-            candidate + differences,
-            "the candidate",
-            styles,
-            f"{name}forest",
-        )
-        shown = Shown(
-            f"How far from {decision.candidate} is each scheme?",
-            "Mean difference of test accuracy between runs of the same fresh seed, "
-            "each scheme at the rate that screening chose, with its interval at "
-            f"{percent(1 - decision.alpha)} %, the level of this look. A run that "
-            "diverged counts as chance. The verdicts rest "
-            f"{decision_terms(decision)}.",
-            {"points": drawing},
-            pd.DataFrame(
-                {"scheme": c.scheme, **c.effect._asdict()} for c in decision.contrasts
-            ),
-            wide=True,
-        )
-        parts += [
-            figure(shown),
-            tables.card(
-                "Verdicts",
-                tables.columns(_verdict_first(heat)),
-                "Test: mean over fresh seeds ± half its 95 % t interval. p: paired t "
-                "test, two-sided, and of equivalence within the margin, both adjusted "
-                "by Holm's method; by signs: exact, without normality, not adjusted. "
-                "Wins: share of seeds ahead of the candidate, ties split.",
-            ),
-        ]
-    if heat.choices:
-        parts.append(_choices(heat))
-    return "".join([*parts, "</section>"])
+def _section(name: str, heat: Heat, styles: Mapping[str, SchemeStyle]) -> HeatSection:
+    forest = verdicts = None
+    if heat.decision is not None:
+        forest = picture(_forest(name, heat.label, heat.decision, styles))
+        verdicts = _verdicts(heat, heat.decision)
+    choices = _choices(heat) if heat.choices else None
+    return HeatSection(name, heat.label, forest, verdicts, choices)
 
 
-def _verdict_first(heat: Heat) -> list[dict[str, Any]]:
-    """A narrow screen cuts off what comes last."""
-    assert heat.decision is not None
-    rows = decision_rows(heat.decision, heat.test, heat.choices)
-    return [{"scheme": r.pop("scheme"), "verdict": r.pop("verdict"), **r} for r in rows]
+def _forest(
+    name: str, label: str, decision: Decision, styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
+    differences = [(c.scheme, c.effect) for c in decision.contrasts]
+    drawing = figures.differences_forest(
+        label, candidate + differences, "the candidate", styles, f"{name}forest"
+    )
+    return Shown(
+        f"How far from {decision.candidate} is each scheme?",
+        "Mean difference of test accuracy between runs of the same fresh seed, "
+        "each scheme at the rate that screening chose, with its interval at "
+        f"{percent(1 - decision.alpha)} %, the level of this look. A run that "
+        "diverged counts as chance. The verdicts rest "
+        f"{decision_terms(decision)}.",
+        {"points": drawing},
+        pd.DataFrame(
+            {"scheme": c.scheme, **c.effect._asdict()} for c in decision.contrasts
+        ),
+        wide=True,
+    )
 
 
-def _choices(heat: Heat) -> str:
+def _verdicts(heat: Heat, decision: Decision) -> Card[Rows]:
+    rows = decision_rows(decision, heat.test, heat.choices)
+    return Card(
+        "Verdicts",
+        # A narrow screen cuts off what comes last.
+        [{"scheme": r.pop("scheme"), "verdict": r.pop("verdict"), **r} for r in rows],
+        "Test: mean over fresh seeds ± half its 95 % t interval. p: paired t "
+        "test, two-sided, and of equivalence within the margin, both adjusted "
+        "by Holm's method; by signs: exact, without normality, not adjusted. "
+        "Wins: share of seeds ahead of the candidate, ties split.",
+    )
+
+
+def _choices(heat: Heat) -> Card[Rows]:
     rows = [
         {
             "scheme": scheme,
@@ -127,21 +150,9 @@ def _choices(heat: Heat) -> str:
         }
         for scheme, choice in heat.choices.items()
     ]
-    return tables.card(
+    return Card(
         "What screening chose",
-        tables.columns(rows),
+        rows,
         "Validation accuracy at the best rate is too high by having been chosen; "
         "the verdict rests on the fresh seeds alone.",
-    )
-
-
-def _stages(stages: Sequence[str]) -> str:
-    links = "".join(
-        f"<li><a href='{escape(stage)}/report.html'>{escape(stage)}</a></li>"
-        for stage in stages
-    )
-    return (
-        "<section id=provenance><h2>Provenance</h2><div class=card><h3>Stages</h3>"
-        f"<ul>{links}</ul><p class=caption>Each is a run of its own, with records, "
-        "manifest and page.</p></div></section>"
     )

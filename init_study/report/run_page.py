@@ -1,7 +1,7 @@
-"""The page: the answer first, then what it rests on, then where it comes from."""
+"""The page of a run: the answer first, then what it rests on, then where it comes
+from."""
 
-from collections.abc import Mapping
-from html import escape
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,92 +11,112 @@ from init_study.answers import Comparison, Interval, compare
 from init_study.answers.views.across import FEWEST_PROGRAMS, across
 from init_study.answers.views.variance import variance_splits
 from init_study.answers.words import clauses, count, low_to_high, percent, rate
-from init_study.report import figures, tables
-from init_study.report.filter_figure import Kernels
+from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
-from init_study.report.program_section import program_figures, program_section
-from init_study.report.provenance import provenance
-from init_study.report.shown import Shown, controls, controls_css, figure
-from init_study.report.style import CSS
+from init_study.report.program_figures import program_figures
+from init_study.report.program_section import ProgramSection, program_section
+from init_study.report.provenance import Provenance, provenance
+from init_study.report.rendering import render_page
+from init_study.report.run_data import RunData
+from init_study.report.shown import Picture, Shown, picture
+from init_study.report.tables import Card, Rows
 from init_study.study import Study
 
-HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{css}</style>
-</head>
-<body>
-"""
-# The page may load nothing at all: what it shows is in it.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+class Answer(NamedTuple):
+    """What is said of one program at the top of a page.
+
+    Attributes:
+        first: the clause that is read by those who read no further.
+        others: clauses below.
+        missing: whether there is no answer yet.
+    """
+
+    first: str
+    others: Sequence[str]
+    missing: bool
 
 
-class Tables(NamedTuple):
-    """What a run has left: of `store.load`, `load_layers`, `load_spectra`,
-    `load_predictions` and `load_filters`."""
+class AllPrograms(NamedTuple):
+    """What is shown of all programs together."""
 
-    records: pd.DataFrame
-    layers: pd.DataFrame
-    spectra: pd.DataFrame
-    predictions: pd.DataFrame
-    filters: Kernels
+    picture: Picture
+    ranks: Card[Rows]
 
 
-def render(run: Tables, manifest: Mapping[str, Any], refresh: int | None = None) -> str:
-    """The whole page as HTML, in ASCII: any editor, locale and server reads it.
+class RunPage(NamedTuple):
+    """The page of a run.
+
+    Attributes:
+        title: the study's question, or its name.
+        extent: how many schemes, learning rates, seeds and programs there are.
+        refresh: seconds after which an open page reads itself again; None for never.
+        styles: of all schemes.
+        sections: one per program, in the order of `answers`.
+        across: None for one program, or where one is not finished.
+        spread: where the spread over seeds comes from; None if the study did not ask.
+    """
+
+    title: str
+    name: str
+    extent: str
+    refresh: int | None
+    styles: Mapping[str, SchemeStyle]
+    answers: Sequence[Answer]
+    sections: Sequence[ProgramSection]
+    across: AllPrograms | None
+    spread: Card[Rows] | None
+    provenance: Provenance
+
+
+def render_run(
+    run: RunData, manifest: Mapping[str, Any], refresh: int | None = None
+) -> str:
+    """Render the whole page of a run as HTML, in ASCII.
 
     Args:
-        run: its tables.
+        run: its data.
         manifest: of `store.read_manifest`.
         refresh: seconds after which an open page reads itself again.
     """
     study = Study.from_dict(manifest["study"])
     comparisons = compare(run.records, manifest)
     styles = scheme_styles(study.schemes)
-    title = study.question or study.name
-    parts = [
-        HEAD.format(policy=POLICY, title=escape(title), css=CSS + controls_css(styles)),
-        f"<meta http-equiv=refresh content={refresh}>" if refresh else "",
-        f"<header><h1>{escape(title)}</h1>",
-        f"<p class=name>{escape(study.name)} · {_extent(study, comparisons)}</p>",
-        *(_answer(comparison) for comparison in comparisons),
-        _contents(comparisons),
-        controls(styles),
-        "</header>\n<main>",
-        *(
-            program_section(f"p{i}", comparison, *run, styles)
+    page = RunPage(
+        study.question or study.name,
+        study.name,
+        _extent(study, comparisons),
+        refresh,
+        styles,
+        [_answer(comparison) for comparison in comparisons],
+        [
+            program_section(f"p{i}", comparison, run, styles)
             for i, comparison in enumerate(comparisons)
-        ),
+        ],
         _across(comparisons, styles),
-        _variances(run.records, manifest),
-        "</main>\n",
+        _spread(run.records, manifest),
         provenance(study, manifest),
-        "</body>\n</html>\n",
-    ]
-    page = "\n".join(parts)
-    return page.encode("ascii", "xmlcharrefreplace").decode("ascii")
+    )
+    return render_page("run_page.html", page)
 
 
-def run_figures(run: Tables, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
-    """All figures of the page, with names for files; arguments as of `render`."""
+def run_figures(run: RunData, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
+    """Make all figures of the page, with names for files; arguments as of
+    `render_run`."""
     comparisons = compare(run.records, manifest)
     finished = [comparison for comparison in comparisons if comparison.rows]
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
     for i, comparison in enumerate(finished):
-        shown = program_figures(f"p{i}", comparison, *run, styles)
+        shown = program_figures(f"p{i}", comparison, run, styles)
         label = "".join(c if c.isalnum() else "-" for c in comparison.label)
         found += [(f"{label}-{kind}", one) for kind, one in shown.items()]
     if len(comparisons) > 1 and len(finished) == len(comparisons):
-        found.append(("all-programs", heat_map(comparisons, styles)))
+        found.append(("all-programs", _heat_map(comparisons, styles)))
     return found
 
 
-def _extent(study: Study, comparisons: tuple[Comparison, ...]) -> str:
+def _extent(study: Study, comparisons: Sequence[Comparison]) -> str:
     parts = (
         (len(study.schemes), "scheme"),
         (len(study.learning_rates), "learning rate"),
@@ -106,36 +126,23 @@ def _extent(study: Study, comparisons: tuple[Comparison, ...]) -> str:
     return " × ".join(count(n, word) for n, word in parts)
 
 
-def _answer(comparison: Comparison) -> str:
+def _answer(comparison: Comparison) -> Answer:
     first, *others = clauses(comparison)
-    rest = "".join(f"<span>{tables.words(clause)}</span>" for clause in others)
-    mark = "answer" if comparison.rows else "answer missing"
-    return f"<p class='{mark}'><b>{tables.words(first)}</b>{rest}</p>"
-
-
-def _contents(comparisons: tuple[Comparison, ...]) -> str:
-    links = "".join(
-        f"<a href='#p{i}'>{escape(comparison.label)}</a>"
-        for i, comparison in enumerate(comparisons)
-    )
-    return f"<nav>{links}<a href='#provenance'>Provenance</a></nav>"
+    return Answer(first, others, missing=not comparison.rows)
 
 
 def _across(
-    comparisons: tuple[Comparison, ...], styles: Mapping[str, SchemeStyle]
-) -> str:
-    """Nothing for one program, or where one is not finished."""
+    comparisons: Sequence[Comparison], styles: Mapping[str, SchemeStyle]
+) -> AllPrograms | None:
     if len(comparisons) < 2 or not all(c.rows for c in comparisons):
-        return ""
-    table, shown = _ranks(comparisons), figure(heat_map(comparisons, styles))
-    return f"<section id=across><h2>All programs</h2>{shown}{table}</section>"
+        return None
+    return AllPrograms(picture(_heat_map(comparisons, styles)), _ranks(comparisons))
 
 
-def _variances(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
-    """Where the spread over seeds comes from, if the study asked."""
+def _spread(records: pd.DataFrame, manifest: Mapping[str, Any]) -> Card[Rows] | None:
     splits = variance_splits(records, manifest)
     if not splits:
-        return ""
+        return None
     rows = [
         {
             "program": one.label,
@@ -148,16 +155,15 @@ def _variances(records: pd.DataFrame, manifest: Mapping[str, Any]) -> str:
         }
         for one in splits
     ]
-    table = tables.card(
+    return Card(
         "Where the spread over seeds comes from",
-        tables.columns(rows),
+        rows,
         "Standard deviations of test accuracy over "
         f"{count(splits[0].total.n, 'seed')}, in points, with the 95 % interval that a "
         "normal law gives: everything differs; the start differs and the order of data "
         "is the first seed's; the order differs and the start is the first seed's. One "
         "test set: of a test set of this size, were it drawn anew, for one net.",
     )
-    return f"<section id=spread><h2>Spread over seeds</h2>{table}</section>"
 
 
 def _deviation(interval: Interval) -> str:
@@ -165,10 +171,9 @@ def _deviation(interval: Interval) -> str:
     return percent(interval.mean) + (f" ({ends})" if ends else "")
 
 
-def heat_map(
-    comparisons: tuple[Comparison, ...], styles: Mapping[str, SchemeStyle]
+def _heat_map(
+    comparisons: Sequence[Comparison], styles: Mapping[str, SchemeStyle]
 ) -> Shown:
-    """Of finished programs: which scheme does what where."""
     columns = {
         comparison.label: {
             row.scheme: float(np.mean(row.runs)) for row in comparison.rows
@@ -187,7 +192,7 @@ def heat_map(
     )
 
 
-def _ranks(comparisons: tuple[Comparison, ...]) -> str:
+def _ranks(comparisons: Sequence[Comparison]) -> Card[Rows]:
     found = across(comparisons)
     rows = [
         {
@@ -206,9 +211,9 @@ def _ranks(comparisons: tuple[Comparison, ...]) -> str:
         apart = found.critical_difference
         test = f"That all ranks are alike: p = {found.p:.2g} (Friedman)."
         test += f" Ranks {apart:.2f} apart differ (Nemenyi, 5 %)." if apart else ""
-    return tables.card(
+    return Card(
         f"Over {found.programs} programs",
-        tables.columns(rows),
+        rows,
         "Interquartile mean: of the middle half of all test accuracies, each scheme at "
         "its best rate in each program, a diverged run as chance; in brackets the 95 % "
         f"interval of a bootstrap over {count(found.seeds, 'seed')}. Rank 1 is the "

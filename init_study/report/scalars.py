@@ -25,7 +25,7 @@ FOLDER = "tensorboard"
 
 
 class Scalars:
-    """Event files of one run, kept up to date by `update`.
+    """The event files of one run, kept up to date by `update`.
 
     What an earlier process has written is replaced: records are the truth, and a run
     that goes on repeats none of them.
@@ -115,7 +115,7 @@ def _plain(text: str) -> str:
 
 
 def _bands(study: Study) -> dict[str, Any]:
-    """The layout of the tab with bands."""
+    """Lay out the tab with bands."""
     charts = ("validation_accuracy", "train_loss")
     return {
         group: {
@@ -132,5 +132,5 @@ def _bands(study: Study) -> dict[str, Any]:
 
 
 def _file_name(scheme: str) -> str:
-    """TensorBoard shows it as the name of the run."""
+    """Make a scheme a folder's name, which TensorBoard shows as that of the run."""
     return "".join(c if c.isalnum() or c in "._-()=," else "_" for c in scheme)

@@ -1,4 +1,5 @@
-"""Spectra before the first step, where a run has measured them."""
+"""The Jacobian's singular values and the loss's curvature before the first step, where
+a run has measured them."""
 
 from collections.abc import Mapping
 
@@ -9,7 +10,6 @@ from matplotlib.ticker import MaxNLocator
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import t_interval
-from init_study.report import tables
 from init_study.report.palette import (
     End,
     SchemeStyle,
@@ -21,6 +21,7 @@ from init_study.report.palette import (
 )
 from init_study.report.shown import Shown
 from init_study.report.svg import Drawing, mark
+from init_study.report.tables import Card, Rows
 
 
 def jacobian_figure(
@@ -29,7 +30,8 @@ def jacobian_figure(
     spectra: pd.DataFrame,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Singular values of the Jacobian of the logits by the image; none without them."""
+    """Show the singular values of the Jacobian of the logits by the image; nothing
+    where they were not measured."""
     chosen = (spectra["program"] == comparison.program) & (
         spectra["kind"] == "jacobian"
     )
@@ -54,13 +56,14 @@ def jacobian_figure(
     }
 
 
-def curvature_table(comparison: Comparison, spectra: pd.DataFrame) -> str:
-    """The greatest curvature, and the rate at which a quadratic of it is left."""
+def curvature_card(comparison: Comparison, spectra: pd.DataFrame) -> Card[Rows] | None:
+    """Say how great the curvature is, and up to which rate plain descent is stable;
+    None where it was not measured."""
     hessian = spectra.loc[
         (spectra["program"] == comparison.program) & (spectra["kind"] == "hessian")
     ]
     if hessian.empty:
-        return ""
+        return None
     ends = hessian.groupby(["scheme", "seed"])["value"].agg(["max", "min"])
     rows = []
     for row in comparison.rows:
@@ -77,9 +80,9 @@ def curvature_table(comparison: Comparison, spectra: pd.DataFrame) -> str:
                 "best rate": f"{row.best.learning_rate:g}",
             }
         )
-    return tables.card(
+    return Card(
         "Curvature before the first step",
-        tables.columns(rows),
+        rows,
         "Greatest and least eigenvalue of the Hessian of the loss on each seed's first "
         f"batch, by Lanczos's method: mean of {comparison.num_seeds} seeds ± half its "
         "95 % t interval. Plain gradient descent at a rate above 2 / greatest climbs "
@@ -88,7 +91,7 @@ def curvature_table(comparison: Comparison, spectra: pd.DataFrame) -> str:
 
 
 def _least(least: float, greatest: float) -> str:
-    """What is a millionth of the greatest is rounding."""
+    """Write the least curvature; what is a millionth of the greatest is rounding."""
     return "0" if abs(least) < 1e-6 * greatest else f"{least:.3g}".replace("-", "−")
 
 
@@ -105,16 +108,16 @@ def _plot(
     axes.set_yscale("log")
     ends = []
     for scheme, own in data.groupby("scheme", sort=False):
-        one = styles[str(scheme)]
+        style = styles[str(scheme)]
         positive = own.loc[own["value"] > 0]
         logs = np.log(positive["value"]).groupby(positive["rank"]).mean()
         if logs.empty:
             continue
         x, y = logs.index.to_numpy(), np.exp(logs.to_numpy())
-        gid = mark(one.place)
-        axes.plot(x, y, color=one.colour, linestyle=one.dash, gid=gid)
-        axes.plot(x, y, one.marker, color=one.colour, markersize=3, gid=gid)
-        ends.append(End(x[-1], y[-1], str(scheme), one))
+        gid = mark(style.place)
+        axes.plot(x, y, color=style.colour, linestyle=style.dash, gid=gid)
+        axes.plot(x, y, style.marker, color=style.colour, markersize=3, gid=gid)
+        ends.append(End(x[-1], y[-1], str(scheme), style))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
     axes.set_xlabel("rank")

@@ -2,7 +2,6 @@
 with the page's fonts and colours and no names that clash."""
 
 import contextlib
-import html
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 from cycler import cycler
+from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -59,7 +59,7 @@ _STYLE: Any = {
 
 
 class Drawing(NamedTuple):
-    """What is to be drawn; nothing is drawn yet.
+    """A figure that is not drawn yet.
 
     Attributes:
         size: inches.
@@ -80,23 +80,28 @@ class Drawing(NamedTuple):
 
 
 def mark(place: int, *, seeds: bool = False) -> str:
-    """The gid of what belongs to the scheme at this place of the study; `seeds` for
-    what is shown on demand. In a page it is a class."""
+    """Make the gid of what belongs to the scheme at this place of the study.
+
+    In a page it is a class. `seeds`: for what is shown on demand.
+    """
     return f"scheme-{place}{'-seeds' if seeds else ''}"
 
 
-def draw(drawing: Drawing) -> str:
-    """An `<svg>` element for a page."""
+def draw(drawing: Drawing) -> Markup:
+    """Draw an `<svg>` element for a page."""
     text = io.StringIO()
     with _settings(drawing):
         figure = _plotted(drawing)
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})
-    return _for_page(text.getvalue(), drawing)
+    # Matplotlib escapes the text that it draws; what is added here is escaped here.
+    return Markup(_for_page(text.getvalue(), drawing))
 
 
 def save(drawing: Drawing, path: Path) -> None:
-    """A file by itself, for a paper: `.pdf`, `.svg` or `.png`. The same drawing gives
-    the same bytes."""
+    """Write a drawing to a file of its own, for a paper: `.pdf`, `.svg` or `.png`.
+
+    The same drawing gives the same bytes.
+    """
     metadata: dict[str, Any] = {
         ".pdf": {"CreationDate": None},
         ".svg": {"Date": None},
@@ -134,8 +139,8 @@ def _plotted(drawing: Drawing) -> Figure:
 def spread(
     wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0
 ) -> list[float]:
-    """Places near the wanted ones that are at least `gap` apart, between low and high
-    if they fit; in the same order."""
+    """Find places near the wanted ones that are at least `gap` apart, between low and
+    high if they fit; in the same order."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     places = [min(max(wanted[i], low), high) for i in order]
     for i in range(1, len(places)):
@@ -166,22 +171,28 @@ def _for_page(text: str, drawing: Drawing) -> str:
 def _marked(names: Mapping[str, str], match: re.Match[str]) -> str:
     own, on_demand = match[1], " seeds" if match[2] else ""
     name = names.get(own)
-    said = "" if name is None else f"<title>{html.escape(name)}</title>"
+    said = "" if name is None else Markup("<title>{}</title>").format(name)
     return f'<g class="{own}{on_demand}">{said}'
 
 
 def _opening(drawing: Drawing) -> str:
     width, height = (72 * inches for inches in drawing.size)
-    return (
-        f'<svg role="img" aria-label="{html.escape(drawing.label)}" '
-        f'width="{width * _PIXELS_PER_UNIT:.0f}" '
-        f'height="{height * _PIXELS_PER_UNIT:.0f}" '
-        f'viewBox="0 0 {width:g} {height:g}">'
+    opening = Markup(
+        '<svg role="img" aria-label="{}" width="{:.0f}" height="{:.0f}" '
+        'viewBox="0 0 {:g} {:g}">'
+    ).format(
+        drawing.label,
+        width * _PIXELS_PER_UNIT,
+        height * _PIXELS_PER_UNIT,
+        width,
+        height,
     )
+    # As plain text: what is put behind it must not be escaped again.
+    return str(opening)
 
 
 def _own_ids(text: str, name: str) -> str:
-    """Drops ids that nothing refers to, and makes the others this figure's own."""
+    """Drop ids that nothing refers to, and make the others this figure's own."""
     used = set(re.findall(r'(?:href="|url\()#([\w-]+)', text))
 
     def rename(match: re.Match[str]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from flax import traverse_util
 
 from init_study.data import batch_indices
+from init_study.data.feeds import Resident
 from init_study.engine.devices import fetch_members, member_mesh, place_members
 from init_study.engine.population import (
     compile_population,
@@ -55,13 +56,12 @@ def train(plan, execution):
     program = plan.programs[0]._replace(execution=execution)
     mesh, width = member_mesh(), execution.chunk_width
     compiled = compile_population(program, mesh, STUDY.seeds)
-    indices = compiled.indices(0)
+    indices = compiled.indices(0, STEPS)
     state = initial_population(program, plan.schemes, plan.members, indices[:, 0])
     trained = compiled.train(
         place_members(state, mesh, width),
         place_members(hyperparameters(plan.members, program.program), mesh, width),
-        training_images(program, mesh),
-        indices,
+        Resident(training_images(program, mesh), indices),
         jnp.int32(STEPS),
     )
     return fetch_members(trained, len(plan.members)).params
@@ -149,15 +149,14 @@ def test_more_members_are_the_same_program_and_need_no_more_scratch(plan):
     """Neither compile time nor scratch memory grows with the number of members."""
     program, mesh = plan.programs[0], member_mesh()
     compiled = compile_population(program, mesh, STUDY.seeds)
-    images, indices = training_images(program, mesh), compiled.indices(0)
+    images, indices = training_images(program, mesh), compiled.indices(0, 1)
 
     def compile_for(members):
         group = plan.members[:1] * members
         executable = compiled.train.lower(
             place_members(empty_population(program, members), mesh, 1),
             place_members(hyperparameters(group, program.program), mesh, 1),
-            images,
-            indices,
+            Resident(images, indices),
             jnp.int32(1),
         ).compile()
         memory = executable.memory_analysis()

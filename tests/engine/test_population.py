@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from init_study.data import batch_indices, standardize
+from init_study.data.feeds import Resident
 from init_study.engine.devices import (
     fetch_members,
     member_mesh,
@@ -53,7 +54,7 @@ def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=Non
     program = plan.programs[0]._replace(execution=Execution(width, "canonical"))
     mesh = member_mesh(devices)
     compiled = compile_population(program, mesh, tuple(m.seed for m in members))
-    first_steps = compiled.indices(0)[:, 0]
+    first_steps = compiled.indices(0, 1)[:, 0]
     state = initial_population(program, plan.schemes, members, first_steps)
     state = place_members(state, mesh, width)
     hyper = hyperparameters(members, program.program)
@@ -62,8 +63,10 @@ def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=Non
     hyper = place_members(hyper, mesh, width)
     images, step = training_images(program, mesh), 0
     for length in calls:
-        indices = compiled.indices(step)
-        state = compiled.train(state, hyper, images, indices, jnp.int32(length))
+        indices = compiled.indices(step, length)
+        state = compiled.train(
+            state, hyper, Resident(images, indices), jnp.int32(length)
+        )
         step += length
     compilations = compiled.train._cache_size()
     return fetch_members(state, len(members)), compilations
@@ -160,7 +163,7 @@ def test_members_that_differ_in_scheme_share_order_and_draws(plan):
         study = STUDY.replace(schemes=schemes, seeds=seeds)
         other = make_plan(study)
         compiled = compile_population(other.programs[0], member_mesh(), study.seeds)
-        indices = np.asarray(compiled.indices(0))
+        indices = np.asarray(compiled.indices(0, 1))
         state = initial_population(
             other.programs[0], other.schemes, other.members, indices[:, 0]
         )

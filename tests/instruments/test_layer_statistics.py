@@ -8,6 +8,7 @@ import pytest
 
 from init_study import store
 from init_study.audit.layer_table import inspect_scheme
+from init_study.data.feeds import Examples
 from init_study.instruments.layer_statistics import measure_layers
 from init_study.instruments.symmetry import distinct_filters
 from init_study.models import build_model
@@ -17,7 +18,7 @@ from init_study.report import write_report
 from init_study.run import Control, run
 from init_study.schemes import Batch, parse_scheme
 from init_study.study import Program, Study
-from init_study.train import DeviceData, Hyper, init_state
+from init_study.train import Hyper, init_state
 
 BATCH, PROGRAM = 6, Program()
 
@@ -40,7 +41,7 @@ def network():
 @pytest.fixture(scope="module")
 def data():
     rng = np.random.default_rng(0)
-    return DeviceData(
+    return Examples(
         images=jnp.asarray(rng.integers(0, 256, (20, 6, 6, 2)), jnp.uint8),
         labels=jnp.asarray(rng.integers(0, 3, 20), jnp.int32),
         mean=jnp.array([0.5, 0.4]),

@@ -8,6 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from init_study import store
+from init_study.data.feeds import Examples
 from init_study.instruments.spectra import eigenvalues, measure_spectra
 from init_study.network import trace
 from init_study.plan import make_plan
@@ -15,7 +16,7 @@ from init_study.report import write_report
 from init_study.run import Control, run
 from init_study.schemes import parse_scheme
 from init_study.study import Program, Study
-from init_study.train import DeviceData, Hyper, cross_entropy, init_state
+from init_study.train import Hyper, cross_entropy, init_state
 
 
 class Net(nn.Module):
@@ -34,7 +35,7 @@ PLACES = jnp.array([[0, 1, 2, 3], [4, 5, 6, 7]])
 def measured():
     """(spectra, logits of params and images, params, images, labels)."""
     rng = np.random.default_rng(0)
-    data = DeviceData(
+    data = Examples(
         images=jnp.asarray(rng.integers(0, 256, (8, 4, 4, 1)), jnp.uint8),
         labels=jnp.asarray(rng.integers(0, 3, 8), jnp.int32),
         mean=jnp.array([0.5]),

@@ -164,14 +164,14 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
     model = build_model("own_net:Net", 4, {"width": 5})
     assert (model.num_classes, model.width) == (4, 5)
     for name, words in {
-        "own_net:Nett": "has no class 'Nett'",
-        "own_net:number": "not a flax.linen.Module",
-        "own_net:Silent": "no __call__",
+        "own_net:Nett": "has no 'Nett'",
+        "own_net:number": "is no module",
+        "own_net:Silent": "cannot be called",
         "broken_net:Net": "nothing_of_this_name",
         "no_such_file:Net": "does not import",
     }.items():
         with pytest.raises(UserError, match=words):
-            build_model(name, 4, {})
+            trace(build_model(name, 4, {}), (4, 4, 1), 4)
     sys.modules.pop("own_net")
 
 

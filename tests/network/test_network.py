@@ -100,9 +100,7 @@ def test_training_and_evaluation_reach_the_modules_own_flag(odd):
     images = jax.random.normal(jax.random.key(1), (6, 4, 4, 1))
     _, same = odd.apply(params, state, images, train=False)
     assert same is state
-    logits, moved = odd.apply(
-        params, state, images, train=True, dropout_key=jax.random.key(2)
-    )
+    logits, moved = odd.apply(params, state, images, train=True, key=jax.random.key(2))
     assert logits.shape == (6, 3)
     means = [s["batch_stats"]["BatchNorm_0"]["mean"] for s in (state, moved)]
     assert np.abs(means[1] - means[0]).max() > 0

@@ -6,19 +6,22 @@ import io
 import re
 import shutil
 import subprocess
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import init_study
 from init_study import store
 from init_study.answers import Interval, compare
+from init_study.answers.words import format_columns
 from init_study.errors import UserError
 from init_study.report import export_figures, write_report
 from init_study.report.figures import forest
 from init_study.report.palette import scheme_styles
 from init_study.report.svg import draw, spread
-from init_study.report.tables import format_columns
 from init_study.study import Study
 
 SCHEMES = ("zeros", "normal(0.02)", "he_normal", "torch")
@@ -84,7 +87,8 @@ class Page(html.parser.HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data):
-        if self._open and self._open[-1] != "style":
+        # White space between tags is the template's, not the page's.
+        if self._open and self._open[-1] != "style" and data.strip():
             self.text += data + "\n"
 
 
@@ -328,7 +332,7 @@ def test_first_filters_are_shown_at_both_times(tmp_path):
         recorder.append(program, step, {"first": own.astype(np.float32)})
     page = Page(write_report(folder).read_text())
     assert page.text.count("Filters of the first layer") == 1
-    link = "download='p0filters.csv' href='data:text/csv;base64,([^']+)'"
+    link = 'download="p0filters.csv" href="data:text/csv;base64,([^"]+)"'
     (text,) = re.findall(link, (folder / "report.html").read_text())
     table = pd.read_csv(io.StringIO(base64.b64decode(text).decode()))
     torch = compare(store.load(folder), store.read_manifest(folder))[0].rows[0]
@@ -453,12 +457,12 @@ def test_controls_show_what_is_asked_for(run_with_layers, tmp_path):
 
     plain = seen("plain")
     place = SCHEMES.index("torch")
-    box = f"<input type=checkbox checked id=show-{place}>"
+    box = f'<input type="checkbox" checked id="show-{place}">'
     # What is left is the colour in the control itself.
     assert seen("hidden", (box, box.replace(" checked", ""))) < 0.1 * plain
-    each = "<input type=checkbox id=seeds>"
+    each = '<input type="checkbox" id="seeds">'
     assert seen("seeds", (each, each.replace(" id", " checked id"))) != plain
-    assert seen("second", ("class=second>", "class=second checked>")) != plain
+    assert seen("second", ('class="second">', 'class="second" checked>')) != plain
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
@@ -469,3 +473,18 @@ def test_a_browser_shows_it(tmp_path, width):
     colours = np.unique(pixels.reshape(-1, 3), axis=0)
     # Lines in several colours were drawn, on paper that was coloured by the page.
     assert len(colours) > 100 and tuple(pixels[0, 0]) == (251, 251, 250)
+
+
+def test_a_wheel_has_all_that_is_no_python():
+    """What a page is filled into, and what it looks like, are files of the package."""
+    root = Path(init_study.__file__).parents[1]
+    settings = tomllib.loads((root / "pyproject.toml").read_text())
+    data = settings["tool"]["setuptools"]["package-data"]
+    packed = {
+        path
+        for package, patterns in data.items()
+        for pattern in patterns
+        for path in root.joinpath(*package.split(".")).glob(pattern)
+    }
+    wanted = {*(root / "init_study").rglob("*.html"), *root.glob("init_study/**/*.css")}
+    assert len(wanted) >= 8 and wanted <= packed

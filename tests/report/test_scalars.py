@@ -129,8 +129,8 @@ def test_a_watched_page_follows_the_records(workdir):
             thread.start()
     thread.join()
     assert len(pages) >= 2
-    assert "http-equiv=refresh" in pages[0] and "it is at step 0 of 10" in pages[0]
-    assert "http-equiv=refresh" not in pages[-1] and "no answer yet" not in pages[-1]
+    assert 'http-equiv="refresh"' in pages[0] and "it is at step 0 of 10" in pages[0]
+    assert 'http-equiv="refresh"' not in pages[-1] and "no answer yet" not in pages[-1]
 
 
 def test_what_is_no_run_is_not_watched(tmp_path):

@@ -12,9 +12,11 @@ from init_study.network.graph.dataflow import (
 )
 from init_study.network.graph.following import ELEMENTWISE, Following, find_following
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.stochastic import KEYS, without_dropout
 
 __all__ = [
     "ELEMENTWISE",
+    "KEYS",
     "Following",
     "Graph",
     "Operation",
@@ -28,4 +30,5 @@ __all__ = [
     "find_sums",
     "make_graph",
     "run_node",
+    "without_dropout",
 ]

@@ -1,20 +1,14 @@
 """A function as a flat list of nodes, and what each value in it comes from."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import JaxprEqn, Literal, jaxprs_in_params, primitives
+from jax.extend.core import JaxprEqn
+
+from init_study import jaxprs
 
 Path = tuple[str, ...]
-
-# What only calls a function of its own, so that its equations can stand in its place.
-# Custom derivatives are not among them: their rules would be lost.
-_CALLS = {
-    primitives.jit_p: "jaxpr",
-    primitives.remat_p: "jaxpr",
-    primitives.closed_call_p: "call_jaxpr",
-}
 
 
 class Node(NamedTuple):
@@ -74,7 +68,7 @@ def make_graph(
     traced, shape = jax.make_jaxpr(function, return_shape=True)(dict(variables), images)
     building = _Building()
     values = [building.value(var.aval) for var in traced.jaxpr.invars]
-    outputs = building.add(traced.jaxpr, traced.consts, values)
+    outputs = jaxprs.interpret(traced, (), values, building.add, building.constant)
     # A dict's leaves come in the order of its sorted keys.
     paths = sorted(variables)
     graph = Graph(
@@ -101,33 +95,15 @@ class _Building:
         self.shapes.append(jax.ShapeDtypeStruct(getattr(aval, "shape", ()), dtype))
         return len(self.shapes) - 1
 
-    def constant(self, aval: Any, value: Any) -> int:
+    def constant(self, value: Any, aval: Any) -> int:
         number = self.value(aval)
         self.constants[number] = value
         return number
 
-    def add(self, jaxpr: Any, consts: Any, inputs: list[int]) -> list[int]:
-        known = dict(zip(jaxpr.invars, inputs, strict=True))
-        for var, const in zip(jaxpr.constvars, consts, strict=True):
-            known[var] = self.constant(var.aval, const)
-
-        def read(atom: Any) -> int:
-            if isinstance(atom, Literal):
-                return self.constant(atom.aval, atom.val)
-            return known[atom]
-
-        for equation in jaxpr.eqns:
-            values = [read(atom) for atom in equation.invars]
-            inner = _CALLS.get(equation.primitive)
-            if inner is not None:
-                called = equation.params[inner]
-                closed = getattr(called, "jaxpr", called)
-                results = self.add(closed, getattr(called, "consts", ()), values)
-            else:
-                results = [self.value(var.aval) for var in equation.outvars]
-                self.nodes.append(Node(equation, tuple(values), tuple(results)))
-            known.update(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
+    def add(self, equation: JaxprEqn, inputs: list[int]) -> list[int]:
+        results = [self.value(var.aval) for var in equation.outvars]
+        self.nodes.append(Node(equation, tuple(inputs), tuple(results)))
+        return results
 
 
 def evaluate(
@@ -145,11 +121,11 @@ def evaluate(
         feed: (place, inputs) -> what the node at this place alone shall see.
     """
     values: dict[int, Any] = dict(graph.constants)
-    needed = _needed(graph, wanted)
+    places = needed_places(graph, wanted)
     values[graph.images] = images
     values.update({graph.variables[path]: leaf for path, leaf in variables.items()})
     for place, node in enumerate(graph.nodes):
-        if place not in needed:
+        if place not in places:
             continue
         inputs = [values[value] for value in node.inputs]
         results = run_node(node, feed(place, inputs) if feed else inputs)
@@ -159,23 +135,19 @@ def evaluate(
 
 
 def run_node(node: Node, inputs: list[Any]) -> list[Any]:
-    """As jax's own evaluator does it: custom derivatives keep their rules."""
-    equation = node.equation
-    with equation.ctx.manager:
-        primitive = equation.primitive
-        out = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
-    return list(out) if equation.primitive.multiple_results else [out]
+    """Compute a node."""
+    return jaxprs.bind(node.equation, inputs)
 
 
-def _needed(graph: Graph, wanted: tuple[int, ...]) -> set[int]:
-    """The nodes that the wanted values depend on."""
-    open_values, needed = set(wanted), set()
+def needed_places(graph: Graph, wanted: tuple[int, ...]) -> set[int]:
+    """Find the nodes that the wanted values depend on."""
+    open_values, places = set(wanted), set()
     for place in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[place]
         if open_values.intersection(node.outputs):
-            needed.add(place)
+            places.add(place)
             open_values.update(node.inputs)
-    return needed
+    return places
 
 
 class Origins(NamedTuple):
@@ -211,8 +183,3 @@ def producers(graph: Graph) -> dict[int, int]:
     return {
         value: place for place, node in enumerate(graph.nodes) for value in node.outputs
     }
-
-
-def inner_jaxprs(node: Node) -> Iterator[Any]:
-    """The functions that a node calls."""
-    yield from jaxprs_in_params(node.equation.params)

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxprs_in_params
 
+from init_study import jaxprs
 from init_study.activations import linear
 from init_study.network.graph.dataflow import (
     Graph,
@@ -16,7 +16,6 @@ from init_study.network.graph.dataflow import (
     Origins,
     Path,
     evaluate,
-    inner_jaxprs,
     run_node,
 )
 
@@ -26,7 +25,10 @@ ELEMENTWISE = set(
     is_finite le log log1p logistic lt max min mul ne neg not and or pow round rsqrt
     select_n sign sin sinh sqrt square stop_gradient sub tan tanh xor""".split()
 )
-_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
+_CUSTOM_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call")
+_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "psum", "pmax", "pmin")
+# What else means go through before they come in: norms over devices stack two of them.
+_PACKS = ("stack", "concatenate", "slice", "split")
 _MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose")
 
 
@@ -104,11 +106,18 @@ def _region(
     inside, places, joins = {root}, [], []
     left: set[int] = set()
     reduced: set[int] = set()
-    for place in _after(graph, users, root):
+    after = _after(graph, users, root)
+    measured, centred = _measured(graph, users, after, root), set()
+    for place in after:
         node = graph.nodes[place]
-        kinds = {v: _kind(graph, origins, inside, statistics, v) for v in node.inputs}
+        kinds = {
+            v: "centred"
+            if v in centred
+            else _kind(graph, origins, inside, statistics, v)
+            for v in node.inputs
+        }
         given = set(kinds.values())
-        if not {"inside", "statistic"} & given:
+        if not {"inside", "statistic", "centred"} & given:
             continue
         if given <= {"inside", "number"} and (
             _is_elementwise(graph, node) or _only_moves(graph, node)
@@ -116,13 +125,23 @@ def _region(
             inside.update(node.outputs)
             places.append(place)
         elif given <= {"statistic", "number", "parameter"} and (
-            _is_elementwise(graph, node) or node.name in (*_MOVES, *_REDUCTIONS)
+            _is_elementwise(graph, node)
+            or node.name in (*_MOVES, *_REDUCTIONS, *_PACKS)
         ):
             made_of = [statistics.get(v, origins.variables[v]) for v in node.inputs]
             statistics.update({v: frozenset().union(*made_of) for v in node.outputs})
         elif given == {"inside"} and node.name in _REDUCTIONS:
             statistics.update({v: frozenset() for v in node.outputs})
             reduced.update(node.inputs)
+        elif given == {"centred"} and node.name in _REDUCTIONS:
+            statistics.update({v: frozenset() for v in node.outputs})
+        elif (
+            given <= {"inside", "statistic", "centred", "number"}
+            and not given.isdisjoint({"statistic", "centred"})
+            and measured.issuperset(node.outputs)
+        ):
+            # x - mean(x), on its way into a variance.
+            centred.update(node.outputs)
         elif (
             given <= {"inside", "statistic", "parameter"}
             and "inside" in given
@@ -138,6 +157,38 @@ def _region(
     left |= reduced
     left |= {v for p in joins for v in graph.nodes[p].inputs if v in inside}
     return _Region(tuple(places), tuple(sorted(left)) or (root,), None, (), False)
+
+
+def _measured(
+    graph: Graph, users: dict[int, list[int]], after: list[int], root: int
+) -> set[int]:
+    """The values of which nothing but a norm's statistics is made, whatever is done to
+    each number before: means that come back to numbers of all places."""
+    found: set[int] = set()
+    returning: set[int] = set()
+    for place in reversed(after):
+        node = graph.nodes[place]
+        readers = [graph.nodes[p] for v in node.outputs for p in users.get(v, ())]
+        if any(_returns(graph, reader, returning, root) for reader in readers):
+            returning.update(node.outputs)
+        ends = [
+            returning.issuperset(reader.outputs)
+            if reader.name in _REDUCTIONS
+            else _is_elementwise(graph, reader) and found.issuperset(reader.outputs)
+            for reader in readers
+        ]
+        if ends and all(ends) and not set(graph.outputs) & set(node.outputs):
+            found.update(node.outputs)
+    return found
+
+
+def _returns(graph: Graph, node: Node, returning: set[int], root: int) -> bool:
+    """Whether a mean that a node reads meets numbers of all places there or later."""
+    passes = node.name in (*_MOVES, *_PACKS, *_REDUCTIONS)
+    if not (passes or _is_elementwise(graph, node)):
+        return False
+    is_whole = graph.size(node.outputs[0]) == graph.size(root)
+    return is_whole or not returning.isdisjoint(node.outputs)
 
 
 def _norm(
@@ -187,23 +238,16 @@ def _is_elementwise(graph: Graph, node: Node) -> bool:
     """Each number of the result depends on the numbers at its place alone."""
     if node.name == "broadcast_in_dim":
         return graph.size(node.inputs[0]) in (1, graph.size(node.outputs[0]))
-    inner = list(inner_jaxprs(node))
-    if node.name.startswith(("custom_jvp_call", "custom_vjp_call")) and inner:
-        return all(_only_elementwise(jaxpr) for jaxpr in inner)
+    if node.name.startswith(_CUSTOM_DERIVATIVES):
+        inner = [
+            equation
+            for equation in jaxprs.inner_equations(node.equation)
+            if equation.primitive not in jaxprs.CALLS
+            and not str(equation.primitive).startswith(_CUSTOM_DERIVATIVES)
+        ]
+        names = {str(equation.primitive) for equation in inner}
+        return names <= {*ELEMENTWISE, "broadcast_in_dim"}
     return node.name in ELEMENTWISE
-
-
-def _only_elementwise(jaxpr: Any) -> bool:
-    body = getattr(jaxpr, "jaxpr", jaxpr)
-    for equation in body.eqns:
-        name = str(equation.primitive)
-        if name in ("jit", "pjit", "custom_jvp_call", "custom_vjp_call"):
-            called = list(jaxprs_in_params(equation.params))
-            if not all(_only_elementwise(inner) for inner in called):
-                return False
-        elif name not in ELEMENTWISE and name != "broadcast_in_dim":
-            return False
-    return True
 
 
 def _only_moves(graph: Graph, node: Node) -> bool:

@@ -18,6 +18,7 @@ from init_study.network.graph.dataflow import (
 )
 
 # What moves numbers without changing them; what only casts them is passed through.
+_CARRIES = ("reshape", "convert_element_type", "squeeze", "transpose")
 _MOVES = {"reshape", "transpose", "rev", "squeeze", "expand_dims", "broadcast_in_dim"}
 
 
@@ -36,6 +37,7 @@ class Operation(NamedTuple):
         inputs: that operand.
         result: the value that its operation gives.
         outputs: the value behind it, bias included.
+        features: the axis of `outputs` along which the operation's outputs are.
         place: of its node.
     """
 
@@ -53,6 +55,7 @@ class Operation(NamedTuple):
     inputs: int
     result: int
     outputs: int
+    features: int
     place: int
 
 
@@ -73,8 +76,8 @@ def find_operations(
         if len(node.inputs) == 2 and len(fixed) == 1:
             layer = _find_layer(graph, origins, made_by, place)
         if layer is not None:
-            bias, outputs = _find_bias(graph, origins, users, layer)
-            found.setdefault(layer.kernel, layer._replace(bias=bias, outputs=outputs))
+            layer = _find_bias(graph, origins, users, layer)
+            found.setdefault(layer.kernel, layer)
         unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
     layers = tuple(found.values())
     known = {path for layer in layers for path in (layer.kernel, layer.bias)}
@@ -137,6 +140,7 @@ def _find_layer(
         inputs=images,
         result=node.outputs[0],
         outputs=node.outputs[0],
+        features=_features(graph, node, images == first),
         place=place,
         **fields,
     )
@@ -154,6 +158,13 @@ def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
         "padding": tuple(tuple(pair) for pair in params["padding"]),
     }
     return ([inputs], [out]), fields
+
+
+def _features(graph: Graph, node: Node, images_first: bool) -> int:
+    """The axis of a node's result along which its outputs are."""
+    if node.name == "conv_general_dilated":
+        return node.equation.params["dimension_numbers"].out_spec[1]
+    return len(graph.shapes[node.outputs[0]].shape) - 1 if images_first else 0
 
 
 def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any]]:
@@ -217,13 +228,19 @@ def _reaches(graph: Graph, made_by: dict[int, int], value: int, leaf: int) -> bo
 
 def _find_bias(
     graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
-) -> tuple[Path | None, int]:
-    """The parameter of one number per output that is added next, and the sum."""
-    value = layer.outputs
+) -> Operation:
+    """The operation with the parameter of one number per output that is added next."""
+    value, axis = layer.outputs, layer.features
     while len(users.get(value, ())) == 1:
         node = graph.nodes[users[value][0]]
-        if node.name in ("reshape", "convert_element_type", "squeeze"):
+        if node.name in _CARRIES:
+            axis = _carried(graph, node, axis)
             value = node.outputs[0]
+            if axis is None:
+                break
+            if node.name == "transpose" and layer.features == 0:
+                # What W·x gives has its features before its images until here.
+                layer = layer._replace(outputs=value, features=axis)
             continue
         if node.name != "add":
             break
@@ -234,5 +251,25 @@ def _find_bias(
             and len(paths) == 1
             and graph.size(graph.variables[paths[0]]) == layer.shape[-1]
         )
-        return (paths[0], node.outputs[0]) if is_bias else (None, layer.outputs)
-    return None, layer.outputs
+        if is_bias:
+            return layer._replace(bias=paths[0], outputs=node.outputs[0], features=axis)
+        break
+    return layer
+
+
+def _carried(graph: Graph, node: Node, axis: int) -> int | None:
+    """Where an axis of a node's input is in its output; None where it is lost."""
+    before, after = (
+        graph.shapes[value].shape for value in (node.inputs[0], node.outputs[0])
+    )
+    if node.name == "convert_element_type":
+        return axis
+    if node.name == "transpose":
+        return list(node.equation.params["permutation"]).index(axis)
+    size, inner = before[axis], prod(before[axis + 1 :])
+    places = [
+        place
+        for place in range(len(after))
+        if after[place] == size and prod(after[place + 1 :]) == inner
+    ]
+    return places[-1] if places else None

@@ -1,0 +1,9 @@
+"""One door for modules of any framework: Flax Linen and NNX, Haiku, Equinox.
+
+Each framework has a file here, and nothing else knows one. A framework is imported only
+when a module of it is given.
+"""
+
+from init_study.network.adapters.adapter import Adapter, Variables, adapt
+
+__all__ = ["Adapter", "Variables", "adapt"]

@@ -1,0 +1,184 @@
+"""Modules of Equinox, which see one image at a time, channels first."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+from absl import logging
+from flax import traverse_util
+from jaxtyping import Array, PRNGKeyArray
+
+from init_study.errors import UserError
+from init_study.network.adapters.adapter import Adapter, Keys, Variables, check_calls
+from init_study.network.adapters.calls import training_flag, with_axes
+
+# The axis of the images, where the module names none.
+_IMAGES = "images"
+
+
+class _Call(NamedTuple):
+    """What a module's call takes beside the image, and how the image lies."""
+
+    state: bool
+    key: bool
+    channels_first: bool
+
+
+def adapt(
+    module: Any,
+    images: jax.ShapeDtypeStruct,
+    axes: tuple[str, ...],
+    train_argument: str | None,
+) -> Adapter:
+    """Make pure functions of an Equinox module, or of what makes one from `key`.
+
+    A module that is made already begins every draw of its own from the numbers that it
+    has; a class, a partial or a function gets new ones from the key. The call is mapped
+    over images; the first axis name that it needs is theirs. In training each image has
+    a key of its own, `split(key, n)`. Images `[n, height, width, channels]` that the
+    module does not take are given to it with the channels first.
+    Variables: `params` are all arrays of floats, by attribute; `state` the leaves of
+    `eqx.nn.State`, by number.
+    """
+    maker: Any = module
+    given: Any = module if isinstance(module, eqx.Module) else None
+
+    def made(key: PRNGKeyArray) -> tuple[Any, Any]:
+        """The module without its first state, and that state."""
+        whole: Any = _module_of(maker(key=key)) if given is None else given
+        return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
+
+    example, state = eqx.filter_eval_shape(made, jax.random.key(0))
+    whole_of, state_tree = _parts(example)[1], jax.tree.structure(state)
+    call = _find_call(example, state, images, axes)
+    flag = training_flag(type(example).__call__, train_argument)
+
+    def init(key: PRNGKeyArray, images: Array) -> Variables:
+        whole, state = made(key)
+        leaves = _numbered(state)
+        return {"params": _parts(whole)[0]} | ({"state": leaves} if leaves else {})
+
+    def state_of(variables: Variables) -> Any:
+        leaves = variables.get("state", {})
+        numbered = [leaves[str(place)] for place in range(len(leaves))]
+        return jax.tree.unflatten(state_tree, numbered)
+
+    def own_module(variables: Variables) -> Any:
+        whole = whole_of(variables["params"])
+        return (whole, state_of(variables)) if call.state else whole
+
+    def apply(
+        variables: Variables, images: Array, train: bool, keys: Keys
+    ) -> tuple[Any, Variables]:
+        whole = eqx.nn.inference_mode(whole_of(variables["params"]), value=not train)
+        state = state_of(variables)
+        if call.channels_first:
+            images = images.transpose(0, 3, 1, 2)
+        key = jax.random.split(keys["key"], len(images)) if "key" in keys else None
+
+        def one(image: Array, state: Any, key: Any) -> Any:
+            given = [image, state] if call.state else [image]
+            more: dict[str, Any] = {"key": key} if call.key else {}
+            out = whole(*given, **more, **flag.arguments(train))
+            return out if call.state else (out, state)
+
+        batched = jax.vmap(
+            one,
+            in_axes=(0, None, None if key is None else 0),
+            out_axes=(0, None),
+            axis_name=axes[0] if axes else _IMAGES,
+        )
+        outputs, state = with_axes(batched, axes[1:])(images, state, key)
+        return outputs, {"state": _numbered(state)} if "state" in variables else {}
+
+    streams = ("key",) if call.key else ()
+    adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
+    check_calls(adapter, images)
+    return adapter
+
+
+def _module_of(made: Any) -> Any:
+    """`eqx.nn.make_with_state` gives a pair: the module's state is a new one's."""
+    if not isinstance(made, tuple):
+        return made
+    raise UserError(
+        "eqx.nn.make_with_state(Net) gives a pair; give Net itself: its state is found"
+    )
+
+
+def _numbered(state: Any) -> dict[str, Any]:
+    return {str(place): leaf for place, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def _parts(module: Any) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
+    """A module's parameters by name, and the function that puts others in."""
+    params, static = eqx.partition(module, _is_parameter)
+    found, tree = jax.tree_util.tree_flatten_with_path(params)
+    paths = [_names(path) for path, _ in found]
+    flat: Any = dict(zip(paths, [leaf for _, leaf in found], strict=True))
+
+    def whole(params: dict[str, Any]) -> Any:
+        given: Any = traverse_util.flatten_dict(params)
+        leaves = [given[path] for path in paths]
+        return eqx.combine(jax.tree.unflatten(tree, leaves), static)
+
+    return traverse_util.unflatten_dict(flat), whole
+
+
+def _is_parameter(leaf: Any) -> bool:
+    is_shape = isinstance(leaf, jax.ShapeDtypeStruct)
+    floats = is_shape and jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact)
+    return bool(floats or eqx.is_inexact_array(leaf))
+
+
+def _names(path: Any) -> tuple[str, ...]:
+    return tuple(jax.tree_util.keystr((key,), simple=True) for key in path)
+
+
+def _find_call(
+    module: Any, state: Any, images: jax.ShapeDtypeStruct, axes: tuple[str, ...]
+) -> _Call:
+    parameters = inspect.signature(type(module).__call__).parameters
+    call = _Call("state" in parameters, "key" in parameters, False)
+    if len(images.shape) != 4 or _takes(module, state, call, images, axes):
+        return call
+    first, *size, channels = images.shape
+    moved = jax.ShapeDtypeStruct((first, channels, *size), images.dtype)
+    if not _takes(module, state, call, moved, axes):
+        # Neither way: the caller says why, for the images as they are.
+        return call
+    logging.info("%s takes its images channels first", type(module).__name__)
+    return call._replace(channels_first=True)
+
+
+def _takes(
+    module: Any,
+    state: Any,
+    call: _Call,
+    images: jax.ShapeDtypeStruct,
+    axes: tuple[str, ...],
+) -> bool:
+    """Whether the module can be called on such images."""
+
+    def one(module: Any, state: Any, image: Array, key: PRNGKeyArray) -> Any:
+        given = [image, state] if call.state else [image]
+        return module(*given, **({"key": key} if call.key else {}))
+
+    def batched(module: Any, state: Any, images: Array, keys: Array) -> Any:
+        mapped = jax.vmap(
+            lambda image, key: one(module, state, image, key),
+            axis_name=axes[0] if axes else _IMAGES,
+            out_axes=(0, None) if call.state else 0,
+        )
+        return with_axes(mapped, axes[1:])(images, keys)
+
+    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), images.shape[0]))
+    try:
+        eqx.filter_eval_shape(batched, module, state, images, keys)
+    except NameError:
+        raise
+    except Exception:
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""The figures of one program, with titles and captions."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from init_study.answers import Comparison, Interval, learning_curves, seed_curves
+from init_study.answers.statistics import FEWEST_FOR_INTERVAL
+from init_study.answers.words import count
+from init_study.report import curves, figures
+from init_study.report.filter_figure import filter_figure
+from init_study.report.palette import SchemeStyle
+from init_study.report.profiles import profile_figures
+from init_study.report.run_data import RunData
+from init_study.report.shown import Shown
+from init_study.report.spectra_figures import jacobian_figure
+from init_study.report.svg import Drawing
+
+# More of them would make a page heavy and a figure black.
+_MOST_SEED_POINTS = 6000
+_NO_DIFFERENCE = Interval(0.0, 0.0, 0.0, 0)
+
+
+def program_figures(
+    name: str,
+    comparison: Comparison,
+    run: RunData,
+    styles: Mapping[str, SchemeStyle],
+) -> dict[str, Shown]:
+    """Make the figures of a finished program, by what they show.
+
+    Args:
+        name: letters and digits, which the names of its drawings begin with.
+        comparison: of the program, by `answers.compare`.
+        run: data of all programs.
+        styles: of all schemes of the study.
+    """
+    found = {}
+    if len(comparison.rows) > 1 and comparison.best is not None:
+        found["forest"] = _forest(name, comparison, styles)
+    for kind, split in (("accuracy", "validation"), ("loss", "train")):
+        found[kind] = _curves(name, comparison, run.records, styles, split, kind)
+    found["rates"] = _over_rates(name, comparison, styles)
+    found |= profile_figures(name, comparison, run.layers, run.predictions, styles)
+    found |= jacobian_figure(name, comparison, run.spectra, styles)
+    return found | filter_figure(name, comparison, run.filters, styles)
+
+
+def _forest(
+    name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    caption = (
+        "Mean difference of test accuracy between runs of the same seed, each scheme "
+        f"at its own best learning rate, {_interval_words(comparison)}. A run that "
+        "diverged counts as chance. A triangle at an edge: it goes on beyond the scale."
+    )
+    if comparison.num_seeds >= FEWEST_FOR_INTERVAL:
+        caption += (
+            " Grey numbers: the interval holds zero, no difference is shown, which is "
+            f"not the same as no difference. {comparison.note}"
+        )
+    return Shown(
+        f"How far behind {comparison.best} is each scheme?",
+        caption,
+        {"points": figures.forest(comparison, styles, f"{name}forest")},
+        pd.DataFrame(
+            {"scheme": row.scheme, **(row.difference or _NO_DIFFERENCE)._asdict()}
+            for row in comparison.rows
+        ),
+        wide=True,
+    )
+
+
+def _curves(
+    name: str,
+    comparison: Comparison,
+    records: pd.DataFrame,
+    styles: Mapping[str, SchemeStyle],
+    split: str,
+    metric: str,
+) -> Shown:
+    title = f"{'Training' if split == 'train' else split.capitalize()} {metric}"
+    table = learning_curves(records, comparison, split, metric)
+    seeds = seed_curves(records, comparison, split, metric)
+    caption = (
+        f"{title} at each scheme's best learning rate: mean over "
+        f"the runs that did not diverge ({_runs(table)} per scheme), "
+        f"{_band_words(comparison)}."
+    )
+    if split == "train":
+        caption += " Mean over the steps since the last evaluation."
+    drawn = seeds
+    if len(seeds) > _MOST_SEED_POINTS:
+        drawn = seeds.iloc[:0]
+        caption += " Single seeds are too many to be drawn; the data have them."
+
+    def drawing(log: bool) -> Drawing:
+        own = f"{name}{split}{metric}{'log' if log else ''}"
+        return curves.by_step(comparison, table, drawn, metric, styles, own, log=log)
+
+    drawings = {"linear": drawing(False)}
+    # A logarithm of step 0 there is not; of one other step no line.
+    if table.loc[table["step"] > 0, "step"].nunique() > 1:
+        drawings["logarithmic"] = drawing(True)
+    return Shown(f"{title} by step", caption, drawings, seeds)
+
+
+def _over_rates(
+    name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    seeds = count(comparison.num_seeds, "seed")
+    return Shown(
+        "Accuracy over learning rate",
+        f"Validation accuracy after the last step: mean over {seeds}, "
+        f"a diverged run as chance, {_interval_words(comparison)}. Ringed: the "
+        "rate chosen for the scheme. Points are set a little apart so that they do not "
+        "hide each other.",
+        {"points": curves.by_rate(comparison, styles, f"{name}rates")},
+        pd.DataFrame(
+            {
+                "scheme": row.scheme,
+                "learning_rate": at_rate.learning_rate,
+                **at_rate.validation._asdict(),
+            }
+            for row in comparison.rows
+            for at_rate in row.rates
+        ),
+    )
+
+
+def _runs(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "n = 0"
+    low, high = int(table["n"].min()), int(table["n"].max())
+    return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def _interval_words(comparison: Comparison) -> str:
+    if comparison.num_seeds < FEWEST_FOR_INTERVAL:
+        return "without an interval: there are too few seeds"
+    return f"with its 95 % t interval (n = {comparison.num_seeds})"
+
+
+def _band_words(comparison: Comparison) -> str:
+    if comparison.num_seeds < FEWEST_FOR_INTERVAL:
+        return "without a band: there are too few seeds for an interval"
+    return "band: 95 % t interval over seeds"

@@ -1,0 +1,34 @@
+"""The tables that a run has left on disk."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from init_study import store
+from init_study.report.filter_figure import Kernels
+
+
+class RunData(NamedTuple):
+    """What `store.load`, `load_layers`, `load_spectra`, `load_predictions` and
+    `load_filters` find in the folder of a run."""
+
+    records: pd.DataFrame
+    layers: pd.DataFrame
+    spectra: pd.DataFrame
+    predictions: pd.DataFrame
+    filters: Kernels
+
+
+def load_run(folder: Path) -> RunData:
+    """Read the tables of a run.
+
+    Raises: UserError if the folder holds no run, or a run without records.
+    """
+    return RunData(
+        store.load(folder),
+        store.load_layers(folder),
+        store.load_spectra(folder),
+        store.load_predictions(folder),
+        store.load_filters(folder),
+    )
