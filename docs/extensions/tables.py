@@ -3,6 +3,7 @@
     .. rows:: init_study.schemes.SCHEMES
        :without: init_study.initializers.INITIALIZERS
     .. public-names:: init_study.theory
+    .. launcher-words::
 
 Functions and classes are shown by their docstrings, plain text as a list. So a page of
 the reference needs no line for a new scheme; only the table does.
@@ -50,6 +51,36 @@ class PublicNames(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(written))
 
 
+class LauncherWords(SphinxDirective):
+    """Every word of the launcher with the flags that it takes, from its own table."""
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            options = importlib.import_module("init_study.cli.options")
+        except ModuleNotFoundError:
+            return []
+        written: list[str] = []
+        for word, says in options.WORDS.items():
+            written += [
+                "",
+                f".. rubric:: {word}",
+                "",
+                f"{says[0].upper()}{says[1:]}.",
+                "",
+            ]
+            written += [
+                f"- ``--{option.name}``{_default(option.default)}: {option.help}"
+                for option in options.OPTIONS
+                if word in option.words
+            ]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
+def _default(value: Any) -> str:
+    shown = ",".join(value) if isinstance(value, (list, tuple)) else value
+    return "" if shown in (None, False, "") else f" (``{shown}``)"
+
+
 def lines(rows: Mapping[str, Any], package: str) -> Iterator[str]:
     """reStructuredText for a dict of functions, classes or plain text.
 
@@ -76,4 +107,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Add the directives."""
     app.add_directive("rows", Rows)
     app.add_directive("public-names", PublicNames)
+    app.add_directive("launcher-words", LauncherWords)
     return {"parallel_read_safe": True}
