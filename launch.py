@@ -103,6 +103,12 @@ _SPECTRA = flags.DEFINE_bool(
     "Of `run`: before the first step, measure the spectra of Jacobian and Hessian and "
     "predict the signals of every layer.",
 )
+_ACCEPT_DRIFT = flags.DEFINE_bool(
+    "accept_drift",
+    False,
+    "Go on with a run that was begun under other versions or settings of JAX and its "
+    "like, which may give other bits.",
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON document and nothing else.")
 _KIND = flags.DEFINE_string("kind", None, "Of `list`: one kind only, e.g. models.")
 _TO = flags.DEFINE_string("to", None, "Of `export`: a file, .csv or .parquet.")
@@ -319,6 +325,7 @@ def _control(received: list[signal.Signals]) -> Any:
         stop_requested=lambda: bool(received),
         given_execution=_EXECUTION.value is not None,
         spectra=_SPECTRA.value,
+        accept_drift=_ACCEPT_DRIFT.value,
     )
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.models import Small
-from init_study.data import Dataset, Split, load_dataset
+from init_study.data import Dataset, Split
 from init_study.errors import unknown
 from init_study.models import CNN, VGG, LeNet, ResNet
 
@@ -53,10 +53,8 @@ def find_case(name: str) -> Case:
 
 
 def case_dataset(case: Case) -> Dataset:
-    """The digits for `tiny`; else synthetic images, on whose values speed does not
-    depend. Nothing is downloaded."""
-    if case.name == "tiny":
-        return load_dataset("digits")
+    """Synthetic images, on whose values speed does not depend. Nothing is downloaded,
+    and no library is needed that reads data."""
     part = _synthetic(case.image_shape)
     channels = part.images.reshape(-1, case.image_shape[-1]) / np.float32(255)
     return Dataset(

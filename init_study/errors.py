@@ -1,14 +1,43 @@
-"""The one error that is the user's to mend: for names that are not there, and for
-numbers out of bounds."""
+"""The one error that is the user's to mend: for names that are not there, numbers out
+of bounds, and packages that are not installed."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf, isfinite
 
 
 class UserError(ValueError):
     """Something the user gave cannot be used. The message is one line: what was
     wrong, the value, the nearest valid choice, the way out."""
+
+
+class MissingPackage(UserError, ImportError):
+    """A package that only some uses need is not installed."""
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import packages of an extra; if one is absent, say how to get it.
+
+        with extra("report"):
+            import pandas as pd
+
+    Args:
+        name: of the extra in `pyproject.toml` that brings the packages.
+
+    Raises: MissingPackage with the command that installs them.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "init_study"):
+            raise
+        raise MissingPackage(
+            f"{package} is not installed, which is needed here; get it by: "
+            f'pip install "init_study[{name}]"'
+        ) from error
 
 
 def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserError:

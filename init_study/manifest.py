@@ -30,6 +30,8 @@ _PACKAGES = (
     "scipy",
     "pandas",
 )
+# Of these, those whose code is in a run's arithmetic and draws.
+_GIVE_BITS = ("jax", "jaxlib", "flax", "optax")
 # Settings of JAX that can change the bits of a run.
 _JAX_SETTINGS = (
     "jax_default_matmul_precision",
@@ -53,9 +55,81 @@ def begin(workdir: Path, plan: Plan, command: str) -> Plan:
     there = store.read_manifest(workdir)
     here = describe(plan, command)
     _check_data(workdir, here["data"], there["data"])
-    _warn_of_drift(workdir, here, there)
+    _warn_of_others(workdir, here["versions"], there["versions"])
     programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
     return plan._replace(programs=programs)
+
+
+def check_drift(workdir: Path, accept: bool) -> None:
+    """Refuse to go on with other versions or settings than a run was begun with.
+
+    The stages of a race, and the studies of an examination, count as one run.
+
+    Args:
+        workdir: of a run that is not finished, begun or not.
+        accept: go on all the same, with a warning, and note it in the manifest.
+
+    Raises: UserError with what differs and the ways out.
+    """
+    here, known = _environment(), _known_environments(workdir)
+    drifts = [drift for there in known if (drift := _differing(here, there))]
+    if len(drifts) < len(known) or not known:
+        return
+    drift = drifts[-1]
+    began = ", ".join(f"{name} {there}" for name, (there, _) in drift.items())
+    now = ", ".join(f"{name} {there}" for name, (_, there) in drift.items())
+    said = f"{workdir} was begun with {began}; here is {now}"
+    if not accept:
+        pins = [f"{n}=={there}" for n, (there, _) in drift.items() if n in _GIVE_BITS]
+        cure = f"pip install {' '.join(pins)}" if pins else "set them as they were"
+        raise UserError(
+            f"{said}, which may give other bits. To go on as it began: {cure}; or "
+            "begin in a new folder: --workdir=DIR; or mix both in one run: "
+            "--accept_drift"
+        )
+    logging.warning("%s: its bits are those of no undisturbed run", said)
+    if (workdir / store.MANIFEST).exists():
+        manifest = store.read_manifest(workdir)
+        manifest.setdefault("accepted_drift", []).append(here)
+        store.write_manifest(workdir, manifest)
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: str(_version(name)) for name in _GIVE_BITS}
+    return versions | _settings()
+
+
+def _known_environments(workdir: Path) -> list[dict[str, str]]:
+    """Those that the run, or another part of the same whole, has been run in."""
+    paths = [workdir / store.MANIFEST]
+    if not paths[0].exists():
+        wholes = (store.RACE, store.RULES)
+        above = [
+            p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
+        ]
+        paths = [path for p in above for path in sorted(p.rglob(store.MANIFEST))]
+    known = []
+    for manifest in (store.read_manifest(path.parent) for path in paths):
+        versions = {name: str(manifest["versions"].get(name)) for name in _GIVE_BITS}
+        known += [versions | manifest["jax"], *manifest.get("accepted_drift", [])]
+    return known
+
+
+def _differing(
+    here: dict[str, str], there: dict[str, str]
+) -> dict[str, tuple[str, str]]:
+    """What was otherwise there, by name; what was not written down does not count."""
+    return {
+        name: (there[name], here[name])
+        for name in here
+        if name in there and _comparable(there[name]) != _comparable(here[name])
+    }
+
+
+def _comparable(setting: str) -> list[str]:
+    """XLA's flags one by one, but for the number of devices, which changes no bit."""
+    flags = setting.split()
+    return sorted(f for f in flags if "host_platform_device_count" not in f)
 
 
 def add_session(
@@ -90,8 +164,7 @@ def describe(plan: Plan, command: str) -> dict[str, Any]:
         **what_runs,
         "command": command,
         "versions": {name: _version(name) for name in _PACKAGES},
-        "jax": {name: str(getattr(jax.config, name)) for name in _JAX_SETTINGS}
-        | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")},
+        "jax": _settings(),
         "devices": describe_devices(),
         "git": _git(),
         "sessions": [],
@@ -132,19 +205,19 @@ def _check_data(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> N
             )
 
 
-def _warn_of_drift(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> None:
-    for part in ("versions", "jax"):
-        for name, value in here[part].items():
-            before = there[part].get(name)
-            if value != before:
-                logging.warning(
-                    "%s was begun with %s %s and goes on with %s: its last bits may "
-                    "differ from an undisturbed run's",
-                    workdir,
-                    name,
-                    before,
-                    value,
-                )
+def _warn_of_others(
+    workdir: Path, here: dict[str, str | None], there: dict[str, str | None]
+) -> None:
+    """Warn of other versions of packages that give no bits of a run by themselves."""
+    for name in (name for name in here if name not in _GIVE_BITS):
+        if here[name] != there.get(name):
+            logging.warning(
+                "%s was begun with %s %s and goes on with %s",
+                workdir,
+                name,
+                there.get(name),
+                here[name],
+            )
 
 
 def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:
@@ -155,6 +228,11 @@ def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:
             "%s goes on as it began: %s, not %s", plan.label, frozen, plan.execution
         )
     return plan._replace(execution=frozen)
+
+
+def _settings() -> dict[str, str]:
+    settings = {name: str(getattr(jax.config, name)) for name in _JAX_SETTINGS}
+    return settings | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
 
 
 def _version(package: str) -> str | None:

@@ -69,6 +69,8 @@ class Control(NamedTuple):
         given_execution: refuse an execution that does not fit, and try no other.
         recorded: called whenever records have come.
         spectra: measure spectra and predict signals before the first step, too.
+        accept_drift: go on with a run that was begun under other versions of JAX and
+            its like, or other settings of it, which may give other bits.
     """
 
     progress: bool = True
@@ -77,6 +79,7 @@ class Control(NamedTuple):
     given_execution: bool = False
     recorded: Callable[[], None] = lambda: None
     spectra: bool = False
+    accept_drift: bool = False
 
 
 class _Recorders(NamedTuple):
@@ -102,7 +105,8 @@ def run(
         control: how the run is watched and stopped.
 
     Raises: UserError if the folder is another study's or in use, if a program does not
-        fit into memory, or if data, records or disk do not let the run go on.
+        fit into memory, if it was begun under other versions, or if data, records or
+        disk do not let the run go on.
     """
     control = control or Control()
     store.open_workdir(workdir, plan.study)
@@ -115,6 +119,8 @@ def run(
             for name in (store.SPECTRA, store.PREDICTIONS)
         )
         resumed = (workdir / store.MANIFEST).exists()
+        if not all(is_done(recorder, program) for program in plan.programs):
+            manifest.check_drift(workdir, control.accept_drift)
         if not resumed:
             plan = choose_executions(plan, control.given_execution)
         plan = manifest.begin(workdir, plan, command)

@@ -15,7 +15,8 @@ from init_study.study.files import load_study, study_files
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-DOCS = [README, *(path.read_text() for path in study_files(ROOT / "experiments"))]
+PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *study_files(ROOT / "experiments")]
+DOCS = [README, *(path.read_text() for path in PAGES)]
 COMMANDS = sorted(
     {c for doc in DOCS for c in re.findall(r"python launch\.py[^`\n|]*", doc)}
 )

@@ -1,6 +1,7 @@
 """A run that was stopped or killed comes to the records of an undisturbed one."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -207,3 +208,81 @@ def test_a_run_goes_on_only_where_it_fits(plan, tmp_path, monkeypatch):
         run(plan, tmp_path / "run", "command", QUIET)
     monkeypatch.undo()
     assert run(plan, tmp_path / "run", "command", QUIET).finished
+
+
+@pytest.fixture
+def begun(plan, tmp_path):
+    run_in_pieces_once(plan, tmp_path / "begun")
+    return tmp_path / "begun"
+
+
+def pretend(workdir, **versions):
+    manifest = store.read_manifest(workdir)
+    manifest["versions"] |= versions
+    store.write_manifest(workdir, manifest)
+
+
+def test_other_versions_are_not_gone_on_with_silently(plan, begun):
+    pretend(begun, jax="0.1.2", optax="0.0.3")
+    with pytest.raises(UserError) as refused:
+        run(plan, begun, "command", QUIET)
+    said, versions = str(refused.value), describe(plan, "")["versions"]
+    assert "begun with jax 0.1.2, optax 0.0.3; here is jax " + versions["jax"] in said
+    assert "pip install jax==0.1.2 optax==0.0.3" in said
+    assert "--workdir" in said and "--accept_drift" in said
+    assert "flax" not in said and "\n" not in said
+
+
+def test_drift_that_was_accepted_is_kept_and_not_asked_about_again(
+    plan, begun, undisturbed, caplog
+):
+    pretend(begun, jaxlib="0.1.2")
+    stopped = QUIET._replace(accept_drift=True, stop_requested=lambda: True)
+    assert not run(plan, begun, "command", stopped).finished
+    (accepted,) = store.read_manifest(begun)["accepted_drift"]
+    assert (
+        accepted["jaxlib"]
+        != "0.1.2"
+        == store.read_manifest(begun)["versions"]["jaxlib"]
+    )
+    assert "those of no undisturbed run" in caplog.text
+    assert run(plan, begun, "command", QUIET).finished
+    assert records(begun) == records(undisturbed)
+
+
+def test_other_settings_are_not_gone_on_with(plan, begun, monkeypatch):
+    devices = "--xla_force_host_platform_device_count=1"
+    monkeypatch.setenv("XLA_FLAGS", f"{devices} --xla_some_flag=true")
+    with pytest.raises(UserError, match=r"XLA_FLAGS.*set them as they were"):
+        run(plan, begun, "command", QUIET)
+    monkeypatch.setenv("XLA_FLAGS", devices)
+    assert run(plan, begun, "command", QUIET).finished
+
+
+def test_other_packages_are_warned_of(plan, begun, caplog):
+    pretend(begun, numpy="0.1.2")
+    assert run(plan, begun, "command", QUIET).finished
+    assert "numpy 0.1.2" in caplog.text
+
+
+def test_a_finished_run_is_read_whatever_it_was_run_with(plan, undisturbed, tmp_path):
+    workdir = tmp_path / "finished"
+    shutil.copytree(undisturbed, workdir)
+    pretend(workdir, jax="0.1.2")
+    assert run(plan, workdir, "command", QUIET).finished
+    assert len(store.load(workdir)) == len(store.load(undisturbed))
+
+
+@pytest.mark.parametrize("whole", [store.RACE, store.RULES])
+def test_a_stage_belongs_to_the_whole_that_was_begun(plan, begun, whole):
+    """A race under two versions would compare schemes across them."""
+    pretend(begun, flax="0.1.2")
+    (begun.parent / whole).touch()
+    stage = begun.parent / "next"
+    with pytest.raises(UserError, match=r"begun with flax 0\.1\.2"):
+        run(plan, stage, "command", QUIET)
+    stopped = QUIET._replace(accept_drift=True, stop_requested=lambda: True)
+    assert not run(plan, stage, "command", stopped).finished
+    assert not run(
+        plan, begun.parent / "last", "command", stopped._replace(accept_drift=False)
+    ).finished

@@ -1,5 +1,11 @@
 """Records of a run in, answers out. Reads tables only, never live objects."""
 
+from init_study.errors import extra
+
+with extra("report"):
+    # Everything here reads tables.
+    import pandas  # noqa: F401
+
 from init_study.answers.comparison import (
     AtRate,
     Comparison,

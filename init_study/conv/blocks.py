@@ -26,7 +26,7 @@ def _band(images: Array, kernel: Array, window: Window) -> int:
 
     A convolution with few output channels leaves most of a vector register empty.
     `b` pixels side by side, as `b` times as many channels, cost `(kw + b - 1) / kw`
-    times the multiplications and fill it. Measured on AVX-512 (docs/execution.md):
+    times the multiplications and fill it. Measured on AVX-512 (docs/why/execution.md):
     it pays up to 32 channels in all, and to 64 where the input has at most 4, too few
     to work on otherwise.
     """

@@ -14,6 +14,7 @@ import numpy as np
 from init_study.data import cache
 from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, partition
+from init_study.errors import extra
 
 
 class Dataset(NamedTuple):
@@ -86,7 +87,8 @@ def _published(name: str, data_dir: str | None, folder: os.PathLike[str]) -> Pub
     if name == "digits":
         return cache.load_or_read(folder, digits.VERSIONED_NAME, digits.read)
     # Imported here because TFDS takes a second, and digits does not need it.
-    from init_study.data.sources import tfds
+    with extra("data"):
+        from init_study.data.sources import tfds
 
     builder = tfds.find(name, data_dir)
     versioned_name = builder.info.full_name

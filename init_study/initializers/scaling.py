@@ -192,7 +192,7 @@ def gain_normal(
     That gradients are kept as well holds for ReLU and its kin only: see `theory.chi1`.
     Use: with any activation but ReLU, for which it is `he_normal`.
     When not: where gradients must keep their size at any depth: see the scheme of
-    the edge of chaos in `docs/theory.md`.
+    the edge of chaos in `docs/why/theory.md`.
 
     Args:
         activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.

@@ -88,9 +88,16 @@ def _users_own(name: str) -> Any:
     except Exception as error:
         raise UserError(
             f"model {name!r}: {module_name!r} does not import: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {error}{_cure(error)}"
         ) from error
     return found
+
+
+def _cure(error: Exception) -> str:
+    """How to get a framework that the user's module imports and that is not there."""
+    missing = error.name if isinstance(error, ModuleNotFoundError) else None
+    extras = ("haiku", "equinox")
+    return f'; get it by: pip install "init_study[{missing}]"' * (missing in extras)
 
 
 MODELS: dict[str, type[nn.Module]] = {

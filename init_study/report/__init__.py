@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from init_study.answers.verdicts.heats import from_document
-from init_study.errors import UserError
+from init_study.errors import UserError, extra
 from init_study.store import (
     DECISION,
     LEDGER,
@@ -38,8 +38,9 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     Raises: UserError if the folder holds no run, or a run without records.
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
-    from init_study.report.run_data import load_run
-    from init_study.report.run_page import render_run
+    with extra("report"):
+        from init_study.report.run_data import load_run
+        from init_study.report.run_page import render_run
     from init_study.store import write_atomically
 
     folder = Path(workdir)
@@ -87,9 +88,10 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
     Returns: the paths of the figures; none if no program is finished.
     Raises: UserError if the folder holds no run, or a run without records.
     """
-    from init_study.report.run_data import load_run
-    from init_study.report.run_page import run_figures
-    from init_study.report.shown import export
+    with extra("report"):
+        from init_study.report.run_data import load_run
+        from init_study.report.run_page import run_figures
+        from init_study.report.shown import export
 
     folder = Path(workdir)
     if (folder / RACE).exists() or (folder / RULES).exists():
@@ -102,7 +104,8 @@ def export_figures(workdir: str | os.PathLike[str], form: str) -> list[Path]:
 
 
 def _ledger_page(folder: Path) -> str:
-    from init_study.report.ledger_page import render_ledger
+    with extra("report"):
+        from init_study.report.ledger_page import render_ledger
 
     if not (folder / LEDGER).exists():
         raise UserError(
@@ -116,7 +119,8 @@ def _ledger_page(folder: Path) -> str:
 
 
 def _race_page(folder: Path) -> str:
-    from init_study.report.race_page import render_race
+    with extra("report"):
+        from init_study.report.race_page import render_race
 
     if not (folder / DECISION).exists():
         raise UserError(

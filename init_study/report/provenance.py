@@ -1,6 +1,6 @@
 """Where the numbers come from: what ran, on what, from which data, for how long."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from init_study.answers.words import rate
@@ -86,7 +86,17 @@ def _software(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("devices", _joined(manifest.get("devices"))),
         *(manifest.get("versions") or {}).items(),
         *(manifest.get("jax") or {}).items(),
+        *_accepted(manifest),
     ]
+
+
+def _accepted(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a run went on with, though it was begun with something else."""
+    began = (manifest.get("versions") or {}) | (manifest.get("jax") or {})
+    for later in manifest.get("accepted_drift", []):
+        for name, value in later.items():
+            if str(began.get(name)) != value:
+                yield f"{name}, later", value
 
 
 def _joined(value: Any) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from init_study.answers.statistics import t_interval
 from init_study.answers.words import rate
+from init_study.errors import extra
 from init_study.store import RECORDS, read_manifest
 from init_study.study import Program, Study
 
@@ -67,7 +68,8 @@ class Scalars:
 
     def _open(self, study: Study) -> None:
         # A second to import, which only those wait for who ask for it.
-        from tensorboardX import SummaryWriter
+        with extra("tensorboard"):
+            from tensorboardX import SummaryWriter
 
         folder = self._workdir / FOLDER
         shutil.rmtree(folder, ignore_errors=True)

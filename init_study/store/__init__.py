@@ -14,10 +14,12 @@ A line of `records.jsonl` holds one number per member and metric:
     {"program": "3f2a...", "step": 20, "values": {"validation/accuracy": [0.1, ...]}}
 
 `load` turns the lines into a table with one *record* (member, split, step, metric,
-value) a row.
+value) a row; it needs the extra `report`.
 """
 
-from init_study.store.checkpoints import Checkpoints
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from init_study.store.records import (
     FILTERS,
     LAYERS,
@@ -26,11 +28,6 @@ from init_study.store.records import (
     SPECTRA,
     Recorder,
     last_steps,
-    load,
-    load_filters,
-    load_layers,
-    load_predictions,
-    load_spectra,
 )
 from init_study.store.workdir import (
     CHECKS,
@@ -45,6 +42,16 @@ from init_study.store.workdir import (
     write_atomically,
     write_manifest,
 )
+
+if TYPE_CHECKING:
+    from init_study.store.checkpoints import Checkpoints
+    from init_study.store.loading import (
+        load,
+        load_filters,
+        load_layers,
+        load_predictions,
+        load_spectra,
+    )
 
 __all__ = [
     "CHECKS",
@@ -72,3 +79,20 @@ __all__ = [
     "write_atomically",
     "write_manifest",
 ]
+
+_LOADING = "init_study.store.loading"
+# Those who read records need no Orbax, and those who write them no pandas.
+_LATER = {
+    "Checkpoints": "init_study.store.checkpoints",
+    "load": _LOADING,
+    "load_filters": _LOADING,
+    "load_layers": _LOADING,
+    "load_predictions": _LOADING,
+    "load_spectra": _LOADING,
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'init_study.store' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATER[name]), name)

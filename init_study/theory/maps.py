@@ -13,7 +13,6 @@ from math import inf, isnan, log, log10, nan
 from typing import Any, cast
 
 import numpy as np
-from scipy.optimize import brentq
 
 from init_study.activations import Activation
 from init_study.errors import UserError, check_number
@@ -265,6 +264,9 @@ def _at_zero(phi: Activation | str) -> float:
 
 def _root(change: Callable[[float], float], low: float, high: float) -> float:
     """Where a function is zero that has different signs at both ends."""
+    # Imported here because it takes long, and initializers need it rarely.
+    from scipy.optimize import brentq
+
     tight: dict[str, Any] = {"xtol": 1e-20, "rtol": 1e-13}
     return float(cast(float, brentq(change, low, high, **tight)))
 

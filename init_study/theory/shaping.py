@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.optimize import brentq, root
 
 from init_study.activations import Activation, find_activation
 from init_study.errors import UserError, check_count, check_number, unknown
@@ -129,6 +128,9 @@ def _is_rectifier(phi: Activation | str) -> bool:
 
 @lru_cache(maxsize=256)
 def _tailored_relu(depth: int, eta: float) -> Activation:
+    # Imported here because it takes long, and most nets need no shaping.
+    from scipy.optimize import brentq
+
     def leaky(x: Array, slope: float) -> Array:
         scale = sqrt(2 / (1 + slope**2))
         return scale * jnp.where(x >= 0, x, slope * x)
@@ -165,6 +167,8 @@ def _leaky_c_map(c: float, slope: float) -> float:
 def _shaped(
     method: str, phi: Activation | str, depth: int, target: float
 ) -> Activation:
+    from scipy.optimize import root
+
     inner = find_activation(phi) if isinstance(phi, str) else phi
     name = activation_name(phi)
     misses = _dks_misses if method == "dks" else _tat_misses

@@ -15,7 +15,7 @@ from init_study.activations import ACTIVATIONS
 from init_study.theory import chi1, derivative_moment, gain, mean, second_moment
 from init_study.theory.gain_table import gain_overview, gain_rows, gain_sentence
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "theory.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "why" / "theory.md"
 
 # E[φ²], its inverse, gain, E[φ'²], χ1, mean and c(0), as found by others with a
 # trapezoid of 4·10⁵ nodes; the last digit is rounded. For leaky_relu it gave .50004 as

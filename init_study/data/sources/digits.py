@@ -7,6 +7,7 @@ Handwritten Digits".
 import numpy as np
 
 from init_study.data.splits import ALL, Published, Split
+from init_study.errors import extra
 
 # The version is that of the scaling below; the images themselves never change.
 VERSIONED_NAME = "digits/1.0.0"
@@ -15,7 +16,8 @@ VERSIONED_NAME = "digits/1.0.0"
 def read() -> Published:
     """All examples under one name: the set has no published parts."""
     # Imported here because scikit-learn takes seconds, and a cached set needs none.
-    from sklearn.datasets import load_digits
+    with extra("data"):
+        from sklearn.datasets import load_digits
 
     levels, labels = load_digits(return_X_y=True)
     images = scale(np.asarray(levels).reshape(-1, 8, 8, 1))

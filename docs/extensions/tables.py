@@ -1,0 +1,111 @@
+"""Directives that turn a table of names, or a package's public names, into reference.
+
+    .. rows:: init_study.schemes.SCHEMES
+       :without: init_study.initializers.INITIALIZERS
+    .. public-names:: init_study.theory
+    .. launcher-words::
+
+Functions and classes are shown by their docstrings, plain text as a list. So a page of
+the reference needs no line for a new scheme; only the table does.
+"""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+
+class Rows(SphinxDirective):
+    """Every row of a dict of names, but those of another one."""
+
+    required_arguments = 1
+    option_spec: ClassVar[Any] = {"without": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        table = _load(self.arguments[0])
+        without = _load(self.options["without"]) if "without" in self.options else {}
+        rows = {name: row for name, row in table.items() if name not in without}
+        package = self.arguments[0].rpartition(".")[0]
+        return self.parse_text_to_nodes("\n".join(lines(rows, package)))
+
+
+class PublicNames(SphinxDirective):
+    """Every function and class of a package's `__all__`, by that name."""
+
+    required_arguments = 1
+    option_spec: ClassVar[Any] = {"without": str.split}
+
+    def run(self) -> list[nodes.Node]:
+        package = importlib.import_module(self.arguments[0])
+        written = []
+        for name in package.__all__:
+            found = getattr(package, name)
+            if callable(found) and name not in self.options.get("without", ()):
+                kind = "autoclass" if isinstance(found, type) else "autofunction"
+                members = ["   :members:"] if isinstance(found, type) else []
+                written += [f".. {kind}:: {package.__name__}.{name}", *members, ""]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
+class LauncherWords(SphinxDirective):
+    """Every word of the launcher with the flags that it takes, from its own table."""
+
+    def run(self) -> list[nodes.Node]:
+        try:
+            options = importlib.import_module("init_study.cli.options")
+        except ModuleNotFoundError:
+            return []
+        written: list[str] = []
+        for word, says in options.WORDS.items():
+            written += [
+                "",
+                f".. rubric:: {word}",
+                "",
+                f"{says[0].upper()}{says[1:]}.",
+                "",
+            ]
+            written += [
+                f"- ``--{option.name}``{_default(option.default)}: {option.help}"
+                for option in options.OPTIONS
+                if word in option.words
+            ]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
+def _default(value: Any) -> str:
+    shown = ",".join(value) if isinstance(value, (list, tuple)) else value
+    return "" if shown in (None, False, "") else f" (``{shown}``)"
+
+
+def lines(rows: Mapping[str, Any], package: str) -> Iterator[str]:
+    """reStructuredText for a dict of functions, classes or plain text.
+
+    Args:
+        rows: what stands under each name.
+        package: what exports them, where it does.
+    """
+    for name, row in rows.items():
+        if isinstance(row, str):
+            yield f"- ``{name}``: {row.replace('|', chr(92) + '|')}"
+            continue
+        kind = "autoclass" if isinstance(row, type) else "autofunction"
+        exported = vars(importlib.import_module(package)).get(row.__name__) is row
+        yield f".. {kind}:: {package if exported else row.__module__}.{row.__name__}"
+        yield ""
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Add the directives."""
+    app.add_directive("rows", Rows)
+    app.add_directive("public-names", PublicNames)
+    app.add_directive("launcher-words", LauncherWords)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,171 @@
+"""Records as tables: what reads a run's files, with pandas."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from init_study.errors import UserError, extra
+from init_study.store.records import (
+    FILTERS,
+    LAYERS,
+    PREDICTIONS,
+    RECORDS,
+    SPECTRA,
+    read_lines,
+)
+from init_study.store.workdir import read_manifest
+from init_study.study import Member, Program, Study
+
+with extra("report"):
+    import pandas as pd
+
+_LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
+
+
+def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """All records of a run as a table, one record a row.
+
+    Columns: the id of the program and its axes (`program`, `dataset`, `model`,
+    `depth`, ...), `scheme`, `learning_rate`, `seed`, `member`, `split` (train,
+    validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
+    step: the step at which training stopped being finite, else NaN), `value`.
+
+    Raises: UserError if the folder holds no run, or one of another version.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    programs = {program.id: program for program in study.programs()}
+    members = _member_columns(study.members())
+    lines = list(read_lines(folder / RECORDS))
+    if any(line["program"] not in programs for line in lines):
+        raise UserError(
+            f"{folder} was written by another version of init_study: it has records of "
+            "programs that its study does not have here; read it with that version, or "
+            "run the study in a new folder"
+        )
+    tables = [_line_table(line, programs[line["program"]], members) for line in lines]
+    if not tables:
+        raise UserError(f"{folder} holds no records yet; run the study first")
+    return pd.concat(tables, ignore_index=True)
+
+
+def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """What was measured in every layer, one number a row.
+
+    Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step` (0: before
+    the first one; the last), `layer` (its place), `name`, `metric` (see
+    `layer_statistics.measure_layers`), `value`. Empty for a run without such numbers.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    manifest = read_manifest(folder)
+    members = pd.DataFrame(
+        _member_columns(Study.from_dict(manifest["study"]).members())
+    )
+    tables = []
+    for line in read_lines(folder / LAYERS):
+        names = manifest["programs"][line["program"]]["layers"]
+        for metric, values in line["values"].items():
+            rows = members.loc[members.index.repeat(len(names))].reset_index(drop=True)
+            rows["program"], rows["step"] = line["program"], line["step"]
+            rows["layer"] = np.tile(np.arange(len(names)), len(members))
+            rows["name"] = np.tile(names, len(members))
+            rows["metric"] = metric
+            rows["value"] = np.array(values, dtype=np.float64).ravel()
+            tables.append(rows)
+    if not tables:
+        tables = [members.iloc[:0].assign(**dict.fromkeys(_LAYER_COLUMNS))]
+    return pd.concat(tables, ignore_index=True)
+
+
+def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Spectra before the first step, one number a row.
+
+    Columns: `program`, `scheme`, `seed`, `kind` (`jacobian`, `hessian`: see
+    `spectra.eigenvalues`), `rank` (1 the greatest), `value`. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    pairs = [(scheme, seed) for scheme in study.schemes for seed in study.seeds]
+    rows = [
+        (line["program"], scheme, seed, kind, rank, float(value))
+        for line in read_lines(folder / SPECTRA)
+        for kind, values in line["values"].items()
+        for (scheme, seed), own in zip(pairs, values, strict=True)
+        for rank, value in enumerate(own, start=1)
+    ]
+    columns = ["program", "scheme", "seed", "kind", "rank", "value"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """What was predicted before the first step, one number a row.
+
+    Columns: `program`, `scheme`, `layer`, `metric` (`signal`, or `gradient` for ones of
+    mean square 1 at the logits), `value`. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    rows = [
+        (line["program"], scheme, layer, metric, float(value))
+        for line in read_lines(folder / PREDICTIONS)
+        for metric, values in line["values"].items()
+        for scheme, own in zip(study.schemes, values, strict=True)
+        for layer, value in enumerate(own)
+    ]
+    columns = ["program", "scheme", "layer", "metric", "value"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def load_filters(
+    workdir: str | os.PathLike[str],
+) -> dict[tuple[str, int, str, float], np.ndarray]:
+    """Kernels of the first layer, `[height, width, in, out]`, of the first seed: by
+    program, step (0 and the last), scheme and learning rate. Empty for a run without.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    study = Study.from_dict(read_manifest(folder)["study"])
+    members = [(s, rate) for s in study.schemes for rate in study.learning_rates]
+    return {
+        (line["program"], line["step"], *member): np.array(kernel, np.float64)
+        for line in read_lines(folder / FILTERS)
+        for kernels in line["values"].values()
+        for member, kernel in zip(members, kernels, strict=True)
+    }
+
+
+def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        field.name: [getattr(m, field.name) for m in members]
+        for field in dataclasses.fields(Member)
+    }
+    return columns | {"member": [member.name for member in members]}
+
+
+def _line_table(
+    line: Mapping[str, Any], program: Program, members: dict[str, Any]
+) -> pd.DataFrame:
+    tables = []
+    for name, values in line["values"].items():
+        split, metric = name.split("/")
+        tables.append(
+            pd.DataFrame(
+                {"program": line["program"]}
+                | dataclasses.asdict(program)
+                | members
+                | {"split": split, "step": line["step"], "metric": metric}
+                | {"value": [float(value) for value in values]}
+            )
+        )
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,66 @@
+"""The site builds without a warning and without a network, and names everything."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import init_study
+from init_study.initializers import INITIALIZERS
+from init_study.models import MODELS
+from init_study.schemes import SCHEMES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    pytest.importorskip("sphinx_book_theme")
+    pytest.importorskip("myst_parser")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
+    built = subprocess.run(
+        [*command, "-d", str(folder / "trees"), "docs", str(folder / "html")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder / "html"
+
+
+def test_nothing_on_a_page_is_fetched(site):
+    """Links may lead away; scripts, styles, fonts and pictures are the site's own."""
+    for page in site.rglob("*.html"):
+        for tag in re.findall(r"<(?:script|img|link)\b[^>]*>", page.read_text()):
+            assert not re.search(r"""(?:src|href)=["'](?:https?:)?//""", tag), tag
+
+
+def test_every_name_is_in_the_reference(site):
+    text = "".join(page.read_text() for page in (site / "reference").glob("*.html"))
+    factories = {**SCHEMES, **INITIALIZERS}.values()
+    names = [f.__name__ for f in (*factories, *MODELS.values())]
+    for name in [*(n for n in names if n != "scheme_of"), *init_study.__all__]:
+        assert re.search(rf'id="[\w.]*\.{name}"', text), name
+
+
+@pytest.mark.parametrize(
+    "page", ["start/own_question", "start/in_a_notebook", "howto/own_module"]
+)
+def test_the_python_of_a_page_runs(page):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    # A run of the reader's own is not here.
+    code = "\n".join(block for block in blocks if "runs/" not in block)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
+
+
+def test_every_link_between_sources_leads_somewhere():
+    sources = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
+    for source in [*sources, *(ROOT / "docs").rglob("*.md")]:
+        text = re.sub(r"^```.*?^```", "", source.read_text(), flags=re.M | re.S)
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (source.parent / target).exists(), f"{source.name}: {target}"
