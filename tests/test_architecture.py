@@ -76,11 +76,8 @@ LONG_FILES = {
     "answers.comparison": 324,
     "initializers.scaling": 321,
     "launch.py": 600,
-    "mean_field.predict": 325,
 }
-LONG_FUNCTIONS = {
-    "instruments.layer_statistics.measure_layers": 68,
-}
+LONG_FUNCTIONS = {}
 
 
 def name_of(path):
