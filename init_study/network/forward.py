@@ -51,10 +51,9 @@ def trace_forward(
         >>> network = trace(Linear(2), (4, 4, 1))
         >>> params = {"Dense_0": {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}}
         >>> forward = trace_forward(network, params, {}, jnp.zeros((3, 4, 4, 1)))
-        >>> [node.name for node in forward.traced.nodes]
-        ['reshape', 'dot_general', 'reshape', 'broadcast_in_dim', 'add']
-        >>> forward.layers[0].kernel, forward.layers[0].place
-        (('params', 'Dense_0', 'kernel'), 1)
+        >>> layer = forward.layers[0]
+        >>> layer.kernel, forward.traced.nodes[layer.place].name
+        (('params', 'Dense_0', 'kernel'), 'dot_general')
     """
 
     def call(flat: dict[Any, Any], images: Array) -> Any:

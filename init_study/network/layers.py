@@ -134,9 +134,9 @@ def find_layers(
     Example:
         >>> import jax.numpy as jnp
         >>> call = lambda variables, x, keys: x @ variables["params"]["w"]
-        >>> layers, *_ = find_layers(
-        ...     call, {"params": {"w": jnp.ones((3, 5))}}, jnp.ones((2, 3)), {}
-        ... )
+        >>> images = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+        >>> variables = {"params": {"w": jnp.ones((3, 5))}}
+        >>> layers, *_ = find_layers(call, variables, images, {})
         >>> layers[0].name, layers[0].fan_in, layers[0].fan_out
         ('w', 3, 5)
     """
