@@ -57,8 +57,7 @@ def compare(
         margin: for that: points of accuracy below which a difference does not matter.
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
-        train_argument: what the module calls its training flag, `NAME` or `NAME=False`;
-            the usual names are known.
+        train_argument: of the module; see `initialize`.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
     Returns: the result; printing it says the answer.
