@@ -37,6 +37,7 @@ def compare(
     margin: float | None = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
+    accept_drift: bool = False,
     **fields: Any,
 ) -> Result:
     """Train a module from every scheme, learning rate and seed, and compare.
@@ -58,6 +59,7 @@ def compare(
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
         train_argument: of the module; see `initialize`.
+        accept_drift: go on in a workdir that was begun under another version of JAX.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
     Returns: the result; printing it says the answer.
@@ -83,7 +85,7 @@ def compare(
     def plan_of(part: Study) -> Plan:
         return make_plan(part, given=given)
 
-    _train(study, folder, plan_of, rules)
+    _train(study, folder, plan_of, rules, accept_drift)
     return Result(folder, study, plan_of, temporary=workdir is None)
 
 
@@ -92,10 +94,13 @@ def _train(
     folder: Path,
     plan_of: Callable[[Study], Plan],
     rules: RaceRules | None,
+    accept_drift: bool,
 ) -> None:
     _prepare_jax()
     with noted_signals() as received:
-        control = Control(stop_requested=lambda: bool(received))
+        control = Control(
+            stop_requested=lambda: bool(received), accept_drift=accept_drift
+        )
 
         def train(part: Study, place: Path, stage: str) -> bool:
             del stage
