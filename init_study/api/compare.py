@@ -45,13 +45,11 @@ def compare(
     What `launch.py run` does, without flags: the same records, resume and report.
 
     Args:
-        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one; or a name, as
-            on the command line.
+        module: of any framework, or what makes one; or a name, as `"cnn"`.
         data: `(images, labels)`, or a name, e.g. `"digits"`.
         schemes: names, initializers and `Scheme`s, in a list, or a dict by the name
             that each shall have.
-        learning_rates: every scheme gets every rate; by default four around what is
-            usual for the optimizer.
+        learning_rates: every scheme gets every rate; by default four usual ones.
         test: of the test part; by default it is cut from the data.
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
         budget: for that: seconds, or text as `"20m"`.
