@@ -74,7 +74,6 @@ NAME_DEVICES = {
 LONG_FILES = {
     "answers.claims.quantities": 349,
     "answers.comparison": 324,
-    "initializers.scaling": 321,
     "launch.py": 600,
     "mean_field.predict": 325,
 }

@@ -1,7 +1,7 @@
 """Every example in a docstring runs, and what a user calls by name has one.
 
-An example sees the names of its module, and `jax`, `jnp`, `np` and `nn`, as a notebook
-has them.
+An example sees the names of its module, the public ones of the package, and `jax`,
+`jnp`, `np` and `nn`, as a notebook has them.
 """
 
 import ast
@@ -24,7 +24,13 @@ from init_study.models import MODELS
 from init_study.schemes import SCHEMES
 
 PACKAGE = Path(init_study.__file__).parent
-SHARED = {"jax": jax, "jnp": jnp, "np": np, "nn": nn}
+SHARED = {
+    "jax": jax,
+    "jnp": jnp,
+    "np": np,
+    "nn": nn,
+    **{name: getattr(init_study, name) for name in init_study.__all__},
+}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Examples that take more than a few seconds.
 SLOW: set[str] = set()
