@@ -72,7 +72,7 @@ NAME_DEVICES = {
     "theory.evaluation": {"local_devices"},
 }
 LONG_FILES = {
-    "answers.claims.quantities": 349,
+    "answers.claims.quantities": 348,
     "answers.comparison": 324,
     "initializers.scaling": 321,
     "launch.py": 600,
