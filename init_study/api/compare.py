@@ -13,9 +13,10 @@ from init_study.api.arguments import (
     make_rules,
     make_study,
 )
-from init_study.api.interrupts import noted_signals
 from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
+from init_study.engine.progress_lines import ProgressLines
+from init_study.interrupts import noted_signals
 from init_study.plan import Plan, make_plan
 from init_study.race import race
 from init_study.run import Control, run
@@ -98,8 +99,9 @@ def _train(
         control = Control(stop_requested=lambda: bool(received))
 
         def train(part: Study, place: Path, stage: str) -> bool:
-            del stage
-            return run(plan_of(part), place, _COMMAND, control).finished
+            with ProgressLines(stage) as lines:
+                watched = control._replace(watch=lines)
+                return run(plan_of(part), place, _COMMAND, watched).finished
 
         train_or_race(study, folder, plan_of, train, rules)
     if received:
