@@ -74,7 +74,7 @@ NAME_DEVICES = {
     "theory.evaluation": {"local_devices"},
 }
 LONG_FILES = {
-    "answers.claims.quantities": 349,
+    "answers.claims.quantities": 348,
     "answers.comparison": 324,
     "mean_field.predict": 325,
 }
