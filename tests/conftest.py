@@ -1,8 +1,7 @@
 """Strict JAX, checked shapes, two CPU devices and a cache of their own for all tests."""
 
-from pathlib import Path
-
 import sys
+from pathlib import Path
 
 import jax
 import pytest
