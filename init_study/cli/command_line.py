@@ -160,8 +160,8 @@ def _refuse_idle(word: str, values: flags.FlagValues) -> None:
             choices = "|".join(BY_NAME[option.needs].choices)
             needed = f"--{option.needs}={choices or 'NAME'}"
             raise UserError(
-                f"--{name} is of {needed} and has no effect without; give both, or leave "
-                f"out --{name}"
+                f"--{name} is of {needed} and has no effect without; give both, or "
+                f"leave out --{name}"
             )
         for other, why in option.against.items():
             if other in values and values[other].present:
