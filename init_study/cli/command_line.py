@@ -111,9 +111,10 @@ def _unknown_flag(name: str, word: str) -> UserError:
     if longer:
         meant = " or ".join(longer[:5]) + (" or ..." if len(longer) > 5 else "")
         return UserError(f"--{name} is short for {meant}; write it in full")
+    near = _nearest(name, (*taken, "help"))
     return UserError(
-        f"unknown flag --{name}. Did you mean --{_nearest(name, (*taken, 'help'))}? All flags of "
-        f"{word}: python launch.py {word} --help"
+        f"unknown flag --{name}. Did you mean --{near}? All flags of {word}: python "
+        f"launch.py {word} --help"
     )
 
 
