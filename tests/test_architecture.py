@@ -72,8 +72,6 @@ NAME_DEVICES = {
     "theory.evaluation": {"local_devices"},
 }
 LONG_FILES = {
-    "answers.claims.quantities": 349,
-    "answers.comparison": 324,
     "initializers.scaling": 321,
     "launch.py": 600,
     "mean_field.predict": 325,

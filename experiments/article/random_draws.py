@@ -2,17 +2,9 @@
 
 from experiments.article.studies import CLEAR, MARGIN, NORMALS, UNIFORMS
 from init_study.answers.claims.claim import Claim, Prediction, above, below
+from init_study.answers.claims.combinations import Check, Difference, Exceeds, Log10
 from init_study.answers.claims.evidence import Runs, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
-    Check,
-    Difference,
-    Exceeds,
-    Layers,
-    Learned,
-    Log10,
-    Rises,
-)
+from init_study.answers.claims.quantities import Accuracy, Layers, Learned, Rises
 
 _UNIFORM, _NORMAL = "uniform(0.05)", "normal(0.02)"
 _FINDS_HE = (

@@ -2,15 +2,9 @@
 
 from experiments.article.studies import CLEAR, INPUTS
 from init_study.answers.claims.claim import Claim, Prediction, above, below, between
+from init_study.answers.claims.combinations import Check, Difference, Log10
 from init_study.answers.claims.evidence import Runs, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
-    Check,
-    Difference,
-    Layers,
-    Learned,
-    Log10,
-)
+from init_study.answers.claims.quantities import Accuracy, Layers, Learned
 
 _STALLS = (
     "He et al. 2015: with 30 layers of ReLU on ImageNet Xavier stalls; with 14 it is "

@@ -2,11 +2,10 @@
 
 from experiments.article.studies import CLEAR, MARGIN
 from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.combinations import Check, Difference
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import (
     Accuracy,
-    Check,
-    Difference,
     Earlier,
     Layers,
     Learned,

@@ -9,14 +9,12 @@ with extra("report"):
 from init_study.answers.comparison import (
     AtRate,
     Comparison,
-    Outcomes,
     Row,
     compare,
-    final_outcomes,
-    learning_curves,
-    seed_curves,
 )
+from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.answers.statistics import Interval, Share
+from init_study.answers.step_curves import learning_curves, seed_curves
 from init_study.answers.words import format_table, sentence, to_json
 
 __all__ = [

@@ -1,11 +1,15 @@
 """Images with labels, split once and for all, and the batches that training sees.
 
-    dataset = load_dataset("digits")
-    indices = batch_indices(key, step, 1, len(dataset.train.labels), 32)[0]
-    inputs = standardize(dataset.train.images[indices], dataset.mean, dataset.std)
-
 `dataset` names the sets, `splits` says what is trained and tested on, `batches` and
 `augmentation` are pure functions for the device.
+
+Example:
+    >>> dataset = load_dataset("digits", cache_dir=".")
+    >>> key = jax.random.key(0)
+    >>> indices = batch_indices(key, 0, 1, len(dataset.train.labels), 32)[0]
+    >>> batch = dataset.train.images[indices]
+    >>> standardize(batch, dataset.mean, dataset.std).shape
+    (32, 8, 8, 1)
 """
 
 from init_study.data.augmentation import AUGMENTATIONS

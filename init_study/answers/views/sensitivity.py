@@ -1,4 +1,4 @@
-"""How much a scheme needs its learning rate tuned."""
+"""Sensitivity of a scheme to its learning rate."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,9 @@ from init_study.answers.statistics import expected_best
 
 
 class Sensitivity(NamedTuple):
-    """Of one scheme, by validation accuracy, a diverged run as chance.
+    """How much one scheme needs its rate tuned, by validation accuracy.
+
+    A diverged run counts as chance.
 
     Attributes:
         low, high: ends of the unbroken range of rates around the best whose means are
@@ -26,12 +28,12 @@ class Sensitivity(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """From the lowest to the highest rate that will do; 1 for a single one."""
+        """Ratio of the highest to the lowest rate that will do; 1 for a single one."""
         return self.high / self.low
 
 
 def sensitivity(row: Row, margin: float) -> Sensitivity:
-    """Of a scheme over the grid of a study.
+    """Measure how much a scheme needs its rate tuned, over the grid of a study.
 
     Args:
         row: of a comparison.
