@@ -1,5 +1,7 @@
 """Two CPU devices for every test, whatever the machine has, and a cache of its own."""
 
+import sys
+
 import jax
 import pytest
 from jaxtyping import install_import_hook
@@ -28,3 +30,20 @@ def compiled_once(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compiled")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path):
+    """The launcher in this process: exit code, standard output and standard error."""
+    from init_study.cli import main
+
+    # What it appends to Python's path is taken away again.
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*words, cwd=tmp_path):
+        monkeypatch.chdir(cwd)
+        capsys.readouterr()
+        code = main(["launch.py", *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return run

@@ -1,4 +1,4 @@
-"""What a notebook calls: the same as the launcher, without flags."""
+"""What a notebook calls: the launcher's words as functions, without flags."""
 
 from init_study.api.compare import compare
 from init_study.api.initialize import explain, initialize

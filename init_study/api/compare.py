@@ -1,4 +1,4 @@
-"""A module trained from every scheme, and the schemes compared."""
+"""Training a module from every scheme, and comparing the schemes."""
 
 import contextlib
 import os
@@ -13,9 +13,10 @@ from init_study.api.arguments import (
     make_rules,
     make_study,
 )
-from init_study.api.interrupts import noted_signals
 from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
+from init_study.engine.progress_lines import ProgressLines
+from init_study.interrupts import noted_signals
 from init_study.plan import Plan, make_plan
 from init_study.race import race
 from init_study.run import Control, run
@@ -57,8 +58,7 @@ def compare(
         margin: for that: points of accuracy below which a difference does not matter.
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
-        train_argument: what the module calls its training flag, `NAME` or `NAME=False`;
-            the usual names are known.
+        train_argument: of the module; see `initialize`.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
     Returns: the result; printing it says the answer.
@@ -99,8 +99,9 @@ def _train(
         control = Control(stop_requested=lambda: bool(received))
 
         def train(part: Study, place: Path, stage: str) -> bool:
-            del stage
-            return run(plan_of(part), place, _COMMAND, control).finished
+            with ProgressLines(stage) as lines:
+                watched = control._replace(watch=lines)
+                return run(plan_of(part), place, _COMMAND, watched).finished
 
         train_or_race(study, folder, plan_of, train, rules)
     if received:
@@ -145,7 +146,9 @@ def train_or_race(
 
 
 def _prepare_jax() -> None:
-    """One device per core, if JAX has not begun in this process: then it is too late,
-    and the devices that there are will do."""
+    """Use one device per core, if JAX has not begun in this process.
+
+    Later the devices that there are will do.
+    """
     with contextlib.suppress(RuntimeError):
         prepare_jax(compiled_folder(None))

@@ -4,7 +4,6 @@ from init_study.initializers import he_normal
 nn.Conv(16, (3, 3), kernel_init=he_normal())
 """
 
-import inspect
 from collections.abc import Callable
 
 from init_study.initializers.constants import (
@@ -62,7 +61,6 @@ __all__ = [
     "Initializer",
     "constant",
     "delta_orthogonal",
-    "describe_initializers",
     "fans",
     "gabor",
     "gain_normal",
@@ -149,11 +147,3 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "student_t": student_t,
     "ternary": ternary,
 }
-
-
-def describe_initializers() -> dict[str, str]:
-    """The first line of each docstring, by name."""
-    return {
-        name: (inspect.getdoc(factory) or "").partition("\n")[0]
-        for name, factory in INITIALIZERS.items()
-    }
