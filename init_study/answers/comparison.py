@@ -142,12 +142,10 @@ def compare(
         manifest: of `store.read_manifest`.
 
     Example:
-        >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=3, steps=1)
-        >>> data = {"digits": {"test": 100, "chance": 0.1}}
-        >>> nothing_yet = pd.DataFrame({"program": [], "step": []})
-        >>> (found,) = compare(nothing_yet, {"study": study.to_dict(), "data": data})
-        >>> found.label, found.num_seeds, found.best, found.rows
-        ('cnn', 3, None, ())
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> comparison.label, comparison.num_seeds, comparison.best
+        ('cnn', 5, 'he_normal')
     """
     study = Study.from_dict(manifest["study"])
     return tuple(

@@ -21,6 +21,15 @@ def learning_curves(
 
     Returns: columns `scheme`, `step`, `mean`, `low`, `high` (the t interval, NaN for
         fewer than 3 seeds), `n`.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> curves = learning_curves(records, comparison, "test", "accuracy")
+        >>> curves[["scheme", "step", "mean"]].round(9).values.tolist()[:3]
+        [['he_normal', 0, 0.1], ['he_normal', 1, 0.41], ['he_normal', 2, 0.72]]
     """
     ours = _at_best_rates(records, comparison)
     diverged = ours.loc[(ours["metric"] == "diverged_step") & ours["value"].notna()]
@@ -55,6 +64,15 @@ def seed_curves(
         metric: `loss` or `accuracy`.
 
     Returns: columns `scheme`, `seed`, `step`, `value`.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> curves = seed_curves(records, comparison, "test", "accuracy")
+        >>> curves.round(9).values.tolist()[:2]
+        [['he_normal', 0, 0, 0.1], ['he_normal', 0, 1, 0.4]]
     """
     ours = _at_best_rates(records, comparison)
     wanted = (ours["split"] == split) & (ours["metric"] == metric)

@@ -40,10 +40,9 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run, or one of another version.
 
     Example:
-        A folder of two members and a single number of each:
-
         >>> from init_study import Study, store
         >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=2)
+        >>> store.open_workdir(Path("run"), study)
         >>> store.write_manifest(Path("run"), {"study": study.to_dict()})
         >>> losses = {"validation/loss": np.array([2.0, 4.0])}
         >>> store.Recorder(Path("run")).append(study.programs()[0], 0, losses)

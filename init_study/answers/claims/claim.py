@@ -224,7 +224,12 @@ def rule_text(claim: Claim) -> str:
 
 
 def prediction_text(prediction: Prediction) -> str:
-    """Say a prediction in words: `test accuracy of ... is above 50 %`."""
+    """Say a prediction in words: `test accuracy of ... is above 50 %`.
+
+    Example:
+        >>> prediction_text(between(Check("norm", "the norm"), 0.5, 2.0))
+        'the norm is between 0.5 and 2'
+    """
     quantity, low, high = prediction
     ends = [number(end, quantity.unit) for end in (low, high)]
     if low == -inf:

@@ -36,6 +36,13 @@ def to_ledger(
     Args:
         judged: claims with their verdicts.
         places: folder of each study's run, for the evidence.
+
+    Example:
+        >>> from init_study.answers.claims.claim import Claim
+        >>> claim = Claim(1, "norms", "", "The norm is kept.", reason="none is meant")
+        >>> judged = Judged(claim, Verdict.NOT_TESTABLE, reason=claim.reason)
+        >>> to_ledger([judged], places={})[0]["verdict"]
+        'NOT TESTABLE'
     """
     return [_entry(one, places) for one in judged]
 
@@ -99,7 +106,14 @@ def summary(ledger: Mapping[str, Any]) -> str:
 
 
 def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List a row for each claim, for a table."""
+    """List a row for each claim, for a table.
+
+    Example:
+        >>> claim = {"number": 1, "section": "norms", "text": {"english": "Kept."}}
+        >>> claim |= {"verdict": "NOT TESTABLE", "n": None, "evidence": []}
+        >>> rows({"kind": "claims", "claims": [claim]})[0]["measured"]
+        '–'
+    """
     words = WORDS[ledger["kind"]]
     return [
         {
@@ -115,7 +129,13 @@ def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def deciding(claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Find the piece of evidence that a verdict hangs on."""
+    """Find the piece of evidence that a verdict hangs on.
+
+    Example:
+        >>> evidence = [{"verdict": "SUPPORTED"}, {"verdict": "REFUTED"}]
+        >>> deciding({"verdict": "REFUTED", "evidence": evidence})
+        {'verdict': 'REFUTED'}
+    """
     found = [e for e in claim["evidence"] if e["verdict"] == claim["verdict"]]
     return found[0] if found else None
 
@@ -142,6 +162,11 @@ def contradictions(ledger: Mapping[str, Any]) -> list[tuple[Any, tuple[Any, ...]
     """List the claims that others of the same text contradict, each pair once.
 
     Returns: pairs of a claim and those that say the opposite.
+
+    Example:
+        >>> claims = [{"number": 1, "against": [2]}, {"number": 2, "against": []}]
+        >>> contradictions({"claims": claims})
+        [({'number': 1, 'against': [2]}, ({'number': 2, 'against': []},))]
     """
     claims = {claim["number"]: claim for claim in ledger["claims"]}
     return [

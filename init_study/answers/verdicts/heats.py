@@ -49,7 +49,12 @@ def to_document(heats: Sequence[Heat]) -> list[dict[str, Any]]:
 
 
 def from_document(document: Sequence[Mapping[str, Any]]) -> tuple[Heat, ...]:
-    """Read heats from the plain values that `to_document` gave."""
+    """Read heats from the plain values that `to_document` gave.
+
+    Example:
+        >>> from_document(to_document([Heat("cnn", 0.1, {}, None, {}, "")]))[0].label
+        'cnn'
+    """
     return tuple(
         Heat(
             label=heat["label"],
@@ -70,6 +75,10 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
 
     Args:
         folder: of the race.
+
+    Example:
+        >>> read_heats(Path("nowhere"))
+        ()
     """
     path = folder / DECISION
     return from_document(json.loads(path.read_text())) if path.exists() else ()

@@ -30,7 +30,15 @@ def decision_sentence(label: str, decision: Decision) -> str:
 
 
 def decision_clauses(label: str, decision: Decision) -> list[str]:
-    """Give the parts of the sentence: its head, then the schemes by how they fare."""
+    """Give the parts of the sentence: its head, then the schemes by how they fare.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision_clauses("cnn", decision)[0]
+        'cnn: he is the best of 2 schemes'
+    """
     d, names = decision, ", ".join(decision.best_set)
     heads = {
         Kind.BEST: f"{d.candidate} is the best of {len(d.contrasts) + 1} schemes",
@@ -52,7 +60,15 @@ def decision_clauses(label: str, decision: Decision) -> list[str]:
 
 
 def decision_terms(decision: Decision) -> str:
-    """Say what the verdicts hold for: seeds, level and margin."""
+    """Say what the verdicts hold for: seeds, level and margin.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision_terms(decision).partition(";")[0]
+        'on 5 fresh seeds, paired'
+    """
     return (
         f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
         f"this look; differences below {percent(decision.margin)} points do not matter"
@@ -68,6 +84,15 @@ def decision_table(
         decision: of a race.
         test: accuracy of fresh seeds, by scheme.
         choices: the rate of every scheme.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
+        >>> table = decision_table(decision, runs, choices)
+        >>> [row.split()[0] for row in table.splitlines()]
+        ['scheme', 'he', 'zeros']
     """
     shown = ("scheme", "rate", "seeds", "test %", "to the candidate", "verdict")
     rows = decision_rows(decision, test, choices)
@@ -83,6 +108,14 @@ def decision_rows(
         decision: of a race.
         test: accuracy of fresh seeds, by scheme.
         choices: the rate of every scheme.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
+        >>> [row["verdict"] for row in decision_rows(decision, runs, choices)]
+        ['BEST', 'WORSE']
     """
     contrasts = {c.scheme: c for c in decision.contrasts}
     order = sorted(contrasts, key=lambda name: -contrasts[name].effect.mean)

@@ -144,7 +144,13 @@ def characteristics(
 
 
 def table(protocol: Protocol, studies: int) -> Iterator[str]:
-    """Give the lines of a Markdown table, a gap a row."""
+    """Give the lines of a Markdown table, a gap a row.
+
+    Example:
+        >>> head, _, *rows = table(Protocol(margin=0.5), studies=1)
+        >>> len(rows) == len(_GAPS)
+        True
+    """
     yield (
         "| gap | best mean is the best scheme | any difference claimed | BEST claimed "
         "| falsely | set holds the best | set's size | seeds |"

@@ -39,6 +39,13 @@ def failing_more(comparison: Comparison) -> tuple[str, ...]:
 
     Args:
         comparison: of a program; an unfinished one has none.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> failing_more(comparison)
+        ()
     """
     if comparison.best is None:
         return ()

@@ -38,6 +38,14 @@ def sensitivity(row: Row, margin: float) -> Sensitivity:
     Args:
         row: of a comparison.
         margin: of accuracy, positive.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> found = sensitivity(comparison.rows[0], margin=0.01)
+        >>> found.low, found.high, found.factor
+        (0.1, 0.1, 1.0)
     """
     means = np.array([at_rate.validation.mean for at_rate in row.rates])
     rates = [at_rate.learning_rate for at_rate in row.rates]

@@ -37,6 +37,14 @@ def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
     Args:
         records: of `store.load`.
         comparison: of a finished program.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> round(default_target(records, comparison), 9)
+        0.658
     """
     table = _validation(records, comparison, comparison.rows[0].scheme)
     last = float(np.nanmedian(table[comparison.steps]))
@@ -52,6 +60,14 @@ def steps_to_target(
         records: of `store.load`.
         comparison: of a finished program.
         target: validation accuracy.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> [found.steps for found in steps_to_target(records, comparison, target=0.5)]
+        [2.0, inf]
     """
     found = []
     for row in comparison.rows:

@@ -40,6 +40,15 @@ def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
     Args:
         comparison: of the program.
         layers: of `store.load_layers`.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> layers = records.assign(layer=0)
+        >>> len(layers), len(at_best_rates(comparison, layers))
+        (140, 70)
     """
     best = {row.scheme: row.best.learning_rate for row in comparison.rows}
     chosen = layers["scheme"].map(best.get) == layers["learning_rate"]

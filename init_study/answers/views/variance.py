@@ -54,6 +54,12 @@ def variance_splits(
     Args:
         records: of `store.load`.
         manifest: of `store.read_manifest`.
+
+    Example:
+        >>> from init_study.answers.made_up import made_up_run
+        >>> run = made_up_run(fixed=("nothing", "init", "order"))
+        >>> [split.scheme for split in variance_splits(*run)]
+        ['he_normal', 'zeros']
     """
     study = Study.from_dict(manifest["study"])
     found = []
