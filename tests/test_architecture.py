@@ -74,7 +74,6 @@ NAME_DEVICES = {
     "theory.evaluation": {"local_devices"},
 }
 LONG_FILES = {
-    "initializers.scaling": 321,
     "mean_field.predict": 325,
 }
 LONG_FUNCTIONS = {

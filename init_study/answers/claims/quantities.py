@@ -6,7 +6,7 @@ are those of the runs of one scheme; `combinations` makes further ones of them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from init_study.errors import unknown
 Values = Float[np.ndarray, " seeds"]
 
 
+@runtime_checkable
 class Quantity(Protocol):
     """What every quantity has: words, a unit, a kind, and a number for each seed."""
 
@@ -237,10 +238,8 @@ class Layers(_OfRuns):
     @property
     def unit(self) -> str:
         """The unit: `%` for a share, nothing for a ratio or a mean square."""
-        share = (
-            LAYER_METRICS[self.metric].startswith("share") and "over" not in self.take
-        )
-        return "%" if share else ""
+        share = LAYER_METRICS[self.metric].startswith("share")
+        return "%" if share and "over" not in self.take else ""
 
     @property
     def text(self) -> str:
