@@ -206,12 +206,12 @@ def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, .
         _row(
             study.schemes[i],
             _at_rates(outcomes, i, study, program),
-            best_rates[i],
+            int(best_rates[i]),
             program.untuned_rate,
             None if i == order[0] else paired_interval(at_best[i], at_best[order[0]]),
             at_best[i],
         )
-        for i in order
+        for i in order.tolist()
     )
 
 

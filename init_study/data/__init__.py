@@ -10,8 +10,9 @@ Example:
     >>> dataset = load_dataset("digits", cache_dir=".")
     >>> key = jax.random.key(0)
     >>> indices = batch_indices(key, 0, 1, len(dataset.train.labels), 32)[0]
-    >>> batch = dataset.train.images[indices]
-    >>> standardize(batch, dataset.mean, dataset.std).shape
+    >>> batch = jnp.asarray(dataset.train.images)[indices]
+    >>> mean, std = jnp.asarray(dataset.mean), jnp.asarray(dataset.std)
+    >>> standardize(batch, mean, std).shape
     (32, 8, 8, 1)
 """
 

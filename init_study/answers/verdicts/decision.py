@@ -123,7 +123,7 @@ def decide(
         finite, a margin or level out of range.
 
     Example:
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> decision.kind.value, decision.best_set
         ('BEST', ('he',))

@@ -176,7 +176,7 @@ def still_racing(decision: Decision) -> tuple[str, ...]:
     gets no more seeds.
 
     Example:
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> still_racing(decide(runs, "he", margin=0.01))
         ()
     """

@@ -21,7 +21,8 @@ def decision_sentence(label: str, decision: Decision) -> str:
 
     Example:
         >>> from init_study.answers.verdicts.decision import decide
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> decision_sentence("cnn", decision).partition(";")[0]
         'cnn: he is the best of 2 schemes'
@@ -34,7 +35,8 @@ def decision_clauses(label: str, decision: Decision) -> list[str]:
 
     Example:
         >>> from init_study.answers.verdicts.decision import decide
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> decision_clauses("cnn", decision)[0]
         'cnn: he is the best of 2 schemes'
@@ -64,7 +66,8 @@ def decision_terms(decision: Decision) -> str:
 
     Example:
         >>> from init_study.answers.verdicts.decision import decide
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> decision_terms(decision).partition(";")[0]
         'on 5 fresh seeds, paired'
@@ -87,7 +90,8 @@ def decision_table(
 
     Example:
         >>> from init_study.answers.verdicts.decision import decide
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
         >>> table = decision_table(decision, runs, choices)
@@ -111,7 +115,8 @@ def decision_rows(
 
     Example:
         >>> from init_study.answers.verdicts.decision import decide
-        >>> runs = {"he": [0.90, 0.91, 0.92, 0.93, 0.94], "zeros": [0.1] * 5}
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
         >>> [row["verdict"] for row in decision_rows(decision, runs, choices)]

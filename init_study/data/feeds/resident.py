@@ -40,10 +40,11 @@ def from_resident(
         place: of the step in the call.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> images, labels = jnp.zeros((4, 8, 8, 1)), jnp.arange(4)
         >>> whole = Examples(images, labels, jnp.zeros(1), jnp.ones(1))
         >>> shared = Resident(whole, indices=jnp.array([[[2, 0]]]))
-        >>> from_resident(shared, seed_slot=0, place=0).labels.tolist()
+        >>> from_resident(shared, jnp.array(0), jnp.array(0)).labels.tolist()
         [2, 0]
     """
     chosen = shared.indices[seed_slot][place]
