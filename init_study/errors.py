@@ -40,6 +40,12 @@ def extra(name: str) -> Iterator[None]:
         ) from error
 
 
+def nearest(given: str, valid: Iterable[str]) -> str | None:
+    """The name that is most like the given one; None if none is much like it."""
+    near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
 def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserError:
     """The error for a name that is not in a table of names.
 
@@ -49,8 +55,8 @@ def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserEr
         valid: the names that exist.
         way_out: where to see them all, e.g. `"python launch.py list"`.
     """
-    near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(given, valid)
+    hint = f" Did you mean {near!r}?" if near else ""
     return UserError(f"unknown {what} {given!r}.{hint} All of them: {way_out}")
 
 

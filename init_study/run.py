@@ -1,4 +1,4 @@
-"""Runs a study: plan in, records and checkpoints out. All side effects of a run.
+"""The run of a study: plan in, records and checkpoints out. All side effects of a run.
 
 The loop knows steps and files; what a step does is in `train`, how the population
 lies on the devices in `engine`.
@@ -7,12 +7,10 @@ lies on the devices in `engine`.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from absl import logging
-from tqdm import tqdm
 
 from init_study import manifest, store
 from init_study.data.feeds import Resident
@@ -22,6 +20,7 @@ from init_study.engine.population import (
     initial_population,
     most_steps,
 )
+from init_study.engine.progress import Progress, progress_of
 from init_study.engine.running import (
     Running,
     evaluations,
@@ -33,15 +32,18 @@ from init_study.engine.running import (
     spectrum_numbers,
 )
 from init_study.engine.tuning import check_memory, choose_executions
+from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import TrainState
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
+# What a program does, and the step that it has reached.
+_Tell = Callable[[str, int], None]
 
 
 class Outcome(NamedTuple):
-    """Of `run`.
+    """What one call of `run` did.
 
     Attributes:
         finished: whether every program is done.
@@ -61,7 +63,8 @@ class Control(NamedTuple):
     taken, and two executions differ in the last bits.
 
     Attributes:
-        progress: whether to show a bar per program, where there is a terminal.
+        watch: told how far the run is: before a program is timed or compiled, and
+            after every call to the devices.
         checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
             can lose.
         stop_requested: asked after every call to the devices, about once a second;
@@ -73,7 +76,7 @@ class Control(NamedTuple):
             its like, or other settings of it, which may give other bits.
     """
 
-    progress: bool = True
+    watch: Callable[[Progress], None] = lambda progress: None
     checkpoint_every: float = 30.0
     stop_requested: Callable[[], bool] = lambda: False
     given_execution: bool = False
@@ -111,34 +114,28 @@ def run(
     control = control or Control()
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
-        recorder = store.Recorder(workdir)
-        layers = store.Recorder(workdir, store.LAYERS)
-        filters = store.Recorder(workdir, store.FILTERS)
-        spectra, predictions = (
-            store.Recorder(workdir, name) if control.spectra else None
-            for name in (store.SPECTRA, store.PREDICTIONS)
-        )
+        recorders = _open_recorders(workdir, control.spectra)
         resumed = (workdir / store.MANIFEST).exists()
-        if not all(is_done(recorder, program) for program in plan.programs):
+        if not all(is_done(recorders.records, one) for one in plan.programs):
             manifest.check_drift(workdir, control.accept_drift)
-        if not resumed:
-            plan = choose_executions(plan, control.given_execution)
+        if resumed:
+            _check_spectra(plan, workdir, recorders)
+        else:
+            plan = choose_executions(
+                plan, control.given_execution, _tell_choosing(plan, control)
+            )
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
         try:
             for program in plan.programs:
-                if is_done(recorder, program):
+                if is_done(recorders.records, program):
                     continue
                 finished = not control.stop_requested()
                 if finished:
                     if resumed:
                         check_memory(plan, program)
                     taken, finished = _run_program(
-                        plan,
-                        program,
-                        workdir,
-                        _Recorders(recorder, layers, filters, spectra, predictions),
-                        control,
+                        plan, program, workdir, recorders, control
                     )
                     member_steps += taken
                 if not finished:
@@ -150,8 +147,39 @@ def run(
     return Outcome(finished, member_steps, seconds)
 
 
+def _open_recorders(workdir: Path, spectra: bool) -> _Recorders:
+    names = (store.SPECTRA, store.PREDICTIONS)
+    return _Recorders(
+        store.Recorder(workdir),
+        store.Recorder(workdir, store.LAYERS),
+        store.Recorder(workdir, store.FILTERS),
+        *(store.Recorder(workdir, name) if spectra else None for name in names),
+    )
+
+
+def _check_spectra(plan: Plan, workdir: Path, recorders: _Recorders) -> None:
+    """Refuse to measure spectra where the time for them is past.
+
+    Raises: UserError naming the program and the ways out.
+    """
+    for program in plan.programs:
+        if recorders.spectra is None or recorders.spectra.has(program.program, 0):
+            continue
+        saved = (workdir / "checkpoints" / program.program.id).glob("[1-9]*")
+        if is_done(recorders.records, program) or any(saved):
+            raise UserError(
+                f"--spectra measures before the first step, and {program.label} in "
+                f"--workdir={workdir} is past it; leave out --spectra, or start in a "
+                "new folder"
+            )
+
+
+def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None]:
+    return lambda program: control.watch(progress_of(plan, program, "choosing", 0))
+
+
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
-    """The last records are written after everything else."""
+    """Say whether a program is done: its last records are written after all else."""
     return recorder.has(plan.program, plan.program.steps)
 
 
@@ -162,40 +190,39 @@ def _run_program(
     recorders: _Recorders,
     control: Control,
 ) -> tuple[int, bool]:
-    """Returns member-steps taken and whether the program is done."""
+    """Train one program on, as far as it goes.
+
+    Returns: member-steps taken, and whether the program is done.
+    """
     program = program_plan.program
     population = prepare(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
+
+    def tell(doing: str, step: int) -> None:
+        control.watch(progress_of(plan, program_plan, doing, step))
+
     try:
-        state, first_step = _begin(plan, population, checkpoints)
-        bar = tqdm(
-            total=population.members * program.steps,
-            initial=population.members * first_step,
-            desc=program_plan.label,
-            unit=" member-steps",
-            unit_scale=True,
-            disable=None if control.progress else True,
+        state, first_step = _begin(plan, population, checkpoints, tell)
+        step = _train_on(
+            population, state, first_step, recorders, checkpoints, tell, control
         )
-        with bar:
-            step = _train_on(
-                population, state, first_step, recorders, checkpoints, bar, control
-            )
     finally:
         checkpoints.close()
     return population.members * (step - first_step), step == program.steps
 
 
 def _begin(
-    plan: Plan, population: Running, checkpoints: store.Checkpoints
+    plan: Plan, population: Running, checkpoints: store.Checkpoints, tell: _Tell
 ) -> tuple[TrainState, int]:
-    """The state of the newest whole checkpoint, or the untrained one."""
+    """Restore the state of the newest whole checkpoint, or draw the untrained one."""
     program_plan = population.plan
     width = program_plan.execution.chunk_width
     restored = checkpoints.restore(empty_population(program_plan, population.members))
     if restored:
         step, state = restored
-        logging.info("%s goes on from step %d", program_plan.label, step)
+        tell("compiling", step)
         return place_members(state, population.mesh, width), step
+    tell("compiling", 0)
     first_steps = population.compiled.indices(0, 1)[:, 0]
     state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
     return place_members(state, population.mesh, width), 0
@@ -207,11 +234,16 @@ def _train_on(
     step: int,
     recorders: _Recorders,
     checkpoints: store.Checkpoints,
-    bar: Any,
+    tell: _Tell,
     control: Control,
 ) -> int:
-    """The loop: record where an evaluation is due, save where a checkpoint is due,
-    take steps up to the next evaluation. Returns the step that was reached."""
+    """Take steps and keep what they give, until the last one or a stop.
+
+    Record where an evaluation is due, save where a checkpoint is due, take steps up to
+    the next evaluation.
+
+    Returns: the step that was reached.
+    """
     program = population.plan.program
     stops = (0, *program.evaluation_steps())
     length, saved_at = 1, time.monotonic()
@@ -246,7 +278,7 @@ def _train_on(
         began = time.monotonic()
         state = _take_steps(population, state, step, length)
         step += length
-        bar.update(population.members * length)
+        tell("training", step)
         length = _next_length(length, time.monotonic() - began, population.plan)
 
 
@@ -260,7 +292,9 @@ def _take_steps(
 
 
 def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
-    """Steps that take about a second, at most four times as many as before: the first
-    call also compiles. How a run is cut into calls changes no bit of it."""
+    """Choose steps that take about a second, at most four times as many as before.
+
+    The first call also compiles. How a run is cut into calls changes no bit of it.
+    """
     wanted = int(length * _SECONDS_PER_CALL / max(seconds, 1e-6))
     return max(1, min(wanted, 4 * length, most_steps(plan)))

@@ -4,7 +4,7 @@ question, paper, command, cost, what is expected, and the rule that decides.
 Command:  python launch.py published
 """
 
-from experiments.published import (
+from . import (
     batch_norm,
     delta_orthogonal,
     depth_scale,

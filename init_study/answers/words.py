@@ -2,9 +2,10 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from init_study.answers.columns import format_columns, shorten
 from init_study.answers.comparison import AtRate, Comparison, Row
 from init_study.answers.statistics import Interval
 
@@ -14,12 +15,28 @@ _INTERVAL = "95 % interval"
 
 
 def sentence(comparison: Comparison) -> str:
-    """The answer of one program in words; no more than the numbers carry."""
+    """Say the answer of one program in words; no more than the numbers carry.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> sentence(comparison).partition(";")[0]
+        'cnn: he_normal is best at 72.0 ± 2.0 % test accuracy'
+    """
     return "; ".join(clauses(comparison))
 
 
 def clauses(comparison: Comparison) -> list[str]:
-    """The parts of `sentence`: the best scheme, then the others by how they fare."""
+    """Give the parts of `sentence`: the best scheme, then how the others fare.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> clauses(comparison)[1]
+        'zeros is stuck at chance in 5 of 5 runs'
+    """
     label, rows = comparison.label, comparison.rows
     if not rows:
         return [f"{label}: no answer yet, {progress(comparison)}"]
@@ -39,19 +56,37 @@ def clauses(comparison: Comparison) -> list[str]:
 
 
 def progress(comparison: Comparison) -> str:
-    """How far a program is that is not finished."""
+    """Say how far a program is that is not finished."""
     if comparison.step is None:
         return "it has not begun"
     return f"it is at step {comparison.step} of {comparison.steps}"
 
 
 def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """Plain values, with the answer in words; null for what is not a number."""
+    """Turn comparisons into plain values, with the answer in words.
+
+    Null stands for what is not a number.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> to_json([comparison])[0]["best"]
+        'he_normal'
+    """
     return [_plain(c) | {"answer": sentence(c)} for c in comparisons]
 
 
 def format_table(comparison: Comparison) -> str:
-    """A table for a terminal of 100 columns, the best scheme first."""
+    """Format a comparison for a terminal of 100 columns, the best scheme first.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> format_table(comparison).splitlines()[0]
+        'cnn: 5 seeds, 2 steps, 100 test images, chance 10.0 %'
+    """
     title = (
         f"{comparison.label}: {count(comparison.num_seeds, 'seed')}, "
         f"{comparison.steps} steps, {comparison.num_test} test images, "
@@ -70,34 +105,11 @@ def format_table(comparison: Comparison) -> str:
     return f"{title}\n\n{format_columns(cells)}\n\n{notes}"
 
 
-def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> str:
-    """Aligned text: numbers to the right, words to the left.
-
-    Args:
-        rows: with the same keys, which name the columns.
-        header: whether to show the names.
-    """
-    if not rows:
-        return ""
-    names = list(rows[0])
-    table = [[_cell(row[name]) for name in names] for row in rows]
-    right = [all(isinstance(row[n], int | float) for row in rows) for n in names]
-    if header:
-        table.insert(0, [name.replace("_", " ") for name in names])
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in table
-    ]
-    return "\n".join(lines)
-
-
 def spent_before(comparison: Comparison) -> str:
-    """What schemes spend before the first step, which no step is charged for; empty if
-    none does."""
+    """Say what schemes spend before the first step, which no step is charged for.
+
+    Empty if none does.
+    """
     spent = [
         f"{row.scheme} {row.passes.steps:.3g}"
         for row in comparison.rows
@@ -112,37 +124,59 @@ def spent_before(comparison: Comparison) -> str:
 
 
 def percent(share: float) -> str:
-    """One decimal, with a true minus, without a sign for zero: `94.1`, `−0.2`."""
+    """Write a share in per cent, one decimal, with a true minus: `94.1`, `−0.2`.
+
+    Zero has no sign.
+
+    Example:
+        >>> percent(0.9414), percent(-0.002), percent(float("nan"))
+        ('94.1', '−0.2', '–')
+    """
     return "–" if math.isnan(share) else f"{100 * share:z.1f}".replace("-", "−")
 
 
 def plus_minus(interval: Interval) -> str:
-    """`94.1 ± 0.6`, in %; without an interval the mean alone."""
+    """Write a mean and half its interval in %: `94.1 ± 0.6`; else the mean alone.
+
+    Example:
+        >>> plus_minus(Interval(0.5, 0.4, 0.6, 5))
+        '50.0 ± 10.0'
+    """
     width = interval.high - interval.mean
     mean = percent(interval.mean)
     return mean if math.isnan(width) else f"{mean} ± {percent(width)}"
 
 
 def low_to_high(interval: Interval) -> str:
-    """`−0.2 to 1.0`, in points; empty if there is no interval."""
+    """Write an interval in points: `−0.2 to 1.0`; empty if there is none.
+
+    Example:
+        >>> low_to_high(Interval(0.5, 0.4, 0.6, 5))
+        '40.0 to 60.0'
+    """
     if math.isnan(interval.low):
         return ""
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def rate(learning_rate: float) -> str:
-    """`0.1`, `3e-05`."""
+    """Write a learning rate in three digits: `0.1`, `3e-05`.
+
+    Example:
+        >>> rate(0.00003)
+        '3e-05'
+    """
     return f"{learning_rate:.3g}"
 
 
 def count(n: int, word: str) -> str:
-    """`1 seed`, `5 seeds`."""
+    """Write a number of things: `1 seed`, `5 seeds`.
+
+    Example:
+        >>> count(1, "seed"), count(5, "seed")
+        ('1 seed', '5 seeds')
+    """
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def shorten(text: str, width: int) -> str:
-    """At most `width` characters."""
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _head(comparison: Comparison) -> str:
@@ -161,7 +195,7 @@ def _head(comparison: Comparison) -> str:
 
 
 def _standings(others: tuple[Row, ...]) -> list[str]:
-    """Every scheme that learned, by what its interval shows."""
+    """List every scheme that learned, by what its interval shows."""
     groups: dict[str, list[str]] = {"tied": [], "behind": [], "ahead": []}
     for row in others:
         if row.difference is not None and not row.best.failed:
@@ -181,7 +215,7 @@ def _verdict(difference: Interval) -> str:
 
 
 def _standing(row: Row, difference: Interval) -> str:
-    """`lecun_normal (0.4 points behind, 95 % interval −0.2 to 1.0)`."""
+    """Write a scheme: `lecun_normal (0.4 points behind, 95 % interval −0.2 to 1.0)`."""
     side, sign = ("behind", -1) if difference.mean <= 0 else ("ahead", 1)
     ends = sorted((sign * difference.low, sign * difference.high))
     interval = f"{_INTERVAL} {percent(ends[0])} to {percent(ends[1])}"
@@ -193,7 +227,7 @@ def _standing(row: Row, difference: Interval) -> str:
 
 
 def _failed(others: tuple[Row, ...]) -> list[str]:
-    """Every scheme that learned nothing; those that failed alike together."""
+    """List every scheme that learned nothing; those that failed alike together."""
     groups: dict[str, list[Row]] = {}
     for row in others:
         if row.best.failed:
@@ -207,7 +241,7 @@ def _failed(others: tuple[Row, ...]) -> list[str]:
 
 
 def _failures(at_rate: AtRate, verb: str = "") -> str:
-    """What became of the runs that learned nothing; empty if there is none."""
+    """Say what became of the runs that learned nothing; empty if there is none."""
     n, parts = at_rate.diverged.n, []
     if at_rate.stuck.k:
         parts.append(f"{verb}stuck at chance in {at_rate.stuck.k}")
@@ -243,12 +277,6 @@ def _notes(comparison: Comparison) -> str:
     if any(row.at_edge for row in comparison.rows):
         notes.insert(1, "*: at the edge of the grid, a better one may lie beyond.")
     return " ".join([*notes, spent_before(comparison)]).strip()
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "–" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Which execution a program takes: one that fits, the fastest where that pays.
+"""The choice of an execution for a program: one that fits, the fastest where that pays.
 
 The choice is made once, before the first step; the manifest keeps it for the whole
 run and every resume.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -38,9 +39,9 @@ _CLEARLY = 0.1
 
 
 def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
-    """Every execution that is worth trying on all devices, and the default on one.
+    """Time every execution that is worth trying on all devices, and the default on one.
 
-    One that does not fit into the device's memory is a row with a problem.
+    What does not fit into the device's memory is a row with a problem.
     """
     executions = _candidates(plan, program_plan)
     timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
@@ -58,8 +59,13 @@ def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
 
 
 def fastest(timings: list[Timing], members: int) -> Execution:
-    """Of those that ran on all devices and fit, the first that is not clearly slower
-    than another.
+    """Choose the first execution that is not clearly slower than another.
+
+    Of those that ran on all devices and fit.
+
+    Args:
+        timings: of the executions, the default first.
+        members: in all.
 
     Raises: UserError if none does.
     """
@@ -73,22 +79,30 @@ def fastest(timings: list[Timing], members: int) -> Execution:
     return next(t for t in able if t.seconds_per_step(members) <= enough).execution
 
 
-def choose_executions(plan: Plan, given: bool) -> Plan:
-    """The plan with an execution for each program that fits, and is the fastest where
-    finding out is worth it: where training takes many times as long as trying.
+def choose_executions(
+    plan: Plan,
+    given: bool,
+    tell: Callable[[ProgramPlan], None] = lambda program: None,
+) -> Plan:
+    """Choose an execution that fits for each program, the fastest where that pays.
+
+    Finding out pays where training takes many times as long as trying.
 
     Args:
         plan: of `make_plan`.
         given: keep the plan's own executions, or refuse.
+        tell: called with each program before executions of it are timed.
+
+    Returns: the plan with the executions.
 
     Raises: UserError if a program does not fit into the devices' memory.
     """
-    chosen = [_choose(plan, one, given) for one in plan.programs]
+    chosen = [_choose(plan, one, given, tell) for one in plan.programs]
     return plan._replace(programs=tuple(chosen))
 
 
 def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
-    """That a program which began elsewhere fits here as it is.
+    """Make sure that a program which began elsewhere fits here as it is.
 
     Raises: UserError, with the widest execution that fits.
     """
@@ -96,13 +110,19 @@ def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
         fitting(plan, program_plan, given=True)
 
 
-def _choose(plan: Plan, program_plan: ProgramPlan, given: bool) -> ProgramPlan:
+def _choose(
+    plan: Plan,
+    program_plan: ProgramPlan,
+    given: bool,
+    tell: Callable[[ProgramPlan], None],
+) -> ProgramPlan:
     others, cost = _candidates(plan, program_plan), _cost(plan, program_plan)
     steps = program_plan.program.steps
     guess = cost.flops * len(plan.members) * steps / _MODEST_RATE
     is_short = guess < _WORTH * _SECONDS_TO_TRY * len(others)
     if (given or is_short) and _surely_fits(plan, program_plan, cost):
         return program_plan
+    tell(program_plan)
     timing = fitting(plan, program_plan, given)
     here = program_plan._replace(execution=timing.execution)
     work = timing.seconds_per_step(len(plan.members)) * steps
@@ -119,7 +139,7 @@ def _choose(plan: Plan, program_plan: ProgramPlan, given: bool) -> ProgramPlan:
 
 
 class _Cost(NamedTuple):
-    """Of a program that is not compiled; infinite where XLA does not say.
+    """The cost of a program that is not compiled; infinite where XLA does not say.
 
     Attributes:
         flops: of one member's step.
@@ -135,8 +155,11 @@ class _Cost(NamedTuple):
 
 
 def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
-    """Counted, without a number on a device. The count takes a loop for one turn of
-    it, so it is made of XLA's own convolutions, which have none."""
+    """Count the cost, without a number on a device.
+
+    The count takes a loop for one turn of it, so it is made of XLA's own convolutions,
+    which have none.
+    """
     mesh, execution = member_mesh(), program_plan.execution
     plain = program_plan._replace(execution=execution._replace(convolution="xla"))
     members = padded_size(1, mesh, execution.chunk_width)
@@ -169,7 +192,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
 
 
 def _image_shapes(dataset: Dataset, *parts: Split) -> Examples:
-    """Of those parts together, on a device."""
+    """Describe the images of some parts together, as they lie on a device."""
 
     def rows(leaves: list[np.ndarray]) -> Any:
         shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
@@ -194,7 +217,7 @@ def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timing:
-    """The program's own execution if it fits, else the widest narrower one.
+    """Time the program's own execution if it fits, else the widest narrower one.
 
     Raises: UserError, with the widest that fits, if the width is given or none fits.
     """

@@ -1,10 +1,12 @@
 """Initializers: `(key, shape, dtype) -> Array`, drop-in for Flax and plain JAX.
 
-from init_study.initializers import he_normal
-nn.Conv(16, (3, 3), kernel_init=he_normal())
+Example:
+    >>> from init_study.initializers import he_normal
+    >>> layer = nn.Conv(16, (3, 3), kernel_init=he_normal())
+    >>> he_normal()(jax.random.key(0), (3, 3, 8, 16)).shape
+    (3, 3, 8, 16)
 """
 
-import inspect
 from collections.abc import Callable
 
 from init_study.initializers.constants import (
@@ -16,7 +18,21 @@ from init_study.initializers.constants import (
     uniform,
     zeros,
 )
+from init_study.initializers.controls import (
+    laplace,
+    rademacher,
+    student_t,
+    ternary,
+)
 from init_study.initializers.draws import Initializer
+from init_study.initializers.fans import fans, variance_scaling
+from init_study.initializers.identities import (
+    identity,
+    looks_linear,
+    partial_dirac,
+    repeated_identity,
+    zero_hadamard,
+)
 from init_study.initializers.orthogonal import (
     delta_orthogonal,
     orthogonal,
@@ -25,23 +41,17 @@ from init_study.initializers.orthogonal import (
     scaled_orthogonal,
 )
 from init_study.initializers.scaling import (
-    fans,
     gain_normal,
     gain_uniform,
     he_fan_out,
     he_normal,
     he_truncated,
     he_uniform,
-    laplace,
     lecun_normal,
     lecun_truncated,
     lecun_uniform,
     mup_output,
-    rademacher,
-    student_t,
-    ternary,
     torch_kernel,
-    variance_scaling,
     xavier_normal,
     xavier_truncated,
     xavier_uniform,
@@ -49,12 +59,7 @@ from init_study.initializers.scaling import (
 from init_study.initializers.structured import (
     gabor,
     gaussian_field,
-    identity,
-    looks_linear,
-    partial_dirac,
-    repeated_identity,
     sparse,
-    zero_hadamard,
 )
 
 __all__ = [
@@ -62,7 +67,6 @@ __all__ = [
     "Initializer",
     "constant",
     "delta_orthogonal",
-    "describe_initializers",
     "fans",
     "gabor",
     "gain_normal",
@@ -149,11 +153,3 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "student_t": student_t,
     "ternary": ternary,
 }
-
-
-def describe_initializers() -> dict[str, str]:
-    """The first line of each docstring, by name."""
-    return {
-        name: (inspect.getdoc(factory) or "").partition("\n")[0]
-        for name, factory in INITIALIZERS.items()
-    }

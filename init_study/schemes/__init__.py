@@ -52,7 +52,6 @@ __all__ = [
     "Refinement",
     "Rule",
     "Scheme",
-    "describe_schemes",
     "parse_scheme",
     "per_layer",
 ]
@@ -96,14 +95,6 @@ def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
     if not isinstance(value, str):
         raise UserError(f"rest={value!r} is no scheme; write rest='he_normal'")
     return parse_scheme(value)
-
-
-def describe_schemes() -> dict[str, str]:
-    """The first line of each docstring, by name."""
-    return {
-        name: (inspect.getdoc(factory) or "").partition("\n")[0]
-        for name, factory in SCHEMES.items()
-    }
 
 
 def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:

@@ -12,7 +12,7 @@ from init_study.initializers import constant, zeros
 from init_study.network import Layer, Network, Path
 from init_study.network.branch_scalars import factor_path
 from init_study.schemes.per_layer import HE_NORMAL
-from init_study.schemes.scheme import Rule, Scheme, override, scaled
+from init_study.schemes.scheme import Rule, Scheme, end_layer, override, scaled
 
 _ZERO = Rule("zeros", zeros())
 
@@ -193,7 +193,7 @@ def fixup(scalars: bool = True) -> Scheme:
         for last in lasts:
             _refuse_norm(last, "fixup")
             found[last.kernel] = _ZERO
-        head = {path: _ZERO for path in network.layers[-1].leaves}
+        head = {path: _ZERO for path in end_layer(network, -1).leaves}
         return {**found, **head}
 
     return override(HE_NORMAL, change)

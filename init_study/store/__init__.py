@@ -1,4 +1,4 @@
-"""What a run keeps on disk, and nothing else touches these files.
+"""Files that a run keeps on disk, and nothing else touches.
 
     workdir/
       manifest.json        what ran, on what, from which data; replaced atomically
@@ -38,7 +38,9 @@ from init_study.store.workdir import (
     RULES,
     lock,
     open_workdir,
+    other_version,
     read_manifest,
+    read_study,
     write_atomically,
     write_manifest,
 )
@@ -75,7 +77,9 @@ __all__ = [
     "load_spectra",
     "lock",
     "open_workdir",
+    "other_version",
     "read_manifest",
+    "read_study",
     "write_atomically",
     "write_manifest",
 ]

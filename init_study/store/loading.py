@@ -17,8 +17,8 @@ from init_study.store.records import (
     SPECTRA,
     read_lines,
 )
-from init_study.store.workdir import read_manifest
-from init_study.study import Member, Program, Study
+from init_study.store.workdir import other_version, read_manifest, read_study
+from init_study.study import Member, Program
 
 with extra("report"):
     import pandas as pd
@@ -27,26 +27,35 @@ _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
 
 
 def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """All records of a run as a table, one record a row.
+    """Load all records of a run as a table, one record a row.
 
     Columns: the id of the program and its axes (`program`, `dataset`, `model`,
     `depth`, ...), `scheme`, `learning_rate`, `seed`, `member`, `split` (train,
     validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
     step: the step at which training stopped being finite, else NaN), `value`.
 
+    Args:
+        workdir: of the run, finished or not.
+
     Raises: UserError if the folder holds no run, or one of another version.
+
+    Example:
+        >>> from init_study import Study, store
+        >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=2)
+        >>> store.open_workdir(Path("run"), study)
+        >>> store.write_manifest(Path("run"), {"study": study.to_dict()})
+        >>> losses = {"validation/loss": np.array([2.0, 4.0])}
+        >>> store.Recorder(Path("run")).append(study.programs()[0], 0, losses)
+        >>> load("run")[["member", "metric", "value"]].values.tolist()
+        [['zeros/lr=0.1/0', 'loss', 2.0], ['zeros/lr=0.1/1', 'loss', 4.0]]
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     programs = {program.id: program for program in study.programs()}
     members = _member_columns(study.members())
     lines = list(read_lines(folder / RECORDS))
     if any(line["program"] not in programs for line in lines):
-        raise UserError(
-            f"{folder} was written by another version of init_study: it has records of "
-            "programs that its study does not have here; read it with that version, or "
-            "run the study in a new folder"
-        )
+        raise other_version(folder, "records of programs its study does not have here")
     tables = [_line_table(line, programs[line["program"]], members) for line in lines]
     if not tables:
         raise UserError(f"{folder} holds no records yet; run the study first")
@@ -54,7 +63,7 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """What was measured in every layer, one number a row.
+    """Load what was measured in every layer as a table, one number a row.
 
     Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step` (0: before
     the first one; the last), `layer` (its place), `name`, `metric` (see
@@ -64,9 +73,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     """
     folder = Path(workdir)
     manifest = read_manifest(folder)
-    members = pd.DataFrame(
-        _member_columns(Study.from_dict(manifest["study"]).members())
-    )
+    members = pd.DataFrame(_member_columns(read_study(folder).members()))
     tables = []
     for line in read_lines(folder / LAYERS):
         names = manifest["programs"][line["program"]]["layers"]
@@ -84,7 +91,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """Spectra before the first step, one number a row.
+    """Load the spectra before the first step as a table, one number a row.
 
     Columns: `program`, `scheme`, `seed`, `kind` (`jacobian`, `hessian`: see
     `spectra.eigenvalues`), `rank` (1 the greatest), `value`. Empty for a run without.
@@ -92,7 +99,7 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     pairs = [(scheme, seed) for scheme in study.schemes for seed in study.seeds]
     rows = [
         (line["program"], scheme, seed, kind, rank, float(value))
@@ -106,7 +113,7 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """What was predicted before the first step, one number a row.
+    """Load what was predicted before the first step as a table, one number a row.
 
     Columns: `program`, `scheme`, `layer`, `metric` (`signal`, or `gradient` for ones of
     mean square 1 at the logits), `value`. Empty for a run without.
@@ -114,7 +121,7 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     rows = [
         (line["program"], scheme, layer, metric, float(value))
         for line in read_lines(folder / PREDICTIONS)
@@ -129,13 +136,15 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 def load_filters(
     workdir: str | os.PathLike[str],
 ) -> dict[tuple[str, int, str, float], np.ndarray]:
-    """Kernels of the first layer, `[height, width, in, out]`, of the first seed: by
-    program, step (0 and the last), scheme and learning rate. Empty for a run without.
+    """Load the kernels of the first layer of the first seed.
 
     Raises: UserError if the folder holds no run.
+
+    Returns: kernels `[height, width, in, out]` by program, step (0 and the last),
+        scheme and learning rate. Empty for a run without.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     members = [(s, rate) for s in study.schemes for rate in study.learning_rates]
     return {
         (line["program"], line["step"], *member): np.array(kernel, np.float64)

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, who holds it, and its manifest."""
+"""The folder of a run: which study it belongs to, who holds it, and its manifest."""
 
 import contextlib
 import fcntl
@@ -19,18 +19,23 @@ RACE, DECISION = "race.json", "decision.json"
 # Of an examination of claims: what was planned, what was checked, what came of it.
 RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
 _LOCK = ".lock"
+# What reading a run, or going on with it, takes from its manifest.
+_FACTS = {
+    "data": ("checksums", "chance", "validation", "test"),
+    "programs": ("chunk_width", "convolution"),
+}
 
 
 def open_workdir(workdir: Path, study: Study) -> None:
     """Make the folder, or make sure that it belongs to this very study.
 
     Raises: UserError if it is a file, cannot be written, holds another study (naming
-    the fields that differ), or holds files that are not a study's.
+        the fields that differ), or holds files that are not a study's.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file; name a folder")
     if (workdir / MANIFEST).exists():
-        there = Study.from_dict(read_manifest(workdir)["study"])
+        there = read_study(workdir)
         if there.hash != study.hash:
             fields = "; ".join(differing_fields(study, there))
             raise UserError(
@@ -54,8 +59,9 @@ def open_workdir(workdir: Path, study: Study) -> None:
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Hold the folder for this process. The system lets go when the process ends,
-    however it ends.
+    """Hold the folder for this process.
+
+    The system lets go when the process ends, however it ends.
 
     Raises: UserError naming the process that holds it.
     """
@@ -81,15 +87,54 @@ def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(workdir: Path) -> dict[str, Any]:
-    """Raises: UserError if the folder holds no run."""
+    """Read the manifest of a run.
+
+    Raises: UserError if the folder holds no run, or its manifest is damaged.
+    """
     try:
         return json.loads((workdir / MANIFEST).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{workdir} holds no run: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise UserError(f"{workdir / MANIFEST} is damaged: {error}") from None
+
+
+def read_study(workdir: Path) -> Study:
+    """Read the study that the folder holds a run of.
+
+    Raises: UserError if the folder holds no run, or one of another version.
+    """
+    manifest = read_manifest(workdir)
+    try:
+        study = Study.from_dict(manifest["study"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise other_version(workdir, f"a study that is none here, {error}") from error
+    ids = {program.id for program in study.programs()}
+    if set(manifest.get("programs", ids)) != ids:
+        raise other_version(workdir, "programs that its study does not have here")
+    for part, facts in _FACTS.items():
+        for name, there in manifest.get(part, {}).items():
+            missing = [fact for fact in facts if fact not in there]
+            if missing:
+                raise other_version(workdir, f"no {missing[0]!r} of {part} {name}")
+    return study
+
+
+def other_version(workdir: Path, holds: str) -> UserError:
+    """Make the error for a folder of another version.
+
+    Args:
+        workdir: of the run.
+        holds: what it holds that this version would not have written.
+    """
+    return UserError(
+        f"{workdir} was written by another version of init_study: it holds {holds}; "
+        "read it with that version, or run the study in a new folder"
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write beside, flush to the disk, then rename over."""
+    """Write a file in one step: write beside, flush to the disk, then rename over."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8") as file:

@@ -1,22 +1,35 @@
-"""Values of a study's fields: from text, and from what Python code gives.
+"""Values of a study's fields, from text and from what Python code gives.
 
 A field's type is a type hint: `int`, `float | None`, `tuple[str, ...]` and the like.
 """
 
 import types
 import typing
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from init_study.errors import UserError
 
 
 def parse(field: str, text: str, kind: Any) -> Any:
-    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values,
-    `default` where the model, the optimizer or the device decides.
+    """Read the value of a field from text.
 
-    One number for `seeds` is how many: `5` means seeds 0 to 4, `5,` seed 5.
+    `0.1,0.3` or `(0.1, 0.3)` for several values, `default` where the model, the
+    optimizer or the device decides. A single number for `seeds` is how many: `5` means
+    seeds 0 to 4, `5,` seed 5.
+
+    Args:
+        field: its name.
+        text: the value as a user writes it.
+        kind: the field's type hint.
 
     Raises: UserError if the text does not fit the type.
+
+    Example:
+        >>> parse("schemes", "normal(0.02, 1), zeros", tuple[str, ...])
+        ('normal(0.02, 1)', 'zeros')
+        >>> parse("depth", "default,8", tuple[int | None, ...])
+        (None, 8)
     """
     if typing.get_origin(kind) is not tuple:
         return _parse_one(field, text, kind)
@@ -31,15 +44,29 @@ def parse(field: str, text: str, kind: Any) -> Any:
 
 
 def coerce(field: str, value: Any, kind: Any) -> Any:
-    """The value in the type of its field: lists and single values to tuples, whole
-    numbers to floats, a number of seeds to seeds.
+    """Bring a value into the type of its field.
+
+    Lists, arrays and other iterables, and single values, become tuples; whole numbers
+    floats; a number of seeds the seeds; values of NumPy and JAX Python's own.
+
+    Args:
+        field: its name.
+        value: as Python code gives it.
+        kind: the field's type hint.
 
     Raises: UserError if the value does not fit the type.
+
+    Example:
+        >>> coerce("learning_rates", 1, tuple[float, ...])
+        (1.0,)
+        >>> coerce("seeds", 3, tuple[int, ...])
+        (0, 1, 2)
     """
+    value = _plain(value)
     if typing.get_origin(kind) is tuple:
         if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
             value = tuple(range(value))
-        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        values = _several(value)
         element = typing.get_args(kind)[0]
         return tuple(coerce(field, one, element) for one in values)
     options = _options(kind)
@@ -48,6 +75,21 @@ def coerce(field: str, value: Any, kind: Any) -> Any:
     if not fits or isinstance(value, bool):
         raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
     return float(value) if whole_for_float and int not in options else value
+
+
+def _plain(value: Any) -> Any:
+    """Turn a scalar of NumPy or JAX into Python's own number or text."""
+    if getattr(value, "shape", None) != () or not hasattr(value, "item"):
+        return value
+    number = value.item()
+    # A float32 of 0.1 is meant as 0.1, not as the float64 that is nearest to it.
+    return float(str(value)) if isinstance(number, float) else number
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """List what a value stands for: a text, or what has no order, is a single value."""
+    is_one = isinstance(value, str | bytes | Mapping | Set)
+    return tuple(value) if isinstance(value, Iterable) and not is_one else (value,)
 
 
 def _parse_one(field: str, text: str, kind: Any) -> Any:
@@ -63,7 +105,7 @@ def _parse_one(field: str, text: str, kind: Any) -> Any:
 
 
 def _split_outside_calls(text: str) -> list[str]:
-    """`normal(0.02, 1),zeros` has two parts: commas inside a call do not split."""
+    """Split at commas outside calls: `normal(0.02, 1),zeros` has two parts."""
     parts, depth = [""], 0
     for character in text:
         depth += {"(": 1, ")": -1}.get(character, 0)

@@ -24,9 +24,10 @@ from init_study.engine.population import (
     training_images,
 )
 from init_study.execution import Execution
+from init_study.optimizer import make_optimizer
 from init_study.plan import make_plan
 from init_study.study import Program, Study
-from init_study.train import make_optimizer, stream
+from init_study.train import stream
 
 STUDY = Study(
     schemes=("he_normal", "torch"),
@@ -75,6 +76,23 @@ def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=Non
 @pytest.fixture(scope="module")
 def together(plan):
     return train_members(plan, plan.members)[0]
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5, 0.99, 0.999999])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_warm_up_leaves_a_step_for_the_way_down(warmup, steps):
+    """The rates rise to the full one, and every step has one above zero."""
+    program = Program(schedule="cosine", warmup=warmup, steps=steps, momentum=0.0)
+    params = {"kernel": jnp.ones(1)}
+    optimizer = make_optimizer(program, 1.0)
+    state, moved = optimizer.init(params), []
+    for _ in range(steps):
+        updates, state = optimizer.update(params, state, params)
+        moved.append(-float(updates["kernel"][0]))
+    assert max(moved) == pytest.approx(1.0) and min(moved) > 0
+    peak = moved.index(max(moved))
+    assert moved[: peak + 1] == sorted(moved[: peak + 1])
+    assert moved[peak:] == sorted(moved[peak:], reverse=True)
 
 
 def assert_same_bits(a, b):
