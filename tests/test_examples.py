@@ -38,7 +38,6 @@ SLOW: set[str] = set()
 OPTIONAL = {"equinox", "haiku", "matplotlib", "pandas", "sklearn", "tensorboardX"}
 # The list must only shrink: whoever writes an example takes its name out.
 WITHOUT_EXAMPLE = {
-    "Network",
     "UserError",
     "alexnet",
     "autoinit",
