@@ -33,7 +33,7 @@ SHARED = {
 }
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # Examples that take more than a few seconds.
-SLOW: set[str] = set()
+SLOW = {"init_study.schemes.propagated.autoinit"}
 # Packages that an extra brings: where one is absent, its examples are skipped.
 OPTIONAL = {"equinox", "haiku", "matplotlib", "pandas", "sklearn", "tensorboardX"}
 # The list must only shrink: whoever writes an example takes its name out.

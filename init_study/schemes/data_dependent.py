@@ -45,6 +45,14 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
 
     Raises: UserError for numbers that are not positive, or without a batch.
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
+
+    Example:
+        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> variables = initialize(net, images, lsuv(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(abs(outputs.var() - 1) < 0.1)
+        True
     """
     check_number("tolerance", tolerance, above=0)
     check_count("most", most)
@@ -64,7 +72,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
 
 
 def weight_norm(stddev: float = 0.05) -> Scheme:
-    """Every channel of every layer gets mean 0 and variance 1 on the batch.
+    """Weight normalization's start: channels of mean 0 and variance 1 on the batch.
 
     N(0, stddev²), then channel by channel divided by the standard deviation of its
     output and shifted by its mean: what weight normalization's g and b begin as. The
@@ -75,6 +83,16 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
 
     Raises: UserError for a deviation that is not positive, or without a batch.
     Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
+
+    Example:
+        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> variables = initialize(net, images, weight_norm(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(jnp.allclose(outputs.mean(0), 0, atol=1e-3))
+        True
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        True
     """
     check_number("stddev", stddev, above=0)
     law = per_layer(normal(stddev), name=f"normal({stddev:g})")
@@ -82,8 +100,9 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
 
 
 def krahenbuhl_within(bias: float = 0.1) -> Scheme:
-    """Every channel of every layer gets mean `bias` and variance 1 on the batch.
+    """Within-layer half of Krähenbühl's scheme: unit variance in every channel.
 
+    Every channel of every layer gets the mean `bias` and variance 1 on the batch.
     Gaussian filters, divided and shifted channel by channel, layer by layer. A layer
     without a bias keeps its mean.
     Use: in nets without norms, with one batch at hand.
@@ -91,6 +110,16 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     Cost: layers forward passes.
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.1; `bias` is β,
     0.1 in the authors' code.
+
+    Example:
+        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> variables = initialize(net, images, krahenbuhl_within(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(jnp.allclose(outputs.mean(0), 0.1, atol=1e-3))
+        True
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        True
     """
     check_number("bias", bias)
     law = per_layer(normal(1.0), zeros(), name="normal(1)")
@@ -98,7 +127,7 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
 
 
 def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
-    """`krahenbuhl_within`, then all layers made to learn at one rate.
+    """Krähenbühl's scheme: `krahenbuhl_within`, then all layers learn at one rate.
 
     The rate of a layer is √(E[g²] / E[w²]) over its weights, g the gradient of the sum
     of the logits with random multipliers. Kernels are multiplied by √(rate / r̄), r̄ the
@@ -114,6 +143,11 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
     Raises: UserError for rounds that are not positive, or without a batch.
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.2. There each factor
     is damped and undone in the layer above.
+
+    Example:
+        >>> network = trace(nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)]), (5,))
+        >>> krahenbuhl(rounds=10).cost(network)
+        Cost(forward=12, backward=10)
     """
     check_count("rounds", rounds)
 
@@ -142,14 +176,14 @@ def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...
 
 
 def _model_state(network: Network) -> Any:
-    """The module's own, of a fixed key: running averages begin alike for all keys."""
+    """Draw the module's own state from a fixed key: averages begin alike for all."""
     return network.model_state(jax.random.key(0))
 
 
 def _scale_in_order(
     network: Network, params: Params, batch: Batch, tolerance: float, most: int
 ) -> Params:
-    """One forward pass in a loop; which layer is scaled is data."""
+    """Scale layer by layer: one forward pass in a loop; which layer it is, is data."""
     count = len(network.layers)
 
     def scaled(scales: Float[Array, " layers"]) -> Params:
@@ -198,7 +232,7 @@ def _standardize_step(bias: float) -> Refinement:
 def _standardized(
     params: Params, layer: Layer, outputs: Array, bias: float, chosen: Bool[Array, ""]
 ) -> Params:
-    """The layer's channels divided and shifted if it is the chosen one."""
+    """Divide and shift the layer's channels if it is the chosen one."""
     channels = layer.kernel_shape[-1]
     flat = outputs.reshape(-1, channels)
     mean, deviation = flat.mean(0), flat.std(0)
