@@ -55,6 +55,17 @@ def extra(name: str) -> Iterator[None]:
         ) from error
 
 
+def nearest(given: str, valid: Iterable[str]) -> str | None:
+    """Find the name that is most like the given one; None if none is much like it.
+
+    Example:
+        >>> nearest("adm", ["sgd", "adam"])
+        'adam'
+    """
+    near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
+    return near[0] if near else None
+
+
 def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserError:
     """Make the error for a name that is not in a table of names.
 
@@ -68,8 +79,8 @@ def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserEr
         >>> print(unknown("norm", "bach", ("none", "batch"), "none, batch"))
         unknown norm 'bach'. Did you mean 'batch'? All of them: none, batch
     """
-    near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(given, valid)
+    hint = f" Did you mean {near!r}?" if near else ""
     return UserError(f"unknown {what} {given!r}.{hint} All of them: {way_out}")
 
 

@@ -54,6 +54,9 @@ def begin(workdir: Path, plan: Plan, command: str) -> Plan:
         return plan
     there = store.read_manifest(workdir)
     here = describe(plan, command)
+    for part in ("data", "programs", "versions", "jax", "sessions"):
+        if part not in there:
+            raise store.other_version(workdir, f"no {part!r} in its manifest")
     _check_data(workdir, here["data"], there["data"])
     _warn_of_others(workdir, here["versions"], there["versions"])
     programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)

@@ -7,12 +7,10 @@ lies on the devices in `engine`.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from absl import logging
-from tqdm import tqdm
 
 from init_study import manifest, store
 from init_study.data.feeds import Resident
@@ -22,6 +20,7 @@ from init_study.engine.population import (
     initial_population,
     most_steps,
 )
+from init_study.engine.progress import Progress, progress_of
 from init_study.engine.running import (
     Running,
     evaluations,
@@ -33,11 +32,16 @@ from init_study.engine.running import (
     spectrum_numbers,
 )
 from init_study.engine.tuning import check_memory, choose_executions
+from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import TrainState
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
+
+
+# What a program does, and the step that it has reached.
+_Tell = Callable[[str, int], None]
 
 
 class Outcome(NamedTuple):
@@ -61,7 +65,8 @@ class Control(NamedTuple):
     taken, and two executions differ in the last bits.
 
     Attributes:
-        progress: whether to show a bar per program, where there is a terminal.
+        watch: told how far the run is: before a program is timed or compiled, and
+            after every call to the devices.
         checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
             can lose.
         stop_requested: asked after every call to the devices, about once a second;
@@ -73,7 +78,7 @@ class Control(NamedTuple):
             its like, or other settings of it, which may give other bits.
     """
 
-    progress: bool = True
+    watch: Callable[[Progress], None] = lambda progress: None
     checkpoint_every: float = 30.0
     stop_requested: Callable[[], bool] = lambda: False
     given_execution: bool = False
@@ -111,34 +116,28 @@ def run(
     control = control or Control()
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir):
-        recorder = store.Recorder(workdir)
-        layers = store.Recorder(workdir, store.LAYERS)
-        filters = store.Recorder(workdir, store.FILTERS)
-        spectra, predictions = (
-            store.Recorder(workdir, name) if control.spectra else None
-            for name in (store.SPECTRA, store.PREDICTIONS)
-        )
+        recorders = _open_recorders(workdir, control.spectra)
         resumed = (workdir / store.MANIFEST).exists()
-        if not all(is_done(recorder, program) for program in plan.programs):
+        if not all(is_done(recorders.records, one) for one in plan.programs):
             manifest.check_drift(workdir, control.accept_drift)
-        if not resumed:
-            plan = choose_executions(plan, control.given_execution)
+        if resumed:
+            _check_spectra(plan, workdir, recorders)
+        else:
+            plan = choose_executions(
+                plan, control.given_execution, _tell_choosing(plan, control)
+            )
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
         try:
             for program in plan.programs:
-                if is_done(recorder, program):
+                if is_done(recorders.records, program):
                     continue
                 finished = not control.stop_requested()
                 if finished:
                     if resumed:
                         check_memory(plan, program)
                     taken, finished = _run_program(
-                        plan,
-                        program,
-                        workdir,
-                        _Recorders(recorder, layers, filters, spectra, predictions),
-                        control,
+                        plan, program, workdir, recorders, control
                     )
                     member_steps += taken
                 if not finished:
@@ -148,6 +147,34 @@ def run(
             if member_steps:
                 manifest.add_session(workdir, started, seconds, member_steps)
     return Outcome(finished, member_steps, seconds)
+
+
+def _open_recorders(workdir: Path, spectra: bool) -> _Recorders:
+    names = (store.SPECTRA, store.PREDICTIONS)
+    return _Recorders(
+        store.Recorder(workdir),
+        store.Recorder(workdir, store.LAYERS),
+        store.Recorder(workdir, store.FILTERS),
+        *(store.Recorder(workdir, name) if spectra else None for name in names),
+    )
+
+
+def _check_spectra(plan: Plan, workdir: Path, recorders: _Recorders) -> None:
+    """Raises: UserError where they are wanted and the time for them is past."""
+    for program in plan.programs:
+        if recorders.spectra is None or recorders.spectra.has(program.program, 0):
+            continue
+        saved = (workdir / "checkpoints" / program.program.id).glob("[1-9]*")
+        if is_done(recorders.records, program) or any(saved):
+            raise UserError(
+                f"--spectra measures before the first step, and {program.label} in "
+                f"--workdir={workdir} is past it; leave out --spectra, or start in a "
+                "new folder"
+            )
+
+
+def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None]:
+    return lambda program: control.watch(progress_of(plan, program, "choosing", 0))
 
 
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
@@ -166,27 +193,22 @@ def _run_program(
     program = program_plan.program
     population = prepare(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
+
+    def tell(doing: str, step: int) -> None:
+        control.watch(progress_of(plan, program_plan, doing, step))
+
     try:
-        state, first_step = _begin(plan, population, checkpoints)
-        bar = tqdm(
-            total=population.members * program.steps,
-            initial=population.members * first_step,
-            desc=program_plan.label,
-            unit=" member-steps",
-            unit_scale=True,
-            disable=None if control.progress else True,
+        state, first_step = _begin(plan, population, checkpoints, tell)
+        step = _train_on(
+            population, state, first_step, recorders, checkpoints, tell, control
         )
-        with bar:
-            step = _train_on(
-                population, state, first_step, recorders, checkpoints, bar, control
-            )
     finally:
         checkpoints.close()
     return population.members * (step - first_step), step == program.steps
 
 
 def _begin(
-    plan: Plan, population: Running, checkpoints: store.Checkpoints
+    plan: Plan, population: Running, checkpoints: store.Checkpoints, tell: _Tell
 ) -> tuple[TrainState, int]:
     """The state of the newest whole checkpoint, or the untrained one."""
     program_plan = population.plan
@@ -194,8 +216,9 @@ def _begin(
     restored = checkpoints.restore(empty_population(program_plan, population.members))
     if restored:
         step, state = restored
-        logging.info("%s goes on from step %d", program_plan.label, step)
+        tell("compiling", step)
         return place_members(state, population.mesh, width), step
+    tell("compiling", 0)
     first_steps = population.compiled.indices(0, 1)[:, 0]
     state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
     return place_members(state, population.mesh, width), 0
@@ -207,7 +230,7 @@ def _train_on(
     step: int,
     recorders: _Recorders,
     checkpoints: store.Checkpoints,
-    bar: Any,
+    tell: _Tell,
     control: Control,
 ) -> int:
     """The loop: record where an evaluation is due, save where a checkpoint is due,
@@ -246,7 +269,7 @@ def _train_on(
         began = time.monotonic()
         state = _take_steps(population, state, step, length)
         step += length
-        bar.update(population.members * length)
+        tell("training", step)
         length = _next_length(length, time.monotonic() - began, population.plan)
 
 

@@ -108,7 +108,8 @@ def _unit_schedule(program: Program) -> optax.Schedule:
     """With peak 1: optax's own schedules refuse a traced peak."""
     if program.schedule == "constant":
         return optax.constant_schedule(1.0)
-    warmup = round(program.warmup * program.steps)
+    # A step is left for the way down, however long the warm-up.
+    warmup = min(round(program.warmup * program.steps), program.steps - 1)
     return optax.warmup_cosine_decay_schedule(
         init_value=1.0 / (warmup + 1),
         peak_value=1.0,

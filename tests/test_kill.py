@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from test_launch import launch, start
+from calling import launch, start
 
 STUDY = (
     "--study.schemes=he_normal,torch --study.learning_rates=0.05,0.2 --study.seeds=4 "

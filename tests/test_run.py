@@ -25,7 +25,7 @@ STUDY = Study(
     steps=9,
     evaluations=3,
 )
-QUIET = Control(progress=False)
+QUIET = Control()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,10 @@ def run_in_pieces(plan, workdir, asks_between_stops):
             plan,
             workdir,
             "command",
-            Control(False, 0.0, lambda asked=asked: next(asked, None) is None),
+            Control(
+                checkpoint_every=0.0,
+                stop_requested=lambda asked=asked: next(asked, None) is None,
+            ),
         )
         if outcome.finished:
             return
@@ -147,7 +150,7 @@ def run_in_pieces_once(plan, workdir):
         plan,
         workdir,
         "command",
-        Control(False, 0.0, lambda: next(asked, None) is None),
+        Control(checkpoint_every=0.0, stop_requested=lambda: next(asked, None) is None),
     )
     assert not outcome.finished
 
@@ -286,3 +289,32 @@ def test_a_stage_belongs_to_the_whole_that_was_begun(plan, begun, whole):
     assert not run(
         plan, begun.parent / "last", "command", stopped._replace(accept_drift=False)
     ).finished
+
+
+def test_whoever_watches_is_told_how_far_it_is(plan, undisturbed, tmp_path):
+    told = []
+    asked = iter(range(3))
+    stop = Control(watch=told.append, stop_requested=lambda: next(asked, None) is None)
+    assert not run(plan, tmp_path / "w", "command", stop).finished
+    begun = told[-1].step
+    assert run(plan, tmp_path / "w", "command", Control(watch=told.append)).finished
+    assert records(tmp_path / "w") == records(undisturbed)
+    program = plan.programs[0]
+    for now in told:
+        assert (now.place, now.programs) == (1, len(plan.programs)) or now.place > 1
+        assert now.members == len(plan.members)
+    first = [now for now in told if now.label == program.label]
+    doing = [now.doing for now in first]
+    assert doing[0] == "compiling" and doing.count("compiling") == 2
+    assert first[doing.index("compiling", 1)].step == begun > 0
+    assert first[-1].step == first[-1].steps == program.program.steps
+
+
+def test_spectra_of_a_run_past_its_first_step_are_refused(plan, undisturbed, tmp_path):
+    workdir = tmp_path / "w"
+    run_in_pieces_once(plan, workdir)
+    before = {path: path.stat().st_mtime_ns for path in workdir.glob("*.json*")}
+    for folder in (workdir, undisturbed):
+        with pytest.raises(UserError, match="--spectra measures before the first step"):
+            run(plan, folder, "command", Control(spectra=True))
+    assert {path: path.stat().st_mtime_ns for path in workdir.glob("*.json*")} == before

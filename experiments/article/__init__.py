@@ -12,9 +12,9 @@ Expected: about half of them do not hold. Zeros never learn; the fixed sizes of 
           deep nets, stalls in deep ones with ReLU; the code sets nothing.
 """
 
-from experiments.article import basics, random_draws, random_effects, xavier, zeros
-from experiments.article.checks import CHECKS
-from experiments.article.studies import studies
+from . import basics, random_draws, random_effects, xavier, zeros
+from .checks import CHECKS
+from .studies import studies
 
 __all__ = ["CHECKS", "CLAIMS", "TITLE", "studies"]
 

@@ -1,6 +1,5 @@
 """Claims 1–8 (what initialization is), 43–45 (its code) and 46–48 (its outlook)."""
 
-from experiments.article.studies import CLEAR, NORMALS, SCHEMES, UNIFORMS
 from init_study.answers.claims.claim import Claim, above, between
 from init_study.answers.claims.evidence import runs
 from init_study.answers.claims.quantities import (
@@ -14,6 +13,8 @@ from init_study.answers.claims.quantities import (
     RankCorrelation,
     Rises,
 )
+
+from .studies import CLEAR, NORMALS, SCHEMES, UNIFORMS
 
 _ZEROS = runs("methods", "zeros", depth=4)
 _NETS = (

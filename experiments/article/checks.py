@@ -11,11 +11,6 @@ import numpy as np
 import optax
 from scipy import stats
 
-from experiments.article.code_checks import (
-    snippet_glorot,
-    snippet_random,
-    snippet_zeros,
-)
 from init_study.initializers import (
     INITIALIZERS,
     normal,
@@ -27,6 +22,12 @@ from init_study.models import CNN, VGG, ResNet
 from init_study.network import Network, trace
 from init_study.schemes import parse_scheme
 from init_study.schemes.scheme import leaf_of
+
+from .code_checks import (
+    snippet_glorot,
+    snippet_random,
+    snippet_zeros,
+)
 
 _FRAMEWORKS = ("flax", "torch", "keras", "haiku")
 

@@ -1,6 +1,5 @@
 """Claims 20–33: uniform and Gaussian draws of a fixed size, each by itself."""
 
-from experiments.article.studies import CLEAR, MARGIN, NORMALS, UNIFORMS
 from init_study.answers.claims.claim import Claim, Prediction, above, below
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import (
@@ -10,6 +9,8 @@ from init_study.answers.claims.quantities import (
     Layers,
     Learned,
 )
+
+from .studies import CLEAR, MARGIN, NORMALS, UNIFORMS
 
 _UNIFORM, _NORMAL = "uniform(0.05)", "normal(0.02)"
 _FINDS_HE = (

@@ -1,6 +1,5 @@
 """Claims 34–42 and 59–63: what Xavier's law does."""
 
-from experiments.article.studies import CLEAR, INPUTS
 from init_study.answers.claims.claim import Claim, Prediction, above, below, between
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import (
@@ -11,6 +10,8 @@ from init_study.answers.claims.quantities import (
     Learned,
     Log10,
 )
+
+from .studies import CLEAR, INPUTS
 
 _STALLS = (
     "He et al. 2015: with 30 layers of ReLU on ImageNet Xavier stalls; with 14 it is "

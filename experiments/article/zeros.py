@@ -1,6 +1,5 @@
 """Claims 9–19 and 49–53: what a start from zeros does."""
 
-from experiments.article.studies import CLEAR, MARGIN
 from init_study.answers.claims.claim import Claim, above, below
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import (
@@ -12,6 +11,8 @@ from init_study.answers.claims.quantities import (
     Learned,
     Rises,
 )
+
+from .studies import CLEAR, MARGIN
 
 
 def _zeros(depth: int, rate: float | None = None) -> Runs:

@@ -6,7 +6,7 @@ decides.
 Command:  python launch.py published
 """
 
-from experiments.published import (
+from . import (
     batch_norm,
     delta_orthogonal,
     depth_scale,

@@ -1,23 +1,26 @@
-"""Records of a run in, answers out. Reads tables only, never live objects."""
+"""Records of a run in, answers out. Reads tables only, never live objects.
+
+Pandas and SciPy are imported when one of these names is asked for.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from init_study.errors import extra
 
-with extra("report"):
-    # Everything here reads tables.
-    import pandas  # noqa: F401
-
-from init_study.answers.comparison import (
-    AtRate,
-    Comparison,
-    Outcomes,
-    Row,
-    compare,
-    final_outcomes,
-    learning_curves,
-    seed_curves,
-)
-from init_study.answers.statistics import Interval, Share
-from init_study.answers.words import format_table, sentence, to_json
+if TYPE_CHECKING:
+    from init_study.answers.comparison import (
+        AtRate,
+        Comparison,
+        Outcomes,
+        Row,
+        compare,
+        final_outcomes,
+        learning_curves,
+        seed_curves,
+    )
+    from init_study.answers.statistics import Interval, Share
+    from init_study.answers.words import format_table, sentence, to_json
 
 __all__ = [
     "AtRate",
@@ -34,3 +37,26 @@ __all__ = [
     "sentence",
     "to_json",
 ]
+
+_LATER = {
+    "AtRate": "comparison",
+    "Comparison": "comparison",
+    "Interval": "statistics",
+    "Outcomes": "comparison",
+    "Row": "comparison",
+    "Share": "statistics",
+    "compare": "comparison",
+    "final_outcomes": "comparison",
+    "format_table": "words",
+    "learning_curves": "comparison",
+    "seed_curves": "comparison",
+    "sentence": "words",
+    "to_json": "words",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    with extra("report"):
+        return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -2,9 +2,10 @@
 
 import math
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
+from init_study.answers.columns import format_columns, shorten
 from init_study.answers.comparison import AtRate, Comparison, Row
 from init_study.answers.statistics import Interval
 
@@ -70,31 +71,6 @@ def format_table(comparison: Comparison) -> str:
     return f"{title}\n\n{format_columns(cells)}\n\n{notes}"
 
 
-def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> str:
-    """Aligned text: numbers to the right, words to the left.
-
-    Args:
-        rows: with the same keys, which name the columns.
-        header: whether to show the names.
-    """
-    if not rows:
-        return ""
-    names = list(rows[0])
-    table = [[_cell(row[name]) for name in names] for row in rows]
-    right = [all(isinstance(row[n], int | float) for row in rows) for n in names]
-    if header:
-        table.insert(0, [name.replace("_", " ") for name in names])
-    widths = [max(len(line[i]) for line in table) for i in range(len(names))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width)
-            for cell, width, to_right in zip(line, widths, right, strict=True)
-        ).rstrip()
-        for line in table
-    ]
-    return "\n".join(lines)
-
-
 def spent_before(comparison: Comparison) -> str:
     """What schemes spend before the first step, which no step is charged for; empty if
     none does."""
@@ -138,11 +114,6 @@ def rate(learning_rate: float) -> str:
 def count(n: int, word: str) -> str:
     """`1 seed`, `5 seeds`."""
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
-
-
-def shorten(text: str, width: int) -> str:
-    """At most `width` characters."""
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _head(comparison: Comparison) -> str:
@@ -243,12 +214,6 @@ def _notes(comparison: Comparison) -> str:
     if any(row.at_edge for row in comparison.rows):
         notes.insert(1, "*: at the edge of the grid, a better one may lie beyond.")
     return " ".join([*notes, spent_before(comparison)]).strip()
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "–" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -13,9 +13,10 @@ from init_study.api.arguments import (
     make_rules,
     make_study,
 )
-from init_study.api.interrupts import noted_signals
 from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
+from init_study.engine.progress_lines import ProgressLines
+from init_study.interrupts import noted_signals
 from init_study.plan import Plan, make_plan
 from init_study.race import race
 from init_study.run import Control, run
@@ -37,6 +38,7 @@ def compare(
     margin: float | None = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
+    accept_drift: bool = False,
     **fields: Any,
 ) -> Result:
     """Train a module from every scheme, learning rate and seed, and compare.
@@ -44,21 +46,19 @@ def compare(
     What `launch.py run` does, without flags: the same records, resume and report.
 
     Args:
-        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one; or a name, as
-            on the command line.
+        module: of any framework, or what makes one; or a name, as `"cnn"`.
         data: `(images, labels)`, or a name, e.g. `"digits"`.
         schemes: names, initializers and `Scheme`s, in a list, or a dict by the name
             that each shall have.
-        learning_rates: every scheme gets every rate; by default four around what is
-            usual for the optimizer.
+        learning_rates: every scheme gets every rate; by default four usual ones.
         test: of the test part; by default it is cut from the data.
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
         budget: for that: seconds, or text as `"20m"`.
         margin: for that: points of accuracy below which a difference does not matter.
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
-        train_argument: what the module calls its training flag, `NAME` or `NAME=False`;
-            the usual names are known.
+        train_argument: of the module; see `initialize`.
+        accept_drift: go on in a workdir that was begun under another version of JAX.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
     Returns: the result; printing it says the answer.
@@ -84,7 +84,7 @@ def compare(
     def plan_of(part: Study) -> Plan:
         return make_plan(part, given=given)
 
-    _train(study, folder, plan_of, rules)
+    _train(study, folder, plan_of, rules, accept_drift)
     return Result(folder, study, plan_of, temporary=workdir is None)
 
 
@@ -93,14 +93,18 @@ def _train(
     folder: Path,
     plan_of: Callable[[Study], Plan],
     rules: RaceRules | None,
+    accept_drift: bool,
 ) -> None:
     _prepare_jax()
     with noted_signals() as received:
-        control = Control(stop_requested=lambda: bool(received))
+        control = Control(
+            stop_requested=lambda: bool(received), accept_drift=accept_drift
+        )
 
         def train(part: Study, place: Path, stage: str) -> bool:
-            del stage
-            return run(plan_of(part), place, _COMMAND, control).finished
+            with ProgressLines(stage) as lines:
+                watched = control._replace(watch=lines)
+                return run(plan_of(part), place, _COMMAND, watched).finished
 
         train_or_race(study, folder, plan_of, train, rules)
     if received:

@@ -1,4 +1,4 @@
-"""Everything that has a name: what `launch.py list` shows, and the reference page.
+"""The reference page: every initializer and scheme with all that its docstring says.
 
 The page is written by `python -m init_study.cli.catalogue > docs/catalogue.md`.
 """
@@ -6,14 +6,10 @@ The page is written by `python -m init_study.cli.catalogue > docs/catalogue.md`.
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from init_study.data import describe_datasets
-from init_study.initializers import INITIALIZERS, describe_initializers
-from init_study.models import MODELS
-from init_study.schemes import ALIASES, SCHEMES, Scheme, describe_schemes
-from init_study.study.files import describe_studies
+from init_study.initializers import INITIALIZERS
+from init_study.schemes import ALIASES, SCHEMES, Scheme
 from init_study.theory.shaping import SHAPES
 
 _FIELD = re.compile(
@@ -59,29 +55,6 @@ LEFT_OUT = {
     "Mimetic initialization": "for self-attention",
     "Filters from trained nets": "transfer is another question than initialization",
 }
-
-
-def describe_all(experiments: Path) -> dict[str, dict[str, str]]:
-    """Describe everything that has a name in a line, by kind and name.
-
-    Kinds are studies, published results, models, data sets, initializers and schemes.
-
-    Args:
-        experiments: the folder of the studies' files.
-    """
-    models = {
-        name: (inspect.getdoc(model) or "").partition("\n")[0]
-        for name, model in MODELS.items()
-    }
-    models["module:Class"] = "a Flax Linen module of your own, from Python's path"
-    return {
-        "studies": describe_studies(experiments),
-        "results": describe_studies(experiments / "published"),
-        "models": models,
-        "datasets": describe_datasets(),
-        "initializers": describe_initializers(),
-        "schemes": describe_schemes(),
-    }
 
 
 def reference_page() -> str:

@@ -4,20 +4,22 @@
     indices = batch_indices(key, step, 1, len(dataset.train.labels), 32)[0]
     inputs = standardize(dataset.train.images[indices], dataset.mean, dataset.std)
 
-`dataset` names the sets, `splits` says what is trained and tested on, `batches` and
-`augmentation` are pure functions for the device.
+`names` names the sets, `dataset` reads one, `splits` says what is trained and tested
+on, `batches` and `augmentation` are pure functions for the device.
+
+JAX is imported when one of those functions is asked for: names of sets need none.
 """
 
-from init_study.data.augmentation import AUGMENTATIONS
-from init_study.data.batches import batch_indices, standardize
-from init_study.data.dataset import (
-    DATASETS,
-    Dataset,
-    describe_datasets,
-    load_dataset,
-    make_dataset,
-)
-from init_study.data.splits import Split
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from init_study.data.names import DATASETS, check_dataset_name, describe_datasets
+
+if TYPE_CHECKING:
+    from init_study.data.augmentation import AUGMENTATIONS
+    from init_study.data.batches import batch_indices, standardize
+    from init_study.data.dataset import Dataset, load_dataset, make_dataset
+    from init_study.data.splits import Split
 
 __all__ = [
     "AUGMENTATIONS",
@@ -25,8 +27,25 @@ __all__ = [
     "Dataset",
     "Split",
     "batch_indices",
+    "check_dataset_name",
     "describe_datasets",
     "load_dataset",
     "make_dataset",
     "standardize",
 ]
+
+_LATER = {
+    "AUGMENTATIONS": "augmentation",
+    "Dataset": "dataset",
+    "Split": "splits",
+    "batch_indices": "batches",
+    "load_dataset": "dataset",
+    "make_dataset": "dataset",
+    "standardize": "batches",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -119,19 +119,3 @@ def _channel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _checksum(split: Split) -> str:
     little_endian = split.labels.astype("<i4")
     return hashlib.sha256(split.images.tobytes() + little_endian.tobytes()).hexdigest()
-
-
-DATASETS: dict[str, str] = {
-    "digits": "1,797 handwritten digits, 8x8 grey, from scikit-learn; no download",
-    "fashion_mnist": "70,000 articles of clothing, 28x28 grey, 10 classes",
-    "mnist": "70,000 handwritten digits, 28x28 grey, 10 classes",
-    "kmnist": "70,000 handwritten Japanese characters, 28x28 grey, 10 classes",
-    "cifar10": "60,000 small photographs, 32x32 colour, 10 classes",
-    "cifar100": "60,000 small photographs, 32x32 colour, 100 classes",
-}
-
-
-def describe_datasets() -> dict[str, str]:
-    """One line for each name of `DATASETS`, and one for all the others."""
-    others = "any other image classification set of TensorFlow Datasets, by its name"
-    return DATASETS | {"NAME or NAME/CONFIG": others}

@@ -20,7 +20,9 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
 
     Takes effect only before JAX's first computation. `cache_dir=None` keeps nothing.
     """
-    jax.config.update("jax_num_cpu_devices", _cores())
+    # JAX refuses once it has begun to compute, as in a notebook.
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", _cores())
     if cache_dir is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -4,6 +4,7 @@ The choice is made once, before the first step; the manifest keeps it for the wh
 run and every resume.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -73,17 +74,22 @@ def fastest(timings: list[Timing], members: int) -> Execution:
     return next(t for t in able if t.seconds_per_step(members) <= enough).execution
 
 
-def choose_executions(plan: Plan, given: bool) -> Plan:
+def choose_executions(
+    plan: Plan,
+    given: bool,
+    tell: Callable[[ProgramPlan], None] = lambda program: None,
+) -> Plan:
     """The plan with an execution for each program that fits, and is the fastest where
     finding out is worth it: where training takes many times as long as trying.
 
     Args:
         plan: of `make_plan`.
         given: keep the plan's own executions, or refuse.
+        tell: called with each program before executions of it are timed.
 
     Raises: UserError if a program does not fit into the devices' memory.
     """
-    chosen = [_choose(plan, one, given) for one in plan.programs]
+    chosen = [_choose(plan, one, given, tell) for one in plan.programs]
     return plan._replace(programs=tuple(chosen))
 
 
@@ -96,13 +102,19 @@ def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
         fitting(plan, program_plan, given=True)
 
 
-def _choose(plan: Plan, program_plan: ProgramPlan, given: bool) -> ProgramPlan:
+def _choose(
+    plan: Plan,
+    program_plan: ProgramPlan,
+    given: bool,
+    tell: Callable[[ProgramPlan], None],
+) -> ProgramPlan:
     others, cost = _candidates(plan, program_plan), _cost(plan, program_plan)
     steps = program_plan.program.steps
     guess = cost.flops * len(plan.members) * steps / _MODEST_RATE
     is_short = guess < _WORTH * _SECONDS_TO_TRY * len(others)
     if (given or is_short) and _surely_fits(plan, program_plan, cost):
         return program_plan
+    tell(program_plan)
     timing = fitting(plan, program_plan, given)
     here = program_plan._replace(execution=timing.execution)
     work = timing.seconds_per_step(len(plan.members)) * steps

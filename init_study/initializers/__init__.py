@@ -7,7 +7,6 @@ Example:
     (3, 3, 8, 16)
 """
 
-import inspect
 from collections.abc import Callable
 
 from init_study.initializers.constants import (
@@ -68,7 +67,6 @@ __all__ = [
     "Initializer",
     "constant",
     "delta_orthogonal",
-    "describe_initializers",
     "fans",
     "gabor",
     "gain_normal",
@@ -155,16 +153,3 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "student_t": student_t,
     "ternary": ternary,
 }
-
-
-def describe_initializers() -> dict[str, str]:
-    """Give the first line of each initializer's docstring, by name.
-
-    Example:
-        >>> describe_initializers()["he_fan_out"]
-        "He's normal law for the way back, N(0, 2 / ((1 + a²) fan_out))."
-    """
-    return {
-        name: (inspect.getdoc(factory) or "").partition("\n")[0]
-        for name, factory in INITIALIZERS.items()
-    }

@@ -90,7 +90,8 @@ def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]
     sums = jnp.mean(values.sum(1) ** 2)
     within = (sums - places * square) / max(1, places * (places - 1))
     totals = jnp.mean(values.sum((0, 1)) ** 2)
-    pairs = max(1, images * (images - 1) * places**2)
+    # As a whole number it would not fit into 32 bits for a batch of large images.
+    pairs = float(max(1, images * (images - 1) * places**2))
     between = (totals - images * sums) / pairs
     within = jnp.clip(within, 0.0, square)
     return square, within, jnp.clip(between, 0.0, within)

@@ -16,8 +16,8 @@ from init_study.store import (
     RULES,
     last_steps,
     read_manifest,
+    read_study,
 )
-from init_study.study import Study
 
 __all__ = ["export_figures", "watch", "write_report"]
 
@@ -63,7 +63,7 @@ def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]
     Raises: UserError if the folder holds no run.
     """
     folder, seen = Path(workdir), -1
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     while True:
         steps = last_steps(folder)
         done = all(steps.get(p.id) == p.steps for p in study.programs())

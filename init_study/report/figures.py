@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
 from init_study.answers import Comparison, Interval
-from init_study.answers.words import low_to_high, percent, shorten
+from init_study.answers.columns import shorten
+from init_study.answers.words import low_to_high, percent
 from init_study.report.palette import (
     LABEL_WIDTH,
     SchemeStyle,

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from init_study.answers import Comparison
-from init_study.answers.words import shorten
+from init_study.answers.columns import shorten
 from init_study.report.palette import LABEL_WIDTH, SchemeStyle, inner_axes, label_inches
 from init_study.report.shown import Shown
 from init_study.report.svg import INK, Drawing

@@ -40,7 +40,7 @@ def notebook_html(folder: Path) -> str:
     shown = _of_race(folder) if (folder / RACE).exists() else _of_run(folder)
     page = render_page("notebook.html", {"title": folder.name, "programs": shown})
     return (
-        f'<iframe srcdoc="{html.escape(page)}" sandbox '
+        f'<iframe srcdoc="{html.escape(page)}" sandbox="allow-downloads" '
         f'style="width:100%;height:{_HEIGHT}px;border:0"></iframe>'
     )
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from init_study.answers import Comparison
-from init_study.answers.words import shorten
+from init_study.answers.columns import shorten
 from init_study.report.svg import MUTED, mark, spread
 
 # The first eight after Okabe & Ito (2008), "Color universal design": told apart by the

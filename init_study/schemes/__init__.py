@@ -54,7 +54,6 @@ __all__ = [
     "Refinement",
     "Rule",
     "Scheme",
-    "describe_schemes",
     "parse_scheme",
     "per_layer",
 ]
@@ -103,19 +102,6 @@ def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
     if not isinstance(value, str):
         raise UserError(f"rest={value!r} is no scheme; write rest='he_normal'")
     return parse_scheme(value)
-
-
-def describe_schemes() -> dict[str, str]:
-    """Give the first line of each scheme's docstring, by name.
-
-    Example:
-        >>> describe_schemes()["module"]
-        "Module's own initializers, untouched."
-    """
-    return {
-        name: (inspect.getdoc(factory) or "").partition("\n")[0]
-        for name, factory in SCHEMES.items()
-    }
 
 
 def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:

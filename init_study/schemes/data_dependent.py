@@ -47,7 +47,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
         >>> net, key = nn.Dense(2), jax.random.key(1)
         >>> variables = initialize(net, images, lsuv(), key)
         >>> outputs = net.apply(variables, images)
@@ -85,13 +85,13 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
     Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
         >>> net, key = nn.Dense(2), jax.random.key(1)
         >>> variables = initialize(net, images, weight_norm(), key)
         >>> outputs = net.apply(variables, images)
-        >>> bool(jnp.allclose(outputs.mean(0), 0, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.mean((0, 1, 2)), 0, atol=1e-3))
         True
-        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.var((0, 1, 2)), 1, atol=1e-3))
         True
     """
     check_number("stddev", stddev, above=0)
@@ -112,13 +112,13 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     0.1 in the authors' code.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (64, 5))
+        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
         >>> net, key = nn.Dense(2), jax.random.key(1)
         >>> variables = initialize(net, images, krahenbuhl_within(), key)
         >>> outputs = net.apply(variables, images)
-        >>> bool(jnp.allclose(outputs.mean(0), 0.1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.mean((0, 1, 2)), 0.1, atol=1e-3))
         True
-        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.var((0, 1, 2)), 1, atol=1e-3))
         True
     """
     check_number("bias", bias)

@@ -14,6 +14,7 @@ from init_study.schemes.scheme import (
     Refinement,
     Rule,
     Scheme,
+    end_layer,
     override,
     replace_leaf,
     scaled,
@@ -40,7 +41,7 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         return {
-            path: Rule("zeros: head", zeros()) for path in network.layers[-1].leaves
+            path: Rule("zeros: head", zeros()) for path in end_layer(network, -1).leaves
         }
 
     return override(rest, change)
@@ -66,7 +67,7 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
         raise UserError(f"factor={factor!r} is not positive; for zero use zero_head")
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        kernel = network.layers[-1].kernel
+        kernel = end_layer(network, -1).kernel
         return {kernel: scaled(before[kernel], factor, f"{factor:g}")}
 
     return override(rest, change)
@@ -96,7 +97,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
     check_count("base", base)
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        head = network.layers[-1]
+        head = end_layer(network, -1)
         factor = sqrt(base / head.fan_in)
         return {head.kernel: scaled(before[head.kernel], factor, "√(base / fan_in)")}
 
@@ -134,7 +135,7 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
         raise UserError(f"smoothing={smoothing!r} is not positive")
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        head = network.layers[-1]
+        head = end_layer(network, -1)
         if head.bias is None:
             raise UserError(
                 f"prior_bias sets the last layer's bias, and {head.name} has none; use "
@@ -151,7 +152,7 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
         function=lambda key, network, params, batch: _with_prior(
             network, params, batch, smoothing
         ),
-        changes=lambda network: [network.layers[-1].leaves[-1]],
+        changes=lambda network: [end_layer(network, -1).leaves[-1]],
         cost=lambda network: Cost(),
         needs="labels",
     )
@@ -162,7 +163,7 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
 def _with_prior(
     network: Network, params: Params, batch: Batch, smoothing: float
 ) -> Params:
-    head = network.layers[-1]
+    head = end_layer(network, -1)
     classes = network.shapes[head.leaves[-1]].shape[-1]
     counts = jnp.sum(batch.labels[:, None] == jnp.arange(classes), 0) + smoothing
     bias = jnp.log(counts / counts.sum())

@@ -63,8 +63,8 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
     arXiv:1611.01232.
 
     Example:
-        >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))
-        {'bias': 'zeros', 'kernel': 'edge of chaos: σ_w² 2, σ_b² 0'}
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))["kernel"]
+        'edge of chaos: σ_w² 2, σ_b² 0'
     """
     sigma_w2, sigma_b2 = edge_of_chaos_of(activation, q)
     return per_layer(

@@ -11,7 +11,7 @@ from init_study.errors import UserError
 from init_study.initializers import zeros
 from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import HE_NORMAL
-from init_study.schemes.scheme import Rule, Scheme, override, scaled
+from init_study.schemes.scheme import Rule, Scheme, end_layer, override, scaled
 
 _ZERO = Rule("zeros", zeros())
 
@@ -171,7 +171,7 @@ def fixup(scalars: bool = True) -> Scheme:
         for last in lasts:
             _refuse_norm(last, "fixup")
             found[last.kernel] = _ZERO
-        head = {path: _ZERO for path in network.layers[-1].leaves}
+        head = {path: _ZERO for path in end_layer(network, -1).leaves}
         return {**found, **head}
 
     return override(HE_NORMAL, change)

@@ -181,6 +181,20 @@ def override(
     return dataclasses.replace(rest, rules=rules)
 
 
+def end_layer(network: Network, place: int) -> Layer:
+    """Find the layer that sees the images, at place 0, or gives the logits, at -1.
+
+    Raises: UserError for a network in which no layer was found.
+    """
+    if not network.layers:
+        which = "last" if place else "first"
+        raise UserError(
+            f"it sets the {which} layer, and tracing found no layer in this network; "
+            "take a scheme that sets none, e.g. 'module'"
+        )
+    return network.layers[place]
+
+
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     """Derive the key of one parameter from its path."""
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))

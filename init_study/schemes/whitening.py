@@ -13,6 +13,7 @@ from init_study.schemes.scheme import (
     Cost,
     Refinement,
     Scheme,
+    end_layer,
     leaf_of,
     replace_leaf,
 )
@@ -61,7 +62,7 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
 
 
 def _first_convolution(network: Network) -> Layer:
-    first = network.layers[0]
+    first = end_layer(network, 0)
     if first.kind != "conv" or first.groups != 1 or len(first.kernel_shape) != 4:
         raise UserError(
             f"whitened makes filters for a first convolution, and {first.name} is a "

@@ -38,7 +38,9 @@ from init_study.store.workdir import (
     RULES,
     lock,
     open_workdir,
+    other_version,
     read_manifest,
+    read_study,
     write_atomically,
     write_manifest,
 )
@@ -75,7 +77,9 @@ __all__ = [
     "load_spectra",
     "lock",
     "open_workdir",
+    "other_version",
     "read_manifest",
+    "read_study",
     "write_atomically",
     "write_manifest",
 ]

@@ -17,8 +17,8 @@ from init_study.store.records import (
     SPECTRA,
     read_lines,
 )
-from init_study.store.workdir import read_manifest
-from init_study.study import Member, Program, Study
+from init_study.store.workdir import other_version, read_manifest, read_study
+from init_study.study import Member, Program
 
 with extra("report"):
     import pandas as pd
@@ -37,16 +37,12 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run, or one of another version.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     programs = {program.id: program for program in study.programs()}
     members = _member_columns(study.members())
     lines = list(read_lines(folder / RECORDS))
     if any(line["program"] not in programs for line in lines):
-        raise UserError(
-            f"{folder} was written by another version of init_study: it has records of "
-            "programs that its study does not have here; read it with that version, or "
-            "run the study in a new folder"
-        )
+        raise other_version(folder, "records of programs its study does not have here")
     tables = [_line_table(line, programs[line["program"]], members) for line in lines]
     if not tables:
         raise UserError(f"{folder} holds no records yet; run the study first")
@@ -64,9 +60,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     """
     folder = Path(workdir)
     manifest = read_manifest(folder)
-    members = pd.DataFrame(
-        _member_columns(Study.from_dict(manifest["study"]).members())
-    )
+    members = pd.DataFrame(_member_columns(read_study(folder).members()))
     tables = []
     for line in read_lines(folder / LAYERS):
         names = manifest["programs"][line["program"]]["layers"]
@@ -92,7 +86,7 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     pairs = [(scheme, seed) for scheme in study.schemes for seed in study.seeds]
     rows = [
         (line["program"], scheme, seed, kind, rank, float(value))
@@ -114,7 +108,7 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Raises: UserError if the folder holds no run.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     rows = [
         (line["program"], scheme, layer, metric, float(value))
         for line in read_lines(folder / PREDICTIONS)
@@ -135,7 +129,7 @@ def load_filters(
     Raises: UserError if the folder holds no run.
     """
     folder = Path(workdir)
-    study = Study.from_dict(read_manifest(folder)["study"])
+    study = read_study(folder)
     members = [(s, rate) for s in study.schemes for rate in study.learning_rates]
     return {
         (line["program"], line["step"], *member): np.array(kernel, np.float64)

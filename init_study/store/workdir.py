@@ -19,6 +19,11 @@ RACE, DECISION = "race.json", "decision.json"
 # Of an examination of claims: what was planned, what was checked, what came of it.
 RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
 _LOCK = ".lock"
+# What reading a run, or going on with it, takes from its manifest.
+_FACTS = {
+    "data": ("checksums", "chance", "validation", "test"),
+    "programs": ("chunk_width", "convolution"),
+}
 
 
 def open_workdir(workdir: Path, study: Study) -> None:
@@ -30,7 +35,7 @@ def open_workdir(workdir: Path, study: Study) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file; name a folder")
     if (workdir / MANIFEST).exists():
-        there = Study.from_dict(read_manifest(workdir)["study"])
+        there = read_study(workdir)
         if there.hash != study.hash:
             fields = "; ".join(differing_fields(study, there))
             raise UserError(
@@ -84,8 +89,44 @@ def read_manifest(workdir: Path) -> dict[str, Any]:
     """Raises: UserError if the folder holds no run."""
     try:
         return json.loads((workdir / MANIFEST).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{workdir} holds no run: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise UserError(f"{workdir / MANIFEST} is damaged: {error}") from None
+
+
+def read_study(workdir: Path) -> Study:
+    """The study that the folder holds a run of.
+
+    Raises: UserError if the folder holds no run, or one of another version.
+    """
+    manifest = read_manifest(workdir)
+    try:
+        study = Study.from_dict(manifest["study"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise other_version(workdir, f"a study that is none here, {error}") from error
+    ids = {program.id for program in study.programs()}
+    if set(manifest.get("programs", ids)) != ids:
+        raise other_version(workdir, "programs that its study does not have here")
+    for part, facts in _FACTS.items():
+        for name, there in manifest.get(part, {}).items():
+            missing = [fact for fact in facts if fact not in there]
+            if missing:
+                raise other_version(workdir, f"no {missing[0]!r} of {part} {name}")
+    return study
+
+
+def other_version(workdir: Path, holds: str) -> UserError:
+    """The error for a folder of another version.
+
+    Args:
+        workdir: of the run.
+        holds: what it holds that this version would not have written.
+    """
+    return UserError(
+        f"{workdir} was written by another version of init_study: it holds {holds}; "
+        "read it with that version, or run the study in a new folder"
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ A field's type is a type hint: `int`, `float | None`, `tuple[str, ...]` and the 
 
 import types
 import typing
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from init_study.errors import UserError
@@ -31,15 +32,17 @@ def parse(field: str, text: str, kind: Any) -> Any:
 
 
 def coerce(field: str, value: Any, kind: Any) -> Any:
-    """The value in the type of its field: lists and single values to tuples, whole
-    numbers to floats, a number of seeds to seeds.
+    """The value in the type of its field: lists, arrays and other iterables, and single
+    values, to tuples; whole numbers to floats; a number of seeds to seeds; values of
+    NumPy and JAX to Python's own.
 
     Raises: UserError if the value does not fit the type.
     """
+    value = _plain(value)
     if typing.get_origin(kind) is tuple:
         if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
             value = tuple(range(value))
-        values = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+        values = _several(value)
         element = typing.get_args(kind)[0]
         return tuple(coerce(field, one, element) for one in values)
     options = _options(kind)
@@ -48,6 +51,21 @@ def coerce(field: str, value: Any, kind: Any) -> Any:
     if not fits or isinstance(value, bool):
         raise UserError(f"study.{field}: {value!r} is not {_name(kind)}")
     return float(value) if whole_for_float and int not in options else value
+
+
+def _plain(value: Any) -> Any:
+    """Python's own number or text for a scalar of NumPy or JAX."""
+    if getattr(value, "shape", None) != () or not hasattr(value, "item"):
+        return value
+    number = value.item()
+    # A float32 of 0.1 is meant as 0.1, not as the float64 that is nearest to it.
+    return float(str(value)) if isinstance(number, float) else number
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """The values that one value stands for: a text, or what has no order, is one."""
+    is_one = isinstance(value, str | bytes | Mapping | Set)
+    return tuple(value) if isinstance(value, Iterable) and not is_one else (value,)
 
 
 def _parse_one(field: str, text: str, kind: Any) -> Any:

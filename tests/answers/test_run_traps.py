@@ -29,7 +29,7 @@ STUDY = Study(
 def found(tmp_path_factory):
     """By scheme, what is found in real nets."""
     folder = tmp_path_factory.mktemp("traps") / "run"
-    run(make_plan(STUDY), folder, "command", Control(progress=False))
+    run(make_plan(STUDY), folder, "command", Control())
     manifest = store.read_manifest(folder)
     (comparison,) = compare(store.load(folder), manifest)
     traps = find_traps(comparison, store.load_layers(folder))

@@ -31,7 +31,7 @@ STUDY = Study(
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fixed") / "run"
-    run(make_plan(STUDY), folder, "command", Control(progress=False))
+    run(make_plan(STUDY), folder, "command", Control())
     return folder
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_launch import launch
+from calling import launch
 
 from init_study.activations import ACTIVATIONS, name_activation
 from init_study.audit.layer_table import inspect_scheme, layer_columns

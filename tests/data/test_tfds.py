@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 
@@ -12,10 +13,14 @@ import tensorflow_datasets as tfds
 
 from init_study.data import (
     DATASETS,
+    check_dataset_name,
     describe_datasets,
     load_dataset,
 )
 from init_study.errors import UserError
+
+# Before the sets below are made.
+NAMES = tfds.list_builders(with_community_datasets=False)
 
 
 class TinyPictures(tfds.core.GeneratorBasedBuilder):
@@ -231,6 +236,29 @@ def test_a_file_in_the_way_is_a_users_error(tmp_path):
         load_dataset(
             "tiny_pictures", data_dir=str(tmp_path / "tfds"), cache_dir=tmp_path
         )
+
+
+def test_every_name_of_tfds_passes_without_importing_it():
+    for name in NAMES:
+        check_dataset_name(name)
+        check_dataset_name(f"{name}/config:1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("digit", "digits"), ("cfar10", "cifar10"), ("food10", "food101"), ("", None)],
+)
+def test_a_name_that_nobody_has_is_refused_with_the_nearest(name, meant):
+    said = f"unknown data set '{name}'." + (f" Did you mean '{meant}'" if meant else "")
+    with pytest.raises(UserError, match=re.escape(said)):
+        check_dataset_name(name)
+
+
+def test_a_prepared_set_that_tfds_does_not_know_passes(tmp_path):
+    with pytest.raises(UserError, match="unknown data set"):
+        check_dataset_name("own_pictures", str(tmp_path))
+    (tmp_path / "own_pictures").mkdir()
+    check_dataset_name("own_pictures", str(tmp_path))
 
 
 def test_every_listed_name_is_one_that_can_be_loaded():

@@ -77,6 +77,23 @@ def together(plan):
     return train_members(plan, plan.members)[0]
 
 
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5, 0.99, 0.999999])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_a_warm_up_leaves_a_step_for_the_way_down(warmup, steps):
+    """The rates rise to the full one, and every step has one above zero."""
+    program = Program(schedule="cosine", warmup=warmup, steps=steps, momentum=0.0)
+    params = {"kernel": jnp.ones(1)}
+    optimizer = make_optimizer(program, 1.0)
+    state, moved = optimizer.init(params), []
+    for _ in range(steps):
+        updates, state = optimizer.update(params, state, params)
+        moved.append(-float(updates["kernel"][0]))
+    assert max(moved) == pytest.approx(1.0) and min(moved) > 0
+    peak = moved.index(max(moved))
+    assert moved[: peak + 1] == sorted(moved[: peak + 1])
+    assert moved[peak:] == sorted(moved[peak:], reverse=True)
+
+
 def assert_same_bits(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from init_study.cli.overviews import tuning_overview
+from init_study.cli.words.tune import tuning_overview
 from init_study.engine import timing as timing_module
 from init_study.engine import tuning
 from init_study.engine.devices import member_mesh

@@ -152,7 +152,7 @@ def test_all_of_it_runs_and_is_judged(which, tmp_path):
     small = {name: shrunk(study, rates) for name, study in given.items()}
 
     def train(study, folder):
-        run(make_plan(study), folder, "command", Control(progress=False))
+        run(make_plan(study), folder, "command", Control())
         return load(folder), load_layers(folder), read_manifest(folder)
 
     folder = tmp_path / which

@@ -23,7 +23,6 @@ from init_study.errors import UserError
 from init_study.initializers import (
     INITIALIZERS,
     constant,
-    describe_initializers,
     fans,
     he_normal,
     he_uniform,
@@ -60,12 +59,6 @@ def test_the_table_of_laws_leaves_none_out():
     assert set(INITIALIZERS) - set(LAWS) == {"zeros", "constant"} | STRUCTURED
     np.testing.assert_array_equal(numbers(zeros()), np.zeros(LARGE))
     np.testing.assert_array_equal(numbers(constant(-0.25)), np.full(LARGE, -0.25))
-
-
-def test_every_initializer_says_what_it_is_in_a_line():
-    lines = describe_initializers()
-    assert list(lines) == list(INITIALIZERS)
-    assert all(line.endswith(".") for line in lines.values())
 
 
 @every_law

@@ -161,7 +161,7 @@ def test_a_run_measures_before_the_first_step_and_after_the_last(tmp_path):
         steps=3,
         evaluations=3,
     )
-    run(make_plan(study), tmp_path / "run", "command", Control(progress=False))
+    run(make_plan(study), tmp_path / "run", "command", Control())
     table = store.load_layers(tmp_path / "run")
     assert set(table["step"]) == {0, 3}
     assert list(table["name"].unique()) == ["Conv_0", "Dense_0"]
@@ -227,7 +227,7 @@ def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
         steps=2,
         evaluations=1,
     )
-    control = Control(progress=False, spectra=True)
+    control = Control(spectra=True)
     run(make_plan(study), tmp_path / "run", "command", control)
     layers = store.load_layers(tmp_path / "run")
     assert layers.empty == (name == "loop")

@@ -101,7 +101,7 @@ def workdir(tmp_path_factory):
         evaluations=1,
     )
     folder = tmp_path_factory.mktemp("spectra") / "run"
-    control = Control(progress=False, spectra=True)
+    control = Control(spectra=True)
     run(make_plan(study), folder, "command", control)
     return folder
 

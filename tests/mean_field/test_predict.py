@@ -11,6 +11,7 @@ import pytest
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.signals import gradients_at_layers
+from init_study.mean_field.ensemble import _second_moments
 from init_study.mean_field.predict import predict
 from init_study.network import trace
 from init_study.schemes import parse_scheme
@@ -237,3 +238,11 @@ def test_autoinit_behind_zeros_stays_finite():
 def test_what_is_not_known_is_named():
     with pytest.raises(UserError, match=r"nothing is known of what dot_general does"):
         parse_scheme("autoinit")(jax.random.key(0), network("Attending"))
+
+
+def test_a_batch_of_many_places_is_counted_without_overflow():
+    """64 images of 28 × 28 places make more than 2³¹ pairs of places."""
+    images = jax.random.normal(jax.random.key(3), (64, 28, 28, 1))
+    square, within, between = _second_moments(images.reshape(64, 28 * 28, 1))
+    assert square == pytest.approx(1.0, rel=0.02)
+    assert 0 <= between <= within < 0.01

@@ -24,6 +24,15 @@ IMAGES = jax.random.normal(jax.random.key(1), (8, 4, 4, 3))
 LABELS = jnp.array([0, 0, 0, 1, 1, 2, 2, 2])
 
 
+class Layerless(nn.Module):
+    """Its only parameter is in no operation that tracing looks for."""
+
+    @nn.compact
+    def __call__(self, x):
+        scale = self.param("scale", nn.initializers.ones, (3,))
+        return scale * x.mean((1, 2))
+
+
 class Residual(nn.Module):
     """Blocks of two convolutions around identities."""
 
@@ -284,3 +293,14 @@ def test_plain_nets_have_no_branches_and_no_bias_no_prior():
     for text in ("small_head(0)", "prior_bias(0)", "branch_gain(-1.0)"):
         with pytest.raises(UserError, match="is not positive"):
             parse_scheme(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["zero_head", "small_head", "mup", "prior_bias", "fixup", "whitened"]
+)
+def test_a_network_without_layers_is_refused_in_a_line(text):
+    network = trace(Layerless(), (4, 4, 3), 3)
+    assert not network.layers
+    with pytest.raises(UserError) as error:
+        parse_scheme(text)(jax.random.key(0), network, Batch(IMAGES, LABELS))
+    assert "\n" not in str(error.value)

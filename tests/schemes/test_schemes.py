@@ -27,7 +27,6 @@ from init_study.initializers import (
 from init_study.network import trace
 from init_study.schemes import (
     SCHEMES,
-    describe_schemes,
     parse_scheme,
     per_layer,
 )
@@ -204,12 +203,6 @@ def test_every_initializer_is_a_scheme_and_every_scheme_has_a_law_here():
     assert set(INITIALIZERS) <= set(SCHEMES)
     named = {text.partition("(")[0] for text in LAWS}
     assert set(OF_LAYERS) - named == {"zeros", "constant", "module", "zero_head"}
-
-
-def test_every_scheme_says_what_it_is_in_a_line():
-    lines = describe_schemes()
-    assert list(lines) == list(SCHEMES)
-    assert all(line.endswith(".") for line in lines.values())
 
 
 @pytest.mark.parametrize("text", LAWS)

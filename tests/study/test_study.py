@@ -2,6 +2,8 @@
 
 import json
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,47 @@ def test_scalars_lists_and_counts_become_tuples():
     assert study.learning_rates == (1.0,)
     assert study.seeds == (0, 1)
     assert study.depth == (3,)
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ({"depth": np.int64(8)}, {"depth": 8}),
+        (
+            {"learning_rates": np.logspace(-3, -1, 3)},
+            {"learning_rates": (0.001, 0.01, 0.1)},
+        ),
+        ({"learning_rates": np.float32([0.1, 0.3])}, {"learning_rates": (0.1, 0.3)}),
+        ({"learning_rates": np.float32(0.1)}, {"learning_rates": 0.1}),
+        ({"learning_rates": np.array(1)}, {"learning_rates": 1}),
+        ({"learning_rates": jnp.array([0.1, 0.3])}, {"learning_rates": (0.1, 0.3)}),
+        ({"depth": range(2, 5)}, {"depth": (2, 3, 4)}),
+        ({"depth": np.arange(2, 5)}, {"depth": (2, 3, 4)}),
+        ({"depth": [np.int8(2), None]}, {"depth": (2, None)}),
+        ({"width": (n for n in (4, 8))}, {"width": (4, 8)}),
+        ({"seeds": np.int64(3)}, {"seeds": (0, 1, 2)}),
+        ({"seeds": range(5, 8)}, {"seeds": (5, 6, 7)}),
+        ({"seeds": jnp.arange(3)}, {"seeds": (0, 1, 2)}),
+        ({"schemes": np.array(["zeros", "torch"])}, {"schemes": ("zeros", "torch")}),
+        ({"momentum": np.float32(0.9)}, {"momentum": 0.9}),
+        ({"momentum": np.int32(0)}, {"momentum": 0.0}),
+        ({"evaluations": np.uint8(3)}, {"evaluations": 3}),
+        ({"evaluations": np.float64(3)}, None),
+        ({"depth": np.bool_(True)}, None),
+        ({"depth": np.array([[2, 3]])}, None),
+        ({"depth": np.array([2.5])}, None),
+        ({"depth": {2, 3}}, None),
+        ({"depth": b"4"}, None),
+    ],
+)
+def test_values_of_numpy_and_jax_are_the_plain_ones(given, plain):
+    if plain is None:
+        with pytest.raises(UserError, match=f"study.{next(iter(given))}: "):
+            STUDY.replace(**given)
+        return
+    study, wanted = STUDY.replace(**given), STUDY.replace(**plain)
+    assert study == wanted and study.hash == wanted.hash
+    assert Study.from_dict(study.to_dict()) == study
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import jax
 import pytest
-from absl import flags
-from test_launch import launch
+from calling import launch
 
-import launch as launcher
 from init_study.activations import ACTIVATIONS
 from init_study.theory import chi1, derivative_moment, gain, mean, second_moment
 from init_study.theory.gain_table import gain_overview, gain_rows, gain_sentence
@@ -63,15 +61,8 @@ def test_the_overview_says_what_it_means():
 
 
 @pytest.fixture
-def printed(capsys):
-    def run(*words):
-        launcher.main(launcher._parse_flags(["launch.py", *words]))
-        return capsys.readouterr().out
-
-    yield run
-    flags.FLAGS.unparse_flags()
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
+def printed(call):
+    return lambda *words: call(*words)[1]
 
 
 def test_a_users_own_function_at_the_command_line(tmp_path):

@@ -5,7 +5,7 @@ A quantity is data: it says in words what it is, and finds its values in evidenc
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from init_study.errors import unknown
 Values = Float[np.ndarray, " seeds"]
 
 
+@runtime_checkable
 class Quantity(Protocol):
     """One number for each seed.
 
@@ -177,10 +178,8 @@ class Layers(_OfRuns):
 
     @property
     def unit(self) -> str:
-        share = (
-            LAYER_METRICS[self.metric].startswith("share") and "over" not in self.take
-        )
-        return "%" if share else ""
+        share = LAYER_METRICS[self.metric].startswith("share")
+        return "%" if share and "over" not in self.take else ""
 
     @property
     def text(self) -> str:

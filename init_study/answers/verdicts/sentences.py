@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from init_study.answers.columns import format_columns
 from init_study.answers.statistics import t_interval
 from init_study.answers.verdicts.decision import Contrast, Decision, Kind
 from init_study.answers.verdicts.protocol import Choice
 from init_study.answers.words import (
     count,
-    format_columns,
     low_to_high,
     percent,
     plus_minus,

@@ -1,0 +1,77 @@
+"""Claims and published results: run what they need, judge, report."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from init_study import store
+from init_study.answers.claims.claim import Claim
+from init_study.cli.invocation import Answer, Invocation
+from init_study.cli.reports import reported
+from init_study.cli.training import say, stopped, train
+from init_study.examine import ExactCheck, examine
+from init_study.interrupts import noted_signals
+from init_study.study import Study
+
+
+def examined(
+    invocation: Invocation,
+    claims: Sequence[Claim],
+    studies: Mapping[str, Study],
+    checks: Mapping[str, ExactCheck],
+    folder: str,
+    title: str,
+    kind: str,
+) -> Answer:
+    """Put claims to the test.
+
+    Args:
+        invocation: of a word with `--workdir` and the flags of a run.
+        claims, studies, checks, title, kind: as of `examine`.
+        folder: in `runs/`, where none is named.
+
+    Raises: UserError as `examine` does.
+    """
+    workdir = invocation.workdir or Path("runs") / folder
+    needed = list(dict.fromkeys(n for c in claims for n in c.studies() if n in studies))
+    said = {
+        name: functools.partial(_made, name, check, invocation.flags.verbosity)
+        for name, check in checks.items()
+    }
+    with noted_signals() as received:
+
+        def train_study(
+            study: Study, place: Path
+        ) -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, Any]] | None:
+            stage = (
+                f"study {needed.index(place.name) + 1} of {len(needed)} {place.name}"
+            )
+            if not train(invocation, study, place, received, stage):
+                return None
+            return (
+                store.load(place),
+                store.load_layers(place),
+                store.read_manifest(place),
+            )
+
+        judged = examine(
+            claims,
+            studies,
+            said,
+            workdir,
+            train_study,
+            title=title,
+            command=invocation.command,
+            kind=kind,
+        )
+    if judged is None:
+        return stopped(invocation, received, Answer(None, ""))
+    return reported(workdir)
+
+
+def _made(name: str, check: ExactCheck, verbosity: int) -> Sequence[float]:
+    say(f"check {name}", verbosity)
+    return check()

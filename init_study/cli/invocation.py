@@ -1,0 +1,140 @@
+"""One call of the launcher: what it is about, where its files lie, how to repeat it."""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from absl import flags
+
+from init_study.cli import shipped
+from init_study.data.names import check_dataset_name
+from init_study.study import Study, parse_field
+from init_study.study.files import load_study
+
+if TYPE_CHECKING:
+    from init_study.plan import Plan
+
+_FIELD = "study."
+
+
+class Answer(NamedTuple):
+    """What a word has to say.
+
+    Attributes:
+        document: for `--json`; None if there is no answer yet.
+        text: for a reader.
+        notes: lines beside the answer, for standard error.
+        exit_code: of the process.
+    """
+
+    document: object
+    text: str
+    notes: tuple[str, ...] = ()
+    exit_code: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Invocation:
+    """One call of the launcher.
+
+    Attributes:
+        word: what to do.
+        flags: the values of the flags that the word takes.
+        command: how to do the same again.
+        study: with the fields that flags set; None for a word that takes no study.
+        workdir: the folder that is named, or the study's own; None if neither.
+    """
+
+    word: str
+    flags: flags.FlagValues
+    command: str
+    study: Study | None
+    workdir: Path | None
+
+    def is_given(self, flag: str) -> bool:
+        """Whether the flag is on the command line, not at its default."""
+        return flag in self.flags and bool(self.flags[flag].present)
+
+    def the_study(self) -> Study:
+        """The study of a word that takes one."""
+        assert self.study is not None, f"{self.word} takes no study"
+        return self.study
+
+    def the_workdir(self) -> Path:
+        """The folder of a word that takes a study."""
+        assert self.workdir is not None, f"{self.word} has no folder"
+        return self.workdir
+
+    def make_plan(self, study: Study) -> "Plan":
+        """Resolve a study with this call's data folder, cache and execution.
+
+        Raises: UserError for the first thing that cannot run.
+        """
+        # JAX takes seconds, which a word that needs no plan shall not wait for.
+        from init_study.engine.devices import compiled_folder, prepare_jax
+        from init_study.execution import parse_execution
+        from init_study.plan import make_plan
+
+        prepare_jax(compiled_folder(self.flags.cache_dir))
+        text = self.flags.execution if "execution" in self.flags else None
+        execution = parse_execution(text) if text else None
+        return make_plan(study, self.flags.data_dir, execution)
+
+
+def make_invocation(
+    word: str, values: flags.FlagValues, argv: Sequence[str]
+) -> Invocation:
+    """Read the study that the flags name or change, and find its folder.
+
+    Args:
+        word: in `options.WORDS`.
+        values: of `command_line.read_command_line`.
+        argv: as of `sys.argv`.
+
+    Raises: UserError for a study or data set that is not there, or a field that cannot
+        be meant.
+    """
+    study = _study(values) if "study" in values else None
+    # Before the word is imported, and JAX with it.
+    for name in study.dataset if study and "data_dir" in values else ():
+        check_dataset_name(name, values["data_dir"].value)
+    command = f"{program_name(argv[0])} {shlex.join(argv[1:])}".strip()
+    return Invocation(word, values, command, study, _workdir(values, study))
+
+
+def program_name(path: str) -> str:
+    """How the launcher was called: `python launch.py`, `python -m init_study`, ..."""
+    if Path(path).name == "__main__.py":
+        return "python -m init_study"
+    if path.endswith(".py"):
+        return shlex.join(["python", path])
+    return shlex.quote(Path(path).name)
+
+
+def given_fields(values: flags.FlagValues) -> dict[str, str]:
+    """The texts of the study's fields that flags set, by field."""
+    return {
+        name.removeprefix(_FIELD): str(values[name].value)
+        for name in values
+        if name.startswith(_FIELD) and values[name].present
+    }
+
+
+def _study(values: flags.FlagValues) -> Study:
+    study = load_study(str(values["study"].value), shipped.folder())
+    given = given_fields(values)
+    return study.replace(**{f: parse_field(f, text) for f, text in given.items()})
+
+
+def _workdir(values: flags.FlagValues, study: Study | None) -> Path | None:
+    if "workdir" not in values:
+        return None
+    if values["workdir"].value:
+        return Path(values["workdir"].value)
+    if study is None:
+        return None
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.name)
+    ending = "-decided" if values["until"].value else ""
+    return Path("runs") / f"{name[:80]}-{study.hash[:8]}{ending}"

@@ -1,0 +1,105 @@
+"""From a command line to an answer, printed in one place."""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from logging import ERROR, LogRecord, getLogger
+
+from absl import flags, logging
+
+from init_study.cli.command_line import read_command_line
+from init_study.cli.help_text import word_help, words_help
+from init_study.cli.invocation import Answer, make_invocation, program_name
+from init_study.cli.words import answer
+from init_study.errors import UserError
+from init_study.interrupts import EXIT_CODES
+
+_EXIT_USER_ERROR = 2
+# What a shell sees of a process that SIGPIPE ended.
+_EXIT_BROKEN_PIPE = 141
+_NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command line says, and print the answer.
+
+    Args:
+        argv: the program and its arguments; `sys.argv` by default.
+
+    Returns: the exit code: 0, 2 for what the user can mend, 130 and 75 after Ctrl-C
+        and SIGTERM.
+    """
+    argv = sys.argv if argv is None else argv
+    try:
+        return _answer(argv)
+    except UserError as error:
+        return _fail(error, argv)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_CODES[signal.SIGINT]
+    except BrokenPipeError:
+        # Whoever read the answer has seen enough; the interpreter's last flush fails
+        # as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in _NO_PLACE_TO_WRITE:
+            raise
+        where = error.filename or "the disk"
+        return _fail(
+            f"{where}: {error.strerror}; make room or allow writing, then run the same "
+            "command again to go on",
+            argv,
+        )
+
+
+def _answer(argv: Sequence[str]) -> int:
+    line, program = read_command_line(argv[1:]), program_name(argv[0])
+    if line.wants_help:
+        help_text = word_help(line.word, program) if line.word else words_help(program)
+        print(help_text)
+        return 0
+    _set_up(line.values)
+    invocation = make_invocation(line.word, line.values, argv)
+    return _print(answer(invocation), line.values.json)
+
+
+def _set_up(values: flags.FlagValues) -> None:
+    # A model of the user's own, `--study.model=module:Class`, lies where they are.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    # Libraries read their own flags, none of which are on this command line.
+    flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    # At absl's own default Orbax tells of every step of every save.
+    quiet = values.verbosity if "verbosity" in values else logging.WARNING
+    logging.set_verbosity(quiet)
+    logging.get_absl_logger().addFilter(_is_told_once)
+    # A download that fails for good is an error of its own, in one line.
+    getLogger("urllib3").setLevel(ERROR)
+
+
+def _is_told_once(record: LogRecord) -> bool:
+    """Orbax's threads log the tracebacks of errors that Orbax raises as well."""
+    return not (record.exc_info and "orbax" in record.pathname)
+
+
+def _print(answer: Answer, as_json: bool) -> int:
+    """Print an answer: the only place that does."""
+    if answer.document is not None:
+        document = json.dumps(answer.document, indent=1, allow_nan=False)
+        print(document if as_json else answer.text)
+    for note in answer.notes:
+        print(note, file=sys.stderr)
+    return answer.exit_code
+
+
+def _fail(message: object, argv: Sequence[str]) -> int:
+    # Messages name the launcher of a checkout, which a wheel does not have.
+    line = " ".join(str(message).split())
+    line = line.replace("python launch.py", program_name(argv[0]))
+    print(f"error: {line}", file=sys.stderr)
+    return _EXIT_USER_ERROR

@@ -1,0 +1,261 @@
+"""Every word and every flag of the launcher, once: name, type, default, help, words.
+
+To add a flag is to add a row to `OPTIONS`; to add a word is to add a row to `WORDS` and
+a file to `words/`.
+"""
+
+import typing
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from init_study.study import field_types
+
+WORDS = {
+    "run": "train a study and write its report; the word if none is given",
+    "plan": "what would run, what it costs, what is done",
+    "tune": "how fast each execution is on this machine",
+    "status": "how far a run is",
+    "report": "render the report of a run again",
+    "export": "the records as a file",
+    "claims": "what an introduction to initialization claims, put to the test",
+    "published": "whether results of papers come out again",
+    "list": "studies, results, models, data sets, initializers, schemes",
+    "show": "what a scheme makes of a model, layer by layer",
+    "gain": "what activations do to signal and gradients",
+}
+_TRAIN = ("run", "claims", "published")
+_READ = ("status", "report", "export")
+# What `show` draws depends on these fields of a study and on no other.
+_SHOWN = (
+    *("dataset", "model", "depth", "width", "activation", "norm"),
+    *("pooling", "padding", "branches", "batch_size"),
+)
+
+
+class Option(NamedTuple):
+    """One flag.
+
+    Attributes:
+        name: without dashes.
+        words: which take it.
+        help: a sentence for `--help`.
+        kind: `str`, `int`, `float`, `bool`, or `list` for several texts with commas.
+        default: where the flag is not given.
+        choices: the values there are, if they can be listed.
+        least: of a number.
+        needs: a flag without which this one has no effect.
+        against: flags with which it has no effect or a second meaning, each with why.
+        formerly: its name in earlier versions.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    help: str
+    kind: type = str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    needs: str = ""
+    against: Mapping[str, str] = {}
+    formerly: str = ""
+
+
+_OF_STUDY = ("run", "plan", "tune", *_READ, "show")
+_PLANS = ("run", "plan", "tune", "claims", "published", "show")
+
+OPTIONS: tuple[Option, ...] = (
+    Option("study", _OF_STUDY, "A name in experiments/, or a file.", str, "first_look"),
+    Option(
+        "workdir",
+        ("run", "plan", *_READ, "claims", "published"),
+        "Folder of the run; by default runs/NAME-HASH of the study.",
+    ),
+    Option(
+        "until",
+        ("run", "plan", *_READ),
+        "Screen, then spend fresh seeds until a verdict.",
+        choices=("decided",),
+    ),
+    Option(
+        "budget",
+        ("run",),
+        "Time for it, e.g. 20m, 2h, 90s; by default no limit.",
+        needs="until",
+    ),
+    Option(
+        "margin",
+        ("run",),
+        "Points of accuracy below which a difference does not matter; by default 0.5, "
+        "or half the standard error of one test accuracy if that is more.",
+        float,
+        needs="until",
+    ),
+    Option(
+        "looks",
+        ("run", "plan"),
+        "Numbers of fresh seeds at which to look.",
+        list,
+        ["5", "10", "20"],
+        needs="until",
+    ),
+    Option(
+        "execution",
+        ("run", "plan", "claims", "published"),
+        "How members run, FORM/WIDTH: winograd/1, blocked/4, xla/16, ...; by default "
+        "what `tune` would take, if the run is long enough to find out.",
+    ),
+    Option(
+        "checkpoint_every",
+        _TRAIN,
+        "Seconds between two checkpoints, at least.",
+        float,
+        30.0,
+        least=0.0,
+    ),
+    Option(
+        "tensorboard",
+        ("run",),
+        "Write event files into WORKDIR/tensorboard as records come.",
+        bool,
+        False,
+        against={"until": "event files are of a single run"},
+    ),
+    Option(
+        "spectra",
+        ("run",),
+        "Before the first step, measure the spectra of Jacobian and Hessian and "
+        "predict the signals of every layer.",
+        bool,
+        False,
+        formerly="explain",
+    ),
+    Option(
+        "accept_drift",
+        _TRAIN,
+        "Go on with a run that was begun under other versions or settings of JAX and "
+        "its like, which may give other bits.",
+        bool,
+        False,
+    ),
+    Option("quick", ("claims",), "Fewer seeds and steps, the same rules.", bool, False),
+    Option("only", ("published",), "One of the results in experiments/published/."),
+    Option(
+        "figures",
+        ("report",),
+        "Write every figure into WORKDIR/figures, too.",
+        choices=("pdf", "svg", "png"),
+    ),
+    Option(
+        "watch",
+        ("report",),
+        "Draw it again as records come, until the run is done.",
+        bool,
+        False,
+    ),
+    Option(
+        "to",
+        ("export",),
+        "The file to write, .csv or .parquet; with --member a new folder.",
+    ),
+    Option(
+        "member",
+        ("export",),
+        "A trained member, e.g. he_normal/lr=0.1/3: its variables as an Orbax "
+        "checkpoint.",
+    ),
+    Option(
+        "program",
+        ("export",),
+        "Of --member: which program, e.g. depth=4, where there are several.",
+        needs="member",
+    ),
+    Option("kind", ("list",), "One kind only, e.g. models."),
+    Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),
+    Option(
+        "model",
+        ("show",),
+        "A model, or module:Class; by default the study's.",
+        against={"study.model": "it names the model, too"},
+    ),
+    Option(
+        "activation",
+        ("gain",),
+        "A name, or module:function of your own; by default all names.",
+    ),
+    Option("q", ("gain",), "Variance of the pre-activations.", float, 1.0),
+    Option(
+        "data_dir",
+        (*_PLANS, "export"),
+        "Where TFDS keeps its data sets.",
+    ),
+    Option(
+        "cache_dir",
+        _PLANS,
+        "Where compiled programs are kept between runs, by default "
+        "~/.cache/init_study; empty to keep none.",
+    ),
+    Option(
+        "verbosity",
+        _PLANS,
+        "What is said on the way: -2 errors, -1 warnings and progress, 0 more.",
+        int,
+        -1,
+    ),
+    Option(
+        "json",
+        tuple(WORDS),
+        "Print one JSON document and nothing else.",
+        bool,
+        False,
+    ),
+)
+
+
+def _field_option(field: str, kind: Any) -> Option:
+    several = typing.get_origin(kind) is tuple
+    against = {}
+    if field == "seeds":
+        against = {"until": "--until=decided spends seeds as needed"}
+    return Option(
+        f"study.{field}",
+        _OF_STUDY if field in _SHOWN else _OF_STUDY[:-1],
+        f"Sets {field} of the study{', several with commas' if several else ''}.",
+        against=against,
+    )
+
+
+FIELD_OPTIONS = tuple(_field_option(*field) for field in field_types().items())
+BY_NAME = {option.name: option for option in (*OPTIONS, *FIELD_OPTIONS)}
+
+
+def options_of(word: str) -> dict[str, Option]:
+    """The flags that a word takes, by name."""
+    return {name: one for name, one in BY_NAME.items() if word in one.words}
+
+
+def flag_values(word: str) -> flags.FlagValues:
+    """The flags that a word takes, at their defaults."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    for option in options_of(word).values():
+        _define(option, values)
+    return values
+
+
+def _define(option: Option, values: flags.FlagValues) -> None:
+    name, default, text = option.name, option.default, option.help
+    if option.choices:
+        choices = list(option.choices)
+        flags.DEFINE_enum(name, default, choices, text, flag_values=values)
+    elif option.kind is bool:
+        flags.DEFINE_bool(name, default, text, flag_values=values)
+    elif option.kind is int:
+        flags.DEFINE_integer(name, default, text, flag_values=values)
+    elif option.kind is float:
+        flags.DEFINE_float(name, default, text, option.least, flag_values=values)
+    elif option.kind is list:
+        flags.DEFINE_list(name, default, text, flag_values=values)
+    else:
+        flags.DEFINE_string(name, default, text, flag_values=values)

@@ -1,0 +1,32 @@
+"""The flags of `--until=decided`."""
+
+from absl import flags
+
+from init_study.answers.verdicts.protocol import Protocol
+from init_study.api.arguments import RaceRules, parse_seconds
+from init_study.errors import UserError
+
+
+def race_rules(values: flags.FlagValues) -> RaceRules | None:
+    """Read how a race is decided; None for a plain run.
+
+    Raises: UserError for looks that are no numbers, or a budget that is no time.
+    """
+    if values.until is None:
+        return None
+    share = None if values.margin is None else values.margin / 100
+    budget = parse_seconds("--budget", values.budget)
+    return RaceRules(protocol(values), share, budget)
+
+
+def protocol(values: flags.FlagValues) -> Protocol:
+    """Read when a race looks; its margin is a placeholder.
+
+    Raises: UserError for looks that are no numbers.
+    """
+    try:
+        looks = tuple(int(look) for look in values.looks)
+    except ValueError:
+        given = ",".join(values.looks)
+        raise UserError(f"--looks={given} are not whole numbers, as 5,10,20") from None
+    return Protocol(margin=1.0, looks=looks)

@@ -1,0 +1,75 @@
+"""How the launcher runs studies: watched, and stopped by a signal."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from init_study.cli.invocation import Answer, Invocation
+from init_study.engine.progress import Progress
+from init_study.engine.progress_lines import ProgressLines
+from init_study.interrupts import EXIT_CODES
+from init_study.run import Control, run
+from init_study.study import Study
+
+_WARNINGS = -1
+
+
+def train(
+    invocation: Invocation,
+    study: Study,
+    workdir: Path,
+    received: Sequence[signal.Signals],
+    stage: str = "",
+    recorded: Callable[[], None] = lambda: None,
+) -> bool:
+    """Run a study with this call's flags; whether it is finished.
+
+    Args:
+        invocation: its flags say how.
+        study: what to run.
+        workdir: of the run.
+        received: signals so far; the run stops when there is one.
+        stage: what the run is for, for its progress.
+        recorded: called whenever records have come.
+
+    Raises: UserError as `run` does.
+    """
+    plan, flags = invocation.make_plan(study), invocation.flags
+    with _watching(flags.verbosity, stage) as watch:
+        control = Control(
+            watch=watch,
+            checkpoint_every=flags.checkpoint_every,
+            stop_requested=lambda: bool(received),
+            given_execution=flags.execution is not None,
+            recorded=recorded,
+            spectra="spectra" in flags and flags.spectra,
+            accept_drift=flags.accept_drift,
+        )
+        return run(plan, workdir, invocation.command, control).finished
+
+
+def stopped(
+    invocation: Invocation, received: Sequence[signal.Signals], answer: Answer
+) -> Answer:
+    """An answer that also says how to go on, with the exit code of the signal."""
+    note = f"stopped and saved; go on with: {invocation.command}"
+    return answer._replace(
+        notes=(*answer.notes, note), exit_code=EXIT_CODES[received[0]]
+    )
+
+
+def say(line: str, verbosity: int) -> None:
+    """A line about progress on standard error, unless errors alone are asked for."""
+    if verbosity >= _WARNINGS:
+        print(line, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _watching(verbosity: int, stage: str) -> Iterator[Callable[[Progress], None]]:
+    if verbosity < _WARNINGS:
+        yield lambda progress: None
+        return
+    with ProgressLines(stage) as lines:
+        yield lines

@@ -1,0 +1,81 @@
+"""What would run: programs, members, cost, and what is done."""
+
+from pathlib import Path
+from typing import Any
+
+from init_study import store
+from init_study.answers.verdicts.protocol import check_protocol
+from init_study.cli.invocation import Answer, Invocation
+from init_study.cli.races import protocol
+from init_study.cli.terminal import table_text
+from init_study.engine.estimate import estimate
+from init_study.plan import Plan, ProgramPlan
+
+_SUMMED = ("members", "compilations", "seconds", "disk_bytes")
+_SUMMARY = (
+    "{members} members, {compilations} compilations, about {seconds:.0f} s, "
+    "{disk_bytes} bytes in {workdir}"
+)
+_RACE_SUMMARY = (
+    "screening: {members} members, about {seconds:.0f} s; with fresh seeds, at most "
+    "{fresh_members} members, about {most_seconds:.0f} s in all; rates beyond the grid "
+    "come on top; in {workdir}"
+)
+
+
+def answer(invocation: Invocation) -> Answer:
+    """Say what a run, or with `--until=decided` a race, would take."""
+    if invocation.flags.until:
+        return _race_answer(invocation)
+    plan = invocation.make_plan(invocation.the_study())
+    overview = plan_overview(plan, invocation.the_workdir())
+    return Answer(overview, table_text(overview, _SUMMARY))
+
+
+def _race_answer(invocation: Invocation) -> Answer:
+    rules = protocol(invocation.flags)
+    check_protocol(rules)
+    study = invocation.the_study().replace(seeds=rules.screening)
+    overview = plan_overview(invocation.make_plan(study), invocation.the_workdir())
+    screened, programs = overview["members"], len(overview["programs"])
+    fresh = programs * len(study.schemes) * rules.looks[-1]
+    most = round(overview["seconds"] * (1 + fresh / screened), 1)
+    overview |= {"fresh_members": fresh, "most_seconds": most}
+    return Answer(overview, table_text(overview, _RACE_SUMMARY))
+
+
+def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
+    """Per program and in all: members, chunks, compilations, cost, what is done.
+
+    A few steps of each program are really taken, to know what one costs.
+    """
+    done = store.last_steps(workdir)
+    rows = [_row(plan, one, done.get(one.program.id, 0)) for one in plan.programs]
+    totals = {key: round(sum(row[key] for row in rows), 1) for key in _SUMMED}
+    study = plan.study
+    return {
+        "study": study.to_dict(),
+        "study_hash": study.hash,
+        "workdir": str(workdir),
+        **totals,
+        "programs": rows,
+    }
+
+
+def _row(plan: Plan, program_plan: ProgramPlan, step: int) -> dict[str, Any]:
+    cost, steps = estimate(plan, program_plan), program_plan.program.steps
+    return {
+        "program": program_plan.label,
+        "members": len(plan.members),
+        "steps": steps,
+        "done": step,
+        "chunks": -(-len(plan.members) // cost.execution.chunk_width),
+        "compilations": 0 if step == steps else 2,
+        "execution": str(cost.execution),
+        "parameters": program_plan.network.num_parameters,
+        "seconds": round(cost.seconds * (1 - step / steps), 1),
+        "member_steps_per_second": round(cost.member_steps_per_second, 1),
+        "bytes_per_member": cost.bytes_per_member,
+        "device_bytes": cost.device_bytes,
+        "disk_bytes": cost.disk_bytes,
+    }

@@ -1,0 +1,52 @@
+"""A study, trained and compared; with `--until=decided` a race."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from init_study.api.compare import train_or_race
+from init_study.cli.invocation import Answer, Invocation
+from init_study.cli.races import race_rules
+from init_study.cli.reports import reported
+from init_study.cli.training import stopped, train
+from init_study.interrupts import noted_signals
+from init_study.study import Study
+
+
+def answer(invocation: Invocation) -> Answer:
+    """Run the study, or go on with it, and write its report."""
+    study, workdir = invocation.the_study(), invocation.the_workdir()
+    rules = race_rules(invocation.flags)
+    with (
+        noted_signals() as received,
+        _scalars(workdir, invocation.flags.tensorboard) as recorded,
+    ):
+
+        def train_stage(part: Study, folder: Path, stage: str) -> bool:
+            return train(invocation, part, folder, received, stage, recorded)
+
+        finished = train_or_race(
+            study, workdir, invocation.make_plan, train_stage, rules
+        )
+    if finished:
+        return reported(workdir)
+    # A race that was stopped says what it knows so far.
+    so_far = reported(workdir) if rules else Answer(None, "")
+    return stopped(invocation, received, so_far)
+
+
+@contextlib.contextmanager
+def _scalars(workdir: Path, wanted: bool) -> Iterator[Callable[[], None]]:
+    """What is to be called when records have come."""
+    if not wanted:
+        yield lambda: None
+        return
+    from init_study.report.scalars import Scalars
+
+    scalars = Scalars(workdir)
+    try:
+        # What an earlier process has recorded.
+        scalars.update()
+        yield scalars.update
+    finally:
+        scalars.close()

@@ -1,0 +1,38 @@
+"""What a scheme makes of a model, layer by layer."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from init_study.answers.columns import format_columns
+from init_study.audit.layer_table import layer_columns, scheme_overview
+from init_study.cli.invocation import Answer, Invocation
+
+# What a study sets on its own model is not meant for another one.
+_OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
+
+
+def answer(invocation: Invocation) -> Answer:
+    """Draw once, and measure what the network does with it."""
+    flags = invocation.flags
+    fields: dict[str, Any] = {"schemes": (flags.scheme,)}
+    if flags.model is not None:
+        free = [f for f in _OF_THE_MODEL if not invocation.is_given(f"study.{f}")]
+        fields |= {"model": (flags.model,), **{field: (None,) for field in free}}
+    study = invocation.the_study().replace(**fields)
+    shown = scheme_overview(invocation.make_plan(study))
+    return Answer(shown, scheme_text(shown))
+
+
+def scheme_text(shown: Iterable[Mapping[str, Any]]) -> str:
+    """Write what `scheme_overview` found, layer by layer."""
+    parts = []
+    for one in shown:
+        rules = dict.fromkeys(row["rule"] for row in one["layers"])
+        passes = "{forward} forward and {backward} backward".format(**one["passes"])
+        parts.append(
+            f"{one['scheme']} on {one['program']}, {one['parameters']} parameters\n\n"
+            f"{format_columns(layer_columns(one['layers']))}\n\n"
+            "In brackets: what the scheme asks for, and what its variances predict.\n"
+            f"Kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
+        )
+    return "\n".join(parts)

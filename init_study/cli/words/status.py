@@ -1,0 +1,89 @@
+"""How far a run is: read from its files, without JAX."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from init_study import store
+from init_study.cli.invocation import Answer, Invocation
+from init_study.cli.stages import (
+    begun,
+    examined_studies,
+    folder_to_read,
+    is_examination,
+    is_race,
+    raced_study,
+)
+from init_study.cli.terminal import table_text
+from init_study.study import Study
+
+
+def answer(invocation: Invocation) -> Answer:
+    """Tell how far each program is; of a race every stage, of claims every study."""
+    document = status_overview(folder_to_read(invocation))
+    return Answer(document, table_text(document, "{study} in {workdir}"))
+
+
+def status_overview(workdir: Path) -> dict[str, Any]:
+    """Per program: the last step with records, and whether it is done.
+
+    Raises: UserError if the folder holds no run, or one of another version.
+    """
+    if is_race(workdir):
+        name, stages = raced_study(workdir).name, _begun_stages(workdir)
+    elif is_examination(workdir):
+        name, stages = workdir.name, _examined(workdir)
+    else:
+        study = store.read_study(workdir)
+        rows = _rows(study, store.last_steps(workdir))
+        sessions = store.read_manifest(workdir)["sessions"]
+        return _overview(study.name, workdir, rows, sessions)
+    rows = [
+        {"stage": stage, **row}
+        for stage, study, folder in stages
+        for row in _rows(study, store.last_steps(folder))
+    ]
+    sessions = [
+        session
+        for folder in begun(workdir)
+        for session in store.read_manifest(folder)["sessions"]
+    ]
+    overview = _overview(name, workdir, rows, sessions)
+    # Written when there is nothing left to run.
+    last = store.DECISION if is_race(workdir) else store.LEDGER
+    return overview | {"done": overview["done"] and (workdir / last).exists()}
+
+
+def _begun_stages(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
+    for folder in begun(workdir):
+        yield folder.name, store.read_study(folder), folder
+
+
+def _examined(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
+    for name, study in examined_studies(workdir).items():
+        yield name, study, workdir / name
+
+
+def _rows(study: Study, steps: dict[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "program": study.label(program),
+            "members": len(study.members()),
+            "step": steps.get(program.id, 0),
+            "steps": program.steps,
+            "done": steps.get(program.id, 0) == program.steps,
+        }
+        for program in study.programs()
+    ]
+
+
+def _overview(
+    name: str, workdir: Path, rows: list[dict[str, Any]], sessions: list[Any]
+) -> dict[str, Any]:
+    return {
+        "study": name,
+        "workdir": str(workdir),
+        "done": all(row["done"] for row in rows),
+        "programs": rows,
+        "sessions": sessions,
+    }

@@ -1,0 +1,77 @@
+"""Which data sets there are, without reading or importing one."""
+
+import functools
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+from init_study.errors import nearest, unknown
+
+_CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
+_NO_SETS = ("core", "scripts", "testing")
+
+
+def describe_datasets() -> dict[str, str]:
+    """One line for each name of `DATASETS`, and one for all the others."""
+    others = "any other image classification set of TensorFlow Datasets, by its name"
+    return DATASETS | {"NAME or NAME/CONFIG": others}
+
+
+def check_dataset_name(name: str, data_dir: str | None = None) -> None:
+    """Refuse a name that no data set can have, in a moment: importing TFDS to look it
+    up takes many seconds on a cold disk.
+
+    Args:
+        name: also as `name/config` or `name:version`.
+        data_dir: where TFDS keeps prepared sets, some of which it may not know by
+            itself.
+
+    Raises: UserError with the nearest name, of `DATASETS` first.
+    """
+    base = re.split("[/:]", name)[0]
+    known = _tfds_names()
+    root = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets"))
+    if base in DATASETS or base in known or (base and (root / base).is_dir()):
+        return
+    ours = nearest(base, DATASETS)
+    raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+
+
+@functools.cache
+def _tfds_names() -> frozenset[str]:
+    """The names of TFDS's sets, and some more: of its packages and files of sets, and
+    of the classes in them."""
+    spec = importlib.util.find_spec("tensorflow_datasets")
+    found: set[str] = set()
+    for root in (spec and spec.submodule_search_locations) or []:
+        rooms = [path for path in Path(root).iterdir() if path.is_dir()]
+        for room in rooms:
+            if room.name == "datasets":
+                found |= {path.name for path in room.iterdir()}
+            elif room.name not in _NO_SETS:
+                found |= _names_in(room)
+    return frozenset(found)
+
+
+def _names_in(room: Path) -> set[str]:
+    files = [p for p in room.rglob("*.py") if not p.name.endswith("_test.py")]
+    pattern = re.compile(r"^class (\w+)\(", re.MULTILINE)
+    classes = {c for path in files for c in pattern.findall(path.read_text("utf-8"))}
+    return {path.stem for path in files} | {_snake(name) for name in classes}
+
+
+def _snake(name: str) -> str:
+    """As TFDS makes a set's name of its class: `Food101` is `food101`."""
+    spaced = re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
+    return re.sub("([a-z0-9])([A-Z])", r"\1_\2", spaced).lower()
+
+
+DATASETS: dict[str, str] = {
+    "digits": "1,797 handwritten digits, 8x8 grey, from scikit-learn; no download",
+    "fashion_mnist": "70,000 articles of clothing, 28x28 grey, 10 classes",
+    "mnist": "70,000 handwritten digits, 28x28 grey, 10 classes",
+    "kmnist": "70,000 handwritten Japanese characters, 28x28 grey, 10 classes",
+    "cifar10": "60,000 small photographs, 32x32 colour, 10 classes",
+    "cifar100": "60,000 small photographs, 32x32 colour, 100 classes",
+}

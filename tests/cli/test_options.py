@@ -1,0 +1,156 @@
+"""One table of flags: every word takes its own, and says what is wrong with others."""
+
+import importlib
+import re
+
+import pytest
+
+from init_study.cli.options import BY_NAME, OPTIONS, WORDS, flag_values, options_of
+from init_study.study import field_types
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_help_shows_the_flags_of_the_word_and_no_others(word, call):
+    for words in ((word, "--help"), ("-h", word), (word, "--nonsense=1", "--help")):
+        code, out, err = call(*words)
+        if "--nonsense=1" in words:
+            assert code == 2 and "unknown flag --nonsense" in err
+            continue
+        assert code == 0 and err == ""
+        shown = re.findall(r"^  --(?:\[no\])?([\w.]+)", out, re.MULTILINE)
+        assert set(shown) == set(options_of(word)) and len(set(shown)) == len(shown)
+
+
+def test_help_shows_the_words(call):
+    code, out, err = call("--help")
+    assert code == 0 and err == ""
+    assert re.findall(r"^  (\w+)  ", out, re.MULTILINE) == list(WORDS)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_is_a_file_with_an_answer(word):
+    module = importlib.import_module(f"init_study.cli.words.{word}")
+    assert callable(module.answer) and module.__doc__
+
+
+def test_the_table_names_words_and_flags_that_exist():
+    for option in BY_NAME.values():
+        assert option.words and set(option.words) <= set(WORDS)
+        assert option.help.endswith(".")
+        for other in filter(None, (option.needs, *option.against)):
+            assert set(BY_NAME[other].words) & set(option.words)
+    assert len(BY_NAME) == len(OPTIONS) + len(field_types())
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_flags_of_a_word_are_absls(word):
+    values = flag_values(word)
+    values(["", *(["--study.depth=4"] if "study.depth" in values else [])])
+    assert set(values) == set(options_of(word))
+
+
+SEEN = {
+    "rnu": "unknown word 'rnu'. Did you mean 'run'?",
+    "run twice": "'twice' is one word too many",
+    "run -- --json": "'--json' is one word too many",
+    "-- run": "'run' is one word too many",
+    "--study.depht=3": "unknown flag --study.depht. Did you mean --study.depth?",
+    "status --detph 4": "unknown flag --detph. Did you mean --study.depth?",
+    "run --depth 4": "Did you mean --study.depth?",
+    "run --explain": "--explain of run is called --spectra now",
+    "run --work=w": "--work is short for --workdir; write it in full",
+    "run --study.sche=w": "--study.schemes or --study.schedule; write it in full",
+    "run --json --nojson": "--json is given twice, --json and --nojson",
+    "run --study.depth=4 --study.depth 5": (
+        "--study.depth is given twice, --study.depth=4 and --study.depth 5"
+    ),
+    "run --workdir": "--workdir has no value",
+    "run --workdir --json": "--workdir has no value",
+    "run --only=he_by_depth": (
+        "run does not take --only (published does); the nearest flag of run is"
+    ),
+    "show --study.schemes=torch": "the nearest flag of show is --scheme;",
+    "show --study.steps=3": "show does not take --study.steps (run, plan, tune, ",
+    "show --study.model=vgg --model=cnn": "leave out --model or --study.model",
+    "list --study=first_look": "list does not take --study (run, ",
+    "list --noquick": "list does not take --quick (claims does)",
+    "claims --study.depth=4": "claims does not take --study.depth",
+    "run --tensorboard --until=decided": "leave out --tensorboard or --until",
+    "run --budget=20m": "--budget is of --until=decided and has no effect without",
+    "run --margin=1": "--margin is of --until=decided",
+    "run --looks=5,10": "--looks is of --until=decided",
+    "plan --looks=5,10": "--looks is of --until=decided",
+    "plan --budget=5m --until=decided": "plan does not take --budget (run does)",
+    "run --until=later": "should be one of <decided>",
+    "run --until=decided --study.seeds=3": "leave out --study.seeds or --until",
+    "plan --until=decided --study.seeds=3": "leave out --study.seeds or --until",
+    "run --until=decided --budget=20x": "write 90s, 20m or 2h",
+    "run --until=decided --looks=5,some": "not whole numbers",
+    "plan --until=decided --looks=9,5": "not rising numbers",
+    "run --until=decided --margin=none": "--margin=none",
+    "run --checkpoint_every=-1": "--checkpoint_every=-1",
+    "run --json=perhaps": "--json",
+    "report --figures=gif": "--figures=gif",
+    "list --kind=model": "Did you mean 'models'",
+    "export": "export needs --to",
+    "export --to=records.xls": "name a .csv or .parquet file",
+    "published --only=he_by_dept": "Did you mean 'he_by_depth'",
+    "--study=firstlook": "Did you mean 'first_look'",
+    "--study=none.json": "No such file",
+    "--study.depth=0": "study.depth=0 is too small",
+    "--study.depth=deep": "is not a whole number",
+    "--study.learning_rates=-0.1": "-0.1 is not a positive",
+    "--study.learning_rates=nan": "nan is not a positive",
+    "--study.seeds=0": "seeds has no value",
+    "status --workdir=nowhere": "nowhere holds no run",
+    "status --until=decided --workdir=full": "full holds no race; leave out --until",
+    "report --watch --workdir=nowhere": "holds no run",
+    "report --figures=pdf --workdir=nowhere": "holds no run",
+    "report --workdir=a_file": "holds no run",
+    "plan --study.dataset=digit": "unknown data set 'digit'. Did you mean 'digits'",
+    "show --study.dataset=cfar10": "Did you mean 'cifar10'",
+    "plan --study.dataset=/": "unknown data set '/'",
+}
+# These are found by what plans a run.
+PLANNED = {
+    "--study.schemes=he_norml": "Did you mean 'he_normal'",
+    "--study.model=cnnn": "Did you mean 'cnn'",
+    "--study.model=nowhere:Net": "does not import",
+    "--study.augmentation=flap": "Did you mean 'flip'",
+    "--study.batch_size=100000": "batch_size=100000",
+    "--study.model=lenet --study.depth=default --study.width=default": "16×16",
+    "show --study=fashion_depth --study.dataset=digits --model=lenet": "16×16",
+    "--workdir=a_file": "is a file",
+    "--workdir=full": "other files",
+    "--execution=winogrand/1": "Did you mean 'winograd'",
+    "gain --q=0": "q=0.0 is not",
+    "gain --activation=rely": "Did you mean 'relu'",
+    "run --until=decided --margin=0": "margin=0.0",
+    "run --until=decided --study.schemes=he_normal": "two at least",
+    "claims --workdir=full": "other files",
+}
+
+
+@pytest.mark.parametrize(("words", "said"), [*SEEN.items(), *PLANNED.items()])
+def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, call, tmp_path):
+    (tmp_path / "a_file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = call(*words.split())
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1
+    assert said in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_flags_stand_before_and_after_the_word(call):
+    lists = [
+        call("list", "--json", "--kind=models"),
+        call("--json", "--kind", "models", "list"),
+        call("--kind=models", "list", "-json=true"),
+    ]
+    assert lists[0][0] == 0 and lists[0] == lists[1] == lists[2]
+    plain = call("list", "--nojson", "--kind=models")
+    assert plain[0] == 0 and plain[1].startswith("models\n")
