@@ -1,4 +1,4 @@
-"""Strict JAX, checked shapes, two CPU devices, and a cache of their own for tests."""
+"""Strict JAX, checked shapes, two CPU devices and a cache of its own for every test."""
 
 import sys
 from pathlib import Path
