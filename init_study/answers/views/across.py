@@ -1,6 +1,6 @@
 """Schemes over several programs: other data, nets or depths.
 
-Programs are what one would generalize over, so a test takes at least five of them;
+A claim would generalize over programs, so a test takes at least five of them;
 with fewer there are means and ranks, and no claim.
 """
 
