@@ -47,8 +47,9 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
-        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
         >>> variables = initialize(net, images, lsuv(), key)
         >>> outputs = net.apply(variables, images)
         >>> bool(abs(outputs.var() - 1) < 0.1)
@@ -85,13 +86,14 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
     Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
-        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
         >>> variables = initialize(net, images, weight_norm(), key)
         >>> outputs = net.apply(variables, images)
-        >>> bool(jnp.allclose(outputs.mean((0, 1, 2)), 0, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.mean(0), 0, atol=1e-3))
         True
-        >>> bool(jnp.allclose(outputs.var((0, 1, 2)), 1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
         True
     """
     check_number("stddev", stddev, above=0)
@@ -112,13 +114,14 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     0.1 in the authors' code.
 
     Example:
-        >>> images = jax.random.normal(jax.random.key(0), (16, 2, 2, 5))
-        >>> net, key = nn.Dense(2), jax.random.key(1)
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
         >>> variables = initialize(net, images, krahenbuhl_within(), key)
         >>> outputs = net.apply(variables, images)
-        >>> bool(jnp.allclose(outputs.mean((0, 1, 2)), 0.1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.mean(0), 0.1, atol=1e-3))
         True
-        >>> bool(jnp.allclose(outputs.var((0, 1, 2)), 1, atol=1e-3))
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
         True
     """
     check_number("bias", bias)
@@ -202,7 +205,7 @@ def _scale_in_order(
         done = good | ~usable | (tries >= most)
         factor = jnp.where(done, 1.0, lax.rsqrt(jnp.where(usable, variance, 1.0)))
         scales = scales.at[index].multiply(factor)
-        return scales, index + done, jnp.where(done, 0, tries + 1)
+        return scales, index + done.astype(index.dtype), jnp.where(done, 0, tries + 1)
 
     start = (jnp.ones(count), jnp.int32(0), jnp.int32(0))
     scales, _, _ = lax.while_loop(lambda state: state[1] < count, step, start)
@@ -239,7 +242,9 @@ def _standardized(
     usable = chosen & jnp.isfinite(deviation) & (deviation > 0)
     factor = jnp.where(usable, 1 / jnp.where(usable, deviation, 1.0), 1.0)
     stored = leaf_of(params, layer.kernel)
-    kernel = layer.stored(layer.plain(stored) * factor).reshape(stored.shape)
+    plain = layer.plain(stored)
+    kernel = plain * jnp.expand_dims(factor, tuple(range(plain.ndim - 1)))
+    kernel = layer.stored(kernel).reshape(stored.shape)
     params = replace_leaf(params, layer.kernel, kernel)
     if layer.bias is None:
         return params
@@ -265,11 +270,11 @@ def _equalize_rates(
         rates = jnp.stack([_rate(gradient, params, layer) for layer in network.layers])
         usable = jnp.isfinite(rates) & (rates > 0)
         logs = jnp.log(jnp.where(usable, rates, 1.0))
-        mean = jnp.sum(logs) / jnp.maximum(1, jnp.sum(usable))
+        mean = jnp.sum(logs) / jnp.maximum(1.0, jnp.sum(usable.astype(logs.dtype)))
         # Not more than e² at once: a dying layer must not take all with it.
         changes = jnp.where(usable, jnp.clip((logs - mean) / 2, -2.0, 2.0), 0.0)
         # The multipliers are random: later rounds count less, as in a running mean.
-        factors = jnp.exp(changes / (1 + index))
+        factors = jnp.exp(changes / (1 + index).astype(changes.dtype))
         upto = jnp.cumprod(factors)
         for place, layer in enumerate(network.layers):
             kernel = leaf_of(params, layer.kernel) * factors[place]

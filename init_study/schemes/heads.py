@@ -165,6 +165,7 @@ def _with_prior(
 ) -> Params:
     head = end_layer(network, -1)
     classes = network.shapes[head.leaves[-1]].shape[-1]
-    counts = jnp.sum(batch.labels[:, None] == jnp.arange(classes), 0) + smoothing
+    seen = batch.labels[:, None] == jnp.arange(classes)[None]
+    counts = jnp.sum(seen.astype(jnp.float32), 0) + smoothing
     bias = jnp.log(counts / counts.sum())
     return replace_leaf(params, head.leaves[-1], bias)

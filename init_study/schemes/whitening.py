@@ -87,12 +87,12 @@ def _whiten(network: Network, params: Params, batch: Batch, epsilon: float) -> P
     # Patches come with the channels before the taps.
     flat = patches.reshape(-1, channels, height * width).swapaxes(1, 2)
     flat = flat.reshape(-1, size)
-    flat = flat - flat.mean(0)
+    flat = flat - flat.mean(0, keepdims=True)
     values, vectors = _eigh(flat.T @ flat / len(flat))
     # The largest first; none is negative but for rounding.
     values, vectors = jnp.maximum(values[::-1], 0.0), vectors[:, ::-1]
     floor = jnp.maximum(epsilon * values[0], jnp.finfo(values.dtype).tiny)
-    filters = vectors * lax.rsqrt(values + floor)
+    filters = vectors * lax.rsqrt(values + floor)[None]
     pairs = jnp.stack([filters, -filters], -1).reshape(size, 2 * size)
     count = min(outputs, 2 * size)
     stored = leaf_of(params, layer.kernel)
