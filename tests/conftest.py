@@ -1,41 +1,24 @@
 """Strict JAX, checked shapes, two CPU devices and a cache of their own for all tests."""
 
-from pathlib import Path
-
 import sys
 
 import jax
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+import strict
 
-PACKAGE = Path(__file__).resolve().parents[1] / "init_study"
-# Modules whose annotations are not checked; this must only shrink. A study takes one
-# value for several and makes the types that it names of them, or refuses in one line.
-UNCHECKED = {"study.description"}
-
-
-def checked_modules():
-    """All parts of the package, and of a part in which one is exempt the others."""
-    for path in sorted(PACKAGE.iterdir()):
-        exempt = [name for name in UNCHECKED if name.split(".")[0] == path.stem]
-        files = sorted(path.glob("[!_]*.py")) if exempt else [path]
-        for file in files:
-            name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-            if name not in UNCHECKED and not name.startswith("_"):
-                yield f"init_study.{name}"
-
-
-# The types and shapes that functions promise are checked in tests; users do not pay
-# for it.
-# A whole number will do for a float, as type checkers have it.
-_BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-install_import_hook([*checked_modules()], _BEARTYPE)
-
+strict.check_annotations()
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
+strict.promote_nothing()
+
+
+@pytest.fixture(autouse=True)
+def wrong_types(request, monkeypatch):
+    """A test of what users hear who give wrong types is marked so."""
+    if request.node.get_closest_marker("wrong_types"):
+        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -76,4 +76,5 @@ def standardize(
     scaled = images.astype(jnp.float32)
     if images.dtype == jnp.uint8:
         scaled = scaled / 255
-    return (scaled - mean) / std
+    leading = range(images.ndim - 1)
+    return (scaled - jnp.expand_dims(mean, leading)) / jnp.expand_dims(std, leading)

@@ -70,7 +70,7 @@ def initial_population(
     plan: ProgramPlan,
     schemes: Mapping[str, Scheme],
     members: tuple[Member, ...],
-    first_steps: Int[Array, "seeds batch"],
+    first_steps: Int[Array | np.ndarray, "seeds batch"],
 ) -> TrainState:
     """Every member before its first step, host arrays `[members, ...]`.
 
@@ -122,7 +122,9 @@ def empty_population(plan: ProgramPlan, members: int) -> TrainState:
     return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
-def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
+def first_batches(
+    plan: ProgramPlan, first_steps: Int[Array | np.ndarray, "seeds batch"]
+) -> Batch:
     """The first training batch of each seed, standardized: `[seeds, batch, ...]`. What
     data-dependent schemes look at."""
     places = np.asarray(first_steps)

@@ -183,7 +183,8 @@ def _haar(normals: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
         q = _cholesky_q(normals)
         return q if tall >= _VERY_TALL * narrow else _cholesky_q(q)
     q, r = jnp.linalg.qr(normals)
-    return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)
+    signs = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)
+    return q * signs[None]
 
 
 def _cholesky_q(a: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:

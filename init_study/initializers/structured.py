@@ -185,7 +185,8 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
             )
         height, width, channels, outputs = shape
         uniform_key, colour_key = jax.random.split(key)
-        theta, psi, length, window = jax.random.uniform(uniform_key, (4, outputs), wide)
+        uniforms = jax.random.uniform(uniform_key, (4, outputs), wide)
+        theta, psi, length, window = uniforms[:, None, None]
         size = min(height, width)
         y, x = np.mgrid[:height, :width].astype(float)
         y, x = y[..., None] - (height - 1) / 2, x[..., None] - (width - 1) / 2
@@ -194,7 +195,7 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
         sigma = size * (1 + window) / 4
         wave = jnp.cos(phase) * jnp.exp(-(x**2 + y**2) / (2 * sigma**2))
         colour = jax.random.normal(colour_key, (channels, outputs), wide)
-        return _of_norm(wave[:, :, None] * colour, sqrt(scale)).astype(kind)
+        return _of_norm(wave[:, :, None] * colour[None, None], sqrt(scale)).astype(kind)
 
     return init
 
