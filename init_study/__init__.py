@@ -10,7 +10,9 @@ from init_study.errors import UserError
 from init_study.study import Member, Program, Study
 
 if TYPE_CHECKING:
-    from init_study.api import Result, compare, explain, initialize
+    from init_study.api.compare import compare
+    from init_study.api.initialize import explain, initialize
+    from init_study.api.result import Result
     from init_study.network import Network, trace
     from init_study.store import load
 
@@ -31,10 +33,10 @@ __all__ = [
 
 _LATER = {
     "Network": "init_study.network",
-    "Result": "init_study.api",
-    "compare": "init_study.api",
-    "explain": "init_study.api",
-    "initialize": "init_study.api",
+    "Result": "init_study.api.result",
+    "compare": "init_study.api.compare",
+    "explain": "init_study.api.initialize",
+    "initialize": "init_study.api.initialize",
     "load": "init_study.store",
     "trace": "init_study.network",
 }

@@ -1,6 +1,7 @@
 """Strict JAX, checked shapes, two CPU devices and a cache of their own for all tests."""
 
 import sys
+from pathlib import Path
 
 import jax
 import jaxtyping

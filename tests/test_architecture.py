@@ -76,7 +76,6 @@ NAME_DEVICES = {
 LONG_FILES = {
     "answers.claims.quantities": 348,
     "answers.comparison": 324,
-    "initializers.scaling": 321,
     "mean_field.predict": 325,
 }
 LONG_FUNCTIONS = {

@@ -108,6 +108,7 @@ def _escape(line: str) -> str:
         parts[i] = re.sub(r"([*|\\])", r"\\\1", parts[i])
         parts[i] = re.sub(r"(?<=\w)_(?!\w)", r"\\_", parts[i])
     for i in range(1, len(parts), 2):
-        # Two backticks each, so that nothing inside is read.
-        parts[i] = f"``{parts[i].strip('`')}``"
+        # Two backticks each, so that nothing inside is read; `Scheme`s is two words.
+        apart = "\\ " if re.match(r"\w", parts[i + 1]) else ""
+        parts[i] = f"``{parts[i].strip('`')}``{apart}"
     return "".join(parts)

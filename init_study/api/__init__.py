@@ -1,7 +1,5 @@
-"""What a notebook calls: the same as the launcher, without flags."""
+"""What a notebook calls: the same as the launcher, without flags.
 
-from init_study.api.compare import compare
-from init_study.api.initialize import explain, initialize
-from init_study.api.result import Result
-
-__all__ = ["Result", "compare", "explain", "initialize"]
+Its names are those of `init_study` itself. Nothing is imported here: `initialize` needs
+none of the libraries with which `compare` reads tables.
+"""

@@ -1,15 +1,17 @@
 """What the arguments of a notebook's call mean: a study, schemes, rules of a race."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from init_study.answers.verdicts.protocol import Protocol
 from init_study.data import make_dataset
 from init_study.data.sources import arrays
 from init_study.errors import UserError, unknown
 from init_study.plan import Given
 from init_study.schemes import Scheme, parse_scheme, per_layer
 from init_study.study import Study, field_types
+
+if TYPE_CHECKING:
+    from init_study.answers.verdicts.protocol import Protocol
 
 DEFAULT_SCHEMES = ("module", "he_normal", "xavier_uniform", "orthogonal", "lsuv")
 _RATES = {"sgd": (0.01, 0.03, 0.1, 0.3)}
@@ -27,7 +29,7 @@ class RaceRules(NamedTuple):
         budget: seconds; None for no limit.
     """
 
-    protocol: Protocol
+    protocol: "Protocol"
     margin: float | None = None
     budget: float | None = None
 
@@ -59,6 +61,9 @@ def make_rules(
     if "seeds" in fields:
         raise UserError("until='decided' spends seeds as needed; leave out seeds")
     share = None if margin is None else margin / 100
+    # Imported here because a scheme needs none of what reads tables.
+    from init_study.answers.verdicts.protocol import Protocol
+
     return RaceRules(Protocol(margin=1.0), share, parse_seconds("budget", budget))
 
 

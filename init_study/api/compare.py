@@ -38,6 +38,7 @@ def compare(
     margin: float | None = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
+    accept_drift: bool = False,
     **fields: Any,
 ) -> Result:
     """Train a module from every scheme, learning rate and seed, and compare.
@@ -45,13 +46,11 @@ def compare(
     What `launch.py run` does, without flags: the same records, resume and report.
 
     Args:
-        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one; or a name, as
-            on the command line.
+        module: of any framework, or what makes one; or a name, as `"cnn"`.
         data: `(images, labels)`, or a name, e.g. `"digits"`.
         schemes: names, initializers and `Scheme`s, in a list, or a dict by the name
             that each shall have.
-        learning_rates: every scheme gets every rate; by default four around what is
-            usual for the optimizer.
+        learning_rates: every scheme gets every rate; by default four usual ones.
         test: of the test part; by default it is cut from the data.
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
         budget: for that: seconds, or text as `"20m"`.
@@ -59,6 +58,7 @@ def compare(
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
         train_argument: of the module; see `initialize`.
+        accept_drift: go on in a workdir that was begun under another version of JAX.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
     Returns: the result; printing it says the answer.
@@ -84,7 +84,7 @@ def compare(
     def plan_of(part: Study) -> Plan:
         return make_plan(part, given=given)
 
-    _train(study, folder, plan_of, rules)
+    _train(study, folder, plan_of, rules, accept_drift)
     return Result(folder, study, plan_of, temporary=workdir is None)
 
 
@@ -93,10 +93,13 @@ def _train(
     folder: Path,
     plan_of: Callable[[Study], Plan],
     rules: RaceRules | None,
+    accept_drift: bool,
 ) -> None:
     _prepare_jax()
     with noted_signals() as received:
-        control = Control(stop_requested=lambda: bool(received))
+        control = Control(
+            stop_requested=lambda: bool(received), accept_drift=accept_drift
+        )
 
         def train(part: Study, place: Path, stage: str) -> bool:
             with ProgressLines(stage) as lines:

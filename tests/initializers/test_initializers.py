@@ -32,7 +32,7 @@ from init_study.initializers import (
     variance_scaling,
     zeros,
 )
-from init_study.initializers.scaling import MODES
+from init_study.initializers.fans import MODES
 
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
