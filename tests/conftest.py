@@ -1,18 +1,16 @@
-"""Strict JAX, checked shapes, two CPU devices and a cache of their own for all tests."""
+"""Strict JAX, checked shapes, two CPU devices and a cache of their own in all tests."""
 
 import sys
-from pathlib import Path
 
 import jax
 import jaxtyping
 import pytest
 import strict
 
-strict.check_annotations()
+strict.check_annotations("conv", "network", "train")
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
-strict.promote_nothing()
 
 
 @pytest.fixture(autouse=True)
