@@ -1,23 +1,47 @@
 """Strict JAX, checked shapes, two CPU devices and a cache of their own in all tests."""
 
 import sys
+from pathlib import Path
 
+import fast
 import jax
-import jaxtyping
 import pytest
 import strict
 
-strict.check_annotations("conv", "network", "train")
+strict.check_annotations()
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
+strict.excuse_others()
 
 
-@pytest.fixture(autouse=True)
-def wrong_types(request, monkeypatch):
-    """A test of what users hear who give wrong types is marked so."""
-    if request.node.get_closest_marker("wrong_types"):
-        monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+TESTS = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path, config):
+    """In the fast lane files without a fast test are not imported."""
+    lane = config.option.markexpr == "fast" and collection_path.suffix == ".py"
+    return (lane and _below_tests(collection_path) not in fast.FAST) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if not slow and fast.is_fast(_below_tests(item.path), item.name):
+            item.add_marker(pytest.mark.fast)
+
+
+def _below_tests(path):
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the fixtures of a test."""
+    loose = _below_tests(item.path) in strict.LOOSE
+    wrong_types = item.get_closest_marker("wrong_types") is not None
+    strict.hold(promotion=loose, types=not (loose or wrong_types))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key
 
 from init_study.data import Split, batch_indices, standardize
 from init_study.data.feeds import Examples, from_resident
@@ -134,7 +134,7 @@ def first_batches(
     return Batch(np.asarray(standardize(images, mean, std)), labels)
 
 
-def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
+def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
     """Of each key, `[keys, ...]`; most networks have none, and compile nothing."""
     of_key = plan.network.model_state
     has_none = not jax.tree.leaves(jax.eval_shape(of_key, keys[0]))

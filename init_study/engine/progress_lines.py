@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -37,7 +37,7 @@ class ProgressLines:
         self._compiling = False
         self._bar: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressLines":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,13 +5,13 @@ import html.parser
 import io
 import re
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from calling import finish
 
 import init_study
 from init_study import store
@@ -429,8 +429,7 @@ def picture_of(page, folder, width=1100, height=3000):
     flags += ["--disable-background-networking", f"--window-size={width},{height}"]
     flags += ["--enable-logging=stderr", "--v=0", f"--screenshot={picture}"]
     flags += [f"--user-data-dir={folder / 'profile'}"]
-    command = ["timeout", "-s", "KILL", "60", "chromium", *flags, page.as_uri()]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = finish(["chromium", *flags, page.as_uri()], limit=60)
     assert "CONSOLE" not in done.stderr, done.stderr
     from PIL import Image
 
