@@ -20,7 +20,7 @@ LAYERS = [
     {"network.graph"},
     {"network"},
     {"models", "data", "execution"},
-    {"train"},
+    {"optimizer", "train"},
     {"instruments"},
     {"mean_field"},
     {"schemes"},
@@ -74,8 +74,6 @@ NAME_DEVICES = {
     "theory.evaluation": {"local_devices"},
 }
 LONG_FILES = {
-    "answers.claims.quantities": 348,
-    "answers.comparison": 324,
     "mean_field.predict": 325,
 }
 LONG_FUNCTIONS = {

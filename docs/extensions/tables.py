@@ -55,10 +55,7 @@ class LauncherWords(SphinxDirective):
     """Every word of the launcher with the flags that it takes, from its own table."""
 
     def run(self) -> list[nodes.Node]:
-        try:
-            options = importlib.import_module("init_study.cli.options")
-        except ModuleNotFoundError:
-            return []
+        options = importlib.import_module("init_study.cli.options")
         written: list[str] = []
         for word, says in options.WORDS.items():
             written += [

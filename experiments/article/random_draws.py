@@ -1,17 +1,9 @@
 """Claims 20–33 and 54–58: uniform and Gaussian draws of a fixed size."""
 
 from init_study.answers.claims.claim import Claim, Prediction, above, below
+from init_study.answers.claims.combinations import Check, Difference, Exceeds, Log10
 from init_study.answers.claims.evidence import Runs, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
-    Check,
-    Difference,
-    Exceeds,
-    Layers,
-    Learned,
-    Log10,
-    Rises,
-)
+from init_study.answers.claims.quantities import Accuracy, Layers, Learned, Rises
 
 from .studies import CLEAR, MARGIN, NORMALS, UNIFORMS
 

@@ -1,15 +1,9 @@
 """Claims 34–42 and 59–63: what Xavier's law does."""
 
 from init_study.answers.claims.claim import Claim, Prediction, above, below, between
+from init_study.answers.claims.combinations import Check, Difference, Log10
 from init_study.answers.claims.evidence import Runs, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
-    Check,
-    Difference,
-    Layers,
-    Learned,
-    Log10,
-)
+from init_study.answers.claims.quantities import Accuracy, Layers, Learned
 
 from .studies import CLEAR, INPUTS
 

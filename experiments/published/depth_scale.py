@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.theory import depth_scales, fixed_point_c, fixed_point_q
 
 _WIDTH, _PAIRS, _NETS, _DEPTH, _BIAS = 1000, 16, 24, 45, 0.05

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import Initializer, torch_kernel, xavier_uniform
 
 _WIDTH, _LAYERS, _NETS = 400, 5, 3

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, above, below
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import normal
 
 _SHAPE = (2000, 2000)

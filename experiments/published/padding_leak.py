@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import he_normal
 
 _WIDTH, _LAYERS, _NETS = 128, 8, 4
