@@ -83,7 +83,10 @@ def _entries(table: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name not in _HIDDEN
         )
-        doc = inspect.getdoc(function) or ""
+        # The reference has the examples.
+        doc = re.sub(
+            r"\n+Example:\n(?: .*\n?|\n)*", "\n", inspect.getdoc(function) or ""
+        )
         yield f"### `{name}({arguments})`\n\n{_markdown(doc)}"
 
 

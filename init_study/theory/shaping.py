@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from init_study.activations import Activation, find_activation
 from init_study.errors import UserError, check_count, check_number, unknown
@@ -165,7 +165,7 @@ def _tailored_relu(depth: int, eta: float) -> Activation:
         )
     slope: Any = brentq(excess, 0.0, 1.0, xtol=1e-12) if eta < 1 else 0.0
 
-    def function(x: Array) -> Array:
+    def function(x: ArrayLike) -> Array:
         return leaky(x, slope)
 
     function.__name__ = f"tat(relu, {depth})"
@@ -207,7 +207,7 @@ def _shaped(
     out_scale, out_shift = misses(phi, into, shift, depth, target)[1]
     numbers = tuple(float(n) for n in (into, shift, out_shift, out_scale))
 
-    def function(x: Array) -> Array:
+    def function(x: ArrayLike) -> Array:
         into, shift, out_shift, out_scale = numbers
         return out_scale * (inner(into * x + shift) + out_shift)
 
