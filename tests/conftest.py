@@ -1,40 +1,47 @@
-"""Strict JAX, checked shapes, two CPU devices and a cache of its own for every test."""
+"""Strict JAX, checked shapes, two CPU devices and a cache of their own in all tests."""
 
 import sys
 from pathlib import Path
 
+import fast
 import jax
 import pytest
-from jaxtyping import install_import_hook
+import strict
 
-PACKAGE = Path(__file__).resolve().parents[1] / "init_study"
-# Modules whose annotations are not checked; this must only shrink. A study takes one
-# value for several and makes the types that it names of them, or refuses in one line.
-UNCHECKED = {"study.description"}
-
-
-def checked_modules():
-    """All parts of the package, and of a part in which one is exempt the others."""
-    for path in sorted(PACKAGE.iterdir()):
-        exempt = [name for name in UNCHECKED if name.split(".")[0] == path.stem]
-        files = sorted(path.glob("[!_]*.py")) if exempt else [path]
-        for file in files:
-            name = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-            if name not in UNCHECKED and not name.startswith("_"):
-                yield f"init_study.{name}"
-
-
-# The types and shapes that functions promise are checked in tests; users do not pay
-# for it.
-# A whole number will do for a float, as type checkers have it.
-_BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-install_import_hook([*checked_modules()], _BEARTYPE)
-
+strict.check_annotations()
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-jax.config.update("jax_numpy_rank_promotion", "raise")
+strict.excuse_others()
+
+
+TESTS = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path, config):
+    """In the fast lane files without a fast test are not imported."""
+    lane = config.option.markexpr == "fast" and collection_path.suffix == ".py"
+    return (lane and _below_tests(collection_path) not in fast.FAST) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        if not slow and fast.is_fast(_below_tests(item.path), item.name):
+            item.add_marker(pytest.mark.fast)
+
+
+def _below_tests(path):
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the fixtures of a test."""
+    loose = _below_tests(item.path) in strict.LOOSE
+    wrong_types = item.get_closest_marker("wrong_types") is not None
+    strict.hold(promotion=loose, types=not (loose or wrong_types))
 
 
 @pytest.fixture(scope="session", autouse=True)

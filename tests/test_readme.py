@@ -2,12 +2,11 @@
 
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from calling import launch
+from calling import finish, launch
 
 from init_study.cli.command_line import read_command_line
 from init_study.cli.invocation import make_invocation
@@ -59,9 +58,7 @@ def test_the_default_study_runs_shrunk(tmp_path):
 def test_the_python_of_the_readme_runs():
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     initializers = next(block for block in code if "kernel_init" in block)
-    subprocess.run(
-        [sys.executable, "-c", initializers], cwd=ROOT, check=True, timeout=100
-    )
+    finish([sys.executable, "-c", initializers], cwd=ROOT)
 
 
 @pytest.mark.slow

@@ -37,7 +37,7 @@ def _depthwise(images: Array, kernel: Array, window: Window) -> Array:
     It is a sum of products, tap by tap; there is nothing to multiply as matrices.
     """
     products = [
-        seen * kernel[i, j, 0]
+        seen * jnp.expand_dims(kernel[i, j, 0], (0, 1, 2))
         for (i, j), seen in _seen(images, kernel.shape, window).items()
     ]
     return sum(products[1:], start=products[0])

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key
 
 from init_study.data import Split, batch_indices, standardize
 from init_study.data.feeds import Examples, from_resident
@@ -75,7 +75,7 @@ def initial_population(
     plan: ProgramPlan,
     schemes: Mapping[str, Scheme],
     members: tuple[Member, ...],
-    first_steps: Int[Array, "seeds batch"],
+    first_steps: Int[Array | np.ndarray, "seeds batch"],
 ) -> TrainState:
     """Draw every member before its first step, host arrays `[members, ...]`.
 
@@ -134,7 +134,9 @@ def empty_population(plan: ProgramPlan, members: int) -> TrainState:
     return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
-def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
+def first_batches(
+    plan: ProgramPlan, first_steps: Int[Array | np.ndarray, "seeds batch"]
+) -> Batch:
     """Gather each seed's first training batch, standardized, `[seeds, batch, ...]`.
 
     Data-dependent schemes look at it.
@@ -146,7 +148,7 @@ def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> 
     return Batch(np.asarray(standardize(images, mean, std)), labels)
 
 
-def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
+def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
     """Draw the network's state of each key, `[keys, ...]`.
 
     Most networks have none, and compile nothing.

@@ -74,7 +74,8 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
             )
         height, width, channels, outputs = shape
         uniform_key, colour_key = jax.random.split(key)
-        theta, psi, length, window = jax.random.uniform(uniform_key, (4, outputs), wide)
+        uniforms = jax.random.uniform(uniform_key, (4, outputs), wide)
+        theta, psi, length, window = uniforms[:, None, None]
         size = min(height, width)
         y, x = np.mgrid[:height, :width].astype(float)
         y, x = y[..., None] - (height - 1) / 2, x[..., None] - (width - 1) / 2
@@ -83,7 +84,7 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
         sigma = size * (1 + window) / 4
         wave = jnp.cos(phase) * jnp.exp(-(x**2 + y**2) / (2 * sigma**2))
         colour = jax.random.normal(colour_key, (channels, outputs), wide)
-        return _of_norm(wave[:, :, None] * colour, sqrt(scale)).astype(kind)
+        return _of_norm(wave[:, :, None] * colour[None, None], sqrt(scale)).astype(kind)
 
     return init
 
@@ -152,5 +153,5 @@ def _of_norm(kernel: Array, norm: float) -> Array:
     """Scale every output's weights to one norm."""
     kernel = jax.lax.optimization_barrier(kernel)
     axes = tuple(range(kernel.ndim - 1))
-    norms = jnp.sqrt(jnp.sum(kernel**2, axes))
+    norms = jnp.sqrt(jnp.sum(kernel**2, axes, keepdims=True))
     return kernel * (norm / norms)

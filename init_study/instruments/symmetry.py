@@ -21,7 +21,7 @@ def distinct_filters(kernel: Float[Array, "... out"]) -> Float[Array, ""]:
     # Minus zero is zero.
     bits = jax.lax.bitcast_convert_type(numbers + 0.0, jnp.uint32)
     factors = jax.random.bits(jax.random.key(0), (2, len(numbers)), jnp.uint32) | 1
-    first, second = (factors[:, :, None] * _mixed(bits)).sum(1, dtype=jnp.uint32)
+    first, second = (factors[:, :, None] * _mixed(bits)[None]).sum(1, dtype=jnp.uint32)
     order = jnp.lexsort((second, first))
     new = (jnp.diff(first[order]) != 0) | (jnp.diff(second[order]) != 0)
     return (1 + new.sum()) / kernel.shape[-1]
