@@ -172,7 +172,7 @@ def _freeze_unless(
     loss: Float[Array, ""],
     correct: Float[Array, ""],
 ) -> TrainState:
-    """Move a member on, or keep its last finite state and note the step of its failure."""
+    """Move a member on, or keep its last finite state and note when it failed."""
     kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), moved, state)
     step = state.step + 1
     first_failure = jnp.where(alive, -1, step)
