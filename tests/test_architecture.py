@@ -73,12 +73,8 @@ NAME_DEVICES = {
     "plan": {"default_backend"},
     "theory.evaluation": {"local_devices"},
 }
-LONG_FILES = {
-    "mean_field.predict": 325,
-}
-LONG_FUNCTIONS = {
-    "instruments.layer_statistics.measure_layers": 68,
-}
+LONG_FILES = {}
+LONG_FUNCTIONS = {}
 
 
 def name_of(path):

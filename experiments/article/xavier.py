@@ -19,7 +19,7 @@ def _xavier(depth: int) -> Runs:
 
 
 def _weights_as_asked() -> Prediction:
-    """The law gives a layer of 16 by 16 channels a variance of 1 / 144."""
+    """Predict the variance that the law gives 16 by 16 channels, 1 / 144."""
     return between(Layers(_xavier(12), "weight_square", "last"), 0.9 / 144, 1.1 / 144)
 
 

@@ -36,7 +36,7 @@ def made_up_run(**axes: Any) -> MadeUp:
     study = Study(
         schemes=("he_normal", "zeros"),
         learning_rates=(0.01, 0.1),
-        seeds=5,
+        seeds=tuple(range(5)),
         **{"steps": 2, "evaluations": 2, **axes},
     )
     rows = [

@@ -108,7 +108,7 @@ def truncated_normal(stddev: float = 0.02) -> Initializer:
 
 
 def ntk() -> Initializer:
-    """Unit Gaussian law N(0, 1), for layers that divide by √fan_in themselves.
+    """Gaussian law N(0, 1), for layers that divide by √fan_in themselves.
 
     Use: where the layer itself divides, as in studies of infinite width.
     When not: for a plain `nn.Conv`: signals grow by √fan_in per layer.

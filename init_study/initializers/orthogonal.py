@@ -231,7 +231,7 @@ def _lengthen(key: PRNGKeyArray, kernel: Array, axis: int) -> Array:
     base_key, mask_key = jax.random.split(key)
     base = _haar(jax.random.normal(base_key, (size, size), kernel.dtype))
     kept = jax.random.bernoulli(mask_key, 0.5, (size,)).astype(kernel.dtype)
-    projector = jnp.matmul(base * kept, base.T, precision=lax.Precision.HIGHEST)
+    projector = jnp.matmul(base * kept[None], base.T, precision=lax.Precision.HIGHEST)
     before = jnp.matmul(kernel, projector, precision=lax.Precision.HIGHEST)
     pad = [(0, 0)] * kernel.ndim
 

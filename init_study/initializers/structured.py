@@ -153,5 +153,5 @@ def _of_norm(kernel: Array, norm: float) -> Array:
     """Scale every output's weights to one norm."""
     kernel = jax.lax.optimization_barrier(kernel)
     axes = tuple(range(kernel.ndim - 1))
-    norms = jnp.sqrt(jnp.sum(kernel**2, axes))
+    norms = jnp.sqrt(jnp.sum(kernel**2, axes, keepdims=True))
     return kernel * (norm / norms)

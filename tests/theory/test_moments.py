@@ -20,7 +20,7 @@ from init_study.theory import (
     mean,
     second_moment,
 )
-from init_study.theory.moments import pair_moments
+from init_study.theory.pairs import pair_moments
 
 RELU, TANH, ERF, LINEAR = (
     ACTIVATIONS[name] for name in ("relu", "tanh", "erf", "linear")
