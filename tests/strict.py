@@ -1,7 +1,7 @@
 """What the tests ask of the code beyond their claims; `conftest.py` has it done first.
 
-Annotations hold, with their shapes; JAX promotes no dtype and no rank by itself. Each
-list of exceptions has its reasons, and must only shrink.
+Warnings are errors; annotations hold, with their shapes; JAX promotes no dtype and no
+rank by itself. Each list of exceptions has its reasons, and must only shrink.
 """
 
 import importlib
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UNCHECKED = {"study.description"}
 # A whole number will do for a float, as type checkers have it.
 _BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-# Test files, below `tests/`, in which neither is checked: their nets are written as
+# Test files, below `tests/`, in which none of it is checked: their nets are written as
 # users write them, or what they call was not looked at yet.
 LOOSE = {
     "api/test_compare.py",
