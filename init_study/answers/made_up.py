@@ -36,7 +36,7 @@ def made_up_run(**axes: Any) -> MadeUp:
     study = Study(
         schemes=("he_normal", "zeros"),
         learning_rates=(0.01, 0.1),
-        seeds=5,
+        seeds=(0, 1, 2, 3, 4),
         **{"steps": 2, "evaluations": 2, **axes},
     )
     rows = [
