@@ -172,7 +172,7 @@ def _freeze_unless(
     loss: Float[Array, ""],
     correct: Float[Array, ""],
 ) -> TrainState:
-    """Keep the last finite state of a member, and note since when it is not."""
+    """Move a member on, or keep its last finite state and note when it failed."""
     kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), moved, state)
     step = state.step + 1
     first_failure = jnp.where(alive, -1, step)

@@ -27,6 +27,8 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
+        if _below_tests(item.path) not in strict.LOOSE:
+            item.add_marker(pytest.mark.filterwarnings("error"))
         slow = item.get_closest_marker("slow")
         if not slow and fast.is_fast(_below_tests(item.path), item.name):
             item.add_marker(pytest.mark.fast)

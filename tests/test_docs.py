@@ -42,17 +42,6 @@ def test_every_name_is_in_the_reference(site):
         assert re.search(rf'id="[\w.]*\.{name}"', text), name
 
 
-@pytest.mark.parametrize(
-    "page", ["start/own_question", "start/in_a_notebook", "howto/own_module"]
-)
-def test_the_python_of_a_page_runs(page):
-    text = (ROOT / "docs" / f"{page}.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    # A run of the reader's own is not here.
-    code = "\n".join(block for block in blocks if "runs/" not in block)
-    finish([sys.executable, "-c", code], cwd=ROOT)
-
-
 def test_every_link_between_sources_leads_somewhere():
     sources = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
     for source in [*sources, *(ROOT / "docs").rglob("*.md")]:

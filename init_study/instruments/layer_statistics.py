@@ -70,7 +70,10 @@ def measure_layers(
         >>> images = jnp.zeros((4, 1, 1, 3), jnp.uint8)
         >>> data = Examples(images, jnp.zeros(4, jnp.int32), jnp.zeros(3), jnp.ones(3))
         >>> first = jnp.array([[0, 1]])
-        >>> found = measure_layers(network, "xla", (state, hyper), data, first)
+        >>> member = state, hyper
+        >>> found = jax.jit(
+        ...     lambda: measure_layers(network, "xla", member, data, first)
+        ... )()
         >>> [float(found[name][0]) for name in ("zero_weights", "distinct", "signal")]
         [1.0, 0.5, 0.0]
     """

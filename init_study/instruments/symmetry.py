@@ -14,7 +14,7 @@ def distinct_filters(kernel: Float[Array, "... out"]) -> Float[Array, ""]:
 
     Example:
         >>> kernel = jnp.array([[1.0, 1.0, 2.0, 1.0]])
-        >>> float(distinct_filters(kernel))
+        >>> float(jax.jit(distinct_filters)(kernel))
         0.5
     """
     numbers = kernel.reshape(-1, kernel.shape[-1]).astype(jnp.float32)

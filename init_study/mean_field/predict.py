@@ -158,15 +158,6 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
 
     Raises: UserError for an operation that is not known here.
     Reference: Bingham & Miikkulainen 2021, arXiv:2109.08958.
-
-    Example:
-        A layer that reads 1,000 numbers of mean square 1 gets 1 / 1,000.
-
-        >>> from init_study.models.linear import Linear
-        >>> from init_study.network import trace
-        >>> network = trace(Linear(2), (10, 10, 10))
-        >>> [round(variance, 4) for variance in unit_variance_scales(network)]
-        [0.001]
     """
     with jax.ensure_compile_time_eval():
         key = jax.random.key(0)

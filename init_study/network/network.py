@@ -33,6 +33,13 @@ class Network(NamedTuple):
         model_state: key -> what it keeps besides parameters, e.g. BatchNorm's averages;
             compiled, without the draws of parameters.
         remainder: key -> the leaves that belong to no layer, by path; compiled.
+
+    Example:
+        >>> import flax.linen as nn
+        >>> from init_study.network import trace
+        >>> network = trace(nn.Dense(2), (4, 4, 3))
+        >>> network.num_parameters, network.layers[0].fan_in
+        (8, 3)
     """
 
     adapter: Adapter

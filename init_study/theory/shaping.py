@@ -166,7 +166,7 @@ def _tailored_relu(depth: int, eta: float) -> Activation:
     slope: Any = brentq(excess, 0.0, 1.0, xtol=1e-12) if eta < 1 else 0.0
 
     def function(x: ArrayLike) -> Array:
-        return leaky(x, slope)
+        return leaky(jnp.asarray(x), slope)
 
     function.__name__ = f"tat(relu, {depth})"
     return function
@@ -209,7 +209,7 @@ def _shaped(
 
     def function(x: ArrayLike) -> Array:
         into, shift, out_shift, out_scale = numbers
-        return out_scale * (inner(into * x + shift) + out_shift)
+        return out_scale * (inner(into * jnp.asarray(x) + shift) + out_shift)
 
     function.__name__ = f"{method}({name}, {depth})"
     return function
