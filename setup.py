@@ -1,5 +1,7 @@
-"""Which packages a wheel holds: the package, and inside it the experiments, which lie
-beside it in a checkout. All else is in pyproject.toml."""
+"""Which packages a wheel holds: the package, and inside it the experiments.
+
+They lie beside it in a checkout. All else is in pyproject.toml.
+"""
 
 from setuptools import find_packages, setup
 

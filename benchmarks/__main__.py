@@ -80,7 +80,7 @@ def main(_: list[str]) -> None:
 
 
 def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]:
-    """All ways on one case, in turns."""
+    """Measure all ways on one case, in turns."""
     settings = Settings(
         case, _MEMBERS.value, _STEPS.value, _SECONDS.value, _LIMIT.value
     )
@@ -112,7 +112,10 @@ def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]
 def take_turns(
     ready: list[crews.Crew], settings: Settings, problems: dict[str, str]
 ) -> dict[str, dict[int, Turn]]:
-    """Turns by way and round. A way that fails is noted in `problems` and dropped."""
+    """Take all turns, and give them by way and round.
+
+    A way that fails is noted in `problems` and dropped.
+    """
     turns: dict[str, dict[int, Turn]] = {
         way: {} for crew in ready for way in crew.steps
     }
@@ -146,7 +149,7 @@ def _machine(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    """The model's name where Linux gives one."""
+    """Name the processor, by its model where Linux gives one."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]

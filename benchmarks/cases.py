@@ -46,15 +46,20 @@ CASES = {
 
 
 def find_case(name: str) -> Case:
-    """Raises: UserError with the nearest name for one that is not there."""
+    """Find a case by name.
+
+    Raises: UserError with the nearest name for one that is not there.
+    """
     if name not in CASES:
         raise unknown("case", name, CASES, ", ".join(CASES))
     return CASES[name]
 
 
 def case_dataset(case: Case) -> Dataset:
-    """Synthetic images, on whose values speed does not depend. Nothing is downloaded,
-    and no library is needed that reads data."""
+    """Make synthetic images, on whose values speed does not depend.
+
+    Nothing is downloaded, and no library is needed that reads data.
+    """
     part = _synthetic(case.image_shape)
     channels = part.images.reshape(-1, case.image_shape[-1]) / np.float32(255)
     return Dataset(
@@ -79,7 +84,9 @@ def _synthetic(image_shape: tuple[int, int, int]) -> Split:
 
 
 def peer_batches(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Standardized images `[batches, batch, h, w, c]` and labels `[batches, batch]`.
+    """Make standardized images `[batches, batch, h, w, c]` and labels.
+
+    Labels are `[batches, batch]`.
 
     Made once: the peers cycle through them and pay for no gather.
     """
@@ -93,12 +100,12 @@ def peer_batches(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 
 def learning_rates(members: int) -> np.ndarray:
-    """float32 `[members]`: small enough that no net diverges."""
+    """Space learning rates, float32 `[members]`, so low that no net diverges."""
     return np.geomspace(1e-3, 1e-2, members).astype(np.float32)
 
 
 def multiply_adds(case: Case) -> int:
-    """Of convolutions and dense layers, in the forward pass of one example."""
+    """Count those of convolutions and dense layers, forward, for one example."""
     counts: list[int] = []
 
     def note(
@@ -120,5 +127,5 @@ def multiply_adds(case: Case) -> int:
 
 
 def step_gflop(case: Case) -> float:
-    """One training step of one member: forward, and twice that for the gradients."""
+    """Estimate the work of a member-step: forward, and twice that for gradients."""
     return 3 * 2 * multiply_adds(case) * BATCH_SIZE / 1e9

@@ -111,8 +111,11 @@ def _max(window: int, stride: int) -> Callable[[Any], Any]:
 
 
 def _seconds(function: Callable[..., Any], inputs: Any) -> float:
-    """CPU seconds of one turn of a loop, the median of some calls; every result is
-    kept, so that none is optimized away, and each turn needs the one before."""
+    """Measure the CPU seconds of one turn of a loop, the median of some calls.
+
+    Every result is kept, so that none is optimized away, and each turn needs the one
+    before.
+    """
     shapes = jax.eval_shape(function, *inputs)
 
     def turn(_: Any, results: Any) -> Any:

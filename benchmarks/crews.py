@@ -79,7 +79,7 @@ class Turn(NamedTuple):
 
 
 def make_groups(ways: Sequence[str], platform: str, cores: int) -> list[Group]:
-    """The groups of the named ways, every variant of a way included.
+    """Form the groups of the named ways, every variant of a way included.
 
     On CPU each JAX way has its own process, since the engine asks for one XLA device
     per core and the others for one. Elsewhere they share one: a TPU belongs to one
@@ -134,7 +134,7 @@ def set_up(group: Group, settings: Settings) -> tuple[Crew | None, dict[str, str
 
 
 def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
-    """One turn of every process of a crew, at once.
+    """Take one turn of every process of a crew, at once.
 
     Several processes train over one common window of time, from a moment that all of
     them wait for.
@@ -169,7 +169,7 @@ def stop(workers: Sequence[Worker]) -> None:
 
 
 def probe(cases: Sequence[str], limit: float) -> dict[str, Any]:
-    """What JAX finds here, and the work of one member-step of each case in GFLOP.
+    """Find what JAX finds here, and each case's work of a member-step in GFLOP.
 
     In a process of its own: this one must not hold a device.
     """
@@ -218,7 +218,10 @@ def _spawn(arguments: list[str], variables: dict[str, str]) -> Worker:
 
 
 def _read(worker: Worker, limit: float) -> dict[str, Any]:
-    """The next answer; TimeoutError after `limit` seconds, EOFError if it ended."""
+    """Read the next answer.
+
+    Raises: TimeoutError after `limit` seconds, EOFError if the process has ended.
+    """
     stdout = worker.process.stdout
     assert stdout is not None
     if not select.select([stdout], [], [], limit)[0]:

@@ -27,7 +27,7 @@ def summarize(
     step_gflop: float,
     platform: str,
 ) -> dict[str, Any]:
-    """The figures of one case.
+    """Compute the figures of one case.
 
     Args:
         turns: by way (or `way/layout/threads`) and round.
@@ -74,7 +74,7 @@ def _rates(of_rounds: Mapping[int, Turn]) -> Spread:
 def _peer(
     way: str, rates: Mapping[str, Spread], problems: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The best variant of a way stands for it."""
+    """Choose the best variant of a way to stand for it."""
     variants = {name: rate for name, rate in rates.items() if name.split("/")[0] == way}
     failed = {
         name: text for name, text in problems.items() if name.split("/")[0] == way

@@ -11,7 +11,7 @@ from benchmarks.cases import NUM_CLASSES, Case
 
 
 def twin(case: Case) -> nn.Module:
-    """The twin of a case's net, with PyTorch's own initial parameters.
+    """Build the twin of a case's net, with PyTorch's own initial parameters.
 
     It takes images `[n, c, h, w]`. Only the classes that `cases.CASES` uses are known.
     """
@@ -126,7 +126,7 @@ _TWINS = {
 
 
 def to_torch(params: Mapping[str, Any], module: nn.Module) -> dict[str, Tensor]:
-    """One member's Flax parameters under the names and in the layouts of its twin.
+    """Give one member's Flax parameters the names and layouts of its twin.
 
     The k-th convolution, norm and dense layer of either side belong together. Rows of
     a dense kernel that follow a flattened map go from (h, w, c) to (c, h, w).

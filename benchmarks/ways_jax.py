@@ -45,7 +45,7 @@ _MOST_SCANNED = 256
 
 
 def ours(case: Case, members: int, seconds: float) -> Way:
-    """The population as a run trains it, on all devices."""
+    """Train the population as a run does, on all devices."""
     del seconds
     prepare_jax(None)
     dataset = case_dataset(case)

@@ -59,7 +59,7 @@ def main(_: list[str]) -> None:
 
 
 def calibrate(way: Way, seconds: float) -> int:
-    """Steps that take about so many seconds; one at least. Also the warm-up."""
+    """Find the number of steps that takes about so many seconds; it also warms up."""
     began = time.monotonic()
     way(1)
     # Slow even if none of it was compilation: not worth a second try.
@@ -76,7 +76,7 @@ def calibrate(way: Way, seconds: float) -> int:
 
 
 def take_turn(way: Way, steps: int, window: list[float]) -> dict[str, float]:
-    """Once so many steps, or again and again from the window's begin to its end."""
+    """Train so many steps once, or again and again for as long as the window lasts."""
     begin, end = window or [0.0, 0.0]
     time.sleep(max(0.0, begin - time.monotonic()))
     began, cpu_began = time.monotonic(), time.process_time()
@@ -91,7 +91,10 @@ def take_turn(way: Way, steps: int, window: list[float]) -> dict[str, float]:
 
 
 def _make(name: str) -> Way:
-    """Imports only what the way needs: neither library waits in the other's process."""
+    """Make a way, and import only the library that it needs.
+
+    Neither library waits in the other's process.
+    """
     case, members = find_case(_CASE.value), _MEMBERS.value
     if not name.startswith("torch"):
         from benchmarks.ways_jax import JAX_WAYS
@@ -119,7 +122,7 @@ def _probe(cases: list[str]) -> dict[str, Any]:
 
 
 def _own_stdout() -> TextIO:
-    """The answers' stream; whatever else is printed goes to stderr from here on."""
+    """Take stdout for the answers; all else that is printed goes to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers

@@ -1,6 +1,11 @@
 """How the numbers a CNN starts from change what it becomes.
 
 Importing this package is cheap: JAX starts when something that needs it is used.
+
+Example:
+    >>> import init_study
+    >>> init_study.explain(nn.Dense(3), jnp.ones((2, 5)), "he_normal")
+    {'bias': 'zeros', 'kernel': 'he_normal'}
 """
 
 import importlib

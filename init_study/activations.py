@@ -15,13 +15,17 @@ Activation = Callable[[Array], Array]
 
 
 def find_activation(name: str) -> Activation:
-    """The function that a name means.
+    """Find the function that a name means.
 
     Args:
         name: in `ACTIVATIONS`, or `module:function` for a function of the user's own,
             imported from Python's path.
 
     Raises: UserError for a name that is not there or a module that does not import.
+
+    Example:
+        >>> find_activation("relu")(jnp.array([-1.0, 2.0])).tolist()
+        [0.0, 2.0]
     """
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]
@@ -52,7 +56,12 @@ def find_activation(name: str) -> Activation:
 
 
 def name_activation(function: Activation) -> str:
-    """The name in `ACTIVATIONS` of what computes the same, or `its own`."""
+    """Find the name in `ACTIVATIONS` of what computes the same, or `its own`.
+
+    Example:
+        >>> name_activation(lambda x: jnp.maximum(x, 0.0))
+        'relu'
+    """
     x = jnp.linspace(-7.0, 7.0, 141)
     values = jax.jit(function)(x)
     for name, known in ACTIVATIONS.items():
@@ -62,12 +71,12 @@ def name_activation(function: Activation) -> str:
 
 
 def gelu_exact(x: Array) -> Array:
-    """x Φ(x), Φ the normal distribution function: GELU without the tanh form."""
+    """Compute GELU as x Φ(x), Φ the normal distribution function, without tanh."""
     return jax.nn.gelu(x, approximate=False)
 
 
 def linear(x: Array) -> Array:
-    """x itself."""
+    """Give x itself."""
     return x
 
 

@@ -1,5 +1,8 @@
-"""The one error that is the user's to mend: for names that are not there, numbers out
-of bounds, and packages that are not installed."""
+"""The one error that is the user's to mend.
+
+It is raised for names that are not there, numbers out of bounds, and packages that are
+not installed.
+"""
 
 import contextlib
 import difflib
@@ -8,25 +11,37 @@ from math import inf, isfinite
 
 
 class UserError(ValueError):
-    """Something the user gave cannot be used. The message is one line: what was
-    wrong, the value, the nearest valid choice, the way out."""
+    """Error for something the user gave that cannot be used.
+
+    The message is one line: what was wrong, the value, the nearest valid choice, the
+    way out.
+
+    Example:
+        >>> from init_study.schemes import parse_scheme
+        >>> try:
+        ...     parse_scheme("he_norml")
+        ... except UserError as error:
+        ...     print(error)
+        unknown scheme 'he_norml'. Did you mean 'he_normal'? All of them: ...
+    """
 
 
 class MissingPackage(UserError, ImportError):
-    """A package that only some uses need is not installed."""
+    """Error for a package that only some uses need and that is not installed."""
 
 
 @contextlib.contextmanager
 def extra(name: str) -> Iterator[None]:
     """Import packages of an extra; if one is absent, say how to get it.
 
-        with extra("report"):
-            import pandas as pd
-
     Args:
         name: of the extra in `pyproject.toml` that brings the packages.
 
     Raises: MissingPackage with the command that installs them.
+
+    Example:
+        >>> with extra("report"):
+        ...     import pandas as pd
     """
     try:
         yield
@@ -41,19 +56,28 @@ def extra(name: str) -> Iterator[None]:
 
 
 def nearest(given: str, valid: Iterable[str]) -> str | None:
-    """The name that is most like the given one; None if none is much like it."""
+    """Find the name that is most like the given one; None if none is much like it.
+
+    Example:
+        >>> nearest("adm", ["sgd", "adam"])
+        'adam'
+    """
     near = difflib.get_close_matches(given, list(valid), n=1, cutoff=0.5)
     return near[0] if near else None
 
 
 def unknown(what: str, given: str, valid: Iterable[str], way_out: str) -> UserError:
-    """The error for a name that is not in a table of names.
+    """Make the error for a name that is not in a table of names.
 
     Args:
         what: what the name names, e.g. `"scheme"`.
         given: the name that was not found.
         valid: the names that exist.
         way_out: where to see them all, e.g. `"python launch.py list"`.
+
+    Example:
+        >>> print(unknown("norm", "bach", ("none", "batch"), "none, batch"))
+        unknown norm 'bach'. Did you mean 'batch'? All of them: none, batch
     """
     near = nearest(given, valid)
     hint = f" Did you mean {near!r}?" if near else ""
@@ -68,7 +92,23 @@ def check_number(
     least: float = -inf,
     most: float = inf,
 ) -> None:
-    """Raises: UserError if the value is not a finite number within its bounds."""
+    """Check that an argument is a finite number within its bounds.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        above: a bound that the value may not touch.
+        least: the least value that is allowed.
+        most: the greatest value that is allowed.
+
+    Raises: UserError if the value is not such a number.
+
+    Example:
+        >>> check_number("rate", 0.1, above=0)
+        >>> check_number("rate", -1.0, above=0)
+        Traceback (most recent call last):
+        init_study.errors.UserError: rate=-1.0 is not a finite number above 0
+    """
     try:
         fits = isfinite(value) and above < value and least <= value <= most
     except (TypeError, OverflowError):
@@ -83,6 +123,14 @@ def check_number(
 
 
 def check_count(name: str, value: int) -> None:
-    """Raises: UserError if the value is not a positive whole number."""
+    """Check that an argument is a positive whole number.
+
+    Raises: UserError if it is not.
+
+    Example:
+        >>> check_count("steps", 0)
+        Traceback (most recent call last):
+        init_study.errors.UserError: steps=0 is not a positive whole number
+    """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"{name}={value!r} is not a positive whole number")

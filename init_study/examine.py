@@ -1,4 +1,4 @@
-"""Examines claims: runs the studies that they need, makes the checks, judges.
+"""The examination of claims: run the studies that they need, make the checks, judge.
 
     WORKDIR/
       rules.json       claims, rules and studies, written before the first run
@@ -6,8 +6,8 @@
       checks.json      what the exact checks gave
       claims.json      the ledger: every claim with rule, verdict and evidence
 
-An examination that was stopped goes on where it was. One whose rules have changed since
-it was begun does not: a rule that was made after the data judges nothing.
+An examination that was stopped goes on where it was. If its rules have changed since
+it was begun, it does not: a rule that was made after the data judges nothing.
 """
 
 import json
@@ -50,7 +50,8 @@ def examine(
 
     Args:
         claims: with their rules.
-        studies, checks: by the names that the claims use; others are left out.
+        studies: by the names that the claims use; others are left out.
+        checks: by the names that the claims use; others are left out.
         workdir: made if it is not there; an examination that is there goes on.
         train: runs one study.
         title: of the page.
@@ -58,6 +59,17 @@ def examine(
         kind: `claims` of a text, or published `results`.
 
     Raises: UserError if the folder holds something else, or other rules.
+
+    Example:
+        >>> from init_study.answers.claims.claim import above
+        >>> from init_study.answers.claims.combinations import Check
+        >>> rule = above(Check("norm", "the norm"), 0.5)
+        >>> claim = Claim(1, "norms", "", "The norm is kept.", predictions=(rule,))
+        >>> checks = {"norm": lambda: [1.0, 0.9]}
+        >>> place = Path("examination")
+        >>> (judged,) = examine([claim], {}, checks, place, print, "Norms", "none")
+        >>> judged.verdict.value
+        'SUPPORTED'
     """
     needed = {name for claim in claims for name in claim.studies()}
     wanted = {name: study for name, study in studies.items() if name in needed}
@@ -85,7 +97,10 @@ def examine(
 
 
 def _open(workdir: Path, claims: Iterable[Claim], studies: Mapping[str, Study]) -> None:
-    """Raises: UserError if the folder is not this very examination's."""
+    """Make the folder, or make sure that it is this very examination's.
+
+    Raises: UserError if it is not.
+    """
     rules = {
         "claims": [
             {"number": c.number, "text": c.text, "rule": rule_text(c)} for c in claims
@@ -120,8 +135,12 @@ def _at(rules: list[dict[int, Any]], number: int) -> bool:
 def _checks(
     workdir: Path, checks: Mapping[str, ExactCheck]
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, str]]:
-    """What each gives, and why some cannot be made; kept on the disk. One that could
-    not be made is tried again the next time."""
+    """Make the checks that have not been made, and keep what they give on the disk.
+
+    A check that could not be made is tried again the next time.
+
+    Returns: what each gives, and why some cannot be made.
+    """
     path = workdir / store.CHECKS
     done = json.loads(path.read_text()) if path.exists() else {}
     missing = {}
@@ -136,7 +155,7 @@ def _checks(
 
 
 def _described(measured: Measured) -> dict[str, Any]:
-    """What a reader wants to know of a study beside the claims that it feeds."""
+    """Describe a study for a reader of the claims that it feeds."""
     study = measured.study
     members = len(study.members()) * len(study.programs())
     sessions = measured.manifest["sessions"]

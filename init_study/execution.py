@@ -1,4 +1,4 @@
-"""How the members of a program run: descriptions, which name no device."""
+"""Executions: how the members of a program run. Descriptions, which name no device."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,15 @@ from init_study.errors import UserError, unknown
 
 
 class Execution(NamedTuple):
-    """How the members of a program run.
+    """A chunk width and a convolution form: how the members of a program run.
 
     Attributes:
         chunk_width: members that one device trains side by side.
         convolution: in `init_study.conv.FORMS`.
+
+    Example:
+        >>> str(Execution(chunk_width=4, convolution="winograd"))
+        'winograd/4'
     """
 
     chunk_width: int
@@ -22,9 +26,13 @@ class Execution(NamedTuple):
 
 
 def parse_execution(text: str) -> Execution:
-    """From `FORM/WIDTH`, e.g. `winograd/1`.
+    """Read an execution from `FORM/WIDTH`, e.g. `winograd/1`.
 
     Raises: UserError for a form that is not there or a width below 1.
+
+    Example:
+        >>> parse_execution("winograd/1")
+        Execution(chunk_width=1, convolution='winograd')
     """
     form, _, width = text.partition("/")
     if form not in FORMS:
@@ -43,7 +51,7 @@ def parse_execution(text: str) -> Execution:
 def default_execution(
     chunk_width: int | None, platform: str, members: int
 ) -> Execution:
-    """What runs where nothing has been measured.
+    """Choose what runs where nothing has been measured.
 
     On CPU one member at a time is fastest: `vmap` over kernels is a grouped
     convolution, which outgrows the caches. The width for accelerators is a guess.
@@ -52,6 +60,10 @@ def default_execution(
         chunk_width: the given one, if any.
         platform: of `jax.default_backend`.
         members: in all.
+
+    Example:
+        >>> default_execution(None, "cpu", members=30).chunk_width
+        1
     """
     width = 1 if platform == "cpu" else min(16, max(1, members))
     return Execution(chunk_width or width, default_form(platform))
@@ -60,7 +72,7 @@ def default_execution(
 def candidates(
     chunk_width: int | None, platform: str, members: int
 ) -> tuple[Execution, ...]:
-    """What is worth timing, the default first.
+    """List the executions that are worth timing, the default first.
 
     XLA's own gradients are left out on CPU: inside a loop they are a hundred times
     slower; canonical ones are level with blocked ones at best. A given chunk width
@@ -71,6 +83,10 @@ def candidates(
         chunk_width: the given one, if any.
         platform: of `jax.default_backend`.
         members: on one device.
+
+    Example:
+        >>> [str(execution) for execution in candidates(None, "cpu", members=2)]
+        ['winograd/1', 'blocked/1']
     """
     first = default_execution(chunk_width, platform, members)
     cpu = platform == "cpu"

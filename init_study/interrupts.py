@@ -12,9 +12,15 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[list[signal.Signals]]:
-    """A list that the first Ctrl-C or SIGTERM fills; the second one ends the process.
+    """Give a list that the first Ctrl-C or SIGTERM fills; the second ends the process.
 
     Signals do what they did before once the block is left.
+
+    Example:
+        >>> with noted_signals() as received:
+        ...     signal.raise_signal(signal.SIGINT)
+        >>> [number.name for number in received]
+        ['SIGINT']
     """
     received: list[signal.Signals] = []
 

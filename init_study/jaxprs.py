@@ -1,4 +1,4 @@
-"""The one interpreter of jaxprs: every part that reads or rewrites a function uses it.
+"""The one interpreter of jaxprs, for every part that reads or rewrites functions.
 
 A jaxpr is a list of equations `outputs = primitive[params] inputs`. `interpret` walks
 it once and leaves to its caller what an equation does, and what a value is: an array, a
@@ -43,7 +43,7 @@ def interpret(
     constant: Callable[[Any, Any], Any] = lambda value, aval: value,
     calls: Mapping[Any, str] = CALLS,
 ) -> list[Any]:
-    """Walk the equations of a jaxpr, and give what stands for its outputs.
+    """Walk the equations of a jaxpr, and return what stands for its outputs.
 
     Args:
         jaxpr: open or closed.
@@ -53,6 +53,17 @@ def interpret(
         constant: (value, its type) -> what stands for a number that is written down.
         calls: primitives whose functions are walked in place, and the names of their
             parameters.
+
+    Example:
+        The same walk computes a function, or notes what it does.
+
+        >>> import jax
+        >>> jaxpr = jax.make_jaxpr(jax.jit(lambda x: x * 2.0 + 1.0))(3.0)
+        >>> float(interpret(jaxpr, (), [3.0], bind)[0])
+        7.0
+        >>> note = lambda equation, inputs: [f"{equation.primitive}({inputs[0]})"]
+        >>> interpret(jaxpr, (), ["x"], note)
+        ['add(mul(x))']
     """
     if isinstance(jaxpr, ClosedJaxpr):
         jaxpr, consts = jaxpr.jaxpr, jaxpr.consts
@@ -78,8 +89,10 @@ def interpret(
 
 
 def bind(equation: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
-    """Compute an equation as JAX's own evaluator does: custom derivatives keep their
-    rules."""
+    """Compute an equation as JAX's own evaluator does.
+
+    Custom derivatives keep their rules.
+    """
     primitive = equation.primitive
     with equation.ctx.manager:
         made = primitive.bind(*inputs, **primitive.get_bind_params(equation.params))
@@ -87,7 +100,14 @@ def bind(equation: JaxprEqn, inputs: Sequence[Any]) -> list[Any]:
 
 
 def equations(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[JaxprEqn]:
-    """All equations of a function, and of the functions that they call."""
+    """Iterate over all equations of a function, and of the functions that they call.
+
+    Example:
+        >>> import jax
+        >>> jaxpr = jax.make_jaxpr(jax.jit(lambda x: x * 2.0))(3.0)
+        >>> [str(equation.primitive) for equation in equations(jaxpr)]
+        ['jit', 'mul']
+    """
     body = jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr
     for equation in body.eqns:
         yield equation
@@ -95,6 +115,6 @@ def equations(jaxpr: Jaxpr | ClosedJaxpr) -> Iterator[JaxprEqn]:
 
 
 def inner_equations(equation: JaxprEqn) -> Iterator[JaxprEqn]:
-    """The equations of the functions that an equation calls."""
+    """Iterate over the equations of the functions that an equation calls."""
     for inner in jaxprs_in_params(equation.params):
         yield from equations(inner)

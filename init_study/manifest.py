@@ -1,4 +1,4 @@
-"""What ran, on what, from which data: the part of a run that is not numbers."""
+"""The manifest of a run: what ran, on what, from which data."""
 
 import datetime
 import hashlib
@@ -44,8 +44,8 @@ _JAX_SETTINGS = (
 def begin(workdir: Path, plan: Plan, command: str) -> Plan:
     """Write the manifest of a new run, or go on with the one that is there.
 
-    Returns the plan with the execution that the manifest has frozen: a run goes on
-    with the chunk width and convolution form that it began with.
+    Returns: the plan with the execution that the manifest has frozen: a run goes on
+        with the chunk width and convolution form that it began with.
 
     Raises: UserError if the data have changed since the run began.
     """
@@ -103,7 +103,7 @@ def _environment() -> dict[str, str]:
 
 
 def _known_environments(workdir: Path) -> list[dict[str, str]]:
-    """Those that the run, or another part of the same whole, has been run in."""
+    """List those that the run, or another part of the same whole, has been run in."""
     paths = [workdir / store.MANIFEST]
     if not paths[0].exists():
         wholes = (store.RACE, store.RULES)
@@ -121,7 +121,7 @@ def _known_environments(workdir: Path) -> list[dict[str, str]]:
 def _differing(
     here: dict[str, str], there: dict[str, str]
 ) -> dict[str, tuple[str, str]]:
-    """What was otherwise there, by name; what was not written down does not count."""
+    """Find what was otherwise there, by name; what was not noted does not count."""
     return {
         name: (there[name], here[name])
         for name in here
@@ -130,7 +130,7 @@ def _differing(
 
 
 def _comparable(setting: str) -> list[str]:
-    """XLA's flags one by one, but for the number of devices, which changes no bit."""
+    """Split XLA's flags, without the number of devices, which changes no bit."""
     flags = setting.split()
     return sorted(f for f in flags if "host_platform_device_count" not in f)
 
@@ -138,7 +138,14 @@ def _comparable(setting: str) -> list[str]:
 def add_session(
     workdir: Path, started: float, seconds: float, member_steps: int
 ) -> None:
-    """Note one stretch of work: when, how long, how much, on which devices."""
+    """Note one stretch of work: when, how long, how much, on which devices.
+
+    Args:
+        workdir: of the run.
+        started: seconds since 1970.
+        seconds: that it took.
+        member_steps: that were taken.
+    """
     manifest = store.read_manifest(workdir)
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
     session = {
@@ -153,7 +160,7 @@ def add_session(
 
 
 def describe(plan: Plan, command: str) -> dict[str, Any]:
-    """The manifest of a run that has not begun."""
+    """Describe a run that has not begun, as its manifest says it."""
     datasets = {p.dataset.name: p.dataset for p in plan.programs}
     what_runs = {
         "study_hash": plan.study.hash,
@@ -246,7 +253,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any]:
-    """Commit of this code and whether it was changed; None where git cannot say."""
+    """Ask git for the commit of this code and whether it was changed; else None."""
 
     def ask(*words: str) -> str | None:
         here = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""From a study to what will run: every name resolved, every shape checked.
+"""A study as what will run: every name resolved, every shape checked.
 
 Whatever is wrong with a study is found here, before anything is compiled or written.
 """
@@ -38,7 +38,14 @@ class ProgramPlan(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A study, resolved."""
+    """A study with every name resolved.
+
+    Attributes:
+        study: the study.
+        members: of each program.
+        schemes: by the names in the study.
+        programs: ready to run.
+    """
 
     study: Study
     members: tuple[Member, ...]
@@ -77,6 +84,11 @@ def make_plan(
         given: what the names mean that the caller has made; all others are looked up.
 
     Raises: UserError for the first thing that cannot run.
+
+    Example:
+        >>> plan = make_plan(Study(schemes="zeros", learning_rates=0.1, model="linear"))
+        >>> plan.programs[0].network.num_parameters
+        650
     """
     _check_execution(study, execution)
     for field in ("schemes", "learning_rates"):
@@ -168,7 +180,7 @@ def _plan_program(
 
 
 def _check_scheme(text: str, scheme: Scheme, network: Network, batch_size: int) -> None:
-    """A scheme that does not fit the network is found without drawing a number."""
+    """Refuse a scheme that does not fit the network, without drawing a number."""
     batch = Batch(
         jax.ShapeDtypeStruct((batch_size, *network.image_shape), jnp.float32),
         jax.ShapeDtypeStruct((batch_size,), jnp.int32),

@@ -1,4 +1,4 @@
-"""Runs a study until it is decided: seeds go where they matter.
+"""The race of a study: it runs until it is decided, and seeds go where they matter.
 
     WORKDIR/
       race.json               the study and the protocol, written before the first run
@@ -43,7 +43,7 @@ Train = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
 
 
 class _Clock:
-    """What a stage will take, by what the ones before took."""
+    """An estimate of what a stage will take, by what the ones before took."""
 
     def __init__(self, budget: float | None) -> None:
         self.began, self.budget = time.monotonic(), budget
@@ -64,7 +64,7 @@ def race(
     margin: float | None = None,
     budget: float | None = None,
 ) -> tuple[Heat, ...]:
-    """Every program of the study, from screening to its last look.
+    """Race every program of the study, from screening to its last look.
 
     Args:
         study: its seeds are not used: screening takes the first ones, confirmation
@@ -117,8 +117,10 @@ def _open(
 
 
 def _in_turns(races: Iterable[Iterator[Heat]]) -> tuple[Heat, ...]:
-    """A stage of every program, then the next one of each: a budget that ends early
-    favours none."""
+    """Run a stage of every program, then the next stage of each.
+
+    A budget that ends early favours none.
+    """
     racing = dict(enumerate(races))
     heats: dict[int, Heat] = {}
     while racing:
@@ -132,7 +134,7 @@ def _in_turns(races: Iterable[Iterator[Heat]]) -> tuple[Heat, ...]:
 
 
 class _Stop(Exception):
-    """Why a race does not go on for now."""
+    """Raised by a stage: why a race does not go on for now."""
 
 
 def _heat(
@@ -144,7 +146,7 @@ def _heat(
     margin: float | None,
     clock: _Clock,
 ) -> Iterator[Heat]:
-    """What is known of a program after each of its stages."""
+    """Give what is known of a program after each of its stages."""
     alone = _only(study, program)
     stage = _Stage(train, clock, folder, program)
     heat = Heat(study.label(program), 0.0, {}, None, {}, "")
@@ -188,7 +190,9 @@ class _Stage(NamedTuple):
     program: Program
 
     def run(self, name: str, study: Study) -> tuple[Outcomes, Mapping[str, Any]]:
-        """Outcomes, and what the manifest says of the data.
+        """Run a stage, or read it if it is done.
+
+        Returns: outcomes, and what the manifest says of the data.
 
         Raises: _Stop if the run was stopped, or would not fit into the budget.
         """
@@ -213,8 +217,10 @@ class _Stage(NamedTuple):
 def _screen(
     study: Study, stage: _Stage, protocol: Protocol
 ) -> tuple[dict[str, Choice], Mapping[str, Any]]:
-    """The choices, and what is known of the data. Grids grow where the best rate is at
-    their edge."""
+    """Choose the rate of every scheme; grids grow where the best rate is at their edge.
+
+    Returns: the choices, and what is known of the data.
+    """
     seeds = tuple(range(protocol.screening))
     outcomes, data = stage.run("screening", study.replace(seeds=seeds))
     rates, chance = sorted(study.learning_rates), data["chance"]
@@ -237,8 +243,10 @@ def _screen(
 
 
 def _rated(outcomes: Outcomes, data: Mapping[str, Any]) -> Float[np.ndarray, "..."]:
-    """Validation accuracy, where a run that is not above chance counts as chance: luck
-    shall not choose among schemes that learn nothing."""
+    """Rate runs by validation accuracy, those that are not above chance as chance.
+
+    Luck shall not choose among schemes that learn nothing.
+    """
     stuck = stuck_at_chance(outcomes.validation, data["validation"], data["chance"])
     return np.where(stuck == 1, data["chance"], outcomes.validation)
 
@@ -246,7 +254,7 @@ def _rated(outcomes: Outcomes, data: Mapping[str, Any]) -> Float[np.ndarray, "..
 def _beyond(
     screened: Mapping[str, Mapping[float, Any]], chance: float, step: float
 ) -> dict[float, tuple[str, ...]]:
-    """Rates beyond the grid, and the schemes that want them."""
+    """List the rates beyond the grid, and the schemes that want them."""
     wanted: dict[float, tuple[str, ...]] = {}
     for scheme, values in screened.items():
         beyond = choose(values, chance, step).beyond
@@ -264,7 +272,7 @@ def _fresh(
     seeds: tuple[int, ...],
     look: int,
 ) -> Values:
-    """Test accuracy of more seeds, each scheme at its own rate."""
+    """Measure the test accuracy of more seeds, each scheme at its own rate."""
     values: Values = {}
     for rate in sorted({choices[name].rate for name in racing}):
         schemes = tuple(name for name in racing if choices[name].rate == rate)

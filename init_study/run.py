@@ -1,4 +1,4 @@
-"""Runs a study: plan in, records and checkpoints out. All side effects of a run.
+"""The run of a study: plan in, records and checkpoints out. All side effects of a run.
 
 The loop knows steps and files; what a step does is in `train`, how the population
 lies on the devices in `engine`.
@@ -38,14 +38,12 @@ from init_study.train import TrainState
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
 _SECONDS_PER_CALL = 1.0
-
-
 # What a program does, and the step that it has reached.
 _Tell = Callable[[str, int], None]
 
 
 class Outcome(NamedTuple):
-    """Of `run`.
+    """What one call of `run` did.
 
     Attributes:
         finished: whether every program is done.
@@ -160,7 +158,10 @@ def _open_recorders(workdir: Path, spectra: bool) -> _Recorders:
 
 
 def _check_spectra(plan: Plan, workdir: Path, recorders: _Recorders) -> None:
-    """Raises: UserError where they are wanted and the time for them is past."""
+    """Refuse to measure spectra where the time for them is past.
+
+    Raises: UserError naming the program and the ways out.
+    """
     for program in plan.programs:
         if recorders.spectra is None or recorders.spectra.has(program.program, 0):
             continue
@@ -178,7 +179,7 @@ def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None
 
 
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
-    """The last records are written after everything else."""
+    """Say whether a program is done: its last records are written after all else."""
     return recorder.has(plan.program, plan.program.steps)
 
 
@@ -189,7 +190,10 @@ def _run_program(
     recorders: _Recorders,
     control: Control,
 ) -> tuple[int, bool]:
-    """Returns member-steps taken and whether the program is done."""
+    """Train one program on, as far as it goes.
+
+    Returns: member-steps taken, and whether the program is done.
+    """
     program = program_plan.program
     population = prepare(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
@@ -210,7 +214,7 @@ def _run_program(
 def _begin(
     plan: Plan, population: Running, checkpoints: store.Checkpoints, tell: _Tell
 ) -> tuple[TrainState, int]:
-    """The state of the newest whole checkpoint, or the untrained one."""
+    """Restore the state of the newest whole checkpoint, or draw the untrained one."""
     program_plan = population.plan
     width = program_plan.execution.chunk_width
     restored = checkpoints.restore(empty_population(program_plan, population.members))
@@ -233,8 +237,13 @@ def _train_on(
     tell: _Tell,
     control: Control,
 ) -> int:
-    """The loop: record where an evaluation is due, save where a checkpoint is due,
-    take steps up to the next evaluation. Returns the step that was reached."""
+    """Take steps and keep what they give, until the last one or a stop.
+
+    Record where an evaluation is due, save where a checkpoint is due, take steps up to
+    the next evaluation.
+
+    Returns: the step that was reached.
+    """
     program = population.plan.program
     stops = (0, *program.evaluation_steps())
     length, saved_at = 1, time.monotonic()
@@ -283,7 +292,9 @@ def _take_steps(
 
 
 def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
-    """Steps that take about a second, at most four times as many as before: the first
-    call also compiles. How a run is cut into calls changes no bit of it."""
+    """Choose steps that take about a second, at most four times as many as before.
+
+    The first call also compiles. How a run is cut into calls changes no bit of it.
+    """
     wanted = int(length * _SECONDS_PER_CALL / max(seconds, 1e-6))
     return max(1, min(wanted, 4 * length, most_steps(plan)))

@@ -12,19 +12,19 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, ArrayLike, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from init_study.data import AUGMENTATIONS, standardize
 from init_study.data.feeds import Examples, Feed
 from init_study.network import ModelState, Network, Params
-from init_study.network.branch_scalars import ADDED
+from init_study.optimizer import make_optimizer
 from init_study.study import Program
 
 EVALUATION_BATCH = 100
 
 
 class TrainState(NamedTuple):
-    """Everything that changes while a member trains.
+    """All that changes while a member trains.
 
     Attributes:
         params: of the network.
@@ -48,7 +48,10 @@ class TrainState(NamedTuple):
 class Hyper(NamedTuple):
     """What differs between the members of a program besides their parameters.
 
-    `seed_slot` is the place of the member's seed among the study's seeds.
+    Attributes:
+        learning_rate: the peak of the schedule.
+        seed: that augmentation and dropout come from.
+        seed_slot: the place of the member's seed among the study's seeds.
     """
 
     learning_rate: Float[Array, ""]
@@ -57,10 +60,14 @@ class Hyper(NamedTuple):
 
 
 def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
-    """The key of one seed's named stream: `init`, `order` or `augmentation`.
+    """Derive the key of a seed's named stream: `init`, `order` or `augmentation`.
 
     The same seed gives every scheme the same order and augmentation, and a new
     stream, seed or scheme never changes an existing draw.
+
+    Example:
+        >>> stream(0, "init") == stream(0, "order")
+        Array(False, dtype=bool)
     """
     of_seed = jax.random.fold_in(jax.random.key(0), seed)
     return jax.random.fold_in(of_seed, zlib.crc32(name.encode()))
@@ -69,57 +76,14 @@ def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
 def step_keys(
     seed: Int[Array, ""], step: int | Int[Array, ""]
 ) -> tuple[PRNGKeyArray, PRNGKeyArray]:
-    """Of augmentation and of dropout, at one step."""
+    """Derive the keys of augmentation and of dropout at one step."""
     key = jax.random.fold_in(stream(seed, "augmentation"), step)
     augment_key, dropout_key = jax.random.split(key)
     return augment_key, dropout_key
 
 
-def make_optimizer(
-    program: Program, learning_rate: Float[Array, ""] | float
-) -> optax.GradientTransformation:
-    """The program's optimizer at a (possibly traced) peak learning rate.
-
-    Weight decay is decoupled for adamw, and added to the gradient for sgd and adam.
-    What is added to a network's branches (see `network.branch_scalars`) does not decay:
-    zero is no neutral value there.
-    """
-    unit = _unit_schedule(program)
-
-    def rate(count: ArrayLike) -> Array:
-        return jnp.asarray(learning_rate * unit(count))
-
-    decay = optax.add_decayed_weights(program.weight_decay, mask=_decays)
-    if program.optimizer == "adamw":
-        return optax.adamw(rate, weight_decay=program.weight_decay, mask=_decays)
-    if program.optimizer == "adam":
-        return optax.chain(decay, optax.adam(rate))
-    return optax.chain(decay, optax.sgd(rate, momentum=program.momentum))
-
-
-def _decays(params: Params) -> Any:
-    return {
-        name: jax.tree.map(lambda leaf, decays=name != ADDED: decays, branch)
-        for name, branch in params.items()
-    }
-
-
-def _unit_schedule(program: Program) -> optax.Schedule:
-    """With peak 1: optax's own schedules refuse a traced peak."""
-    if program.schedule == "constant":
-        return optax.constant_schedule(1.0)
-    # A step is left for the way down, however long the warm-up.
-    warmup = min(round(program.warmup * program.steps), program.steps - 1)
-    return optax.warmup_cosine_decay_schedule(
-        init_value=1.0 / (warmup + 1),
-        peak_value=1.0,
-        warmup_steps=warmup,
-        decay_steps=program.steps,
-    )
-
-
 def init_state(program: Program, params: Params, model_state: ModelState) -> TrainState:
-    """Before the first step."""
+    """Build a member's state for its first step."""
     return TrainState(
         params=params,
         model_state=model_state,
@@ -144,6 +108,15 @@ def train(
 
     The number of steps is traced, so one compilation serves every number up to the most
     that `shared` holds, and cutting a run into calls differently changes nothing.
+
+    Args:
+        network: what is trained.
+        program: how.
+        convolution: one of `conv.FORMS`.
+        feed: gives the batch of each step.
+        member: its state and hyper-parameters.
+        shared: what the feed draws from, the same for all members.
+        num_steps: how many.
     """
     state, hyper = member
 
@@ -162,7 +135,10 @@ def train_step(
     hyper: Hyper,
     batch: Examples,
 ) -> TrainState:
-    """Take one step on a batch."""
+    """Take one step on a batch.
+
+    A member whose loss or update is not finite is frozen.
+    """
     augment_key, dropout_key = step_keys(hyper.seed, state.step)
     augmented = AUGMENTATIONS[program.augmentation](augment_key, batch.images)
     images, labels = standardize(augmented, batch.mean, batch.std), batch.labels
@@ -196,7 +172,7 @@ def _freeze_unless(
     loss: Float[Array, ""],
     correct: Float[Array, ""],
 ) -> TrainState:
-    """A member that is not finite keeps its last finite state, and says since when."""
+    """Move a member on, or keep its last finite state and note when it failed."""
     kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), moved, state)
     step = state.step + 1
     first_failure = jnp.where(alive, -1, step)
@@ -218,9 +194,19 @@ def evaluate(
     start: Int[Array, ""],
     stop: Int[Array, ""],
 ) -> dict[str, Float[Array, ""]]:
-    """Mean loss and accuracy on examples `start` to `stop`, in evaluation mode.
+    """Measure mean loss and accuracy on a range of examples, in evaluation mode.
 
     The range is traced, so that validation and test share one compilation.
+
+    Args:
+        network: what is evaluated.
+        convolution: one of `conv.FORMS`.
+        state: of the member.
+        data: on the device.
+        start: the first example.
+        stop: behind the last one.
+
+    Returns: `loss`, in nats, and `accuracy`.
     """
     lanes = min(EVALUATION_BATCH, len(data.labels))
 
@@ -253,14 +239,26 @@ def evaluate(
 def cross_entropy(
     logits: Float[Array, "n classes"], labels: Int[Array, " n"]
 ) -> Float[Array, " n"]:
-    """Softmax cross-entropy of each example, in nats."""
+    """Measure the softmax cross-entropy of each example, in nats.
+
+    Example:
+        >>> labels = jnp.array([0])
+        >>> float(jnp.exp(cross_entropy(jnp.zeros((1, 2)), labels))[0].round(3))
+        2.0
+    """
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 def is_correct(
     logits: Float[Array, "n classes"], labels: Int[Array, " n"]
 ) -> Bool[Array, " n"]:
-    """Whether the largest logit is the label's; never where one is not finite."""
+    """Say whether the largest logit is the label's; never where one is not finite.
+
+    Example:
+        >>> logits = jnp.array([[1.0, 2.0], [1.0, jnp.inf]])
+        >>> is_correct(logits, jnp.array([1, 1])).tolist()
+        [True, False]
+    """
     return (logits.argmax(-1) == labels) & jnp.isfinite(logits).all(-1)
 
 

@@ -2,11 +2,12 @@
 
 import importlib.metadata
 import os
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from subprocess import CompletedProcess
 
+from calling import finish
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -46,7 +47,7 @@ def all_but(distributions: Iterable[str]) -> list[str]:
 
 def python(
     *arguments: str, without: Iterable[str], folder: Path, limit: float = 120
-) -> subprocess.CompletedProcess[str]:
+) -> CompletedProcess[str]:
     """Run Python where some modules do not import; in its children neither.
 
     Args:
@@ -57,15 +58,14 @@ def python(
     """
     lines = ["import sys", f"sys.modules.update(dict.fromkeys({list(without)!r}))"]
     (folder / "sitecustomize.py").write_text("\n".join(lines))
-    return subprocess.run(
+    return finish(
         [sys.executable, *arguments],
+        limit=limit,
+        check=False,
         cwd=ROOT,
         env={
             **os.environ,
             "JAX_PLATFORMS": "cpu",
             "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
         },
-        capture_output=True,
-        text=True,
-        timeout=limit,
     )

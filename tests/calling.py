@@ -1,4 +1,4 @@
-"""The launcher as tests call it: a process of its own, killed for certain."""
+"""Processes as tests start them, the launcher first: all are killed for certain."""
 
 import subprocess
 import sys
@@ -17,6 +17,18 @@ TINY = {
     "steps": "6",
     "evaluations": "2",
 }
+
+
+def finish(command, limit=100, check=True, **options):
+    """What a process did, which is killed with its children after so many seconds."""
+    kill = ["timeout", "-s", "KILL", str(limit)]
+    return subprocess.run(
+        [*kill, *map(str, command)],
+        capture_output=True,
+        text=True,
+        check=check,
+        **options,
+    )
 
 
 def tiny(**changes):

@@ -1,18 +1,49 @@
-"""Two CPU devices for every test, whatever the machine has, and a cache of its own."""
+"""Strict JAX, checked shapes, two CPU devices and a cache of their own in all tests."""
 
 import sys
+from pathlib import Path
 
+import fast
 import jax
 import pytest
-from jaxtyping import install_import_hook
+import strict
 
-# The shapes that pure functions promise are checked in tests; users do not pay for it.
-_PURE = ("conv", "network", "train")
-install_import_hook([f"init_study.{name}" for name in _PURE], "beartype.beartype")
-
+strict.check_annotations()
 # Before JAX starts.
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_debug_key_reuse", True)
+strict.excuse_others()
+
+
+TESTS = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path, config):
+    """In the fast lane files without a fast test are not imported."""
+    lane = config.option.markexpr == "fast" and collection_path.suffix == ".py"
+    return (lane and _below_tests(collection_path) not in fast.FAST) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if _below_tests(item.path) not in strict.LOOSE:
+            item.add_marker(pytest.mark.filterwarnings("error"))
+        slow = item.get_closest_marker("slow")
+        if not slow and fast.is_fast(_below_tests(item.path), item.name):
+            item.add_marker(pytest.mark.fast)
+
+
+def _below_tests(path):
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Before the fixtures of a test."""
+    loose = _below_tests(item.path) in strict.LOOSE
+    wrong_types = item.get_closest_marker("wrong_types") is not None
+    strict.hold(promotion=loose, types=not (loose or wrong_types))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ LAYERS = [
     {"network.graph"},
     {"network"},
     {"models", "data", "execution"},
-    {"train"},
+    {"optimizer", "train"},
     {"instruments"},
     {"mean_field"},
     {"schemes"},
@@ -73,15 +73,8 @@ NAME_DEVICES = {
     "plan": {"default_backend"},
     "theory.evaluation": {"local_devices"},
 }
-LONG_FILES = {
-    "answers.claims.quantities": 349,
-    "answers.comparison": 324,
-    "initializers.scaling": 321,
-    "mean_field.predict": 325,
-}
-LONG_FUNCTIONS = {
-    "instruments.layer_statistics.measure_layers": 68,
-}
+LONG_FILES = {}
+LONG_FUNCTIONS = {}
 
 
 def name_of(path):

@@ -1,11 +1,11 @@
 """The site builds without a warning and without a network, and names everything."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from calling import finish
 
 import init_study
 from init_study.initializers import INITIALIZERS
@@ -21,13 +21,8 @@ def site(tmp_path_factory):
     pytest.importorskip("myst_parser")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
-    built = subprocess.run(
-        [*command, "-d", str(folder / "trees"), "docs", str(folder / "html")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    places = ["-d", folder / "trees", "docs", folder / "html"]
+    built = finish([*command, *places], limit=200, check=False, cwd=ROOT)
     assert built.returncode == 0, built.stderr
     return folder / "html"
 
@@ -45,17 +40,6 @@ def test_every_name_is_in_the_reference(site):
     names = [f.__name__ for f in (*factories, *MODELS.values())]
     for name in [*(n for n in names if n != "scheme_of"), *init_study.__all__]:
         assert re.search(rf'id="[\w.]*\.{name}"', text), name
-
-
-@pytest.mark.parametrize(
-    "page", ["start/own_question", "start/in_a_notebook", "howto/own_module"]
-)
-def test_the_python_of_a_page_runs(page):
-    text = (ROOT / "docs" / f"{page}.md").read_text()
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    # A run of the reader's own is not here.
-    code = "\n".join(block for block in blocks if "runs/" not in block)
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
 
 
 def test_every_link_between_sources_leads_somewhere():

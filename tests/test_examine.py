@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from init_study.answers.claims.claim import Claim, Verdict, above, below
+from init_study.answers.claims.combinations import Check, Difference
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Accuracy, Check, Difference
+from init_study.answers.claims.quantities import Accuracy
 from init_study.errors import UserError
 from init_study.examine import CannotCheck, examine
 from init_study.report import write_report

@@ -1,11 +1,10 @@
 """`kill -9` at any moment, then the same command: the undisturbed records."""
 
 import random
-import subprocess
 import time
 
 import pytest
-from calling import launch, start
+from calling import finish, launch, start
 
 STUDY = (
     "--study.schemes=he_normal,torch --study.learning_rates=0.05,0.2 --study.seeds=4 "
@@ -40,7 +39,7 @@ def test_twenty_kills_at_random_moments(tmp_path):
         else:
             # The machine has less to do than when the whole run was timed.
             whole *= 0.9
-        subprocess.run(["pkill", "-KILL", "-s", str(process.pid)], check=False)
+        finish(["pkill", "-KILL", "-s", process.pid], check=False)
         process.communicate()
         code, _, err = launch(*STUDY, cwd=cwd)
         assert code == 0, err

@@ -2,12 +2,10 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from calling import launch
+from calling import launch, tiny
 
 from init_study.cli.command_line import read_command_line
 from init_study.cli.invocation import make_invocation
@@ -16,6 +14,24 @@ from init_study.study.files import load_study, study_files
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = [*sorted((ROOT / "docs").rglob("*.md")), *study_files(ROOT / "experiments")]
+SITE = ROOT / "docs"
+WITH_PYTHON = [
+    ROOT / "README.md",
+    *(p for d in ("start", "howto") for p in (SITE / d).glob("*.md")),
+]
+# Parts of commands that are read only, and why.
+NOT_RUN = {
+    "claims": "a slow test runs all of it shrunk",
+    "published": "tests of the launcher run one",
+    "--until": "tests of the launcher run a race",
+    "--watch": "it ends with its run; tests of the page watch one",
+    "tune": "it times what tests cannot hold it to",
+    " show": "slow tests run it",
+    "fashion_mnist": "the data are not here",
+    "cifar10": "the data are not here",
+    "none,batch": "four programs; two are enough",
+    "my_study.py": "it is any study",
+}
 DOCS = [README, *(path.read_text() for path in PAGES)]
 COMMANDS = sorted(
     {c for doc in DOCS for c in re.findall(r"python launch\.py[^`\n|]*", doc)}
@@ -56,12 +72,42 @@ def test_the_default_study_runs_shrunk(tmp_path):
     assert all(scheme in out for scheme in ("zeros", "xavier_uniform", "torch"))
 
 
-def test_the_python_of_the_readme_runs():
-    code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    initializers = next(block for block in code if "kernel_init" in block)
-    subprocess.run(
-        [sys.executable, "-c", initializers], cwd=ROOT, check=True, timeout=100
-    )
+def python_of(text):
+    """Blocks of Python; one that imports nothing is a sketch."""
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if "import " in block]
+
+
+@pytest.mark.parametrize("path", sorted(WITH_PYTHON), ids=lambda p: p.stem)
+def test_the_python_of_a_page_runs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    for block in python_of(path.read_text()):
+        # A run of the reader's own is not here; see below.
+        if "runs/" not in block:
+            exec(block, names)
+
+
+def test_the_commands_run_shrunk(call, tmp_path, monkeypatch):
+    """In one folder and in an order that makes sense; then Python on what they made."""
+    module = next(iter(python_of((SITE / "howto" / "own_module.md").read_text())))
+    (tmp_path / "my_net.py").write_text(module)
+    words = ["plan", "--", "run", "status", "report", "export"]
+    shrunk = [c for c in COMMANDS if not any(part in c for part in NOT_RUN)]
+    shrunk.sort(key=lambda c: words.index(c.split()[2]) if c.split()[2:] else 1)
+    for command in shrunk:
+        _, _, *argv = shlex.split(command)
+        if not argv or argv[0] in words or argv[0].startswith("--"):
+            given = re.findall(r"--study\.(\w+)", command)
+            argv += tiny(**dict.fromkeys(given))
+        code, _, err = call(*argv)
+        assert code == 0, (command, err)
+    (run,) = (tmp_path / "runs").glob("first_look-*")
+    for block in python_of(README):
+        if "runs/" in block:
+            names = {}
+            exec(re.sub(r"runs/[\w-]+", str(run), block), names)
+            assert len(names["records"])
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ Expected: about half of them do not hold. Zeros never learn; the fixed sizes of 
           deep nets, stalls in deep ones with ReLU; the code sets nothing.
 """
 
-from . import basics, random_draws, xavier, zeros
+from . import basics, random_draws, random_effects, xavier, zeros
 from .checks import CHECKS
 from .studies import studies
 
@@ -20,5 +20,5 @@ __all__ = ["CHECKS", "CLAIMS", "TITLE", "studies"]
 
 TITLE = "Is what an introduction to weight initialization claims so?"
 
-_PARTS = (basics, zeros, random_draws, xavier)
+_PARTS = (basics, zeros, random_draws, random_effects, xavier)
 CLAIMS = tuple(sorted(claim for part in _PARTS for claim in part.CLAIMS))

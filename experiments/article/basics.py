@@ -1,18 +1,15 @@
 """Claims 1–8 (what initialization is), 43–45 (its code) and 46–48 (its outlook)."""
 
 from init_study.answers.claims.claim import Claim, above, between
-from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
+from init_study.answers.claims.combinations import (
     Check,
     Closeness,
     Difference,
-    Earlier,
     Exceeds,
-    Layers,
     RankCorrelation,
-    Rises,
 )
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy, Earlier, Layers, Rises
 
 from .studies import CLEAR, NORMALS, SCHEMES, UNIFORMS
 

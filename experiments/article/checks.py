@@ -3,13 +3,7 @@
 Each check gives a number for every case that it looks at.
 """
 
-import functools
 import inspect
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +11,6 @@ import numpy as np
 import optax
 from scipy import stats
 
-from init_study.examine import CannotCheck
 from init_study.initializers import (
     INITIALIZERS,
     normal,
@@ -30,13 +23,20 @@ from init_study.network import Network, trace
 from init_study.schemes import parse_scheme
 from init_study.schemes.scheme import leaf_of
 
+from .code_checks import (
+    snippet_glorot,
+    snippet_random,
+    snippet_zeros,
+)
+
 _FRAMEWORKS = ("flax", "torch", "keras", "haiku")
-_SNIPPET = Path(__file__).with_name("keras_snippet.py")
 
 
 def biases_are_zero() -> list[float]:
-    """Share of biases that are zero, by recipe: defaults of Flax, PyTorch, Keras and
-    Haiku, and AlexNet's."""
+    """Measure the share of biases that are zero, by recipe.
+
+    Recipes are the defaults of Flax, PyTorch, Keras and Haiku, and AlexNet's.
+    """
     return [
         float(np.mean(np.concatenate(_biases(_plain_net(4), scheme)) == 0))
         for scheme in (*_FRAMEWORKS, "alexnet")
@@ -44,7 +44,7 @@ def biases_are_zero() -> list[float]:
 
 
 def default_stds() -> list[float]:
-    """Standard deviation of a 3×3 kernel of 16 by 16 channels, by framework."""
+    """Measure the deviation of a 3×3 kernel of 16 by 16 channels, by framework."""
     network = _plain_net(4)
     layer = network.layers[1]
     return [
@@ -54,8 +54,10 @@ def default_stds() -> list[float]:
 
 
 def distance_to_law() -> list[float]:
-    """Kolmogorov-Smirnov distance of a million draws to their law, Gaussian and
-    uniform."""
+    """Measure the Kolmogorov-Smirnov distance of a million draws to their law.
+
+    Laws are Gaussian and uniform.
+    """
     keys = jax.random.split(jax.random.key(0))
     shape = (1000, 1000)
     drawn = [normal(0.02)(keys[0], shape), uniform(0.05)(keys[1], shape)]
@@ -67,9 +69,11 @@ def distance_to_law() -> list[float]:
 
 
 def xavier_std() -> list[float]:
-    """Standard deviation over √(2 / (n_in + n_out)): of the normal and the uniform
-    form, for a dense layer and for a 3×3 convolution, n counted in inputs that feed an
-    output and outputs that an input feeds."""
+    """Measure the standard deviation over √(2 / (n_in + n_out)).
+
+    Of the normal and the uniform form, for a dense layer and for a 3×3 convolution, n
+    counted in inputs that feed an output and outputs that an input feeds.
+    """
     return [
         float(jnp.std(law()(jax.random.key(i), shape)) / np.sqrt(2 / sum(n)))
         for i, (law, shape, n) in enumerate(
@@ -81,9 +85,11 @@ def xavier_std() -> list[float]:
 
 
 def xavier_by_channels() -> list[float]:
-    """Variance of a 3×3 kernel times half the channels before and after it: ours,
-    and JAX's own `glorot_normal` and `glorot_uniform`. It is 1 if the channels are
-    what n_in and n_out count."""
+    """Measure the variance of a 3×3 kernel times half the channels around it.
+
+    Of ours, and JAX's own `glorot_normal` and `glorot_uniform`. It is 1 if the channels
+    are what n_in and n_out count.
+    """
     shape = (3, 3, 64, 64)
     laws = (
         xavier_normal(),
@@ -94,8 +100,10 @@ def xavier_by_channels() -> list[float]:
 
 
 def kernels_that_depend_on_depth() -> list[float]:
-    """Share of the numbers of the first four kernels that differ between a net of four
-    and one of eight convolutions, Xavier's law, same key."""
+    """Measure the share of the first four kernels that depends on the depth.
+
+    Between a net of four and one of eight convolutions, Xavier's law, same key.
+    """
     short, long = _plain_net(4), _plain_net(8)
     return [
         float(
@@ -109,31 +117,35 @@ def kernels_that_depend_on_depth() -> list[float]:
 
 
 def numbers_to_choose() -> list[float]:
-    """Numbers that somebody has to choose: of the uniform and of the Gaussian law."""
+    """Count the numbers to choose of the uniform and of the Gaussian law."""
     return [float(_choices(name)) for name in ("uniform", "normal")]
 
 
 def more_to_choose_than_uniform() -> list[float]:
-    """Numbers to choose of the Gaussian law, less those of the uniform one."""
+    """Count the numbers to choose of the Gaussian law, less those of the uniform."""
     return [float(_choices("normal") - _choices("uniform"))]
 
 
 def more_to_choose_than_gaussian() -> list[float]:
-    """Numbers to choose of Xavier's laws, less those of the Gaussian one."""
+    """Count the numbers to choose of Xavier's laws, less those of the Gaussian."""
     names = ("xavier_normal", "xavier_uniform")
     return [float(_choices(name) - _choices("normal")) for name in names]
 
 
 def parameters_of_zeros() -> list[float]:
-    """Parameters of a net from zeros over those of the same net from He's law: plain,
-    VGG, residual."""
+    """Compare the number of parameters of a net from zeros with the same from He's law.
+
+    Of a plain net, a VGG and a residual one.
+    """
     nets = [trace(model(num_classes=10), (16, 16, 3)) for model in (CNN, VGG, ResNet)]
     return [_count(net, "zeros") / _count(net, "he_normal") for net in nets]
 
 
 def distance_of_means() -> list[float]:
-    """|mean| of a million draws in standard errors, uniform and Gaussian, two keys
-    each."""
+    """Measure |mean| of a million draws in standard errors.
+
+    Uniform and Gaussian, two keys each.
+    """
     found = []
     for seed in range(2):
         for law in (uniform(0.05), normal(0.02)):
@@ -143,15 +155,20 @@ def distance_of_means() -> list[float]:
 
 
 def student_of_uniform_inputs() -> list[float]:
-    """What a ReLU net from zeros leaves unexplained of a teacher of its own kind, as a
-    share of the teacher's variance, after 500 steps of Adam on uniform inputs."""
+    """Measure what a ReLU net from zeros leaves unexplained of a teacher of its kind.
+
+    As a share of the teacher's variance, after 500 steps of Adam on uniform inputs.
+    """
     return [float(_unexplained(seed)) for seed in range(5)]
 
 
 def xavier_on_input_laws() -> list[float]:
-    """How far the mean square behind a dense layer of Xavier's law is from what is
-    predicted, as a share of it: centred inputs of unit variance that are uniform,
-    two-valued, of Laplace's law, exponential, of Student's t law (5)."""
+    """Measure how far the signal behind Xavier's law is from what is predicted.
+
+    The mean square behind a dense layer, as a share of it: centred inputs of unit
+    variance that are uniform, two-valued, of Laplace's law, exponential, of Student's t
+    law (5).
+    """
     keys = jax.random.split(jax.random.key(0), 6)
     weights = xavier_normal()(keys[0], (512, 512))
     shape = (4000, 512)
@@ -163,22 +180,6 @@ def xavier_on_input_laws() -> list[float]:
         jax.random.t(keys[5], 5.0, shape) * 0.6**0.5,
     )
     return [float(jnp.abs(jnp.mean((x @ weights) ** 2) - 1)) for x in laws]
-
-
-def snippet_zeros() -> list[float]:
-    """Share of kernel weights that are zero in the model that the snippet shows for
-    "Zeros"."""
-    return _snippet()["zeros"]
-
-
-def snippet_random() -> list[float]:
-    """Share of kernel weights that change when the snippet sets RandomNormal(0.02)."""
-    return _snippet()["random"]
-
-
-def snippet_glorot() -> list[float]:
-    """The same when it sets `glorot_uniform`."""
-    return _snippet()["glorot"]
 
 
 def _plain_net(depth: int) -> Network:
@@ -199,7 +200,7 @@ def _biases(network: Network, scheme: str) -> list[np.ndarray]:
 
 
 def _choices(initializer: str) -> int:
-    """Arguments of a law besides the groups of a convolution, which it has anyway."""
+    """Count the arguments of a law besides groups, which the convolution has anyway."""
     parameters = inspect.signature(INITIALIZERS[initializer]).parameters
     return len([name for name in parameters if name != "groups"])
 
@@ -236,27 +237,6 @@ def _unexplained(seed: int) -> jax.Array:
     start = jax.tree.map(jnp.zeros_like, teacher)
     student, _ = jax.lax.fori_loop(0, 500, step, (start, optimizer.init(start)))
     return loss(student) / jnp.var(wanted)
-
-
-@functools.cache
-def _snippet() -> dict[str, list[float]]:
-    """Raises: CannotCheck without Keras."""
-    done = subprocess.run(
-        [sys.executable, str(_SNIPPET)],
-        env={**os.environ, "KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    if "No module named 'keras'" in done.stderr:
-        raise CannotCheck(
-            "it is about Keras, which is not installed here: pip install keras, then "
-            "run this again"
-        )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-        raise CannotCheck(f"Keras does not run here: {last}")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 CHECKS = {

@@ -1,5 +1,7 @@
-"""The article's code (its section 4), with the imports that it lacks and a second layer
-for its dots; then what it has done. Run by `checks` in a process of its own.
+"""The article's code (its section 4), and what it does to a model.
+
+The imports that it lacks are added, and a second layer for its dots. Run by `checks` in
+a process of its own.
 
 Prints: of each part, a number for every kernel: the share that is zero; the share that
 changed when the initializers were set.

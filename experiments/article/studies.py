@@ -117,8 +117,11 @@ _QUICK = {"methods": 150, "bounded": 150, "variances": 120, "laws": 200, "early"
 
 
 def studies(quick: bool) -> dict[str, Study]:
-    """By name. The quick ones have fewer seeds, rates and steps, the same programs and
-    schemes: the rules are the same, and what they decide is said of shorter runs."""
+    """Collect the studies that the claims need, by name.
+
+    The quick ones have fewer seeds, learning rates and steps, the same programs and
+    schemes: the rules are the same, and what they decide is said of shorter runs.
+    """
     if not quick:
         return {study.name: study for study in _FULL}
     return {study.name: _shorter(study) for study in _FULL}

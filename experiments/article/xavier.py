@@ -1,15 +1,9 @@
 """Claims 34–42 and 59–63: what Xavier's law does."""
 
 from init_study.answers.claims.claim import Claim, Prediction, above, below, between
+from init_study.answers.claims.combinations import Check, Difference, Log10
 from init_study.answers.claims.evidence import Runs, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
-    Check,
-    Difference,
-    Layers,
-    Learned,
-    Log10,
-)
+from init_study.answers.claims.quantities import Accuracy, Layers, Learned
 
 from .studies import CLEAR, INPUTS
 
@@ -25,7 +19,7 @@ def _xavier(depth: int) -> Runs:
 
 
 def _weights_as_asked() -> Prediction:
-    """The law gives a layer of 16 by 16 channels a variance of 1 / 144."""
+    """Predict the variance that the law gives 16 by 16 channels, 1 / 144."""
     return between(Layers(_xavier(12), "weight_square", "last"), 0.9 / 144, 1.1 / 144)
 
 

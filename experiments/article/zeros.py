@@ -1,11 +1,10 @@
 """Claims 9–19 and 49–53: what a start from zeros does."""
 
 from init_study.answers.claims.claim import Claim, above, below
+from init_study.answers.claims.combinations import Check, Difference
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import (
     Accuracy,
-    Check,
-    Difference,
     Earlier,
     Layers,
     Learned,

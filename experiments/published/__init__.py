@@ -1,5 +1,7 @@
-"""What papers report of initialization, run again: a file per result, each with its
-question, paper, command, cost, what is expected, and the rule that decides.
+"""What papers report of initialization, run again: a file per result.
+
+Each has its question, paper, command, cost, what is expected, and the rule that
+decides.
 
 Command:  python launch.py published
 """

@@ -12,8 +12,9 @@ Measured: undecided. Without it He is 85 points ahead (83 to 86); with it 4.8
 """
 
 from init_study.answers.claims.claim import Claim, above, between
+from init_study.answers.claims.combinations import Difference
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Accuracy, Difference
+from init_study.answers.claims.quantities import Accuracy
 from init_study.study import Study
 
 _OTHERS = ("normal(0.02)", "xavier_normal")

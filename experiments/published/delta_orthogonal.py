@@ -11,8 +11,9 @@ Measured: undecided: 3.1 points ahead (−1.8 to 7.9), 10 seeds; all of its runs
 """
 
 from init_study.answers.claims.claim import Claim, above
+from init_study.answers.claims.combinations import Difference
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Accuracy, Difference, Learned
+from init_study.answers.claims.quantities import Accuracy, Learned
 from init_study.study import Study
 
 STUDY = Study(

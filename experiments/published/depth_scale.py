@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.theory import depth_scales, fixed_point_c, fixed_point_q
 
 _WIDTH, _PAIRS, _NETS, _DEPTH, _BIAS = 1000, 16, 24, 45, 0.05
@@ -24,7 +24,7 @@ _CASES = (1.2, 1.5, 2.5)
 
 
 def depth_scale_ratio() -> list[float]:
-    """Measured over predicted depth scale: σ_b² = 0.05, σ_w² = 1.2, 1.5 and 2.5."""
+    """Compare measured and predicted depth scale: σ_b² = 0.05, σ_w² = 1.2, 1.5, 2.5."""
     return [
         _measured(sigma_w2) / depth_scales("tanh", sigma_w2, _BIAS)[1]
         for sigma_w2 in _CASES
@@ -32,8 +32,11 @@ def depth_scale_ratio() -> list[float]:
 
 
 def _measured(sigma_w2: float) -> float:
-    """From the slope of log |c − c*|, while that falls from 0.09 to 0.03: below, nets
-    of this width wander about c* in the chaotic phase."""
+    """Measure the depth scale from the slope of log |c − c*|.
+
+    While |c − c*| falls from 0.09 to 0.03: below, nets of this width wander about c* in
+    the chaotic phase.
+    """
     q = fixed_point_q("tanh", sigma_w2, _BIAS)
     fixed = fixed_point_c("tanh", sigma_w2, _BIAS)
     start = fixed - 0.1 if fixed > 0.5 else fixed + 0.1
@@ -47,7 +50,7 @@ def _measured(sigma_w2: float) -> float:
 
 
 def _correlations(key: jax.Array, sigma_w2: float, q: float, start: float) -> jax.Array:
-    """Mean correlation of pairs of inputs, `[depth]`, in one net."""
+    """Follow the mean correlation of pairs of inputs, `[depth]`, through one net."""
     inputs_key, layers_key = jax.random.split(key)
     u, v = jax.random.normal(inputs_key, (2, _PAIRS, _WIDTH))
     pairs = jnp.stack([u, start * u + (1 - start**2) ** 0.5 * v]) * q**0.5

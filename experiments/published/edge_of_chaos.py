@@ -13,8 +13,9 @@ Measured: not reproduced. At depth 24 a quarter of the critical variance is 16 p
 """
 
 from init_study.answers.claims.claim import Claim, above
+from init_study.answers.claims.combinations import Difference
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Accuracy, Difference, Learned
+from init_study.answers.claims.quantities import Accuracy, Learned
 from init_study.study import Study
 
 VARIANCES = (0.25, 0.5, 1.0, 2.0, 4.0)

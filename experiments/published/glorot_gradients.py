@@ -12,8 +12,9 @@ Measured: reproduced: 2.62 (2.56 to 2.68) orders of magnitude between gradients,
 """
 
 from init_study.answers.claims.claim import Claim, above, between
+from init_study.answers.claims.combinations import Log10
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Layers, Log10
+from init_study.answers.claims.quantities import Layers
 from init_study.study import Study
 
 STUDY = Study(

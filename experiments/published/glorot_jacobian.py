@@ -14,24 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import Initializer, torch_kernel, xavier_uniform
 
 _WIDTH, _LAYERS, _NETS = 400, 5, 3
 
 
 def jacobian_usual() -> list[float]:
-    """Mean singular value of the layers' Jacobians, U(±1/√n), of each net."""
+    """Measure the mean singular value of layers' Jacobians in each net, U(±1/√n)."""
     return [_mean_singular_value(torch_kernel(), seed) for seed in range(_NETS)]
 
 
 def jacobian_xavier() -> list[float]:
-    """The same, Xavier's uniform law."""
+    """Measure the mean singular value of layers' Jacobians, Xavier's uniform law."""
     return [_mean_singular_value(xavier_uniform(), seed) for seed in range(_NETS)]
 
 
 def _mean_singular_value(law: Initializer, seed: int) -> float:
-    """Over the layers behind the first hidden one, at one input."""
+    """Average over the layers behind the first hidden one, at one input."""
     keys = jax.random.split(jax.random.key(seed), _LAYERS + 1)
     x = jax.random.normal(keys[-1], (_WIDTH,))
     found = []

@@ -14,24 +14,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study.answers.claims.claim import Claim, above, below
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import normal
 
 _SHAPE = (2000, 2000)
 
 
 def bias_of_bfloat16() -> list[float]:
-    """|mean| over standard deviation of draws made in bfloat16, three keys."""
+    """Measure |mean| over standard deviation of draws made in bfloat16, three keys."""
     return [_bias(jax.random.normal(key, _SHAPE, jnp.bfloat16)) for key in _keys()]
 
 
 def bias_of_rounded() -> list[float]:
-    """The same of draws made in float32 and rounded to bfloat16."""
+    """Measure the same of draws made in float32 and rounded to bfloat16."""
     return [_bias(normal(1.0)(key, _SHAPE, jnp.bfloat16)) for key in _keys()]
 
 
 def values_of_bfloat16() -> list[float]:
-    """Distinct values among four million draws made in bfloat16."""
+    """Count distinct values among four million draws made in bfloat16."""
     drawn = jax.random.normal(jax.random.key(9), _SHAPE, jnp.bfloat16)
     return [float(len(np.unique(np.asarray(drawn, np.float32))))]
 

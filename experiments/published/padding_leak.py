@@ -15,30 +15,32 @@ import jax.numpy as jnp
 from jax import lax
 
 from init_study.answers.claims.claim import Claim, between
-from init_study.answers.claims.quantities import Check
+from init_study.answers.claims.combinations import Check
 from init_study.initializers import he_normal
 
 _WIDTH, _LAYERS, _NETS = 128, 8, 4
 
 
 def energy_of_same_padding() -> list[float]:
-    """Factor on the mean square per layer over what a count of the taps inside says:
-    28×28, 14×14, 7×7 and 4×4 pixels."""
+    """Compare the factor on the mean square with what a count of the taps inside says.
+
+    Per layer, on 28×28, 14×14, 7×7 and 4×4 pixels.
+    """
     return [_factor(size, False) / _taps_inside(size) for size in (28, 14, 7, 4)]
 
 
 def energy_of_circular_padding() -> list[float]:
-    """Factor on the mean square per layer on 4×4 pixels."""
+    """Measure the factor on the mean square per layer on 4×4 pixels."""
     return [_factor(4, True)]
 
 
 def _taps_inside(size: int) -> float:
-    """Share of the taps of a 3×3 kernel that meet a pixel, mean over pixels."""
+    """Compute the share of a 3×3 kernel's taps that meet a pixel, mean over pixels."""
     return ((3 * size - 2) / (3 * size)) ** 2
 
 
 def _factor(size: int, circular: bool) -> float:
-    """The geometric mean over layers and nets."""
+    """Measure the factor per layer: the geometric mean over layers and nets."""
 
     @jax.jit
     def shrinks(key: jax.Array) -> jax.Array:

@@ -10,8 +10,9 @@ Measured: undecided: 5.6 points behind (3.7 to 7.5), 10 seeds.
 """
 
 from init_study.answers.claims.claim import Claim, above
+from init_study.answers.claims.combinations import Difference
 from init_study.answers.claims.evidence import runs
-from init_study.answers.claims.quantities import Accuracy, Difference
+from init_study.answers.claims.quantities import Accuracy
 from init_study.study import Study
 
 STUDY = Study(

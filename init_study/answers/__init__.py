@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any
 from init_study.errors import extra
 
 if TYPE_CHECKING:
-    from init_study.answers.comparison import (
-        AtRate,
-        Comparison,
-        Outcomes,
-        Row,
-        compare,
-        final_outcomes,
-        learning_curves,
-        seed_curves,
-    )
+    from init_study.answers.comparison import AtRate, Comparison, Row, compare
+    from init_study.answers.outcomes import Outcomes, final_outcomes
     from init_study.answers.statistics import Interval, Share
+    from init_study.answers.step_curves import learning_curves, seed_curves
     from init_study.answers.words import format_table, sentence, to_json
 
 __all__ = [
@@ -42,14 +35,14 @@ _LATER = {
     "AtRate": "comparison",
     "Comparison": "comparison",
     "Interval": "statistics",
-    "Outcomes": "comparison",
+    "Outcomes": "outcomes",
     "Row": "comparison",
     "Share": "statistics",
     "compare": "comparison",
-    "final_outcomes": "comparison",
+    "final_outcomes": "outcomes",
     "format_table": "words",
-    "learning_curves": "comparison",
-    "seed_curves": "comparison",
+    "learning_curves": "step_curves",
+    "seed_curves": "step_curves",
     "sentence": "words",
     "to_json": "words",
 }

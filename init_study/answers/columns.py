@@ -5,11 +5,17 @@ from typing import Any
 
 
 def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> str:
-    """Aligned text: numbers to the right, words to the left.
+    """Align rows as text: numbers to the right, words to the left.
 
     Args:
         rows: with the same keys, which name the columns.
         header: whether to show the names.
+
+    Example:
+        >>> print(format_columns([{"name": "zeros", "n": 5}, {"name": "he", "n": 10}]))
+        name    n
+        zeros   5
+        he     10
     """
     if not rows:
         return ""
@@ -30,7 +36,12 @@ def format_columns(rows: Sequence[dict[str, Any]], *, header: bool = True) -> st
 
 
 def shorten(text: str, width: int) -> str:
-    """At most `width` characters."""
+    """Cut a text to at most `width` characters.
+
+    Example:
+        >>> shorten("xavier_normal", 7)
+        'xavier…'
+    """
     return text if len(text) <= width else text[: width - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""Records to a comparison of schemes: each at its own best learning rate.
+"""From records to a comparison of schemes: each at its own best learning rate.
 
 The rate of a scheme and the best scheme are chosen on validation accuracy alone. Test
 accuracy is what they are then compared by. A member that diverged is a result: where
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
+from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.answers.statistics import (
     Interval,
     Share,
-    half_width,
     paired_interval,
     stuck_at_chance,
     t_interval,
@@ -33,10 +33,11 @@ class AtRate(NamedTuple):
     """One scheme at one learning rate, after the last step.
 
     Attributes:
+        learning_rate: the rate.
         validation: accuracy of all seeds, where one that diverged counts as chance.
         test: accuracy of the seeds that did not diverge; `test.n` of them.
-        diverged: of all seeds.
-        stuck: of all seeds, those that did not diverge and are not above chance.
+        diverged: share of all seeds that diverged.
+        stuck: share of all seeds that did not diverge and are not above chance.
     """
 
     learning_rate: float
@@ -52,24 +53,34 @@ class AtRate(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """Through the network, on one batch each, before the first step; at most."""
+    """Passes through the network, a batch each, that a scheme makes before training.
+
+    Attributes:
+        forward: passes forward, at most.
+        backward: passes back, at most.
+
+    Example:
+        >>> Passes(forward=2, backward=2).steps
+        2.0
+    """
 
     forward: int = 0
     backward: int = 0
 
     @property
     def steps(self) -> float:
-        """Training steps of that cost: a pass back is as much as two forward."""
+        """Training steps of the same cost: a pass back is as much as two forward."""
         return (self.forward + 2 * self.backward) / 3
 
 
 class Row(NamedTuple):
-    """One scheme.
+    """One scheme of a comparison.
 
     Attributes:
+        scheme: its name.
         rates: at every learning rate of the grid, the smallest first.
         best: at the rate of the highest mean validation accuracy.
-        untuned: at the rate that one would take without tuning.
+        untuned: at the rate that is usual without tuning.
         at_edge: whether the best rate is the smallest or largest of several, so that
             a better one may lie beyond; not said of a scheme that never learned.
         difference: of test accuracy to the best scheme, paired by seed, each at its
@@ -89,17 +100,18 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """The schemes of one program.
+    """The schemes of one program, compared.
 
     Attributes:
         program: its id.
         label: the axes in which the study varies.
+        dataset: its name.
         step: the last step with records; None if there is none.
         steps: that the program takes.
         num_seeds: of every scheme at every rate.
         num_test: test examples.
         chance: test accuracy of always answering the most frequent training class.
-        untuned_rate: the rate that one would take without tuning.
+        untuned_rate: the rate that is usual without tuning.
         best: the scheme of the highest mean validation accuracy; None if unfinished
             or if it learned nothing.
         rows: by falling validation accuracy; empty if the program is not finished.
@@ -120,22 +132,20 @@ class Comparison(NamedTuple):
     note: str = NOTE
 
 
-class Outcomes(NamedTuple):
-    """After the last step; `test` is as measured, even of members that diverged."""
-
-    validation: Float[np.ndarray, "scheme rate seed"]
-    test: Float[np.ndarray, "scheme rate seed"]
-    diverged: Bool[np.ndarray, "scheme rate seed"]
-
-
 def compare(
     records: pd.DataFrame, manifest: Mapping[str, Any]
 ) -> tuple[Comparison, ...]:
-    """One comparison per program of the study, finished or not.
+    """Compare the schemes of each program of a study, finished or not.
 
     Args:
         records: of `store.load`.
         manifest: of `store.read_manifest`.
+
+    Example:
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> comparison.label, comparison.num_seeds, comparison.best
+        ('cnn', 5, 'he_normal')
     """
     study = Study.from_dict(manifest["study"])
     return tuple(
@@ -148,54 +158,6 @@ def compare(
         )
         for program in study.programs()
     )
-
-
-def learning_curves(
-    records: pd.DataFrame, comparison: Comparison, split: str, metric: str
-) -> pd.DataFrame:
-    """The mean over seeds by step, for every scheme at its best rate.
-
-    Members that diverged are left out, from the first step on.
-
-    Returns: columns `scheme`, `step`, `mean`, `low`, `high` (the t interval, NaN for
-        fewer than 3 seeds), `n`.
-    """
-    ours = _at_best_rates(records, comparison)
-    diverged = ours.loc[(ours["metric"] == "diverged_step") & ours["value"].notna()]
-    wanted = (ours["split"] == split) & (ours["metric"] == metric)
-    finite = ~ours["member"].isin(diverged["member"])
-    by_step = ours.loc[wanted & finite].groupby(["scheme", "step"])["value"]
-    curves = by_step.agg(["mean", "std", "count"]).reset_index()
-    width = half_width(curves["std"], curves["count"])
-    return pd.DataFrame(
-        {
-            "scheme": curves["scheme"],
-            "step": curves["step"],
-            "mean": curves["mean"],
-            "low": curves["mean"] - width,
-            "high": curves["mean"] + width,
-            "n": curves["count"],
-        }
-    )
-
-
-def seed_curves(
-    records: pd.DataFrame, comparison: Comparison, split: str, metric: str
-) -> pd.DataFrame:
-    """Each seed by step, for every scheme at its best rate, those that diverged too.
-
-    Returns: columns `scheme`, `seed`, `step`, `value`.
-    """
-    ours = _at_best_rates(records, comparison)
-    wanted = (ours["split"] == split) & (ours["metric"] == metric)
-    columns = ["scheme", "seed", "step", "value"]
-    return ours.loc[wanted, columns].reset_index(drop=True)
-
-
-def _at_best_rates(records: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
-    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
-    at_best = records["learning_rate"] == records["scheme"].map(best.get)
-    return records.loc[(records["program"] == comparison.program) & at_best]
 
 
 def _compare_program(
@@ -232,30 +194,8 @@ def _compare_program(
     return unfinished._replace(best=best, rows=rows)
 
 
-def final_outcomes(final: pd.DataFrame, study: Study, chance: float) -> Outcomes:
-    """Of one program's records of its last step; validation accuracy of a member that
-    diverged is chance."""
-    diverged = ~np.isnan(_cube(final, study, "train", "diverged_step"))
-    validation = _cube(final, study, "validation", "accuracy")
-    return Outcomes(
-        validation=np.where(diverged, chance, validation),
-        test=_cube(final, study, "test", "accuracy"),
-        diverged=diverged,
-    )
-
-
-def _cube(
-    final: pd.DataFrame, study: Study, split: str, metric: str
-) -> Float[np.ndarray, "scheme rate seed"]:
-    axes = (study.schemes, sorted(study.learning_rates), study.seeds)
-    rows = final.loc[(final["split"] == split) & (final["metric"] == metric)]
-    values = rows.set_index(["scheme", "learning_rate", "seed"])["value"]
-    cube = values.reindex(pd.MultiIndex.from_product(axes)).to_numpy(np.float64)
-    return cube.reshape([len(axis) for axis in axes])
-
-
 def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, ...]:
-    """The best first."""
+    """Rank the schemes, the best first."""
     means = _comparable(outcomes.validation.mean(axis=-1))
     # argmax takes the first of equals: the smaller rate, the scheme listed first.
     best_rates = means.argmax(axis=-1)
@@ -266,20 +206,23 @@ def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, .
         _row(
             study.schemes[i],
             _at_rates(outcomes, i, study, program),
-            best_rates[i],
+            int(best_rates[i]),
             program.untuned_rate,
             None if i == order[0] else paired_interval(at_best[i], at_best[order[0]]),
             at_best[i],
         )
-        for i in order
+        for i in order.tolist()
     )
 
 
 def _comparable(
     means: Float[np.ndarray, "scheme rate"],
 ) -> Float[np.ndarray, "scheme rate"]:
-    """So that equal means are equal whatever the order of their terms, and a mean
-    that is not a number never wins."""
+    """Make means fit for a ranking.
+
+    Equal means are equal whatever the order of their terms, and a mean that is not a
+    number never wins.
+    """
     return np.nan_to_num(np.round(means, 12), nan=-1.0)
 
 

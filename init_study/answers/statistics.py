@@ -4,7 +4,6 @@ What is not a number stays so: nothing here drops or fills in a value.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +17,8 @@ CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
 # Of the test whether a network does better than a constant answer.
 _CHANCE_LEVEL = 0.01
-# So many differences have 2^14 ways of signs.
-_MOST_EXACT = 14
+# All sign flips of 14 differences, and as many random ones of more.
+_RESAMPLES = 2**14
 
 
 class Interval(NamedTuple):
@@ -32,7 +31,7 @@ class Interval(NamedTuple):
 
 
 class Share(NamedTuple):
-    """`k` of `n`, and the confidence interval of the rate behind it."""
+    """A share `k` of `n`, and the confidence interval of the rate behind it."""
 
     k: float
     n: int
@@ -43,7 +42,16 @@ class Share(NamedTuple):
 def t_interval(
     values: Float[np.ndarray, " n"], confidence: float = CONFIDENCE
 ) -> Interval:
-    """The mean and Student's t interval; no interval for fewer than 3 values."""
+    """Find the mean and Student's t interval; no interval for fewer than 3 values.
+
+    Args:
+        values: a sample.
+        confidence: of the interval, from 0 to 1.
+
+    Example:
+        >>> t_interval(np.array([1.0, 3.0]))
+        Interval(mean=2.0, low=nan, high=nan, n=2)
+    """
     values = np.asarray(values, np.float64)
     n = len(values)
     mean = float(values.mean()) if n else np.nan
@@ -55,11 +63,16 @@ def t_interval(
 def half_width(
     std: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE
 ) -> np.ndarray:
-    """Half of the t interval of a mean of `n` values, NaN for fewer than 3.
+    """Find half of the t interval of a mean of `n` values, NaN for fewer than 3.
 
     Args:
         std: sample standard deviations, n - 1 in the denominator.
         n: numbers of values, of the same shape.
+        confidence: of the interval, from 0 to 1.
+
+    Example:
+        >>> half_width([0.0, 1.0], [5, 2]).tolist()
+        [0.0, nan]
     """
     std, n = np.broadcast_arrays(np.asarray(std, float), np.asarray(n, float))
     width = np.full(std.shape, np.nan)
@@ -74,7 +87,19 @@ def paired_interval(
     b: Float[np.ndarray, " n"],
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """The mean of `a - b` and its t interval; the i-th of both share a seed."""
+    """Find the mean of `a - b` and its t interval.
+
+    Args:
+        a: a sample.
+        b: another one; the i-th values of both share a seed.
+        confidence: of the interval, from 0 to 1.
+
+    Raises: ValueError for samples of two sizes.
+
+    Example:
+        >>> paired_interval(np.array([3.0, 5.0, 7.0]), np.array([2.0, 4.0, 6.0]))
+        Interval(mean=1.0, low=1.0, high=1.0, n=3)
+    """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.shape != b.shape:
         raise ValueError(f"pairs need equal shapes, not {a.shape} and {b.shape}")
@@ -82,10 +107,15 @@ def paired_interval(
 
 
 def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Share:
-    """The rate behind `k` of `n`; NaN for n = 0.
+    """Find the rate behind `k` of `n` by Wilson's score interval; NaN for n = 0.
 
     Reference: Wilson 1927, "Probable inference, the law of succession, and
     statistical inference", Journal of the American Statistical Association 22.
+
+    Example:
+        >>> share = wilson_interval(5, 10)
+        >>> round(share.low + share.high, 9)
+        1.0
     """
     if n == 0:
         return Share(0, 0, np.nan, np.nan)
@@ -96,13 +126,18 @@ def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Share:
 def stuck_at_chance(
     accuracy: Float[np.ndarray, "*members"], num_test: int, chance: float
 ) -> Float[np.ndarray, "*members"]:
-    """1 where `num_test` examples do not show an accuracy above `chance`, else 0.
+    """Mark with 1 where no accuracy above `chance` is shown, else 0.
 
     An exact one-sided binomial test at 1 %. NaN where the accuracy is NaN.
 
     Args:
         accuracy: shares of `num_test` examples.
+        num_test: how many examples were tested.
         chance: the accuracy of always giving the most frequent answer.
+
+    Example:
+        >>> stuck_at_chance(np.array([0.1, 0.9]), num_test=100, chance=0.1).tolist()
+        [1.0, 0.0]
     """
     accuracy = np.asarray(accuracy, np.float64)
     correct = np.round(accuracy * num_test)
@@ -111,9 +146,21 @@ def stuck_at_chance(
 
 
 def exact_interval(k: float, n: int, confidence: float = CONFIDENCE) -> Share:
-    """The rate behind `k` of `n` by Clopper and Pearson, where ties may make k a half.
+    """Find the rate behind `k` of `n` by Clopper and Pearson.
 
     It covers at least as often as it says, for few values too.
+
+    Args:
+        k: a number of cases; ties may make it a half.
+        n: the number of all cases.
+        confidence: of the interval, from 0 to 1.
+
+    Reference: Clopper & Pearson 1934, "The use of confidence or fiducial limits
+    illustrated in the case of the binomial", Biometrika 26.
+
+    Example:
+        >>> exact_interval(0, 4).low, exact_interval(4, 4).high
+        (0.0, 1.0)
     """
     tail = (1 - confidence) / 2
     low = stats.beta.ppf(tail, k, n - k + 1) if k > 0 else 0.0
@@ -122,11 +169,16 @@ def exact_interval(k: float, n: int, confidence: float = CONFIDENCE) -> Share:
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:
-    """p values of several tests, adjusted so that the chance of any false rejection
-    stays below the level.
+    """Adjust the p values of several tests by Holm's method.
+
+    The chance of any false rejection then stays below the level.
 
     Reference: Holm 1979, "A simple sequentially rejective multiple test procedure",
     Scandinavian Journal of Statistics 6.
+
+    Example:
+        >>> holm([0.5, 0.125])
+        (0.5, 0.25)
     """
     order = np.argsort(p)
     factors = np.arange(len(order), 0, -1)
@@ -137,33 +189,50 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
 
 
 def sign_flip_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Two-sided p of a mean of differences, if each could as well have the other sign.
+    """Give the p value of a mean of differences, if each might have the other sign.
 
-    All 2^n signs for up to 14 differences, else 2^14 random ones, always the same.
+    Two-sided: the share of all sign flips whose sum is as far from zero as the one
+    observed, or farther. All 2^n of them for up to 14 differences, else 2^14 random
+    ones, always the same.
+
+    Args:
+        differences: paired ones, in any unit.
+
+    Example:
+        >>> sign_flip_p(np.array([1.0, 2.0, 3.0]))
+        0.25
     """
     d = np.asarray(differences, np.float64)
-    sums = np.abs(_signs(len(d)) @ d)
-    # Sums of the same numbers in another order are equal but for rounding.
-    return float(np.mean(sums >= np.abs(d.sum()) * (1 - 1e-12)))
-
-
-@lru_cache(maxsize=4)
-def _signs(n: int) -> Float[np.ndarray, "flips n"]:
-    if n <= _MOST_EXACT:
-        return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), (2**_MOST_EXACT, n))
-    # As they are: one way that is possible in any case.
-    signs[0] = 1.0
-    return signs
+    if len(d) < 2:
+        # One sign is as far from zero as the other.
+        return 1.0
+    # Sums of the same numbers in another order differ in the last bits, and are to tie.
+    scaled = d / (np.abs(d).max() or 1.0)
+    tested = stats.permutation_test(
+        (scaled,),
+        lambda flipped, axis: np.round(np.abs(flipped.sum(axis)), 12),
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=_RESAMPLES,
+        rng=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)
 
 
 def expected_best(
     values: Float[np.ndarray, " n"],
 ) -> Float[np.ndarray, " n"]:
-    """E[the best of k draws], k = 1 to n, without bias: what tuning k times would give.
+    """Estimate E[the best of k draws], k = 1 to n: what tuning k times would give.
+
+    Without bias, by all subsets of k of the values.
 
     Reference: Tang et al. 2020, "Showing your work doesn't always work", ACL; the
     plug-in estimator of Dodge et al. 2019 is biased low.
+
+    Example:
+        >>> expected_best(np.array([1.0, 3.0])).tolist()
+        [2.0, 3.0]
     """
     ordered = np.sort(np.asarray(values, np.float64))
     n = len(ordered)

@@ -15,12 +15,28 @@ _INTERVAL = "95 % interval"
 
 
 def sentence(comparison: Comparison) -> str:
-    """The answer of one program in words; no more than the numbers carry."""
+    """Say the answer of one program in words; no more than the numbers carry.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> sentence(comparison).partition(";")[0]
+        'cnn: he_normal is best at 72.0 ± 2.0 % test accuracy'
+    """
     return "; ".join(clauses(comparison))
 
 
 def clauses(comparison: Comparison) -> list[str]:
-    """The parts of `sentence`: the best scheme, then the others by how they fare."""
+    """Give the parts of `sentence`: the best scheme, then how the others fare.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> clauses(comparison)[1]
+        'zeros is stuck at chance in 5 of 5 runs'
+    """
     label, rows = comparison.label, comparison.rows
     if not rows:
         return [f"{label}: no answer yet, {progress(comparison)}"]
@@ -40,19 +56,37 @@ def clauses(comparison: Comparison) -> list[str]:
 
 
 def progress(comparison: Comparison) -> str:
-    """How far a program is that is not finished."""
+    """Say how far a program is that is not finished."""
     if comparison.step is None:
         return "it has not begun"
     return f"it is at step {comparison.step} of {comparison.steps}"
 
 
 def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """Plain values, with the answer in words; null for what is not a number."""
+    """Turn comparisons into plain values, with the answer in words.
+
+    Null stands for what is not a number.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> to_json([comparison])[0]["best"]
+        'he_normal'
+    """
     return [_plain(c) | {"answer": sentence(c)} for c in comparisons]
 
 
 def format_table(comparison: Comparison) -> str:
-    """A table for a terminal of 100 columns, the best scheme first."""
+    """Format a comparison for a terminal of 100 columns, the best scheme first.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> format_table(comparison).splitlines()[0]
+        'cnn: 5 seeds, 2 steps, 100 test images, chance 10.0 %'
+    """
     title = (
         f"{comparison.label}: {count(comparison.num_seeds, 'seed')}, "
         f"{comparison.steps} steps, {comparison.num_test} test images, "
@@ -72,8 +106,10 @@ def format_table(comparison: Comparison) -> str:
 
 
 def spent_before(comparison: Comparison) -> str:
-    """What schemes spend before the first step, which no step is charged for; empty if
-    none does."""
+    """Say what schemes spend before the first step, which no step is charged for.
+
+    Empty if none does.
+    """
     spent = [
         f"{row.scheme} {row.passes.steps:.3g}"
         for row in comparison.rows
@@ -88,31 +124,58 @@ def spent_before(comparison: Comparison) -> str:
 
 
 def percent(share: float) -> str:
-    """One decimal, with a true minus, without a sign for zero: `94.1`, `−0.2`."""
+    """Write a share in per cent, one decimal, with a true minus: `94.1`, `−0.2`.
+
+    Zero has no sign.
+
+    Example:
+        >>> percent(0.9414), percent(-0.002), percent(float("nan"))
+        ('94.1', '−0.2', '–')
+    """
     return "–" if math.isnan(share) else f"{100 * share:z.1f}".replace("-", "−")
 
 
 def plus_minus(interval: Interval) -> str:
-    """`94.1 ± 0.6`, in %; without an interval the mean alone."""
+    """Write a mean and half its interval in %: `94.1 ± 0.6`; else the mean alone.
+
+    Example:
+        >>> plus_minus(Interval(0.5, 0.4, 0.6, 5))
+        '50.0 ± 10.0'
+    """
     width = interval.high - interval.mean
     mean = percent(interval.mean)
     return mean if math.isnan(width) else f"{mean} ± {percent(width)}"
 
 
 def low_to_high(interval: Interval) -> str:
-    """`−0.2 to 1.0`, in points; empty if there is no interval."""
+    """Write an interval in points: `−0.2 to 1.0`; empty if there is none.
+
+    Example:
+        >>> low_to_high(Interval(0.5, 0.4, 0.6, 5))
+        '40.0 to 60.0'
+    """
     if math.isnan(interval.low):
         return ""
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
 
 def rate(learning_rate: float) -> str:
-    """`0.1`, `3e-05`."""
+    """Write a learning rate in three digits: `0.1`, `3e-05`.
+
+    Example:
+        >>> rate(0.00003)
+        '3e-05'
+    """
     return f"{learning_rate:.3g}"
 
 
 def count(n: int, word: str) -> str:
-    """`1 seed`, `5 seeds`."""
+    """Write a number of things: `1 seed`, `5 seeds`.
+
+    Example:
+        >>> count(1, "seed"), count(5, "seed")
+        ('1 seed', '5 seeds')
+    """
     return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
@@ -132,7 +195,7 @@ def _head(comparison: Comparison) -> str:
 
 
 def _standings(others: tuple[Row, ...]) -> list[str]:
-    """Every scheme that learned, by what its interval shows."""
+    """List every scheme that learned, by what its interval shows."""
     groups: dict[str, list[str]] = {"tied": [], "behind": [], "ahead": []}
     for row in others:
         if row.difference is not None and not row.best.failed:
@@ -152,7 +215,7 @@ def _verdict(difference: Interval) -> str:
 
 
 def _standing(row: Row, difference: Interval) -> str:
-    """`lecun_normal (0.4 points behind, 95 % interval −0.2 to 1.0)`."""
+    """Write a scheme: `lecun_normal (0.4 points behind, 95 % interval −0.2 to 1.0)`."""
     side, sign = ("behind", -1) if difference.mean <= 0 else ("ahead", 1)
     ends = sorted((sign * difference.low, sign * difference.high))
     interval = f"{_INTERVAL} {percent(ends[0])} to {percent(ends[1])}"
@@ -164,7 +227,7 @@ def _standing(row: Row, difference: Interval) -> str:
 
 
 def _failed(others: tuple[Row, ...]) -> list[str]:
-    """Every scheme that learned nothing; those that failed alike together."""
+    """List every scheme that learned nothing; those that failed alike together."""
     groups: dict[str, list[Row]] = {}
     for row in others:
         if row.best.failed:
@@ -178,7 +241,7 @@ def _failed(others: tuple[Row, ...]) -> list[str]:
 
 
 def _failures(at_rate: AtRate, verb: str = "") -> str:
-    """What became of the runs that learned nothing; empty if there is none."""
+    """Say what became of the runs that learned nothing; empty if there is none."""
     n, parts = at_rate.diverged.n, []
     if at_rate.stuck.k:
         parts.append(f"{verb}stuck at chance in {at_rate.stuck.k}")

@@ -1,4 +1,4 @@
-"""What the arguments of a notebook's call mean: a study, schemes, rules of a race."""
+"""Meanings of the arguments of a notebook's call: a study, schemes, rules of a race."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +20,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class RaceRules(NamedTuple):
-    """How a race is decided.
+    """The rules by which a race is decided.
 
     Attributes:
         protocol: its margin is a placeholder.
@@ -43,10 +43,16 @@ def make_rules(
     """Read how a race is decided; None for a plain run.
 
     Args:
-        until, budget, margin: as of `compare`.
+        until: as of `compare`.
+        budget: as of `compare`.
+        margin: as of `compare`, in points.
         fields: of the study.
 
     Raises: UserError for arguments that cannot be meant, or belong to a race alone.
+
+    Example:
+        >>> make_rules("decided", "20m", 0.5, {}).budget
+        1200.0
     """
     if until is None:
         for name, value in (("budget", budget), ("margin", margin)):
@@ -97,10 +103,20 @@ def make_study(
     """Describe a comparison as a study, and say what its names mean.
 
     Args:
-        module, data, schemes, learning_rates, test, train_argument: as of `compare`.
+        module: as of `compare`.
+        data: as of `compare`.
+        schemes: as of `compare`.
+        learning_rates: as of `compare`.
+        test: as of `compare`.
+        train_argument: as of `compare`.
         fields: further ones of `Study`.
 
     Raises: UserError for arguments that cannot be meant.
+
+    Example:
+        >>> study, _ = make_study("cnn", "digits", ["zeros"], None, None, None, {})
+        >>> study.model, study.dataset, study.schemes
+        (('cnn',), ('digits',), ('zeros',))
     """
     known = set(field_types()) - {"schemes", "learning_rates", "model", "dataset"}
     for field in fields:
@@ -130,7 +146,7 @@ def make_study(
 
 
 def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:
-    """Names as they are, and one for each that was made in Python."""
+    """Name the schemes: as they are called, or as the dict says."""
     if isinstance(schemes, str) or not hasattr(schemes, "__iter__"):
         schemes = [schemes]
     if isinstance(schemes, Mapping):
@@ -143,7 +159,7 @@ def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:
 
 
 def _free_name(taken: Mapping[str, Any]) -> str:
-    """What has no name of its own is `given`, `given_2`, ...; a dict names better."""
+    """Find a name for what has none: `given`, `given_2`, ...; a dict names better."""
     names = ("given", *(f"given_{count}" for count in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
 
@@ -157,6 +173,10 @@ def make_scheme(given: Any) -> Scheme:
     """Take a name, an initializer or a scheme as a scheme.
 
     Raises: UserError for what is none of them.
+
+    Example:
+        >>> make_scheme("he_normal") is make_scheme(make_scheme("he_normal"))
+        False
     """
     if isinstance(given, Scheme):
         return given

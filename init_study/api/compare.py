@@ -1,4 +1,4 @@
-"""A module trained from every scheme, and the schemes compared."""
+"""Training a module from every scheme, and comparing the schemes."""
 
 import contextlib
 import os
@@ -149,7 +149,9 @@ def train_or_race(
 
 
 def _prepare_jax() -> None:
-    """One device per core, if JAX has not begun in this process: then it is too late,
-    and the devices that there are will do."""
+    """Use one device per core, if JAX has not begun in this process.
+
+    Later the devices that there are will do.
+    """
     with contextlib.suppress(RuntimeError):
         prepare_jax(compiled_folder(None))

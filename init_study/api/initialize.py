@@ -1,4 +1,4 @@
-"""Any module of any framework, initialized by any scheme."""
+"""Initializing a module of any framework by any scheme."""
 
 from typing import Any
 
@@ -62,8 +62,10 @@ def explain(
     """Say which rule sets each parameter, by path; nothing is drawn.
 
     Args:
-        module, scheme, train_argument: as of `initialize`.
+        module: as of `initialize`.
         images: `[n, ...]`, or a `jax.ShapeDtypeStruct`.
+        scheme: as of `initialize`.
+        train_argument: as of `initialize`.
 
     Example:
         >>> import flax.linen as nn, jax

@@ -1,4 +1,4 @@
-"""What a comparison came to, for a notebook: read from the files of its folder."""
+"""The result of a comparison, for a notebook: read from the files of its folder."""
 
 import shutil
 import weakref
@@ -32,6 +32,15 @@ class Result:
     Attributes:
         workdir: the folder of its records, checkpoints and page.
         study: what was compared.
+
+    Example:
+        >>> from init_study import compare
+        >>> images = np.random.default_rng(0).normal(size=(60, 4, 4, 1))
+        >>> labels = (images.mean((1, 2, 3)) > 0).astype(int)
+        >>> recipe = {"schemes": "zeros", "learning_rates": 0.1, "seeds": 1, "steps": 2}
+        >>> found = compare("linear", (images, labels), batch_size=8, **recipe)
+        >>> sorted(found.frame["split"].unique())
+        ['test', 'train', 'validation']
     """
 
     def __init__(
@@ -140,7 +149,7 @@ class Result:
         return (self.workdir / store.RACE).exists()
 
     def _runs(self) -> Iterator[Path]:
-        """The folders of its runs; of a race the fresh seeds first."""
+        """List the folders of its runs; of a race the fresh seeds first."""
         if not self._is_race():
             return iter((self.workdir,))
         found = sorted(p.parent for p in self.workdir.glob(f"*/*/{store.MANIFEST}"))

@@ -58,6 +58,13 @@ def find_member(plan: Plan, name: str) -> Member:
     """Find the member that a name as `he_normal/lr=0.1/3` means.
 
     Raises: UserError for a name that no member has, with the nearest one.
+
+    Example:
+        >>> from init_study.plan import make_plan
+        >>> from init_study.study import Study
+        >>> study = Study(schemes="zeros", learning_rates=0.1, model="linear")
+        >>> find_member(make_plan(study), "zeros/lr=0.1/3").seed
+        3
     """
     members = {member.name: member for member in plan.members}
     if name not in members:

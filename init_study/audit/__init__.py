@@ -1,1 +1,1 @@
-"""What a set-up shows before it runs, layer by layer."""
+"""What is seen of a set-up before it runs, layer by layer."""

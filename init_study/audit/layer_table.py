@@ -1,4 +1,4 @@
-"""What `launch.py show` says of a scheme on a network, layer by layer."""
+"""The table of `launch.py show`: a scheme on a network, layer by layer."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ _DRAWS = 16
 
 
 def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
-    """Of every program and scheme of a plan: its layers, and what they do.
+    """Describe every program and scheme of a plan: its layers, and what they do.
 
-    Each is drawn once for seed 0, as a run would draw it, on the first batch of that
-    seed; `asked` numbers are means over more draws on the same batch.
+    Each scheme is drawn once for seed 0, as a run would draw it, on the first batch of
+    that seed; `asked` numbers are means over more draws on the same batch.
     """
     return [
         {
@@ -49,16 +49,22 @@ def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
 def inspect_scheme(
     scheme: Scheme, network: Network, batch: Batch, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """A row for every layer, in the order of execution.
+    """Describe a scheme on a network: a row for every layer, in order of execution.
 
-    Keys: `layer`, `kind`, `shape`, `groups`, `fan_in`, `fan_out`, `activation`,
-    `normalized`, `rule`; `asked_mean` and `asked_std` over draws; `mean`, `std`, `min`,
-    `max` of this one; `forward` and `backward`, factors on the mean square of noise
-    that goes through the layer's operation, with `predicted_` beside; and of the batch
-    through the whole network `signal`, the mean square of the layer's output, and
-    `gradient`, that of the gradient there for random gradients of variance 1 at the
-    result; `predicted_` beside as well, None where an operation is not known. Numbers
-    that are not finite are None.
+    Args:
+        scheme: that draws.
+        network: a traced network.
+        batch: what goes through it.
+        seed: of the draw.
+
+    Keys of a row: `layer`, `kind`, `shape`, `groups`, `fan_in`, `fan_out`,
+    `activation`, `normalized`, `rule`; `asked_mean` and `asked_std` over draws;
+    `mean`, `std`, `min`, `max` of this one; `forward` and `backward`, factors on the
+    mean square of noise that goes through the layer's operation, with `predicted_`
+    beside; and of the batch through the whole network `signal`, the mean square of the
+    layer's output, and `gradient`, that of the gradient there for random gradients of
+    variance 1 at the result; `predicted_` beside as well, None where an operation is
+    not known. Numbers that are not finite are None.
     """
     key = stream(seed, "init")
     params = jax.jit(lambda key: scheme(key, network, batch))(key)
@@ -90,8 +96,10 @@ def inspect_scheme(
 
 
 def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of `inspect_scheme` as words for a terminal, with what was asked for or
-    predicted in brackets."""
+    """Write the rows of `inspect_scheme` as words for a terminal.
+
+    What was asked for or predicted is in brackets.
+    """
     return [
         {
             "layer": row["layer"],
@@ -112,13 +120,14 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _batch(plan: ProgramPlan) -> Batch:
+    """Read the first batch of seed 0."""
     size, count = plan.program.batch_size, len(plan.dataset.train.labels)
     first = batch_indices(stream(0, "order"), 0, 1, count, size)
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
 def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
-    """Of each layer its mean and mean square, and that at each tap, over draws."""
+    """Compute each layer's mean and mean square, and that at each tap, over draws."""
     params = jax.vmap(lambda key: scheme(key, network, batch))(keys)
     leaves = [leaf_of(params, layer.kernel) for layer in network.layers]
     moments = [
@@ -130,6 +139,7 @@ def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
 
 
 def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
+    """Measure mean squares of signals and gradients, through the whole network."""
     result = jax.eval_shape(
         lambda p: network.apply(p, state, images, train=True, key=jax.random.key(0))[0],
         params,
@@ -145,6 +155,7 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
 def _foreseen(
     network: Network, params: Params, state: Any, squares: Any, images: Array
 ) -> Prediction | None:
+    """Predict what `_through` measures, or say why not and return None."""
     try:
         return predict(network, params, state, squares, images, jax.random.key(2))
     except UserError as error:

@@ -1,6 +1,6 @@
 """The reference page: every initializer and scheme with all that its docstring says.
 
-python -m init_study.cli.catalogue > docs/catalogue.md
+The page is written by `python -m init_study.cli.catalogue > docs/catalogue.md`.
 """
 
 import inspect
@@ -26,6 +26,10 @@ layout `[height, width, in / groups, out]` or `[in, out]`. Every one of them is 
 of the same name, which gives each layer of a network this law, with the fans that
 tracing finds, and zero biases. fan_in = height · width · in / groups; fan_out = height
 · width · out / groups.
+
+Examples are as after `import jax, jax.numpy as jnp, numpy as np, flax.linen as nn`,
+with the names from `init_study.initializers`, `init_study.schemes` or
+`init_study.theory`, and `trace`, `explain` and `initialize` from `init_study`.
 
 `python launch.py show --scheme=NAME --model=NAME` says what any of them makes of a
 network; `init_study.initialize(module, images, "NAME", key)` applies it to a module.
@@ -54,7 +58,7 @@ LEFT_OUT = {
 
 
 def reference_page() -> str:
-    """Every initializer and scheme with all that its docstring says, as Markdown."""
+    """Write every initializer and scheme with its docstring, as Markdown."""
     of_networks = {n: f for n, f in SCHEMES.items() if n not in INITIALIZERS}
     also = ", ".join(f"`{other}` is `{name}`" for other, name in ALIASES.items())
     left_out = "\n".join(f"- {what}: {why}." for what, why in LEFT_OUT.items())
@@ -79,7 +83,10 @@ def _entries(table: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name not in _HIDDEN
         )
-        doc = inspect.getdoc(function) or ""
+        # The reference has the examples.
+        doc = re.sub(
+            r"\n+Example:\n(?: .*\n?|\n)*", "\n", inspect.getdoc(function) or ""
+        )
         yield f"### `{name}({arguments})`\n\n{_markdown(doc)}"
 
 
@@ -91,7 +98,8 @@ def _default(value: Any) -> str:
 
 
 def _markdown(doc: str) -> str:
-    """A docstring's fields as a list; text goes on as it is."""
+    """Write a docstring's fields as a list and its example as code."""
+    doc, _, example = doc.partition("\n\nExample:\n")
     lines, in_args = [], False
     for line in doc.splitlines():
         field = _FIELD.match(line)
@@ -115,7 +123,8 @@ def _markdown(doc: str) -> str:
     # Blank lines between items would make the list a loose one.
     text = re.sub(r"\n\n+(?=( *- ))", "\n", text)
     text = re.sub(r"(?<=\.)\n(?=- \*\*)", "\n\n", text, count=1)
-    return f"{text.strip()}\n"
+    code = f"\n\n```pycon\n{inspect.cleandoc(example)}\n```" if example else ""
+    return f"{text.strip()}{code}\n"
 
 
 if __name__ == "__main__":

@@ -111,9 +111,10 @@ def _unknown_flag(name: str, word: str) -> UserError:
     if longer:
         meant = " or ".join(longer[:5]) + (" or ..." if len(longer) > 5 else "")
         return UserError(f"--{name} is short for {meant}; write it in full")
+    near = _nearest(name, (*taken, "help"))
     return UserError(
-        f"unknown flag --{name}. Did you mean --{_nearest(name, taken)}? All flags of "
-        f"{word}: python launch.py {word} --help"
+        f"unknown flag --{name}. Did you mean --{near}? All flags of {word}: python "
+        f"launch.py {word} --help"
     )
 
 
@@ -158,9 +159,10 @@ def _refuse_idle(word: str, values: flags.FlagValues) -> None:
             continue
         if option.needs and values[option.needs].value is None:
             choices = "|".join(BY_NAME[option.needs].choices)
+            needed = f"--{option.needs}={choices or 'NAME'}"
             raise UserError(
-                f"--{name} is of --{option.needs}={choices} and has no effect without; "
-                f"give both, or leave out --{name}"
+                f"--{name} is of {needed} and has no effect without; give both, or "
+                f"leave out --{name}"
             )
         for other, why in option.against.items():
             if other in values and values[other].present:

@@ -154,7 +154,23 @@ OPTIONS: tuple[Option, ...] = (
         bool,
         False,
     ),
-    Option("to", ("export",), "The file to write, .csv or .parquet."),
+    Option(
+        "to",
+        ("export",),
+        "The file to write, .csv or .parquet; with --member a new folder.",
+    ),
+    Option(
+        "member",
+        ("export",),
+        "A trained member, e.g. he_normal/lr=0.1/3: its variables as an Orbax "
+        "checkpoint.",
+    ),
+    Option(
+        "program",
+        ("export",),
+        "Of --member: which program, e.g. depth=4, where there are several.",
+        needs="member",
+    ),
     Option("kind", ("list",), "One kind only, e.g. models."),
     Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),
     Option(
@@ -171,7 +187,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("q", ("gain",), "Variance of the pre-activations.", float, 1.0),
     Option(
         "data_dir",
-        _PLANS,
+        (*_PLANS, "export"),
         "Where TFDS keeps its data sets.",
     ),
     Option(

@@ -7,7 +7,8 @@ entry computation and not the bodies of its loops
 for the backward pass fall to a naive loop nest inside `scan`, `map` or `while`: about
 a hundred times slower for the kernel's gradient. `convolve` writes its backward pass
 in the fast layout from the start; `max_pool` does without XLA's slow scatter;
-`fast_in_loops` puts both into any function, Flax modules included.
+`fast_in_loops` puts both into any function, Flax modules included. README.md beside
+this file leads through the forms and the files.
 """
 
 from init_study.conv.forms import FORMS, convolve, default_form

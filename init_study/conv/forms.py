@@ -1,4 +1,9 @@
-"""One convolution, four forms: XLA's own, canonical, blocked, and Winograd's."""
+"""`convolve`: one convolution in four forms, XLA's own, canonical, blocked, Winograd's.
+
+XLA's CPU backend is fast in one layout only, and inside loops nothing brings the
+gradients of autodiff into it. So all forms but `xla` have a gradient rule of their own,
+`_backward`, in which both gradients are convolutions in that layout.
+"""
 
 from functools import partial
 from typing import Any
@@ -25,14 +30,28 @@ _CHANNELS_TOGETHER = 32
 
 
 def default_form(platform: str) -> str:
-    """The fastest on CPU; elsewhere nothing is measured, and XLA's own is kept."""
+    """Name the form that is used where none is asked for.
+
+    On CPU it is the fastest one; elsewhere nothing is measured, and XLA's own is kept.
+
+    Args:
+        platform: as of `jax.default_backend()`.
+
+    Example:
+        >>> default_form("cpu"), default_form("gpu")
+        ('winograd', 'xla')
+    """
     return "winograd" if platform == "cpu" else "xla"
 
 
 def check_form(form: str | None) -> str:
-    """The form, or the default one for None.
+    """Check a form's name, or choose the default one for None.
 
     Raises: UserError for one that is not there.
+
+    Example:
+        >>> check_form("canonical")
+        'canonical'
     """
     if form is None:
         return default_form(jax.default_backend())
@@ -51,7 +70,7 @@ def convolve(
     groups: int = 1,
     form: str | None = None,
 ) -> Float[Array, "n oh ow out"]:
-    """2-D convolution: `lax.conv_general_dilated` of NHWC images by an HWIO kernel.
+    """Convolve NHWC images by an HWIO kernel, as `lax.conv_general_dilated` does.
 
     Equal to it up to the rounding of float32 sums, with `form="winograd"` up to a few
     millionths of the largest output. An image that holds an infinity or NaN spoils
@@ -73,6 +92,13 @@ def convolve(
     Raises: UserError for a form that is not there, for padding by name with an input
         dilation, which XLA does not define either, and for shapes and types that XLA
         refuses.
+
+    Example:
+        Each output is the sum of the 2 × 2 ones that a kernel of ones sees.
+
+        >>> made = convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 1)))
+        >>> made[0, :, :, 0].tolist()
+        [[4.0, 4.0], [4.0, 4.0]]
     """
     form = check_form(form)
     window = Window(
@@ -97,7 +123,7 @@ def convolve(
 def _output_shape(
     images: Array, kernel: Array, window: Window, groups: int
 ) -> tuple[int, ...]:
-    """As XLA makes it, which refuses what cannot be."""
+    """Find the output's shape by asking XLA, which refuses what cannot be."""
     convolution = partial(xla_convolution, window=window, groups=groups)
     try:
         if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -121,6 +147,7 @@ def _explicit(
     input_dilation: Pair,
     kernel_dilation: Pair,
 ) -> Pads:
+    """Write padding by name as rows and columns."""
     if isinstance(padding, str):
         if padding.upper() not in _NAMED_PADDINGS:
             ways = f"{', '.join(_NAMED_PADDINGS)} or ((top, bottom), (left, right))"
@@ -143,13 +170,14 @@ def _pair(given: Pair) -> Pair:
 
 
 def _product(images: Array, kernel: Array, strides: Pair) -> Array:
-    """A 1×1 kernel: one matrix product over all the pixels that strides keep."""
+    """Convolve by a 1×1 kernel: one matrix product over all pixels that are kept."""
     if strides != (1, 1):
         images = images[:, :: strides[0], :: strides[1]]
     return images @ kernel[0, 0]
 
 
 def _apply(images: Array, kernel: Array, window: Window) -> Array:
+    """Convolve in the form that pays among those that the window allows."""
     if window.winograd and winograd.pays(images, kernel.shape, window):
         return winograd.convolution(images, kernel, window.padding)
     return blocks.apply(images, kernel, window)
@@ -167,13 +195,15 @@ def _forward(
 def _backward(
     window: Window, saved: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array, Array]:
-    """Both gradients as ordinary convolutions in the fast layout.
+    """Compute both gradients as ordinary convolutions in the fast layout.
 
     The paddings are those of jax's own transposition rules. The barrier keeps XLA
     from folding the kernel's turn back into the convolution's layout. Nothing here has
     a rule of its own, so that forward mode over this reverse mode is possible.
     """
     images, kernel = saved
+    # Pixels from first to last: of the dilated input, of the dilated kernel, and of the
+    # output with its strides between.
     inside = [
         span(size, by)
         for size, by in zip(images.shape[1:3], window.input_dilation, strict=True)
@@ -223,8 +253,10 @@ _convolve.defvjp(_forward, _backward)
 
 
 def _grouped(images: Array, kernel: Array, window: Window, groups: int) -> Array:
-    """Depthwise as shifted products; else several groups at a time, as blocks of a
-    kernel that is zero between groups."""
+    """Convolve groups: depthwise as shifted products, others several at a time.
+
+    Those are blocks of a kernel that is zero between groups.
+    """
     inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
     if inputs == 1 and window.input_dilation == (1, 1):
         return depthwise(jnp.repeat(images, outputs, axis=3), kernel, window)

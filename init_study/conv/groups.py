@@ -9,7 +9,19 @@ from init_study.conv.window import Window, span
 
 
 def block_diagonal(kernel: Array, groups: int) -> Array:
-    """`[kh, kw, in, groups · out]` to `[kh, kw, groups · in, groups · out]`."""
+    """Write a grouped kernel as one of a single group, zero between the groups.
+
+    Args:
+        kernel: `[kh, kw, in, groups · out]`.
+        groups: how many there are.
+
+    Returns: `[kh, kw, groups · in, groups · out]`.
+
+    Example:
+        >>> kernel = jnp.array([3.0, 5.0]).reshape(1, 1, 1, 2)
+        >>> block_diagonal(kernel, 2)[0, 0].tolist()
+        [[3.0, 0.0], [0.0, 5.0]]
+    """
     if groups == 1:
         return kernel
     kh, kw, inputs, outputs = kernel.shape
@@ -20,10 +32,12 @@ def block_diagonal(kernel: Array, groups: int) -> Array:
 
 
 def _depthwise(images: Array, kernel: Array, window: Window) -> Array:
-    """One kernel per channel, `[kh, kw, 1, channels]`: a sum of products, tap by tap;
-    nothing to multiply as matrices."""
+    """Convolve each channel by a kernel of its own, `[kh, kw, 1, channels]`.
+
+    It is a sum of products, tap by tap; there is nothing to multiply as matrices.
+    """
     products = [
-        seen * kernel[i, j, 0]
+        seen * jnp.expand_dims(kernel[i, j, 0], (0, 1, 2))
         for (i, j), seen in _seen(images, kernel.shape, window).items()
     ]
     return sum(products[1:], start=products[0])
@@ -41,9 +55,11 @@ def _forward(
 def _backward(
     window: Window, saved: tuple[Array, Array], cotangent: Array
 ) -> tuple[Array, Array]:
-    """The kernel's gradient is added up example by example, pixel by pixel, and over
-    pixels at last: XLA's own reduction of a product over all but the channels is a
-    tenth as fast."""
+    """Compute both gradients of `depthwise`.
+
+    The kernel's is added up example by example, pixel by pixel, and over pixels at
+    last: XLA's own reduction of a product over all but the channels is a tenth as fast.
+    """
     images, kernel = saved
 
     def of_images(images: Array) -> Array:
@@ -53,7 +69,7 @@ def _backward(
         image, change = pair
         seen = _seen(image[None], kernel.shape, window).values()
         return [
-            total + one[0] * change for total, one in zip(totals, seen, strict=True)
+            total + view[0] * change for total, view in zip(totals, seen, strict=True)
         ], None
 
     kh, kw = kernel.shape[:2]
@@ -73,7 +89,7 @@ depthwise.defvjp(_forward, _backward)
 def _seen(
     images: Array, kernel_shape: tuple[int, ...], window: Window
 ) -> dict[tuple[int, int], Array]:
-    """What each tap sees at every place of the window."""
+    """Cut out what each tap sees at every place of the window."""
     padded = lax.pad(
         images,
         jnp.zeros((), images.dtype),
@@ -95,7 +111,7 @@ def _seen(
 
 
 def _taken(padded: Array, counts: list[int], window: Window, i: int, j: int) -> Array:
-    """What tap `(i, j)` sees at every place of the window."""
+    """Cut out what tap `(i, j)` sees at every place of the window."""
     starts = [i * window.kernel_dilation[0], j * window.kernel_dilation[1]]
     stops = [
         start + (count - 1) * stride + 1

@@ -1,4 +1,12 @@
-"""Any function with its convolutions and pooling in the forms of this package."""
+"""`fast_in_loops`: any function, with this package's convolutions and pooling.
+
+It evaluates the function's jaxpr and puts `convolve`, `max_pool` and `sum_pool` in the
+place of these equations; `_is_known_convolution` and `_is_known_pool` say of which:
+
+    conv_general_dilated[dimension_numbers=NHWC,HWIO,NHWC] images kernel
+    reduce_window_max[window_dimensions=(1, h, w, 1)] images
+    reduce_window_sum[window_dimensions=(1, h, w, 1) window_strides=the same] images
+"""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -20,16 +28,13 @@ _NHWC, _HWIO = (0, 3, 1, 2), (3, 2, 0, 1)
 def fast_in_loops(
     function: Callable[..., Any], form: str | None = None
 ) -> Callable[..., Any]:
-    """The same function, fast to differentiate inside `scan`, `map` or `while` on CPU.
+    """Make a function fast to differentiate inside `scan`, `map` or `while` on CPU.
 
-    Every 2-D convolution of NHWC images, grouped, dilated and transposed ones
-    included, and every max and average pooling becomes this package's; whatever else
-    the function does stays as it is. Works on what the function traces to, so on
-    Flax, Haiku and Equinox modules and on plain JAX alike. Differentiate the result,
-    not the argument:
-
-        loss = fast_in_loops(lambda params: cross_entropy(model.apply(params, x), y))
-        gradients = jax.grad(loss)(params)
+    What it computes stays the same. Every 2-D convolution of NHWC images, grouped,
+    dilated and transposed ones included, and every max and average pooling becomes this
+    package's; whatever else the function does stays as it is. This works on what the
+    function traces to, so on Flax, Haiku and Equinox modules and on plain JAX alike.
+    Differentiate the result, not the argument.
 
     A convolution that is left to XLA is named in a logged line, once for each shape:
     other layouts, 1-D and 3-D ones, given precisions, integers, and those inside loops
@@ -42,6 +47,16 @@ def fast_in_loops(
             the function back.
 
     Raises: UserError for a form that is not there.
+
+    Example:
+        The gradient by the bias of a sum over 4 × 4 pixels is their number.
+
+        >>> import flax.linen as nn, jax.numpy as jnp
+        >>> module, images = nn.Conv(1, (3, 3)), jnp.zeros((1, 4, 4, 1))
+        >>> params = {"kernel": jnp.zeros((3, 3, 1, 1)), "bias": jnp.zeros(1)}
+        >>> loss = fast_in_loops(lambda p: module.apply({"params": p}, images).sum())
+        >>> jax.jit(jax.grad(loss))(params)["bias"].tolist()
+        [16.0]
     """
     form = check_form(form)
     if form == "xla":
@@ -64,6 +79,7 @@ def _evaluate(jaxpr: Jaxpr, consts: Any, args: Any, form: str) -> list[Any]:
 
 
 def _apply(equation: JaxprEqn, inputs: list[Any], form: str) -> Any:
+    """Compute an equation, in this package's way if it is one of the known."""
     primitive, params = equation.primitive, equation.params
     if primitive is primitives.remat_p:
         body = partial(_evaluate_body, params["jaxpr"], form)
@@ -90,6 +106,7 @@ def _evaluate_body(jaxpr: Jaxpr, form: str, *args: Any) -> list[Any]:
 
 
 def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
+    """Tell whether `convolve` can compute an equation: 2-D, NHWC, default precision."""
     images, kernel = inputs
     numbers = params["dimension_numbers"]
     return (
@@ -119,6 +136,7 @@ def _convolution(inputs: list[Any], params: dict[str, Any], form: str) -> Any:
 
 
 def _is_known_pool(inputs: list[Any], params: dict[str, Any]) -> bool:
+    """Tell whether a window runs over height and width alone, undilated."""
     (images,) = inputs
     ends = (0, -1)
     return (
@@ -142,6 +160,7 @@ def _maximum(inputs: list[Any], params: dict[str, Any]) -> Any:
 
 
 def _is_tiled(inputs: list[Any], params: dict[str, Any]) -> bool:
+    """Tell whether windows lie side by side from the first pixel on."""
     return (
         _is_known_pool(inputs, params)
         and params["window_dimensions"] == params["window_strides"]
@@ -150,6 +169,7 @@ def _is_tiled(inputs: list[Any], params: dict[str, Any]) -> bool:
 
 
 def _log_left(convolution: JaxprEqn, inside: str = "") -> None:
+    """Log that a convolution is left to XLA, once for each shape."""
     operands: list[Any] = convolution.invars[:2]
     shapes = " by ".join(str(operand.aval.shape) for operand in operands)
     _log_once(f"a convolution of {shapes}{inside}")

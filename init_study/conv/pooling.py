@@ -1,4 +1,8 @@
-"""Pooling whose gradients stay fast inside loops on CPU."""
+"""Pooling whose gradients stay fast inside loops on CPU.
+
+XLA's gradient of max pooling, `select_and_scatter`, is a scalar loop on CPU. Here a
+maximum is taken over shifted views of the image, and its gradient by comparing them.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +21,22 @@ def max_pool(
     strides: Pair,
     padding: Pads = _NO_PADS,
 ) -> Float[Array, "n oh ow c"]:
-    """Largest value of every window; padding never wins.
+    """Take the largest value of every window; padding never wins.
 
     The gradient goes to the first of several largest values, row by row, as XLA's
-    `select_and_scatter` and PyTorch have it. A maximum of shifted views and, backward,
-    comparisons with it; windows may overlap. A map that no window fits into gives an
-    empty one.
+    `select_and_scatter` and PyTorch have it. Windows may overlap. A map that no window
+    fits into gives an empty one.
+
+    Args:
+        images: any floating type.
+        window: height and width, in pixels.
+        strides: of the window, in pixels.
+        padding: rows and columns on each side.
+
+    Example:
+        >>> image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+        >>> max_pool(image, (2, 2), (2, 2))[0, :, :, 0].tolist()
+        [[5.0, 7.0], [13.0, 15.0]]
     """
     padded = [
         size + sum(pads) for size, pads in zip(images.shape[1:3], padding, strict=True)
@@ -40,7 +54,16 @@ def max_pool(
 def sum_pool(
     images: Float[Array, "n h w c"], window: Pair
 ) -> Float[Array, "n oh ow c"]:
-    """Sum of every window; windows lie side by side, a rest is dropped."""
+    """Sum every window; windows lie side by side, and a rest is dropped.
+
+    Args:
+        images: any floating type.
+        window: height and width, in pixels.
+
+    Example:
+        >>> sum_pool(jnp.ones((1, 4, 5, 1)), (2, 2))[0, :, :, 0].tolist()
+        [[4.0, 4.0], [4.0, 4.0]]
+    """
     n, height, width, channels = images.shape
     rows, columns = height // window[0], width // window[1]
     kept = images[:, : rows * window[0], : columns * window[1]]
@@ -95,7 +118,7 @@ _max_pool.defvjp(_forward, _backward)
 
 
 def _views(padded: Array, window: Pair, strides: Pair) -> list[Array]:
-    """What each place of the window sees, row by row."""
+    """Cut out what each pixel of the window sees at all its places, row by row."""
     n, height, width, channels = padded.shape
     rows = (height - window[0]) // strides[0] + 1
     columns = (width - window[1]) // strides[1] + 1
@@ -123,17 +146,18 @@ def _views(padded: Array, window: Pair, strides: Pair) -> list[Array]:
 
 
 def _first_of(equal: list[Bool[Array, "..."]]) -> list[Bool[Array, "..."]]:
+    """Keep the first of several equal largest values: only one gets the gradient."""
     firsts, earlier = [], jnp.zeros_like(equal[0])
-    for one in equal:
-        firsts.append(one & ~earlier)
-        earlier |= one
+    for is_largest in equal:
+        firsts.append(is_largest & ~earlier)
+        earlier |= is_largest
     return firsts
 
 
 def _side_by_side(
     parts: list[Array], window: Pair, shape: tuple[int, ...]
 ) -> Float[Array, "n h w c"]:
-    """Every pixel is in one window: interleave."""
+    """Interleave the parts of a gradient where every pixel is in one window."""
     n, rows, columns, channels = parts[0].shape
     across = [
         jnp.stack(parts[i * window[1] : (i + 1) * window[1]], 3)
@@ -149,7 +173,7 @@ def _side_by_side(
 def _overlapping(
     parts: list[Array], window: Pair, strides: Pair, shape: tuple[int, ...]
 ) -> Float[Array, "n h w c"]:
-    """A pixel is in several windows: add up what each of its places gives it."""
+    """Add up the parts of a gradient where a pixel is in several windows."""
     _, rows, columns, _ = parts[0].shape
     zero = jnp.zeros((), parts[0].dtype)
     gradient = jnp.zeros(shape, parts[0].dtype)

@@ -14,8 +14,13 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 class Window(NamedTuple):
     """How a kernel walks over images; what `lax.conv_general_dilated` takes.
 
-    `blocked` asks for bands and blocks (`conv.blocks`) where they pay, `winograd` for
-    fewer multiplications (`conv.winograd`) where those do.
+    Attributes:
+        strides: of the window, in pixels.
+        padding: rows above and below, columns left and right.
+        input_dilation: above 1 it makes a transposed convolution.
+        kernel_dilation: pixels from one tap to the next.
+        blocked: asks for bands and blocks (`conv.blocks`) where they pay.
+        winograd: asks for fewer multiplications (`conv.winograd`) where those pay.
     """
 
     strides: Pair
@@ -27,14 +32,26 @@ class Window(NamedTuple):
 
 
 def span(size: int, dilation: int) -> int:
-    """Pixels from the first tap or pixel to the last."""
+    """Count the pixels from the first tap or pixel to the last, both included.
+
+    Example:
+        >>> span(3, 1), span(3, 2), span(0, 2)
+        (3, 5, 0)
+    """
     return (size - 1) * dilation + 1 if size else 0
 
 
 def xla_convolution(
     images: Array, kernel: Array, window: Window, groups: int = 1
 ) -> Array:
-    """`[n, h, w, in]` by `[kh, kw, in / groups, out]`; autodiff's own gradients."""
+    """Convolve by XLA's own operation, with the gradients that autodiff makes.
+
+    Args:
+        images: `[n, h, w, in]`.
+        kernel: `[kh, kw, in / groups, out]`.
+        window: how the kernel walks.
+        groups: of channels.
+    """
     return lax.conv_general_dilated(
         images,
         kernel,

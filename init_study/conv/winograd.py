@@ -26,11 +26,15 @@ _POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 _TILE = len(_POINTS) + 1
 # A transformed number costs as much as this many multiplications; measured.
 _TRANSFORM_COST = 25
+# Of a block's transform: what a core's cache holds beside all else.
 _CACHED_BYTES = 1_500_000
 
 
 class _Transforms(NamedTuple):
-    """`y = outputs @ ((taps @ kernel) * (inputs @ x))` correlates along one axis."""
+    """Three matrices that correlate along one axis with few multiplications.
+
+    `y = outputs @ ((taps @ kernel) * (inputs @ x))`.
+    """
 
     inputs: Float[np.ndarray, "tile tile"]
     taps: Float[np.ndarray, "tile taps"]
@@ -39,7 +43,15 @@ class _Transforms(NamedTuple):
 
 @cache
 def transforms(taps: int) -> _Transforms:
-    """Toom and Cook's interpolation for so many taps, exact until the last rounding."""
+    """Make Toom and Cook's interpolation for so many taps, exact until it is rounded.
+
+    Example:
+        Tiles of 6 pixels, kernels of 3 taps, 4 outputs.
+
+        >>> made = transforms(3)
+        >>> made.inputs.shape, made.taps.shape, made.outputs.shape
+        ((6, 6), (6, 3), (4, 6))
+    """
     made = _TILE - taps + 1
     others = [[q for q in _POINTS if q != p] for p in _POINTS]
     scale = [prod(p - q for q in rest) for p, rest in zip(_POINTS, others, strict=True)]
@@ -55,7 +67,7 @@ def transforms(taps: int) -> _Transforms:
 
 
 def _with_roots(roots: list[Fraction]) -> list[Fraction]:
-    """Coefficients of the monic polynomial, the constant first."""
+    """Multiply out the monic polynomial with these roots, the constant first."""
     coefficients = [Fraction(1)]
     for root in roots:
         shifted = [Fraction(0), *coefficients]
@@ -65,11 +77,23 @@ def _with_roots(roots: list[Fraction]) -> list[Fraction]:
 
 
 def pays(images: Array, kernel_shape: tuple[int, ...], window: Window) -> bool:
-    """Whether a convolution, and with it its kernel's gradient, is faster this way.
+    """Tell whether a convolution and its kernel's gradient are faster this way.
 
     False too for what this module does not do: strides, dilations, other kernels than
     3 to 5 taps wide, and half precision, whose error it would multiply. A batch that
     is no multiple of a few examples (a prime number) fits no cache, and does not pay.
+
+    Args:
+        images: `[n, h, w, in]`; only shape and type count.
+        kernel_shape: `[kh, kw, in, out]`.
+        window: how the kernel walks.
+
+    Example:
+        At 64 channels transforms are few beside products; at 4 they are most of it.
+
+        >>> window = Window((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
+        >>> [pays(jnp.zeros((8, 16, 16, n)), (3, 3, n, n), window) for n in (64, 4)]
+        [True, False]
     """
     kh, kw, channels_in, channels_out = kernel_shape
     ones = window.strides == window.input_dilation == window.kernel_dilation == (1, 1)
@@ -82,6 +106,8 @@ def pays(images: Array, kernel_shape: tuple[int, ...], window: Window) -> bool:
     block = _block(images, rows * columns, max(channels_in, channels_out))
     if block * rows * columns < 32:
         return False
+    # Multiplications for each tile, against those of the plain convolution; a tenth
+    # less, or it is not worth the rounding.
     products = channels_in * channels_out
     sums = _TRANSFORM_COST * (channels_in + channels_out)
     return (
@@ -95,7 +121,19 @@ def convolution(
     kernel: Float[Array, "kh kw in out"],
     padding: Pads,
 ) -> Float[Array, "n oh ow out"]:
-    """Stride 1, no dilation; kernels of 3 to 5 taps a side."""
+    """Convolve at stride 1 by kernels of 3 to 5 taps a side.
+
+    Args:
+        images: a batch.
+        kernel: of one group, undilated.
+        padding: rows and columns on each side.
+
+    Example:
+        >>> images, kernel = jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 2, 1))
+        >>> out = convolution(images, kernel, ((0, 0), (0, 0)))
+        >>> out.shape, float(out[0, 0, 0, 0].round(3))
+        ((1, 4, 4, 1), 18.0)
+    """
     taps = kernel.shape[0], kernel.shape[1]
     height, width = _outside(images, padding, taps)
     tiles = _tiles(images, padding, taps)
@@ -120,7 +158,14 @@ def kernel_gradient(
     padding: Pads,
     taps: tuple[int, int],
 ) -> Float[Array, "kh kw in out"]:
-    """The gradient of `convolution` by its kernel, summed at the 36 points."""
+    """Compute the gradient of `convolution` by its kernel, summed at the 36 points.
+
+    Args:
+        images: that were convolved.
+        cotangent: of the output.
+        padding: rows and columns on each side.
+        taps: height and width of the kernel.
+    """
     tiles = _tiles(images, padding, taps)
     channels = images.shape[3], cotangent.shape[3]
 
@@ -139,20 +184,20 @@ def kernel_gradient(
 
 
 def _outside(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the output."""
+    """Find height and width of the output."""
     (top, bottom), (left, right) = padding
     _, height, width, _ = images.shape
     return height + top + bottom - taps[0] + 1, width + left + right - taps[1] + 1
 
 
 def _tiles(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of tiles that cover the output, the last ones in part."""
+    """Count rows and columns of tiles that cover the output, the last ones in part."""
     height, width = _outside(images, padding, taps)
     return -(-height // (_TILE - taps[0] + 1)), -(-width // (_TILE - taps[1] + 1))
 
 
 def _block(images: Array, tiles: int, channels: int) -> int:
-    """Examples at a time, so that a block's transform stays in a core's cache."""
+    """Choose how many examples' transform stays in a core's cache."""
     examples, size = len(images), images.dtype.itemsize
     fitting = _CACHED_BYTES // max(1, _TILE**2 * tiles * channels * size)
     return next(
@@ -167,7 +212,7 @@ def _blocks(array: Array, block: int) -> Array:
 def _of_images(
     images: Array, padding: Pads, taps: tuple[int, int], tiles: tuple[int, int]
 ) -> Float[Array, "36 tiles in"]:
-    """Tiles that overlap by `taps - 1` pixels, at the points."""
+    """Evaluate tiles, which overlap by `taps - 1` pixels, at the points."""
     (top, _), (left, _) = padding
     _, height, width, channels = images.shape
     steps = _TILE - taps[0] + 1, _TILE - taps[1] + 1
@@ -187,7 +232,7 @@ def _of_images(
 def _of_cotangent(
     cotangent: Array, taps: tuple[int, int], tiles: tuple[int, int]
 ) -> Float[Array, "36 tiles out"]:
-    """The transpose of `_to_outputs`."""
+    """Bring a cotangent to the points: the transpose of `_to_outputs`."""
     _, height, width, channels = cotangent.shape
     made = _TILE - taps[0] + 1, _TILE - taps[1] + 1
     below, beside = tiles[0] * made[0] - height, tiles[1] * made[1] - width
@@ -203,7 +248,7 @@ def _to_outputs(
     taps: tuple[int, int],
     grid: tuple[int, int, int],
 ) -> Float[Array, "n oh ow out"]:
-    """From the points to pixels; the last rows and columns may be too many."""
+    """Bring products at the points to pixels; the last rows may be too many."""
     n, rows, columns = grid
     at = products.reshape(_TILE, _TILE, n, rows, columns, -1)
     down = _combine(transforms(taps[0]).outputs, list(at), 3)
@@ -213,12 +258,12 @@ def _to_outputs(
 
 
 def _dot(a: Array, b: Array, summed: Any) -> Array:
-    """At each point; in full precision, for what cancels here is large."""
+    """Multiply matrices at each point, in full precision: what cancels is large."""
     return lax.dot_general(a, b, (summed, ((0,), (0,))), precision="highest")
 
 
 def _every(array: Array, axis: int, step: int, count: int, first: int) -> list[Array]:
-    """Of each of the first so many places, every `step`-th of them along an axis."""
+    """Take every `step`-th place along an axis, from each of the first so many on."""
     reach = step * (count - 1) + 1
     return [
         lax.slice_in_dim(array, start, start + reach, step, axis)
@@ -229,7 +274,7 @@ def _every(array: Array, axis: int, step: int, count: int, first: int) -> list[A
 def _combine(
     matrix: Float[np.ndarray, "out in"], arrays: list[Array], axis: int
 ) -> Array:
-    """Rows of a small matrix as sums of whole arrays, stacked; zeros are left out."""
+    """Sum whole arrays by the rows of a small matrix; zeros are left out."""
     rows = []
     for row in matrix.tolist():
         terms = [_times(c, a) for c, a in zip(row, arrays, strict=True) if c]

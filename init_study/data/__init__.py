@@ -1,13 +1,19 @@
 """Images with labels, split once and for all, and the batches that training sees.
 
-    dataset = load_dataset("digits")
-    indices = batch_indices(key, step, 1, len(dataset.train.labels), 32)[0]
-    inputs = standardize(dataset.train.images[indices], dataset.mean, dataset.std)
-
 `names` names the sets, `dataset` reads one, `splits` says what is trained and tested
 on, `batches` and `augmentation` are pure functions for the device.
 
 JAX is imported when one of those functions is asked for: names of sets need none.
+
+Example:
+    >>> from init_study.data import batch_indices, load_dataset, standardize
+    >>> dataset = load_dataset("digits", cache_dir=".")
+    >>> key = jax.random.key(0)
+    >>> indices = batch_indices(key, 0, 1, len(dataset.train.labels), 32)[0]
+    >>> batch = jnp.asarray(dataset.train.images)[indices]
+    >>> mean, std = jnp.asarray(dataset.mean), jnp.asarray(dataset.std)
+    >>> standardize(batch, mean, std).shape
+    (32, 8, 8, 1)
 """
 
 import importlib

@@ -15,19 +15,38 @@ Augmentation = Callable[[PRNGKeyArray, ImageBatch], ImageBatch]
 
 
 def none(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
-    """The images as they are."""
+    """Give the images as they are.
+
+    Example:
+        >>> none(jax.random.key(0), jnp.zeros((2, 8, 8, 1))).shape
+        (2, 8, 8, 1)
+    """
     del key
     return images
 
 
 def flip(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
-    """Every second image, on average, with left and right exchanged."""
+    """Exchange left and right in every second image, on average.
+
+    Example:
+        >>> images = jnp.array([0, 1, 2]).reshape(1, 1, 3, 1)
+        >>> flipped = flip(jax.random.key(0), images).ravel().tolist()
+        >>> flipped in ([0, 1, 2], [2, 1, 0])
+        True
+    """
     mirrored = jax.random.bernoulli(key, 0.5, images.shape[:1])
     return jnp.where(mirrored[:, None, None, None], images[:, :, ::-1], images)
 
 
 def crop(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
-    """Shifted by up to 4 pixels each way (1 if a side is 16 or less), zeros behind."""
+    """Shift images by up to 4 pixels each way, with zeros behind.
+
+    By 1 pixel at most if a side is 16 or less.
+
+    Example:
+        >>> crop(jax.random.key(0), jnp.ones((2, 32, 32, 3))).shape
+        (2, 32, 32, 3)
+    """
     batch, *image_shape = images.shape
     margin = 1 if min(image_shape[:2]) <= 16 else 4
     sides = ((margin, margin), (margin, margin))
@@ -41,7 +60,12 @@ def crop(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
 
 
 def flip_crop(key: PRNGKeyArray, images: ImageBatch) -> ImageBatch:
-    """`flip`, then `crop`."""
+    """Apply `flip`, then `crop`.
+
+    Example:
+        >>> flip_crop(jax.random.key(0), jnp.ones((2, 32, 32, 3))).shape
+        (2, 32, 32, 3)
+    """
     flip_key, crop_key = jax.random.split(key)
     return crop(crop_key, flip(flip_key, images))
 

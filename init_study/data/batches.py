@@ -34,6 +34,11 @@ def batch_indices(
 
     Raises: UserError if a batch is larger than the data; TypeError for a key that is
         not from `jax.random.key`.
+
+    Example:
+        >>> rows = batch_indices(jax.random.key(0), 0, 2, num_examples=6, batch_size=3)
+        >>> sorted(rows.ravel().tolist())
+        [0, 1, 2, 3, 4, 5]
     """
     if not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         raise TypeError(f"a key of jax.random.key is needed, not dtype {key.dtype}")
@@ -72,8 +77,14 @@ def standardize(
     """Give channels mean 0 and variance 1 over the images behind `mean` and `std`.
 
     (images / 255 − mean) / std for uint8, (images − mean) / std for floats.
+
+    Example:
+        >>> images = jnp.array([0, 255], jnp.uint8).reshape(2, 1, 1, 1)
+        >>> standardize(images, jnp.array([0.5]), jnp.array([0.5])).ravel().tolist()
+        [-1.0, 1.0]
     """
     scaled = images.astype(jnp.float32)
     if images.dtype == jnp.uint8:
         scaled = scaled / 255
-    return (scaled - mean) / std
+    leading = range(images.ndim - 1)
+    return (scaled - jnp.expand_dims(mean, leading)) / jnp.expand_dims(std, leading)

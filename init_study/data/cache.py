@@ -27,7 +27,12 @@ _INFO = "info.json"
 
 
 def data_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
-    """Where the data sets lie below a cache folder; by default the user's own."""
+    """Say where the data sets lie below a cache folder; by default the user's own.
+
+    Example:
+        >>> data_folder("mine").as_posix()
+        'mine/data'
+    """
     if cache_dir is None:
         user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         cache_dir = Path(user) / "init_study"
@@ -39,8 +44,19 @@ def load_or_read(
     versioned_name: str,
     read: Callable[[], Published],
 ) -> Published:
-    """The cached data set; if there is none that is intact, what `read` returns, which
-    is then cached."""
+    """Load the cached data set, or read it from its source and cache it.
+
+    Args:
+        folder: of all cached data sets.
+        versioned_name: of the data set; another version is another folder.
+        read: gives the data set if none is cached that is intact.
+
+    Example:
+        >>> images = np.zeros((1, 8, 8, 1), np.uint8)
+        >>> made = Published({"all": Split(images, np.zeros(1, np.int32))}, 1)
+        >>> load_or_read(".", "mine/1.0.0", lambda: made).num_classes
+        1
+    """
     place = Path(folder) / versioned_name.replace("/", "-")
     try:
         if place.exists():
@@ -56,7 +72,10 @@ def load_or_read(
 
 
 def _load(place: Path) -> Published:
-    """Raises: OSError or ValueError if a file is missing or has changed."""
+    """Load what `_save` wrote.
+
+    Raises: OSError or ValueError if a file is missing or has changed.
+    """
     names = _files(place)
     # All the lines, and no others: a list cut short must not pass for a smaller set.
     if not names or (place / _SUMS).read_text() != _sums(place, names):
@@ -97,7 +116,7 @@ def _files(place: Path) -> list[str]:
 
 
 def _sums(place: Path, names: list[str]) -> str:
-    """What `sha256sum` prints for these files."""
+    """Sum the files up, a line each, as `sha256sum` prints it."""
     lines = []
     for name in names:
         with open(place / name, "rb") as file:

@@ -1,4 +1,4 @@
-"""Which data sets there are, without reading or importing one."""
+"""Names of the data sets that there are, without reading or importing one."""
 
 import functools
 import importlib.util
@@ -13,14 +13,20 @@ _NO_SETS = ("core", "scripts", "testing")
 
 
 def describe_datasets() -> dict[str, str]:
-    """One line for each name of `DATASETS`, and one for all the others."""
+    """Describe each name of `DATASETS` in one line, and all the others in one.
+
+    Example:
+        >>> describe_datasets()["cifar10"]
+        '60,000 small photographs, 32x32 colour, 10 classes'
+    """
     others = "any other image classification set of TensorFlow Datasets, by its name"
     return DATASETS | {"NAME or NAME/CONFIG": others}
 
 
 def check_dataset_name(name: str, data_dir: str | None = None) -> None:
-    """Refuse a name that no data set can have, in a moment: importing TFDS to look it
-    up takes many seconds on a cold disk.
+    """Refuse a name that no data set can have, in a moment.
+
+    Importing TFDS to look a name up takes many seconds on a cold disk.
 
     Args:
         name: also as `name/config` or `name:version`.
@@ -28,6 +34,9 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
             itself.
 
     Raises: UserError with the nearest name, of `DATASETS` first.
+
+    Example:
+        >>> check_dataset_name("digits")
     """
     base = re.split("[/:]", name)[0]
     known = _tfds_names()
@@ -40,8 +49,10 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
 
 @functools.cache
 def _tfds_names() -> frozenset[str]:
-    """The names of TFDS's sets, and some more: of its packages and files of sets, and
-    of the classes in them."""
+    """Collect the names of TFDS's sets, and some more.
+
+    Those of its packages and files of sets, and of the classes in them.
+    """
     spec = importlib.util.find_spec("tensorflow_datasets")
     found: set[str] = set()
     for root in (spec and spec.submodule_search_locations) or []:
@@ -62,7 +73,7 @@ def _names_in(room: Path) -> set[str]:
 
 
 def _snake(name: str) -> str:
-    """As TFDS makes a set's name of its class: `Food101` is `food101`."""
+    """Name a set by its class, as TFDS does: `Food101` is `food101`."""
     spaced = re.sub("(.)([A-Z][a-z0-9]+)", r"\1_\2", name)
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", spaced).lower()
 

@@ -1,4 +1,4 @@
-"""What is trained on, what choices are made on, and what is tested on.
+"""The three parts of a data set: to train on, to choose by, and to test on.
 
 The test part decides nothing: it is the publisher's own, untouched, wherever there is
 one, and validation is never taken from it.
@@ -29,19 +29,26 @@ _BUCKETS = 100
 
 
 class Split(NamedTuple):
-    """Labelled images, on the host."""
+    """Labelled images, on the host.
+
+    Attributes:
+        images: uint8 or float32 `[n, height, width, channels]`.
+        labels: int32 `[n]`.
+    """
 
     images: np.ndarray
-    """uint8 [n, height, width, channels]"""
     labels: np.ndarray
-    """int32 [n]"""
 
 
 class Published(NamedTuple):
-    """A data set as its publisher cuts it."""
+    """A data set as its publisher cuts it.
+
+    Attributes:
+        splits: some of `train`, `validation`, `test`; or `all` alone.
+        num_classes: labels are below it.
+    """
 
     splits: Mapping[str, Split]
-    """Some of `train`, `validation`, `test`; or `all` alone."""
     num_classes: int
 
 
@@ -57,6 +64,13 @@ def partition(published: Published) -> Parts:
     """Cut a published data set by the rules above.
 
     Raises: UserError if there is nothing to train on, or if a part comes out empty.
+
+    Example:
+        >>> part = Split(np.zeros((5, 2, 2, 1), np.uint8), np.zeros(5, np.int32))
+        >>> named = {"train": part, "validation": part, "test": part}
+        >>> parts = partition(Published(named, num_classes=1))
+        >>> len(parts.train.labels), len(parts.test.labels)
+        (5, 5)
     """
     splits = published.splits
     if ALL in splits:
@@ -77,7 +91,19 @@ def partition(published: Published) -> Parts:
 
 
 def carve(split: Split, *, test: int, validation: int) -> Parts:
-    """Cut by the bytes of the images; `test` and `validation` in percent of all."""
+    """Cut by the bytes of the images.
+
+    Args:
+        split: all examples.
+        test: share of the test part, in percent of all.
+        validation: share of the validation part, in percent of all.
+
+    Example:
+        >>> images = np.arange(400, dtype=np.uint8).reshape(100, 2, 2, 1)
+        >>> parts = carve(Split(images, np.arange(100)), test=25, validation=15)
+        >>> sum(len(part.labels) for part in parts)
+        100
+    """
     bucket = buckets(split.images)
     in_test = bucket < test
     in_validation = ~in_test & (bucket < test + validation)
@@ -89,7 +115,16 @@ def carve(split: Split, *, test: int, validation: int) -> Parts:
 
 
 def buckets(images: np.ndarray) -> np.ndarray:
-    """int [n], from 0 to 99: SHA-256 of each image's bytes, modulo 100."""
+    """Find the bucket of each image: SHA-256 of its bytes, modulo 100.
+
+    Returns: int `[n]`, from 0 to 99.
+
+    Example:
+        >>> same = np.zeros((2, 8, 8, 1), np.uint8)
+        >>> first, second = buckets(same)
+        >>> bool(first == second)
+        True
+    """
     digests = (hashlib.sha256(image.tobytes()).digest() for image in images)
     return np.array([int.from_bytes(d) % _BUCKETS for d in digests], dtype=np.int64)
 

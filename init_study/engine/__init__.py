@@ -1,1 +1,1 @@
-"""How a population runs on the devices at hand; the only room that names a device."""
+"""The engine: how a population runs on the devices; the only room that names one."""

@@ -16,9 +16,12 @@ _GROUP = "/sys/fs/cgroup/memory."
 
 
 def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
-    """One XLA device per core on CPU, and compiled programs kept between runs.
+    """Use one XLA device per core on CPU, and keep compiled programs between runs.
 
-    Takes effect only before JAX's first computation. `cache_dir=None` keeps nothing.
+    Takes effect only before JAX's first computation.
+
+    Args:
+        cache_dir: where compiled programs are kept; None keeps nothing.
     """
     # JAX refuses once it has begun to compute, as in a notebook.
     with contextlib.suppress(RuntimeError):
@@ -33,6 +36,10 @@ def compiled_folder(cache_dir: str | None) -> Path | None:
 
     Args:
         cache_dir: the cache; None for the user's own, empty to keep nothing.
+
+    Example:
+        >>> compiled_folder("mine").as_posix()
+        'mine/compiled'
     """
     if cache_dir == "":
         return None
@@ -42,14 +49,14 @@ def compiled_folder(cache_dir: str | None) -> Path | None:
 
 
 def _cores() -> int:
-    """That this process may use, where the system tells."""
+    """Count the cores that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """All devices (or the given ones) along the member axis."""
+    """Lay all devices (or the given ones) along the member axis."""
     return jax.make_mesh(
         (len(devices or jax.devices()),),
         (MEMBER,),
@@ -59,13 +66,13 @@ def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def describe_devices() -> list[str]:
-    """How many there are of each kind, e.g. `2 × cpu cpu`."""
+    """Count the devices of each kind, e.g. `2 × cpu cpu`."""
     kinds = [f"{d.platform} {d.device_kind}" for d in jax.devices()]
     return [f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)]
 
 
 def bytes_per_device(platform: str) -> int | None:
-    """What one device may hold, or None where nobody says.
+    """Find how many bytes one device may hold, or None where nobody says.
 
     CPU devices share what the host, or the control group this process is in, has
     left.
@@ -86,15 +93,19 @@ def bytes_per_device(platform: str) -> int | None:
 
 
 def padded_size(members: int, mesh: Mesh, chunk_width: int) -> int:
-    """The next multiple of devices × chunk width: every chunk is full, so that every
-    member runs in a chunk of the same width."""
+    """Round members up to the next multiple of devices × chunk width.
+
+    Every chunk is then full, so that every member runs in a chunk of the same width.
+    """
     full = mesh.size * chunk_width
     return -(-members // full) * full
 
 
 def place_members(tree: Any, mesh: Mesh, chunk_width: int) -> Any:
-    """Host leaves `[members, ...]` onto the devices, the last member repeated to fill
-    the last chunks."""
+    """Put host leaves `[members, ...]` onto the devices.
+
+    The last member is repeated to fill the last chunks.
+    """
 
     def place(leaf: Any) -> jax.Array:
         leaf = np.asarray(leaf)
@@ -106,7 +117,7 @@ def place_members(tree: Any, mesh: Mesh, chunk_width: int) -> Any:
 
 
 def place_shared(tree: Any, mesh: Mesh) -> Any:
-    """The same leaves onto every device."""
+    """Put the same leaves onto every device."""
     everywhere = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(
         lambda leaf: jax.device_put(jnp.asarray(leaf), everywhere), tree
@@ -114,7 +125,7 @@ def place_shared(tree: Any, mesh: Mesh) -> Any:
 
 
 def fetch_members(tree: Any, members: int) -> Any:
-    """Back to the host, `[members, ...]`, without the filling.
+    """Fetch leaves `[members, ...]` back to the host, without the filling.
 
     Copies: on CPU a plain view would change when the device's buffer is donated.
     """

@@ -1,4 +1,4 @@
-"""What a program would cost, from a few steps really taken."""
+"""An estimate of what a program would cost, from a few steps really taken."""
 
 import time
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from init_study.plan import Plan, ProgramPlan
 
 
 class Estimate(NamedTuple):
-    """Of one program on the devices at hand.
+    """The cost of one program on the devices at hand.
 
     Attributes:
         execution: what fits.
@@ -60,7 +60,7 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
 
 
 def _time_evaluation(plan: Plan, program_plan: ProgramPlan) -> tuple[float, float]:
-    """Seconds per member for the validation part, at first and then."""
+    """Time the validation part, at first and then; seconds per member."""
     mesh = member_mesh()
     few, held = sample(plan, program_plan, mesh), held_images(program_plan, mesh)
     bounds = [jnp.int32(bound) for bound in held.bounds("validation")]

@@ -20,7 +20,7 @@ from init_study.engine.devices import MEMBER
 def over_members(
     function: Callable[..., Any], mesh: Mesh, chunk_width: int
 ) -> Callable[..., Any]:
-    """`function(member, *shared)` for a whole population.
+    """Map `function(member, *shared)` over a whole population.
 
     Args:
         function: from one member's leaves and what all members share to one
@@ -44,10 +44,10 @@ def over_members(
 def update_members(
     function: Callable[..., Any], mesh: Mesh, chunk_width: int
 ) -> Callable[..., Any]:
-    """`over_members` for a function `(state, constants), *shared -> state`, in place.
+    """Map `(state, constants), *shared -> state` over a population, in place.
 
     Each chunk is written back over what it was read from: a donated population is
-    held once, not twice.
+    held once, not twice. Arguments are those of `over_members`.
     """
 
     def on_one_device(population: Any, *common: Any) -> Any:
@@ -78,7 +78,7 @@ def update_members(
 
 
 def _alone(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`jax.vmap(function)` over an axis of size 1."""
+    """Do what `jax.vmap(function)` does, over an axis of size 1."""
 
     def of_one(*trees: Any) -> Any:
         result = function(*jax.tree.map(lambda leaf: leaf[0], trees))

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key
 
 from init_study.data import Split, batch_indices, standardize
 from init_study.data.feeds import Examples, from_resident
@@ -34,13 +34,18 @@ from init_study.train import (
 
 
 class Held(NamedTuple):
-    """The images that are not trained on, validation first, then test."""
+    """The images that are not trained on, validation first, then test.
+
+    Attributes:
+        images: of both parts, on every device.
+        num_validation: how many are of the validation part.
+    """
 
     images: Examples
     num_validation: int
 
     def bounds(self, split: str) -> tuple[int, int]:
-        """First and last-but-one place of `validation` or `test`."""
+        """Find the places where `validation` or `test` begins and ends."""
         if split == "validation":
             return 0, self.num_validation
         return self.num_validation, len(self.images.labels)
@@ -70,14 +75,19 @@ def initial_population(
     plan: ProgramPlan,
     schemes: Mapping[str, Scheme],
     members: tuple[Member, ...],
-    first_steps: Int[Array, "seeds batch"],
+    first_steps: Int[Array | np.ndarray, "seeds batch"],
 ) -> TrainState:
-    """Every member before its first step, host arrays `[members, ...]`.
+    """Draw every member before its first step, host arrays `[members, ...]`.
 
-    `first_steps` names the first training batch of each seed. A member's parameters
-    depend on its scheme and seed alone, so each pair is drawn once and shared by all
-    learning rates. Draws are made leaf by leaf, uncompiled: the few shapes of a
-    network are compiled once for all schemes.
+    A member's parameters depend on its scheme and seed alone, so each pair is drawn
+    once and shared by all learning rates. Draws are made leaf by leaf, uncompiled: the
+    few shapes of a network are compiled once for all schemes.
+
+    Args:
+        plan: of the program.
+        schemes: by the names that members have.
+        members: all of them.
+        first_steps: the first training batch of each seed.
     """
     network, program = plan.network, plan.program
     seeds = _distinct(member.seed for member in members)
@@ -112,8 +122,10 @@ def initial_population(
 
 
 def empty_population(plan: ProgramPlan, members: int) -> TrainState:
-    """Zeros of the shapes and types of a population, host arrays `[members, ...]`:
-    what a checkpoint is read into."""
+    """Make zeros of the shapes and types of a population, host arrays `[members, ...]`.
+
+    A checkpoint is read into them.
+    """
     network = plan.network
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = traverse_util.unflatten_dict(network.shapes)
@@ -122,9 +134,13 @@ def empty_population(plan: ProgramPlan, members: int) -> TrainState:
     return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
 
 
-def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> Batch:
-    """The first training batch of each seed, standardized: `[seeds, batch, ...]`. What
-    data-dependent schemes look at."""
+def first_batches(
+    plan: ProgramPlan, first_steps: Int[Array | np.ndarray, "seeds batch"]
+) -> Batch:
+    """Gather each seed's first training batch, standardized, `[seeds, batch, ...]`.
+
+    Data-dependent schemes look at it.
+    """
     places = np.asarray(first_steps)
     images = jnp.asarray(plan.dataset.train.images[places])
     mean, std = jnp.asarray(plan.dataset.mean), jnp.asarray(plan.dataset.std)
@@ -132,15 +148,18 @@ def first_batches(plan: ProgramPlan, first_steps: Int[Array, "seeds batch"]) -> 
     return Batch(np.asarray(standardize(images, mean, std)), labels)
 
 
-def _model_states(plan: ProgramPlan, keys: PRNGKeyArray) -> ModelState:
-    """Of each key, `[keys, ...]`; most networks have none, and compile nothing."""
+def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
+    """Draw the network's state of each key, `[keys, ...]`.
+
+    Most networks have none, and compile nothing.
+    """
     of_key = plan.network.model_state
     has_none = not jax.tree.leaves(jax.eval_shape(of_key, keys[0]))
     return {} if has_none else jax.tree.map(np.asarray, lax.map(of_key, keys))
 
 
 def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
-    """Of every member, `[members]`."""
+    """List the hyper-parameters of every member, `[members]`."""
     seeds = _distinct(member.seed for member in members)
     augmented = [program.stream_seed("augmentation", m.seed, seeds[0]) for m in members]
     return Hyper(
@@ -151,12 +170,12 @@ def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
 
 
 def training_images(plan: ProgramPlan, mesh: Mesh) -> Examples:
-    """The training part, on every device."""
+    """Put the training part on every device."""
     return _place(plan, plan.dataset.train, mesh)
 
 
 def held_images(plan: ProgramPlan, mesh: Mesh) -> Held:
-    """The validation and the test part, on every device."""
+    """Put the validation and the test part on every device."""
     validation, test = plan.dataset.validation, plan.dataset.test
     both = Split(
         images=np.concatenate([validation.images, test.images]),
@@ -173,7 +192,7 @@ def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> Examples:
 def compile_population(
     plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
 ) -> Compiled:
-    """The functions of one program for all its members on the devices of `mesh`."""
+    """Make the functions of one program for all members on the devices of `mesh`."""
     form = plan.execution.convolution
     width = plan.execution.chunk_width
     train_members = update_members(
@@ -226,7 +245,7 @@ def _index_function(
 
 
 def most_steps(plan: ProgramPlan) -> int:
-    """Steps between two evaluations, at most: what one call can take."""
+    """Find the most steps between two evaluations: what one call can take."""
     stops = (0, *plan.program.evaluation_steps())
     return max(b - a for a, b in itertools.pairwise(stops))
 

@@ -1,4 +1,4 @@
-"""How far a run is, as it is told to whoever watches it."""
+"""The progress of a run, as it is told to whoever watches it."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Progress(NamedTuple):
         members: that train together.
         execution: how they run.
         doing: `choosing` an execution by timing some, `compiling`, or `training`.
-        step: the last one that was taken.
+        step: the last step that was taken.
         steps: of the program.
     """
 

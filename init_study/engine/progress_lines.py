@@ -1,8 +1,8 @@
-"""What a run says on standard error while it goes on, with or without a terminal."""
+"""Lines on standard error while a run goes on, with or without a terminal."""
 
 import sys
 import time
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -13,7 +13,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class ProgressLines:
-    """Says what a run compiles, how far it is and how long it will take yet.
+    """A watcher that says what a run does, how far it is and how long it will take yet.
 
         1 of 2, depth=4: 275 members × 200 steps as winograd/1, compiling
         1 of 2, depth=4: compiled in 7 s
@@ -37,7 +37,7 @@ class ProgressLines:
         self._compiling = False
         self._bar: Any = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressLines":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +106,12 @@ def _size(now: Progress) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time as one reads it: `0.4 s`, `12 s`, `3 min`, `1 h 20 min`."""
+    """Write a time as it is read: `0.4 s`, `12 s`, `3 min`, `1 h 20 min`.
+
+    Example:
+        >>> duration(0.42), duration(12), duration(4800)
+        ('0.4 s', '12 s', '1 h 20 min')
+    """
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 120:

@@ -1,4 +1,4 @@
-"""A program's population as it runs, and what is measured of it: host arrays."""
+"""A program's population as it runs, and what is measured of it, as host arrays."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -33,9 +33,20 @@ _MOST_NUMBERS = 2000
 
 
 class Running(NamedTuple):
-    """One program's population on the devices, and what its loop needs; `distinct` are
-    the places of members that differ before the first step, `first_seed` those of the
-    first seed."""
+    """A program's population on the devices, and what its loop needs.
+
+    Attributes:
+        plan: of the program.
+        members: how many there are.
+        distinct: places of the members that differ before the first step.
+        first_seed: places of the members of the first seed.
+        seeds: how many there are.
+        mesh: of all devices.
+        compiled: the functions of the population.
+        hyper: of every member, on the devices.
+        train_images: on every device.
+        held: validation and test images, on every device.
+    """
 
     plan: ProgramPlan
     members: int
@@ -50,7 +61,10 @@ class Running(NamedTuple):
 
 
 def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
-    """What a program needs besides its state, on all devices; compiled when called."""
+    """Prepare what a program needs besides its state, on all devices.
+
+    Nothing is compiled before it is called.
+    """
     mesh = member_mesh()
     width = program_plan.execution.chunk_width
     return Running(
@@ -80,8 +94,10 @@ def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
 def evaluations(
     population: Running, state: TrainState, step: int
 ) -> dict[str, np.ndarray]:
-    """The records of one evaluation, host arrays `[members]`; all of them leave the
-    devices together."""
+    """Measure the records of one evaluation, host arrays `[members]`.
+
+    All of them leave the devices together.
+    """
     last = step == population.plan.program.steps
     held, compiled = population.held, population.compiled
     measured = {}
@@ -107,7 +123,7 @@ def evaluations(
 
 
 def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
-    """Of every layer, host arrays `[members, layers]`."""
+    """Measure every layer, host arrays `[members, layers]`."""
     first_steps = population.compiled.indices(0, 1)[:, 0]
     measured = population.compiled.measure(
         (state, population.hyper), population.train_images, first_steps
@@ -116,8 +132,10 @@ def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarra
 
 
 def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
-    """Of every scheme and seed, host arrays `[schemes × seeds, ...]`: before the first
-    step members that differ in their rate alone are the same."""
+    """Measure spectra of every scheme and seed, host arrays `[schemes × seeds, ...]`.
+
+    Before the first step members that differ only in their rate are the same.
+    """
     places, width = population.distinct, population.plan.execution.chunk_width
     members = fetch_members((state, population.hyper), population.members)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)
@@ -131,10 +149,12 @@ def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.nda
 
 
 def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
-    """Predicted mean squares of signals and gradients, `[schemes, layers]`, from the
-    mean squares of each scheme's weights over seeds, on the first seed's first batch;
-    gradients for ones of mean square 1 at the logits. None where an operation of the
-    network is not known."""
+    """Predict mean squares of signals and gradients, `[schemes, layers]`.
+
+    From the mean squares of each scheme's weights over seeds, on the first seed's
+    first batch; gradients for ones of mean square 1 at the logits. Empty where an
+    operation of the network is not known.
+    """
     network, places = population.plan.network, population.distinct
     first_steps = population.compiled.indices(0, 1)[0, 0]
     data = population.train_images
@@ -164,7 +184,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
 
 
 def reset_sums(state: TrainState) -> TrainState:
-    """Losses and hits are summed anew from each evaluation on."""
+    """Set the sums of losses and hits to zero, as after each evaluation."""
     return state._replace(
         loss_sum=jnp.zeros_like(state.loss_sum),
         correct_sum=jnp.zeros_like(state.correct_sum),
@@ -172,8 +192,11 @@ def reset_sums(state: TrainState) -> TrainState:
 
 
 def first_filters(population: Running, state: TrainState) -> dict[str, np.ndarray]:
-    """Kernels of the first layer, `[members of the first seed, height, width, in,
-    out]`; none if it is no convolution, or a large one."""
+    """Fetch the kernels of the first layer of the first seed's members.
+
+    Host arrays `[members, height, width, in, out]`; none if the layer is no
+    convolution, or a large one.
+    """
     if not population.plan.network.layers:
         return {}
     layer = population.plan.network.layers[0]

@@ -1,4 +1,4 @@
-"""What one execution of a program costs here: a few steps of it, really taken."""
+"""The cost of one execution of a program here: a few steps of it, really taken."""
 
 import time
 from math import prod
@@ -26,7 +26,7 @@ from init_study.train import Hyper, TrainState
 
 
 class Timing(NamedTuple):
-    """One execution of one program, on some devices.
+    """The cost of one execution of one program, on some devices.
 
     Attributes:
         execution: how members ran.
@@ -49,23 +49,25 @@ class Timing(NamedTuple):
     problem: str = ""
 
     def device_bytes(self, members: int) -> int:
-        """What one device holds when `members` train on all of them."""
+        """Find what one device holds when `members` train on all of them."""
         held = self.places(members) // self.devices * self.member_bytes
         return held + self.data_bytes + self.temporary_bytes
 
     def places(self, members: int) -> int:
-        """In full chunks on every device; all of them are computed."""
+        """Count the places in full chunks on every device; all of them are computed."""
         chunk = self.devices * self.execution.chunk_width
         return -(-members // chunk) * chunk
 
     def seconds_per_step(self, members: int) -> float:
-        """Of all members, and of what fills their last chunks."""
+        """Find the seconds of a step of all members, with what fills their chunks."""
         return self.places(members) * self.seconds_per_member_step
 
 
 class Sample(NamedTuple):
-    """One full chunk per device, ready to take steps. Its numbers are noise: how fast
-    a step is does not depend on them."""
+    """A full chunk per device, ready to take steps.
+
+    Its numbers are noise: how fast a step is does not depend on them.
+    """
 
     compiled: Compiled
     state: TrainState
@@ -76,7 +78,7 @@ class Sample(NamedTuple):
 
 
 def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
-    """The smallest population that fills every device."""
+    """Make the smallest population that fills every device."""
     width = program_plan.execution.chunk_width
     few = plan.members[:1] * padded_size(1, mesh, width)
     generator = np.random.default_rng(0)
@@ -153,6 +155,11 @@ def time_execution(
 
 
 def num_bytes(tree: Any) -> int:
-    """Of all leaves, or of what has their shapes."""
+    """Count the bytes of all leaves, or of what has their shapes.
+
+    Example:
+        >>> num_bytes({"kernel": np.zeros((3, 4), np.float32)})
+        48
+    """
     leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
     return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

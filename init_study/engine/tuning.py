@@ -1,4 +1,4 @@
-"""Which execution a program takes: one that fits, the fastest where that pays.
+"""The choice of an execution for a program: one that fits, the fastest where that pays.
 
 The choice is made once, before the first step; the manifest keeps it for the whole
 run and every resume.
@@ -39,9 +39,9 @@ _CLEARLY = 0.1
 
 
 def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
-    """Every execution that is worth trying on all devices, and the default on one.
+    """Time every execution that is worth trying on all devices, and the default on one.
 
-    One that does not fit into the device's memory is a row with a problem.
+    What does not fit into the device's memory is a row with a problem.
     """
     executions = _candidates(plan, program_plan)
     timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
@@ -59,8 +59,13 @@ def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
 
 
 def fastest(timings: list[Timing], members: int) -> Execution:
-    """Of those that ran on all devices and fit, the first that is not clearly slower
-    than another.
+    """Choose the first execution that is not clearly slower than another.
+
+    Of those that ran on all devices and fit.
+
+    Args:
+        timings: of the executions, the default first.
+        members: in all.
 
     Raises: UserError if none does.
     """
@@ -79,13 +84,16 @@ def choose_executions(
     given: bool,
     tell: Callable[[ProgramPlan], None] = lambda program: None,
 ) -> Plan:
-    """The plan with an execution for each program that fits, and is the fastest where
-    finding out is worth it: where training takes many times as long as trying.
+    """Choose an execution that fits for each program, the fastest where that pays.
+
+    Finding out pays where training takes many times as long as trying.
 
     Args:
         plan: of `make_plan`.
         given: keep the plan's own executions, or refuse.
         tell: called with each program before executions of it are timed.
+
+    Returns: the plan with the executions.
 
     Raises: UserError if a program does not fit into the devices' memory.
     """
@@ -94,7 +102,7 @@ def choose_executions(
 
 
 def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
-    """That a program which began elsewhere fits here as it is.
+    """Make sure that a program which began elsewhere fits here as it is.
 
     Raises: UserError, with the widest execution that fits.
     """
@@ -131,7 +139,7 @@ def _choose(
 
 
 class _Cost(NamedTuple):
-    """Of a program that is not compiled; infinite where XLA does not say.
+    """The cost of a program that is not compiled; infinite where XLA does not say.
 
     Attributes:
         flops: of one member's step.
@@ -147,8 +155,11 @@ class _Cost(NamedTuple):
 
 
 def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
-    """Counted, without a number on a device. The count takes a loop for one turn of
-    it, so it is made of XLA's own convolutions, which have none."""
+    """Count the cost, without a number on a device.
+
+    The count takes a loop for one turn of it, so it is made of XLA's own convolutions,
+    which have none.
+    """
     mesh, execution = member_mesh(), program_plan.execution
     plain = program_plan._replace(execution=execution._replace(convolution="xla"))
     members = padded_size(1, mesh, execution.chunk_width)
@@ -181,7 +192,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
 
 
 def _image_shapes(dataset: Dataset, *parts: Split) -> Examples:
-    """Of those parts together, on a device."""
+    """Describe the images of some parts together, as they lie on a device."""
 
     def rows(leaves: list[np.ndarray]) -> Any:
         shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
@@ -206,7 +217,7 @@ def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timing:
-    """The program's own execution if it fits, else the widest narrower one.
+    """Time the program's own execution if it fits, else the widest narrower one.
 
     Raises: UserError, with the widest that fits, if the width is given or none fits.
     """

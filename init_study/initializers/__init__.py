@@ -1,7 +1,10 @@
 """Initializers: `(key, shape, dtype) -> Array`, drop-in for Flax and plain JAX.
 
-from init_study.initializers import he_normal
-nn.Conv(16, (3, 3), kernel_init=he_normal())
+Example:
+    >>> from init_study.initializers import he_normal
+    >>> layer = nn.Conv(16, (3, 3), kernel_init=he_normal())
+    >>> he_normal()(jax.random.key(0), (3, 3, 8, 16)).shape
+    (3, 3, 8, 16)
 """
 
 from collections.abc import Callable
@@ -15,7 +18,21 @@ from init_study.initializers.constants import (
     uniform,
     zeros,
 )
+from init_study.initializers.controls import (
+    laplace,
+    rademacher,
+    student_t,
+    ternary,
+)
 from init_study.initializers.draws import Initializer
+from init_study.initializers.fans import fans, variance_scaling
+from init_study.initializers.identities import (
+    identity,
+    looks_linear,
+    partial_dirac,
+    repeated_identity,
+    zero_hadamard,
+)
 from init_study.initializers.orthogonal import (
     delta_orthogonal,
     orthogonal,
@@ -24,23 +41,17 @@ from init_study.initializers.orthogonal import (
     scaled_orthogonal,
 )
 from init_study.initializers.scaling import (
-    fans,
     gain_normal,
     gain_uniform,
     he_fan_out,
     he_normal,
     he_truncated,
     he_uniform,
-    laplace,
     lecun_normal,
     lecun_truncated,
     lecun_uniform,
     mup_output,
-    rademacher,
-    student_t,
-    ternary,
     torch_kernel,
-    variance_scaling,
     xavier_normal,
     xavier_truncated,
     xavier_uniform,
@@ -48,12 +59,7 @@ from init_study.initializers.scaling import (
 from init_study.initializers.structured import (
     gabor,
     gaussian_field,
-    identity,
-    looks_linear,
-    partial_dirac,
-    repeated_identity,
     sparse,
-    zero_hadamard,
 )
 
 __all__ = [

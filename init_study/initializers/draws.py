@@ -29,12 +29,17 @@ def drawn(
     distribution: str | tuple[Callable[..., Array], float],
     stddev: Callable[[tuple[int, ...]], float],
 ) -> Initializer:
-    """Standard draws in float32, scaled, then cast.
+    """Make an initializer of standard draws in float32, scaled, then cast.
 
     Args:
         distribution: in `DISTRIBUTIONS`, or a draw `(key, shape, dtype)` and its
             standard deviation.
         stddev: of the result, from the shape.
+
+    Example:
+        >>> law = drawn("rademacher", lambda shape: 1 / shape[0])
+        >>> np.unique(law(jax.random.key(0), (4, 100))).tolist()
+        [-0.25, 0.25]
     """
     named = isinstance(distribution, str)
     draw, standard = DISTRIBUTIONS[distribution] if named else distribution
@@ -65,12 +70,15 @@ def _signs(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def wide_type(dtype: Any) -> Any:
-    """What numbers of this type are computed in: float64 for float64, else float32."""
+    """Choose the type to compute in: float64 for float64, float32 for all others."""
     return jnp.float64 if floating(dtype) == jnp.float64 else jnp.float32
 
 
 def floating(dtype: Any) -> Any:
-    """The type, float32 if None; UserError if it is not a floating one."""
+    """Normalize a floating type; None is float32.
+
+    Raises: UserError for a type that is not a floating one.
+    """
     kind = jnp.dtype(jnp.float32 if dtype is None else dtype)
     if not jnp.issubdtype(kind, jnp.floating):
         raise UserError(f"dtype {kind} is not a floating one; use float32 or bfloat16")

@@ -15,12 +15,8 @@ from jax.custom_batching import sequential_vmap
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.errors import UserError, check_number
-from init_study.initializers.draws import (
-    Initializer,
-    floating,
-    wide_type,
-)
-from init_study.initializers.scaling import fans
+from init_study.initializers.draws import Initializer, floating, wide_type
+from init_study.initializers.fans import fans
 
 # Gaussians this much taller than wide are so well conditioned that Cholesky's way to
 # the same Q, a few matrix products, is exact too; it is several times faster. Between
@@ -29,7 +25,7 @@ _TALL, _VERY_TALL = 2, 4
 
 
 def orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
-    """The kernel as a matrix, `[fan_in, out]`, is orthogonal (semi-orthogonal), Haar.
+    """Orthogonal matrix `[fan_in, out]`, uniformly drawn (by Haar's measure).
 
     Preserves: a dense layer with in ≤ out keeps ‖x W‖ = gain ‖x‖; with in ≥ out, WᵀW is
     the identity times gain², and each output the mean square of the input times gain².
@@ -41,19 +37,29 @@ def orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
 
     Raises: UserError, when called, for a shape without fans.
     Reference: Saxe, McClelland & Ganguli 2014, arXiv:1312.6120.
+
+    Example:
+        >>> kernel = orthogonal()(jax.random.key(0), (4, 3))
+        >>> bool(jnp.allclose(kernel.T @ kernel, jnp.eye(3), atol=1e-5))
+        True
     """
     check_number("gain", gain)
     return _orthogonal(lambda rows, columns: gain, groups)
 
 
 def scaled_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
-    """Orthogonal, times √(out / fan_in) where a layer widens (SUO).
+    """Orthogonal matrix, times √(out / fan_in) where a layer widens (SUO).
 
     Preserves: every output has the mean square of the inputs times gain², whether the
     layer widens or narrows; fan_in Var(W) = gain².
     Use: as `orthogonal`, where layers widen.
     When not: for exact isometry of convolutions: see `delta_orthogonal`.
     Reference: Martens et al. 2021, arXiv:2110.01765 (scaled uniform orthogonal).
+
+    Example:
+        >>> kernel = scaled_orthogonal()(jax.random.key(0), (2, 8))
+        >>> bool(jnp.allclose(kernel @ kernel.T, 4 * jnp.eye(2), atol=1e-5))
+        True
     """
     check_number("gain", gain)
     return _orthogonal(
@@ -62,7 +68,7 @@ def scaled_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
 
 
 def delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
-    """An orthogonal matrix at the kernel's centre, zero elsewhere.
+    """Orthogonal matrix at the kernel's centre, zero elsewhere.
 
     Preserves: ‖W*x‖ = gain ‖x‖ for every image where in ≤ out, if the stride is 1 and
     the centre stays inside (SAME or circular padding): an exact isometry at any depth.
@@ -73,26 +79,38 @@ def delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
     When not: behind strides, which drop pixels that a single tap cannot bring back.
     Kernel layout: [height, width, in / groups, out], or [in, out].
     Reference: Xiao et al. 2018, arXiv:1806.05393, algorithm 2.
+
+    Example:
+        >>> kernel = delta_orthogonal()(jax.random.key(0), (3, 3, 4, 8))
+        >>> np.argwhere(np.any(kernel, (2, 3))).tolist()  # the taps in use
+        [[1, 1]]
     """
     check_number("gain", gain)
     return at_centre(orthogonal(gain, groups))
 
 
 def scaled_delta_orthogonal(gain: float = 1.0, groups: int = 1) -> Initializer:
-    """`scaled_orthogonal` at the kernel's centre, zero elsewhere.
+    """Scaled orthogonal matrix at the kernel's centre, zero elsewhere.
 
+    The matrix is that of `scaled_orthogonal`.
     Preserves: every output has the mean square of the inputs times gain², also where
     the layer widens.
     Use: as `delta_orthogonal`, where layers widen.
     When not: where an isometry is wanted: a widening layer gains √(out / in).
     Reference: Martens et al. 2021, arXiv:2110.01765 (SUO-delta).
+
+    Example:
+        >>> kernel = scaled_delta_orthogonal()(jax.random.key(0), (3, 3, 2, 8))
+        >>> centre = kernel[1, 1]
+        >>> bool(jnp.allclose(centre @ centre.T, 4 * jnp.eye(2), atol=1e-5))
+        True
     """
     check_number("gain", gain)
     return at_centre(scaled_orthogonal(gain, groups))
 
 
 def orthogonal_convolution(gain: float = 1.0) -> Initializer:
-    """A kernel whose convolution is orthogonal, with all taps in use.
+    """Orthogonal convolution with all taps in use.
 
     The product of an orthogonal matrix and of k − 1 factors per axis, each a
     convolution of two taps P and I − P with a random projector P.
@@ -104,6 +122,14 @@ def orthogonal_convolution(gain: float = 1.0) -> Initializer:
     Raises: UserError, when called, for another layout, with both numbers.
     Reference: Xiao et al. 2018, arXiv:1806.05393, algorithm 1, with factors along one
     axis at a time.
+
+    Example:
+        >>> law = orthogonal_convolution()
+        >>> layer = nn.Conv(6, (3, 3), padding="CIRCULAR", kernel_init=law)
+        >>> images = jnp.ones((1, 5, 5, 4))  # of norm √100
+        >>> outputs, _ = layer.init_with_output(jax.random.key(0), images)
+        >>> round(float(jnp.linalg.norm(outputs)), 3)
+        10.0
     """
     check_number("gain", gain)
 
@@ -129,7 +155,10 @@ def orthogonal_convolution(gain: float = 1.0) -> Initializer:
 
 
 def at_centre(inner: Initializer) -> Initializer:
-    """The inner law's matrix `[in / groups, out]` at the centre tap, zero elsewhere."""
+    """Put the inner law's matrix `[in / groups, out]` at the centre tap.
+
+    All other taps are zero.
+    """
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         fans(shape)
@@ -177,17 +206,18 @@ def _haar_of_each(
 @jax.jit
 @sequential_vmap
 def _haar(normals: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
-    """Q of the QR decomposition with a positive diagonal of R."""
+    """Find Q of the QR decomposition with a positive diagonal of R."""
     tall, narrow = normals.shape
     if tall >= _TALL * narrow:
         q = _cholesky_q(normals)
         return q if tall >= _VERY_TALL * narrow else _cholesky_q(q)
     q, r = jnp.linalg.qr(normals)
-    return q * jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)
+    signs = jnp.where(jnp.diagonal(r) < 0, -1.0, 1.0).astype(q.dtype)
+    return q * signs[None]
 
 
 def _cholesky_q(a: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
-    """AᵀA = RᵀR with a positive diagonal, so that A R⁻¹ is the same Q."""
+    """Find the same Q as A R⁻¹, from AᵀA = RᵀR with a positive diagonal of R."""
     product = jnp.matmul(a.T, a, precision=lax.Precision.HIGHEST)
     lower = jnp.linalg.cholesky(product)
     return lax.linalg.triangular_solve(
@@ -196,12 +226,12 @@ def _cholesky_q(a: Float[Array, "tall narrow"]) -> Float[Array, "tall narrow"]:
 
 
 def _lengthen(key: PRNGKeyArray, kernel: Array, axis: int) -> Array:
-    """The kernel, then a convolution of two taps P and I − P along one axis."""
+    """Add a tap along one axis: convolve with the two taps P and I − P."""
     size = kernel.shape[-1]
     base_key, mask_key = jax.random.split(key)
     base = _haar(jax.random.normal(base_key, (size, size), kernel.dtype))
     kept = jax.random.bernoulli(mask_key, 0.5, (size,)).astype(kernel.dtype)
-    projector = jnp.matmul(base * kept, base.T, precision=lax.Precision.HIGHEST)
+    projector = jnp.matmul(base * kept[None], base.T, precision=lax.Precision.HIGHEST)
     before = jnp.matmul(kernel, projector, precision=lax.Precision.HIGHEST)
     pad = [(0, 0)] * kernel.ndim
 

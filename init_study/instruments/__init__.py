@@ -1,1 +1,1 @@
-"""What is measured of a network at its start and along the way, as pure functions."""
+"""Instruments: pure functions that measure a network at its start and along the way."""

@@ -1,4 +1,4 @@
-"""What each layer's own operation does to a mean square, forwards and backwards.
+"""Gains: what each layer's own operation does to mean squares, forwards and backwards.
 
 White noise goes through the operation itself, with its strides, groups, padding and
 dtype: E[out²] / E[in²] is its forward gain, and the same of gradients its backward
@@ -21,6 +21,7 @@ from init_study.network import ModelState, Network, Params, graph, trace_forward
 
 # So many numbers go through the largest layer: enough for two digits of its gain.
 _NUMBERS = 2**21
+# Images of noise, whatever the layer's size.
 _FEWEST, _MOST = 8, 256
 
 
@@ -36,11 +37,20 @@ class Gain(NamedTuple):
     backward: Any
 
 
-def tap_squares(
-    network: Network, params: Params
-) -> tuple[Float[Array, "... taps"], ...]:
-    """Of each layer, the mean square of its weights at each tap, `[height, width]`, or
-    `[]` for a dense layer."""
+def tap_squares(network: Network, params: Params) -> tuple[Float[Array, "*taps"], ...]:
+    """Compute the mean square of each layer's weights at each tap of its kernel.
+
+    Returns: in the order of `network.layers`, each `[height, width]`, or `[]` for a
+        dense layer.
+
+    Example:
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(2), (1, 1, 3))
+        >>> params = {"Dense_0": {"kernel": jnp.full((3, 2), 2.0)}}
+        >>> [float(square) for square in tap_squares(network, params)]
+        [4.0]
+    """
     flat: Any = traverse_util.flatten_dict(params)
     return tuple(
         jnp.mean(layer.plain(flat[layer.kernel]).astype(jnp.float32) ** 2, (-2, -1))
@@ -52,16 +62,36 @@ def layer_gains(
     network: Network,
     params: Params,
     model_state: ModelState,
-    squares: Sequence[Float[Array, "... taps"]],
+    squares: Sequence[Float[Array, "*taps"]],
     key: PRNGKeyArray,
 ) -> tuple[tuple[Gain, ...], tuple[Gain, ...]]:
-    """Measured and predicted gains of every layer, in the order of `network.layers`.
+    """Measure and predict the gains of every layer.
 
     Args:
-        network, params, model_state: as of `Network.apply`.
+        network: a traced network.
+        params: its parameters.
+        model_state: its state.
         squares: mean squares at each tap, that predict; as of `tap_squares`, or their
             means over many draws.
         key: of the noise.
+
+    Returns: measured and predicted ones, each in the order of `network.layers`.
+
+    Example:
+        Weights of 2 on 3 inputs: the prediction is 3 · 2² forwards, for 2 outputs
+        2 · 2² backwards.
+
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(2), (1, 1, 3))
+        >>> kernel, bias = jnp.full((3, 2), 2.0), jnp.zeros(2)
+        >>> params = {"Dense_0": {"kernel": kernel, "bias": bias}}
+        >>> squares = tap_squares(network, params)
+        >>> measured, predicted = layer_gains(
+        ...     network, params, {}, squares, jax.random.key(0)
+        ... )
+        >>> predicted
+        (Gain(forward=12.0, backward=8.0),)
     """
     largest = max(prod(layer.image_shape) for layer in network.layers)
     count = min(_MOST, max(_FEWEST, _NUMBERS // largest))
@@ -87,6 +117,7 @@ def layer_gains(
 def _measured(
     traced: graph.Graph, layer: graph.Operation, variables: Any, key: PRNGKeyArray
 ) -> Gain:
+    """Send white noise through a layer's operation, and white gradients back."""
     node = traced.nodes[layer.place]
     weights = node.inputs[1 - layer.side]
     (kernel,) = graph.evaluate(traced, variables, None, (weights,))
@@ -112,7 +143,16 @@ def _ratio(after: Array, before: Array) -> Array:
 def predicted_gain(
     traced: graph.Graph, layer: graph.Operation, squares: Float[np.ndarray, "..."]
 ) -> Gain:
-    """What mean squares of weights, at each tap, do to white noise."""
+    """Predict what mean squares of weights, at each tap, do to white noise.
+
+    Args:
+        traced: the graph that the layer is in.
+        layer: the operation.
+        squares: mean square of its weights at each tap, `[]` for a dense layer.
+
+    Returns: forward, in · Σ (share of outputs that a tap serves · its mean square);
+        backward, the same with out, per pixel of the input.
+    """
     inputs, outputs = layer.shape[-2], layer.shape[-1] // layer.groups
     if layer.kind == "dense":
         return Gain(float(squares) * inputs, float(squares) * outputs)
@@ -136,6 +176,7 @@ def predicted_gain(
 def _map_sizes(
     traced: graph.Graph, layer: graph.Operation
 ) -> tuple[list[int], list[int]]:
+    """Read the spatial sizes of a convolution's input and of its result."""
     node = traced.nodes[layer.place]
     numbers = node.equation.params["dimension_numbers"]
     read = [traced.shapes[layer.inputs].shape[axis] for axis in numbers.lhs_spec[2:]]
@@ -146,14 +187,16 @@ def _map_sizes(
 def _shares(
     read: int, made: int, taps: int, stride: int, before: int, spread: int, apart: int
 ) -> Float[np.ndarray, " taps"]:
-    """For each tap along an axis, the share of outputs for which it meets a pixel.
+    """Count, for each tap along an axis, the share of outputs where it meets a pixel.
 
     Args:
-        read, made: sizes of input and output.
-        taps, apart: of the kernel, and pixels from one tap to the next.
+        read: size of the input.
+        made: size of the output.
+        taps: of the kernel.
         stride: of the window.
         before: padding.
         spread: pixels of a dilated input for one of the input.
+        apart: pixels from one tap to the next.
     """
     place = np.arange(made)[:, None] * stride + np.arange(taps) * apart - before
     meets = (place >= 0) & (place <= (read - 1) * spread) & (place % spread == 0)

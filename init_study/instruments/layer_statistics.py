@@ -1,11 +1,11 @@
-"""What is measured in every layer of a member, before its first step and after its
-last: signals, gradients, symmetry. Pure; the numbers say why a net learns or does not.
+"""Numbers of every layer of a member: signals, gradients, symmetry.
 
-All on the member's first training batch, with BatchNorm on that batch's statistics and
-the dropout of the first step.
+They are measured before the first step and after the last, and say why a net learns or
+does not. All are taken on the member's first training batch, with BatchNorm on that
+batch's statistics and the dropout of the first step.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +31,14 @@ def measure_layers(
     data: Examples,
     first_steps: Int[Array, "seeds batch"],
 ) -> dict[str, Float[Array, " layers"]]:
-    """Numbers of every layer, in the order of `network.layers`.
+    """Measure every layer of a member, in the order of `network.layers`.
+
+    Args:
+        network: what the member trains.
+        convolution: the form of `init_study.conv` that its convolutions take.
+        member: its state and hyper-parameters.
+        data: the training examples.
+        first_steps: places of the examples of each seed's first batch.
 
     Returns:
         `weight_square`: mean square of the kernel.
@@ -48,9 +55,79 @@ def measure_layers(
 
     Empty for a network in which no layer was found.
     `dead` and `flat` are NaN where a norm, no activation or an unknown one follows.
+
+    Example:
+        Of a dense layer of zeros the two filters are alike.
+
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> from init_study.study import Program
+        >>> from init_study.train import init_state
+        >>> network = trace(Linear(2), (1, 1, 3))
+        >>> params = {"Dense_0": {"kernel": jnp.zeros((3, 2)), "bias": jnp.zeros(2)}}
+        >>> state = init_state(Program(), params, {})
+        >>> hyper = Hyper(jnp.float32(0.1), jnp.int32(0), jnp.int32(0))
+        >>> images = jnp.zeros((4, 1, 1, 3), jnp.uint8)
+        >>> data = Examples(images, jnp.zeros(4, jnp.int32), jnp.zeros(3), jnp.ones(3))
+        >>> first = jnp.array([[0, 1]])
+        >>> member = state, hyper
+        >>> found = jax.jit(
+        ...     lambda: measure_layers(network, "xla", member, data, first)
+        ... )()
+        >>> [float(found[name][0]) for name in ("zero_weights", "distinct", "signal")]
+        [1.0, 0.5, 0.0]
     """
     if not network.layers:
         return {}
+    passes = _through_and_back(network, convolution, member, data, first_steps)
+    rows = [
+        _numbers(*of_layer) for of_layer in zip(network.layers, passes, strict=True)
+    ]
+    return {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+class _Pass(NamedTuple):
+    """What one pass through a network and back shows of a layer.
+
+    Attributes:
+        kernel: as `Layer.kernel_shape`.
+        slope: gradient of the batch's loss by the kernel.
+        output: before norm and activation.
+        gradient: of the batch's loss by the output.
+        examples: how many are in the batch.
+    """
+
+    kernel: Array
+    slope: Array
+    output: Array
+    gradient: Array
+    examples: int
+
+
+def _numbers(layer: Layer, passed: _Pass) -> dict[str, Float[Array, ""]]:
+    """Compute the numbers of one layer, by name."""
+    output = passed.output
+    return {
+        "weight_square": _square(passed.kernel),
+        "zero_weights": jnp.mean(passed.kernel == 0),
+        "distinct": distinct_filters(passed.kernel),
+        "signal": _square(output),
+        "spread": jnp.mean(jnp.var(output.astype(jnp.float32), axis=0)),
+        # The loss is the mean over the batch: its gradient is one image's over n.
+        "gradient": _square(passed.gradient * passed.examples),
+        "weight_gradient": _square(passed.slope),
+        **_idle(layer, output),
+    }
+
+
+def _through_and_back(
+    network: Network,
+    convolution: str,
+    member: tuple[TrainState, Hyper],
+    data: Examples,
+    first_steps: Int[Array, "seeds batch"],
+) -> list[_Pass]:
+    """Pass a member's first training batch through its network, and gradients back."""
     state, hyper = member
     places = first_steps[hyper.seed_slot]
     images = standardize(data.images[places], data.mean, data.std)
@@ -76,22 +153,12 @@ def measure_layers(
     )
     kernels = _kernels(network, state.params)
     slopes = _kernels(network, by_params)
-    rows = [
-        {
-            "weight_square": _square(kernel),
-            "zero_weights": jnp.mean(kernel == 0),
-            "distinct": distinct_filters(kernel),
-            "signal": _square(output),
-            "spread": jnp.mean(jnp.var(output.astype(jnp.float32), axis=0)),
-            "gradient": _square(by_shifts[index] * len(labels)),
-            "weight_gradient": _square(slope),
-            **_idle(layer, output),
-        }
-        for index, (layer, kernel, slope, output) in enumerate(
-            zip(network.layers, kernels, slopes, signals.outputs, strict=True)
+    return [
+        _Pass(kernel, slope, output, by_shifts[index], len(labels))
+        for index, (kernel, slope, output) in enumerate(
+            zip(kernels, slopes, signals.outputs, strict=True)
         )
     ]
-    return {name: jnp.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _kernels(network: Network, params: Params) -> list[Array]:
@@ -100,6 +167,7 @@ def _kernels(network: Network, params: Params) -> list[Array]:
 
 
 def _idle(layer: Layer, output: Float[Array, "n ... units"]) -> dict[str, Array]:
+    """Compute `dead` and `flat`: where the activation passes on hardly a gradient."""
     nothing = jnp.float32(jnp.nan)
     if layer.normalized or layer.activation is None:
         return {"dead": nothing, "flat": nothing}

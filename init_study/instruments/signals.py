@@ -1,4 +1,4 @@
-"""What flows through a network's layers: their outputs, and the gradients there."""
+"""Signals: the outputs of a network's layers, and the gradients there."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from init_study.network import ModelState, Network, Params, graph, trace_forward
 
 
 class Signals(NamedTuple):
-    """Of every layer, in the order of `network.layers`.
+    """What every layer reads and gives, in the order of `network.layers`.
 
     Attributes:
         inputs: what it reads, `[n, ..., in]`.
@@ -37,17 +37,28 @@ def layer_signals(
     shifts: Mapping[int, Array] | None = None,
     convolution: str = "xla",
 ) -> Signals:
-    """One forward pass, with every layer's output on the way.
+    """Pass images through a network, and keep every layer's output on the way.
 
     Args:
-        network, params, model_state, images: as of `Network.apply`.
+        network: a traced network.
+        params: its parameters.
+        model_state: its state.
+        images: a batch.
         train: whether BatchNorm takes the batch's statistics, as at the first step.
         key: of dropout; without one it takes always the same.
         shifts: added to the outputs of layers, by index: differentiate by them to get
             gradients at a layer.
         convolution: a form of `init_study.conv`.
-    """
 
+    Example:
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(4), (1, 1, 3))
+        >>> params = network.own_init(jax.random.key(0))
+        >>> signals = layer_signals(network, params, {}, jnp.zeros((2, 1, 1, 3)))
+        >>> [output.shape for output in signals.outputs]
+        [(2, 4)]
+    """
     forward = trace_forward(network, params, model_state, images, train=train, key=key)
     traced, found = forward.traced, forward.layers
     places = {layer.outputs: index for index, layer in enumerate(found)}
@@ -78,7 +89,7 @@ def layer_signals(
 
 
 def _moved(value: Array, source: int, target: int) -> Array:
-    """An axis moved; most nets have their features last, and nothing is done."""
+    """Move an axis; most nets have their features last, and nothing is done."""
     last = value.ndim - 1
     source, target = source % value.ndim, target % value.ndim
     return value if source == target == last else jnp.moveaxis(value, source, target)
@@ -92,7 +103,32 @@ def gradients_at_layers(
     cotangent: Float[Array, "n classes"],
     **options: Any,
 ) -> tuple[Signals, tuple[Array, ...]]:
-    """The signals, and the gradient of result · cotangent by each layer's output."""
+    """Compute the signals, and the gradient of result · cotangent at each layer.
+
+    Args:
+        network: a traced network.
+        params: its parameters.
+        model_state: its state.
+        images: a batch.
+        cotangent: the gradient at the network's result.
+        options: the others of `layer_signals`.
+
+    Returns: the signals, and one gradient by each layer's output.
+
+    Example:
+        The last layer's output is the result, so the gradient there is the cotangent.
+
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(4), (1, 1, 3))
+        >>> params = network.own_init(jax.random.key(0))
+        >>> cotangent = jnp.arange(8.0).reshape(2, 4)
+        >>> _, gradients = gradients_at_layers(
+        ...     network, params, {}, jnp.zeros((2, 1, 1, 3)), cotangent
+        ... )
+        >>> bool((gradients[0] == cotangent).all())
+        True
+    """
 
     def product(shifts: dict[int, Array]) -> tuple[Array, Signals]:
         signals = layer_signals(

@@ -1,6 +1,6 @@
 """Spectra before the first step: how a net stretches its input, how curved its loss is.
 
-Pure, but for the eigenvalues of small matrices, which are taken on the host.
+All is pure but the eigenvalues of small matrices, which are taken on the host.
 """
 
 from typing import Any, NamedTuple
@@ -18,16 +18,18 @@ from init_study.data.feeds import Examples
 from init_study.network import Network, Params
 from init_study.train import Hyper, TrainState, cross_entropy, step_keys
 
-# Of Lanczos: the greatest eigenvalue of a net's Hessian is there to a few per cent.
+# Steps of Lanczos: the greatest eigenvalue of a net's Hessian is there to a few per
+# cent.
 _ITERATIONS = 12
-# Of singular values by way of their squares in float32.
+# Rounding of singular values, relative to the greatest, by way of their squares in
+# float32.
 _ROUNDING = 1e-3
-# A class is a pass backwards.
+# Each class costs a pass backwards.
 MOST_CLASSES = 100
 
 
 class Spectra(NamedTuple):
-    """Of one member; small matrices whose eigenvalues `eigenvalues` takes.
+    """Small matrices of one member, whose eigenvalues `eigenvalues` takes.
 
     Attributes:
         gram: of the Jacobian of the logits by the image, J Jᵀ, for each image of the
@@ -48,10 +50,17 @@ def measure_spectra(
     data: Examples,
     first_steps: Int[Array, "seeds batch"],
 ) -> Spectra:
-    """On the member's first training batch, with BatchNorm on that batch's statistics.
+    """Measure a member's spectra on its first training batch.
 
-    With a norm over the batch an image's Jacobian holds what the other images do
-    through it.
+    BatchNorm takes that batch's statistics. With a norm over the batch an image's
+    Jacobian holds what the other images do through it.
+
+    Args:
+        network: what the member trains.
+        convolution: the form of `init_study.conv` that its convolutions take.
+        member: its state and hyper-parameters.
+        data: the training examples.
+        first_steps: places of the examples of each seed's first batch.
     """
     state, hyper = member
     places = first_steps[hyper.seed_slot]
@@ -86,7 +95,10 @@ def measure_spectra(
 
 
 def eigenvalues(spectra: Spectra) -> dict[str, np.ndarray]:
-    """Of members, `[members, ...]` on the host.
+    """Compute the eigenvalues of members' spectra, on the host.
+
+    Args:
+        spectra: of members, `[members, ...]`.
 
     Returns:
         `jacobian`: singular values, the greatest first, root mean squares over images,
@@ -94,6 +106,15 @@ def eigenvalues(spectra: Spectra) -> dict[str, np.ndarray]:
             float32's rounding, and zero here.
         `hessian`: Ritz values, the greatest first, `[members, k]`: the outermost are
             eigenvalues, the inner ones say how the others lie.
+
+    Example:
+        One image with J Jᵀ = diag(4, 9), and a Hessian of which Lanczos saw diag(1, 5).
+
+        >>> gram = np.diag([4.0, 9.0])[None, None]
+        >>> spectra = Spectra(gram, np.array([[1.0, 5.0]]), np.zeros((1, 2)))
+        >>> found = eigenvalues(spectra)
+        >>> found["jacobian"].round(6).tolist(), found["hessian"].round(6).tolist()
+        ([[3.0, 2.0]], [[5.0, 1.0]])
     """
     squares = np.linalg.eigvalsh(np.asarray(spectra.gram, np.float64))[..., ::-1]
     values = [
@@ -112,6 +133,7 @@ def eigenvalues(spectra: Spectra) -> dict[str, np.ndarray]:
 
 
 def _gram(logits: Any, images: Float[Array, "n ..."]) -> Float[Array, "n k k"]:
+    """Compute J Jᵀ for each image, a row of J at a time."""
     values, pull = jax.vjp(logits, images)
     classes = values.shape[-1]
     if classes > MOST_CLASSES:
@@ -126,8 +148,11 @@ def _gram(logits: Any, images: Float[Array, "n ..."]) -> Float[Array, "n k k"]:
 
 
 def _lanczos(product: Any, size: int) -> tuple[Array, Array]:
-    """Diagonal and off-diagonal after `_ITERATIONS` steps, each vector made orthogonal
-    to all before it: in float32 they would not stay so by themselves."""
+    """Compute the diagonal and off-diagonal after `_ITERATIONS` steps of Lanczos.
+
+    Each vector is made orthogonal to all before it: in float32 they would not stay so
+    by themselves.
+    """
     steps = min(_ITERATIONS, size)
     start = jax.random.normal(jax.random.key(0), (size,))
 

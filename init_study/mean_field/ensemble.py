@@ -1,7 +1,8 @@
-"""Random numbers that stand for the values of a very wide net.
+"""The ensemble: random numbers that stand for the values of a very wide net.
 
 They are `[images, places, channels]`; images are exchangeable, and so are the places of
-one image. See `init_study.mean_field.predict`.
+one image. So all that a layer with random weights can pass on is three numbers: the
+mean square, and the mean products of two places of one image and of two images.
 """
 
 from functools import partial
@@ -13,17 +14,18 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.instruments.gains import Gain
 
+# How many stand for all. Means over 16 · 16 · 1024 numbers are what is read.
 IMAGES, PLACES, CHANNELS = 16, 16, 1024
 SHAPE = (IMAGES, PLACES, CHANNELS)
-# What an axis of a value stands for.
-BATCH, SPACE, CHANNEL = "batch", "space", "channel"
-# Channels of all places in one axis.
-FLAT = "flat"
-Roles = tuple[str, ...]
 
 
 def of_images(key: PRNGKeyArray, images: Array) -> Array:
-    """Normal numbers with the images' mean and second moments."""
+    """Draw normal numbers with the mean and the second moments of some images.
+
+    Args:
+        key: of the draw.
+        images: `[n, height, width, channels]`.
+    """
     flat = images.reshape(len(images), -1, images.shape[-1]).astype(jnp.float32)
     mean = flat.mean()
     return mean + _normal(key, *_second_moments(flat - mean))
@@ -32,10 +34,16 @@ def of_images(key: PRNGKeyArray, images: Array) -> Array:
 def through_layer(
     key: PRNGKeyArray, values: Array, gain: Gain | None, flat: bool = False
 ) -> Array:
-    """New normal numbers whose second moments are the old ones times the gain.
+    """Draw what a layer gives: normal, with the second moments read times the gain.
 
-    Of a layer that reads whole maps as flat channels the result is the same at all
-    places; on the way back each place gets a gradient of its own.
+    On the way back the same is done to gradients, with the backward gain.
+
+    Args:
+        key: of both draws.
+        values: what the layer reads, as an ensemble.
+        gain: of the layer; None for weights that give the mean square 1.
+        flat: whether it reads whole maps as flat channels. Then its result is the same
+            at all places, and on the way back each place gets a gradient of its own.
     """
     values = jnp.broadcast_to(values, SHAPE)
     forward_key, backward_key = jax.random.split(key)
@@ -73,8 +81,10 @@ _linear.defvjp(_linear_forward, _linear_backward)
 def _normal_like(
     key: PRNGKeyArray, values: Array, factor: Any, alike: float | None = None
 ) -> Array:
-    """Normal, with the same second moments, times a factor; with `alike` in place of
-    the correlation between places of an image."""
+    """Draw normal numbers with the same second moments, times a factor.
+
+    `alike` takes the place of the correlation between places of an image.
+    """
     square, within, between = _second_moments(values)
     if alike is not None:
         within = alike * square
@@ -83,8 +93,11 @@ def _normal_like(
 
 
 def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]:
-    """Mean products of a number with itself, with others of its image, and of other
-    images, in the same channel."""
+    """Compute the mean products of numbers in the same channel.
+
+    They are of a number with itself, with others of its image, and with those of other
+    images. From sums, which cost no product of all pairs: (Σx)² = Σx² + Σ of pairs.
+    """
     images, places, _ = values.shape
     square = jnp.mean(values**2)
     sums = jnp.mean(values.sum(1) ** 2)
@@ -98,13 +111,15 @@ def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]
 
 
 def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> Array:
+    """Draw normal numbers with these mean products, as of `_second_moments`."""
+    # A part that all images share, one that the places of an image share, and the rest.
     shapes = ((1, 1, CHANNELS), (IMAGES, 1, CHANNELS), SHAPE)
     sizes = (between, within - between, square - within)
     keys = jax.random.split(key, 3)
     return sum(
         (
-            jnp.sqrt(size) * jax.random.normal(own_key, shape)
-            for own_key, shape, size in zip(keys, shapes, sizes, strict=True)
+            jnp.sqrt(size) * jax.random.normal(part_key, shape)
+            for part_key, shape, size in zip(keys, shapes, sizes, strict=True)
         ),
         jnp.zeros(SHAPE),
     )

@@ -1,6 +1,9 @@
-"""What befalls the numbers of an ensemble in the nodes of a graph that are no layers.
+"""What the nodes of a graph that are no layers do to an ensemble.
 
-See `init_study.mean_field.ensemble` for what they stand for.
+Elementwise functions are applied to the numbers themselves. An ensemble has fewer
+places than a map, so sums, pools and slices are done as they would be to the places
+that it stands for, and their gradients are scaled to keep the mean square that they
+have on the map.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,18 +19,11 @@ from jaxtyping import Array, PRNGKeyArray
 
 from init_study import jaxprs
 from init_study.errors import UserError
-from init_study.mean_field.ensemble import (
-    BATCH,
-    CHANNEL,
-    CHANNELS,
-    FLAT,
-    PLACES,
-    SHAPE,
-    SPACE,
-    Roles,
-)
+from init_study.mean_field.ensemble import CHANNELS, PLACES, SHAPE
+from init_study.mean_field.roles import BATCH, CHANNEL, FLAT, SPACE, Roles
 from init_study.network import graph
 
+# What moves numbers from place to place, which an ensemble does not tell apart.
 _PASSED = (
     "reshape transpose squeeze expand_dims rev dynamic_slice pad copy "
     "stop_gradient broadcast_in_dim reduce_precision"
@@ -37,7 +33,7 @@ _CALLS = ("custom_jvp_call", "custom_vjp_call", "jit", "pjit", "remat", "checkpo
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _slowed(values: Array, factor: float) -> Array:
-    """The same numbers; gradients are multiplied by the factor on their way back."""
+    """Pass numbers on; multiply their gradients by the factor on the way back."""
     return values
 
 
@@ -55,18 +51,20 @@ def through_node(
     roles: Sequence[Roles | None],
     shape: tuple[int, ...],
 ) -> list[Array]:
-    """What a node that is no layer makes of its inputs.
+    """Compute what a node that is no layer makes of its inputs.
 
     Args:
         key: of what is shuffled.
         node: of the graph.
-        inputs: stand-ins, or fixed numbers.
-        shapes, roles: of the values that they stand for.
-        shape: of the result.
+        inputs: ensembles, or numbers that do not depend on the images.
+        shapes: of the network's values that they stand for.
+        roles: of the axes of those values.
+        shape: of the network's result.
 
     Raises: UserError for an operation that is not known.
     """
     name, params = node.name, node.equation.params
+    # The share of numbers that are left: gradients of the others are zero.
     left = prod(shape) / max(1, prod(shapes[0]))
     if name == "reduce_sum":
         return [_summed(inputs[0], shapes[0], roles[0], params["axes"])]
@@ -92,6 +90,7 @@ def through_node(
 
 
 def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
+    """Apply a function of one number each to the numbers of ensembles."""
     if name in _PASSED or name == "slice":
         return [inputs[0]]
     if name == "convert_element_type":
@@ -113,7 +112,7 @@ def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
 
 
 def _evaluate(jaxpr: Any, inputs: list[Array]) -> list[Array]:
-    """A function of numbers, whatever the shape that it was traced for."""
+    """Apply a function of numbers, whatever the shape that it was traced for."""
 
     def apply(equation: Any, values: list[Any]) -> list[Array]:
         return _elementwise(equation, str(equation.primitive), values)
@@ -127,6 +126,10 @@ def _evaluate(jaxpr: Any, inputs: list[Array]) -> list[Array]:
 def _summed(
     values: Array, shape: tuple[int, ...], roles: Any, axes: tuple[int, ...]
 ) -> Array:
+    """Sum over axes of a value: their size times the ensemble's mean over their roles.
+
+    Without roles the value holds numbers of channels, such as parameters.
+    """
     which = {roles[axis] for axis in axes} if roles else {CHANNEL}
     mean = values
     if BATCH in which:
@@ -142,7 +145,10 @@ def _summed(
 
 
 def _alike(values: Array) -> Array:
-    """Of one place, for all; so are the gradients there."""
+    """Give all places the values of one, as a mean over the whole map has them.
+
+    Gradients are left as they come: those of one place are those of all.
+    """
     return _pooled(
         lambda values: jnp.broadcast_to(values[:, :1], SHAPE),
         lambda values, cotangent: cotangent,
@@ -151,7 +157,10 @@ def _alike(values: Array) -> Array:
 
 
 def _averaged(values: Array, count: int, left: float) -> Array:
-    """The mean over so many places of an image; `left` is the share of places after."""
+    """Take the mean over so many places of an image.
+
+    `left` is the share of places that are there afterwards.
+    """
 
     def back(values: Array, cotangent: Array) -> Array:
         starts, factor = _windows(count, left)
@@ -162,7 +171,11 @@ def _averaged(values: Array, count: int, left: float) -> Array:
 
 
 def _greatest(values: Array, count: int, left: float) -> Array:
-    """Over so many places of an image; one of them gets the gradient."""
+    """Take the maximum over so many places of an image; one of them gets the gradient.
+
+    `left` is the share of places that are there afterwards. Where an ensemble has fewer
+    places than a window, gradients are scaled for the others.
+    """
     members = min(count, PLACES)
 
     def back(values: Array, cotangent: Array) -> Array:
@@ -178,10 +191,10 @@ def _greatest(values: Array, count: int, left: float) -> Array:
 
 
 def _windows(count: int, left: float) -> tuple[list[Any], float]:
-    """Where the count · left windows begin that a place is in, for all places, and a
-    factor for what is no whole number.
+    """Find where the count · left windows begin that a place is in, for all places.
 
-    One window each: they lie side by side; more than one: they overlap evenly.
+    Where it is in one they lie side by side; where in more they overlap evenly. Beside
+    them stands a factor for a number of windows that is no whole one.
     """
     members, number = min(count, PLACES), count * left
     whole = min(members, max(1, round(number)))
@@ -198,6 +211,7 @@ def _pooled(
     back: Callable[[Array, Array], Array],
     values: Array,
 ) -> Array:
+    """Apply a function of an ensemble whose gradient is `back(values, cotangent)`."""
     pooled = jax.custom_vjp(function)
     pooled.defvjp(
         lambda values: (function(values), values),
@@ -207,12 +221,12 @@ def _pooled(
 
 
 def _rolled(values: Array, count: int) -> Array:
-    """Each place and others of its image, as many as there are at most."""
+    """Stack each place with the next ones of its image, at most all of them."""
     return jnp.stack([jnp.roll(values, by, 1) for by in range(min(count, PLACES))])
 
 
 def _concatenated(key: PRNGKeyArray, parts: list[Array], sizes: list[int]) -> Array:
-    """Channels of the parts, as many as their share."""
+    """Take channels of each part by its share of them all, in a random order."""
     full = [jnp.broadcast_to(part, SHAPE) for part in parts]
     bounds = np.round(np.cumsum([0, *sizes]) / sum(sizes) * CHANNELS).astype(int)
     pairs = zip(full, bounds[:-1], bounds[1:], strict=True)
@@ -222,7 +236,7 @@ def _concatenated(key: PRNGKeyArray, parts: list[Array], sizes: list[int]) -> Ar
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _some(part: Array, low: int, high: int) -> Array:
-    """Channels that stand for all of a part; the others get gradients as theirs."""
+    """Take channels that stand for all of a part; give the others such gradients."""
     return part[..., low:high]
 
 

@@ -32,7 +32,7 @@ def build_model(
             Python's path: a class or a function that makes a module of Flax, Haiku or
             Equinox, or a module.
         num_classes: given to what makes the module, if it takes it.
-        arguments: further ones, e.g. `{"depth": 8}`.
+        arguments: further fields, e.g. `{"depth": 8}`.
         given: modules that the caller holds, or what makes them, by name.
 
     Returns: a Linen module of ours; of the user's own what `network.adapters` takes.
@@ -63,8 +63,10 @@ def build_model(
 
 
 def _arguments(model: Any) -> set[str]:
-    """What can be said to a class or a function that makes a module; a module that is
-    made already takes nothing."""
+    """List what a class or a function that makes a module takes.
+
+    A module that is made already takes nothing.
+    """
     if isinstance(model, type) and issubclass(model, nn.Module):
         fields = dataclasses.fields(model)
         return {field.name for field in fields} - {"parent", "name"}
@@ -94,7 +96,7 @@ def _users_own(name: str) -> Any:
 
 
 def _cure(error: Exception) -> str:
-    """How to get a framework that the user's module imports and that is not there."""
+    """Say how to get a framework that the user's module imports and that is absent."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
     extras = ("haiku", "equinox")
     return f'; get it by: pip install "init_study[{missing}]"' * (missing in extras)

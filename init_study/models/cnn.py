@@ -30,6 +30,12 @@ class CNN(nn.Module):
         pooling: how the map is halved: `max`, `average`, `stride` (of the
             convolution) or `none` (it is not).
         padding: `same` (zeros), `valid` or `circular`.
+
+    Example:
+        >>> model = CNN(num_classes=10, depth=2, width=4)
+        >>> network = trace(model, (8, 8, 1))
+        >>> [layer.kernel_shape for layer in network.layers]
+        [(3, 3, 1, 4), (3, 3, 4, 4), (4, 10)]
     """
 
     num_classes: int
@@ -44,7 +50,10 @@ class CNN(nn.Module):
     def __call__(
         self, images: Float[Array, "n h w c"], train: bool = False
     ) -> Float[Array, "n classes"]:
-        """Raises: UserError for an unknown name or an image that is used up."""
+        """Compute the logits of images `[n, height, width, channels]`.
+
+        Raises: UserError for an unknown name or an image that is used up.
+        """
         check_names(
             self,
             norm=NORMS,
@@ -76,7 +85,7 @@ class CNN(nn.Module):
 
 
 def check_names(module: nn.Module, **tables: Iterable[str]) -> None:
-    """Each named field of a model is a name of its table.
+    """Check that each named field of a model is a name of its table.
 
     Raises: UserError with the nearest valid name for the first that is not.
     """
@@ -87,13 +96,13 @@ def check_names(module: nn.Module, **tables: Iterable[str]) -> None:
 
 
 def normalize(x: Float[Array, "n h w c"], norm: str, train: bool) -> Array:
-    """`none`, `batch` (running averages with momentum 0.9) or `layer` (channels)."""
+    """Normalize by `none`, `batch` (momentum 0.9) or `layer` (over channels)."""
     if norm == "batch":
         return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
     return nn.LayerNorm()(x) if norm == "layer" else x
 
 
 def halve_map(x: Float[Array, "n h w c"], pooling: str) -> Array:
-    """2×2 pooling, `max` or `average`; an odd last row or column is dropped."""
+    """Pool 2×2, by `max` or `average`; an odd last row or column is dropped."""
     pool = nn.max_pool if pooling == "max" else nn.avg_pool
     return pool(x, (2, 2), (2, 2))

@@ -23,6 +23,12 @@ class LeNet(nn.Module):
 
     Reference: LeCun et al. 1998, Gradient-based learning applied to document
     recognition.
+
+    Example:
+        >>> model = LeNet(num_classes=10)
+        >>> network = trace(model, (28, 28, 1))
+        >>> [layer.kernel_shape for layer in network.layers if layer.kind == "dense"]
+        [(400, 120), (120, 84), (84, 10)]
     """
 
     num_classes: int
@@ -31,7 +37,10 @@ class LeNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
-        """Raises: UserError for an unknown name or an image that is too small."""
+        """Compute the logits of images `[n, height, width, channels]`.
+
+        Raises: UserError for an unknown name or an image that is too small.
+        """
         if self.pooling not in ("max", "average"):
             raise unknown("pooling", self.pooling, ("max", "average"), "max, average")
         if min(images.shape[1:3]) < 16:

@@ -9,7 +9,7 @@ from init_study.theory import shaped_activation
 
 
 class ResNet(nn.Module):
-    """A 3×3 convolution, three stages of basic blocks, and a dense head.
+    """Residual net: a 3×3 convolution, three stages of basic blocks, a dense head.
 
     A stage has n blocks of two 3×3 convolutions; the second and the third stage begin
     with stride 2 and have twice and four times the width. Global average pooling
@@ -25,6 +25,12 @@ class ResNet(nn.Module):
         norm: `none`, `batch` or `layer`. Convolutions have a bias only with `none`.
 
     Reference: He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition.
+
+    Example:
+        >>> model = ResNet(num_classes=10, depth=8)
+        >>> network = trace(model, (8, 8, 3))
+        >>> len(network.branches), network.layers[-1].kernel_shape
+        (3, (64, 10))
     """
 
     num_classes: int
@@ -37,7 +43,10 @@ class ResNet(nn.Module):
     def __call__(
         self, images: Float[Array, "n h w c"], train: bool = False
     ) -> Float[Array, "n classes"]:
-        """Raises: UserError for an unknown name or a depth that is not 6n+2."""
+        """Compute the logits of images `[n, height, width, channels]`.
+
+        Raises: UserError for an unknown name or a depth that is not 6n+2.
+        """
         check_names(self, norm=NORMS)
         self._check_depth()
         act = shaped_activation(self.activation)

@@ -14,7 +14,7 @@ from init_study.theory import shaped_activation
 
 
 class VGG(nn.Module):
-    """Stages of two 3×3 convolutions, each halved by 2×2 pooling, and a dense head.
+    """VGG net: stages of two 3×3 convolutions, halved by 2×2 pooling, a dense head.
 
     The width doubles from stage to stage, up to eight times the first. Global average
     pooling takes the place of the original's two wide dense layers. The defaults are
@@ -32,6 +32,12 @@ class VGG(nn.Module):
 
     Reference: Simonyan & Zisserman 2015, Very deep convolutional networks for
     large-scale image recognition.
+
+    Example:
+        >>> model = VGG(num_classes=10, depth=2, width=4)
+        >>> network = trace(model, (8, 8, 1))
+        >>> [layer.kernel_shape[-1] for layer in network.layers]
+        [4, 4, 8, 8, 10]
     """
 
     num_classes: int
@@ -45,7 +51,10 @@ class VGG(nn.Module):
     def __call__(
         self, images: Float[Array, "n h w c"], train: bool = False
     ) -> Float[Array, "n classes"]:
-        """Raises: UserError for an unknown name or an image that is too small."""
+        """Compute the logits of images `[n, height, width, channels]`.
+
+        Raises: UserError for an unknown name or an image that is too small.
+        """
         check_names(self, norm=NORMS, pooling=("max", "average"))
         self._check_size(images)
         act = shaped_activation(self.activation, 2 * self.depth)

@@ -1,7 +1,8 @@
-"""A network as it is traced: its layers, its residual branches and its graph.
+"""A traced network: its layers, its residual branches and its graph.
 
 Importing this package is cheap, and its parts do not import it: `network.graph` and
-`network.layers` are there without a tracer of Flax.
+`network.layers` are there without a tracer of Flax. So its names are imported when they
+are first asked for.
 """
 
 import importlib
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from init_study.network.forward import Forward, trace_forward
     from init_study.network.layers import Branch, Layer, Path
-    from init_study.network.network import ModelState, Network, Params, trace
+    from init_study.network.network import ModelState, Network, Params
+    from init_study.network.tracing import trace
 
 __all__ = [
     "Branch",
@@ -32,7 +34,7 @@ _LATER = {
     "Network": "network",
     "Params": "network",
     "Path": "layers",
-    "trace": "network",
+    "trace": "tracing",
     "trace_forward": "forward",
 }
 

@@ -31,9 +31,18 @@ BRANCHES = {
 def added_parameters(
     kind: str, layers: tuple[Layer, ...], branches: tuple[Branch, ...]
 ) -> dict[Path, Array]:
-    """The parameters of a kind at their neutral values, by path.
+    """Make the parameters of a kind at their neutral values, by path.
+
+    Args:
+        kind: in `BRANCHES`.
+        layers: of the network.
+        branches: of the network.
 
     Raises: UserError for an unknown kind or a network without residual branches.
+
+    Example:
+        >>> added_parameters("scalar", (), (Branch((0, 1), (), channels=4),))
+        {('added', 'branch_0', 'factor'): Array(1., dtype=float32)}
     """
     if kind not in BRANCHES:
         raise unknown("branches", kind, BRANCHES, ", ".join(BRANCHES))
@@ -51,6 +60,7 @@ def added_parameters(
         if kind == "fixup":
             added[ADDED, f"branch_{index}", "shift"] = jnp.zeros(())
     if kind == "fixup":
+        # Behind the last layer of a branch the branch's own shift is added.
         last = {branch.layers[-1] for branch in branches}
         for index in range(len(layers)):
             added[ADDED, f"layer_{index}", "before"] = jnp.zeros(())
@@ -60,7 +70,12 @@ def added_parameters(
 
 
 def factor_path(branch: int) -> Path:
-    """Of the factor of a branch."""
+    """Name the path of a branch's factor.
+
+    Example:
+        >>> factor_path(2)
+        ('added', 'branch_2', 'factor')
+    """
     return (ADDED, f"branch_{branch}", "factor")
 
 
@@ -71,9 +86,13 @@ def with_additions(
 ) -> Callable[..., Any]:
     """Add the numbers to a function of (variables, images).
 
-    Of `variables["params"]` it takes the added ones as well, and computes
-    y = shortcut(x) + factor · branch(x) + shift. Layers and branches are those of the
-    training call; a call that lacks some of them lacks their numbers.
+    The function that is made takes the added ones in `variables["params"]` as well, and
+    computes y = shortcut(x) + factor · branch(x) + shift.
+
+    Args:
+        function: (variables, images) -> anything.
+        layers: of the training call; a call that lacks some lacks their numbers.
+        branches: of the training call, as the layers.
     """
     place_of = {layer.kernel: index for index, layer in enumerate(layers)}
     branch_of = {
@@ -128,6 +147,8 @@ _Feed = Callable[[list[Any]], list[Any]]
 def _before(
     operations: Mapping[int, graph.Operation], added: Mapping[Path, Array]
 ) -> dict[int, _Feed]:
+    """Make, by place, the functions that shift what layers read."""
+
     def feed(operation: graph.Operation, shift: Array) -> _Feed:
         return lambda inputs: [
             x + shift if side == operation.side else x for side, x in enumerate(inputs)
@@ -145,6 +166,8 @@ def _summands(
     branches: tuple[Branch, ...],
     added: Mapping[Path, Array],
 ) -> dict[int, _Feed]:
+    """Make, by place, the functions that change the branch's side of sums."""
+
     def feed(residual: graph.ResidualSum, factor: Array, shift: Array | None) -> _Feed:
         def change(x: Array) -> Array:
             return x * factor if shift is None else x * factor + shift
@@ -164,7 +187,7 @@ def _summands(
 
 
 def _along(factor: Array, axis: int) -> Array:
-    """A factor per channel, shaped for sums whose channels are not the last axis."""
+    """Shape a factor per channel for sums whose channels are not the last axis."""
     if factor.ndim == 0 or axis == -1:
         return factor
     return factor.reshape(-1, *([1] * (-axis - 1)))

@@ -1,4 +1,4 @@
-"""The forward pass of a network as a graph."""
+"""`trace_forward`: the forward pass of a network as a graph."""
 
 from typing import Any, NamedTuple
 
@@ -37,8 +37,23 @@ def trace_forward(
     """Trace `Network.apply` at these variables.
 
     Args:
-        network, params, model_state, train, key: as of `Network.apply`.
+        network: a traced network.
+        params: its parameters, with those that were added to its branches.
+        model_state: its state.
         images: of these only shape and dtype count.
+        train: whether this is the training call.
+        key: of dropout and other draws.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(2), (4, 4, 1))
+        >>> params = {"Dense_0": {"kernel": jnp.zeros((16, 2)), "bias": jnp.zeros(2)}}
+        >>> forward = trace_forward(network, params, {}, jnp.zeros((3, 4, 4, 1)))
+        >>> layer = forward.layers[0]
+        >>> layer.kernel, forward.traced.nodes[layer.place].name
+        (('params', 'Dense_0', 'kernel'), 'dot_general')
     """
 
     def call(flat: dict[Any, Any], images: Array) -> Any:

@@ -61,32 +61,35 @@ class Layer(NamedTuple):
 
     @property
     def name(self) -> str:
-        """For people: `Conv_0`, or the kernel's own path where that is another."""
+        """The name for people: `Conv_0`, or the kernel's path if it is no `kernel`."""
         return "/".join(self.path if self.kernel[-1] == "kernel" else self.kernel)
 
     @property
     def leaves(self) -> tuple[Path, ...]:
-        """Where its kernel and bias are in the tree."""
+        """The paths of its kernel and bias in the tree of parameters."""
         return (self.kernel,) if self.bias is None else (self.kernel, self.bias)
 
     @property
     def forward_fan(self) -> float:
-        """Inputs that feed one output on average: fewer if the input is dilated."""
+        """Inputs that feed one output on average; fewer if the input is dilated."""
         return self.fan_in / prod(self.input_dilation)
 
     @property
     def backward_fan(self) -> float:
-        """Outputs that one input feeds on average: fewer at larger strides."""
+        """Outputs that one input feeds on average; fewer at larger strides."""
         return self.fan_out / prod(self.strides)
 
     def stored(self, kernel: Array) -> Array:
-        """A kernel of `kernel_shape` in the layout that the module stores."""
+        """Bring a kernel of `kernel_shape` into the order that the module stores.
+
+        Where that is another order, the result is flat.
+        """
         if self.order is None:
             return kernel
         return kernel.reshape(-1)[np.argsort(self.order)]
 
     def plain(self, stored: Array) -> Array:
-        """The stored kernel as `kernel_shape`; the inverse of `stored`."""
+        """Bring a stored kernel into `kernel_shape`; the inverse of `stored`."""
         if self.order is None:
             return stored
         return stored.reshape(-1)[self.order].reshape(self.kernel_shape)
@@ -115,7 +118,7 @@ def find_layers(
     keys: Mapping[str, Any],
     transposed: Collection[Path] = (),
 ) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path]]:
-    """Layers, branches, and the parameters that are kernels of neither.
+    """Find the layers and residual branches of a training call.
 
     Args:
         function: (variables, images, keys) -> anything; the training call.
@@ -124,6 +127,18 @@ def find_layers(
         keys: of its random streams; dropout counts as its mean.
         transposed: kernels that are known to be those of transposed convolutions, which
             at stride 1 are like others.
+
+    Returns: layers, in the order of execution; branches, in the order of their sums;
+        the parameters that weigh the images in a way that is not known.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> call = lambda variables, x, keys: x @ variables["params"]["w"]
+        >>> images = jax.ShapeDtypeStruct((2, 3), jnp.float32)
+        >>> variables = {"params": {"w": jnp.ones((3, 5))}}
+        >>> layers, *_ = find_layers(call, variables, images, {})
+        >>> layers[0].name, layers[0].fan_in, layers[0].fan_out
+        ('w', 3, 5)
     """
 
     def call(flat: dict[Path, Any], images: Array) -> Any:
@@ -164,6 +179,10 @@ def _branch(
     place: Mapping[Path, int],
     found: Sequence[graph.Operation],
 ) -> Branch:
+    """Describe a residual sum by indices of layers, and find its axis of channels.
+
+    That is the axis of the last layer on the branch, if the sum has as many there.
+    """
     shape = traced.shapes[residual.summand].shape
     layers = tuple(place[kernel] for kernel in residual.layers)
     axis = found[layers[-1]].features if layers else -1
@@ -180,6 +199,7 @@ def _layer(
     transposed: bool,
     branch: int | None,
 ) -> Layer:
+    """Put together what the graph says of an operation; paths lose their `params`."""
     shape = found.shape
     spatial = shape[:-2]
     transposed |= any(dilation > 1 for dilation in found.input_dilation)

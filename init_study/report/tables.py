@@ -2,6 +2,7 @@
 markup."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from init_study.answers import AtRate, Comparison, Row, Share
@@ -12,7 +13,8 @@ Rows = Sequence[Mapping[str, Any]]
 Content = TypeVar("Content")
 
 
-class Card(NamedTuple, Generic[Content]):
+@dataclass(frozen=True)
+class Card(Generic[Content]):
     """A boxed table with its title, and a caption that says how to read it.
 
     Attributes:

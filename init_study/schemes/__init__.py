@@ -8,6 +8,11 @@ from typing import Any
 from init_study.errors import UserError, unknown
 from init_study.initializers import INITIALIZERS, Initializer
 from init_study.network import Layer
+from init_study.schemes.branch_factors import (
+    layerscale,
+    skipinit,
+    stable_resnet,
+)
 from init_study.schemes.data_dependent import (
     krahenbuhl,
     krahenbuhl_within,
@@ -36,9 +41,6 @@ from init_study.schemes.residual import (
     branch_gain,
     depth_scaled,
     fixup,
-    layerscale,
-    skipinit,
-    stable_resnet,
     zero_branch,
     zero_gamma,
 )
@@ -58,13 +60,18 @@ __all__ = [
 
 
 def parse_scheme(text: str) -> Scheme:
-    """The scheme that a text means: a name, or a name with arguments.
+    """Find the scheme that a text means: a name, or a name with arguments.
 
     For example `he_normal`, `normal(0.02)`, `he_normal(negative_slope=0.1)`,
     `zero_head(rest="orthogonal")`. Arguments are numbers and quoted words; nothing is
     executed.
 
     Raises: UserError for an unknown name or arguments that the scheme does not take.
+
+    Example:
+        >>> scheme = parse_scheme("zero_head(rest='orthogonal')")
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), scheme)["kernel"]
+        'zeros: head'
     """
     name, args, kwargs = _parse_call(text)
     if name not in SCHEMES and name not in ALIASES:
@@ -87,7 +94,7 @@ def parse_scheme(text: str) -> Scheme:
 
 
 def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
-    """What a scheme does with the rest of the network is a scheme itself: `rest`."""
+    """Parse an argument `rest`, which is a scheme itself; others stay as they are."""
     names = list(inspect.signature(factory).parameters)
     name = names[which] if isinstance(which, int) and which < len(names) else which
     if name != "rest":
@@ -118,7 +125,7 @@ def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
 
 
 def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
-    """The scheme that gives every kernel this law, and every bias zero.
+    """Make the scheme that gives every kernel this law, and every bias zero.
 
     Laws that depend on the fans get the layer's groups; for the user the scheme has
     the initializer's arguments without them.

@@ -45,6 +45,15 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
 
     Raises: UserError for numbers that are not positive, or without a batch.
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
+
+    Example:
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
+        >>> variables = initialize(net, images, lsuv(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(abs(outputs.var() - 1) < 0.1)
+        True
     """
     check_number("tolerance", tolerance, above=0)
     check_count("most", most)
@@ -64,7 +73,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
 
 
 def weight_norm(stddev: float = 0.05) -> Scheme:
-    """Every channel of every layer gets mean 0 and variance 1 on the batch.
+    """Weight normalization's start: channels of mean 0 and variance 1 on the batch.
 
     N(0, stddev²), then channel by channel divided by the standard deviation of its
     output and shifted by its mean: what weight normalization's g and b begin as. The
@@ -75,6 +84,17 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
 
     Raises: UserError for a deviation that is not positive, or without a batch.
     Reference: Salimans & Kingma 2016, arXiv:1602.07868, section 3.
+
+    Example:
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
+        >>> variables = initialize(net, images, weight_norm(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(jnp.allclose(outputs.mean(0), 0, atol=1e-3))
+        True
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        True
     """
     check_number("stddev", stddev, above=0)
     law = per_layer(normal(stddev), name=f"normal({stddev:g})")
@@ -82,8 +102,9 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
 
 
 def krahenbuhl_within(bias: float = 0.1) -> Scheme:
-    """Every channel of every layer gets mean `bias` and variance 1 on the batch.
+    """Within-layer half of Krähenbühl's scheme: unit variance in every channel.
 
+    Every channel of every layer gets the mean `bias` and variance 1 on the batch.
     Gaussian filters, divided and shifted channel by channel, layer by layer. A layer
     without a bias keeps its mean.
     Use: in nets without norms, with one batch at hand.
@@ -91,6 +112,17 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     Cost: layers forward passes.
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.1; `bias` is β,
     0.1 in the authors' code.
+
+    Example:
+        >>> from init_study.models import Linear
+        >>> images = jax.random.normal(jax.random.key(0), (64, 2, 2, 1))
+        >>> net, key = Linear(num_classes=2), jax.random.key(1)
+        >>> variables = initialize(net, images, krahenbuhl_within(), key)
+        >>> outputs = net.apply(variables, images)
+        >>> bool(jnp.allclose(outputs.mean(0), 0.1, atol=1e-3))
+        True
+        >>> bool(jnp.allclose(outputs.var(0), 1, atol=1e-3))
+        True
     """
     check_number("bias", bias)
     law = per_layer(normal(1.0), zeros(), name="normal(1)")
@@ -98,7 +130,7 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
 
 
 def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
-    """`krahenbuhl_within`, then all layers made to learn at one rate.
+    """Krähenbühl's scheme: `krahenbuhl_within`, then all layers learn at one rate.
 
     The rate of a layer is √(E[g²] / E[w²]) over its weights, g the gradient of the sum
     of the logits with random multipliers. Kernels are multiplied by √(rate / r̄), r̄ the
@@ -114,6 +146,11 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
     Raises: UserError for rounds that are not positive, or without a batch.
     Reference: Krähenbühl et al. 2016, arXiv:1511.06856, section 3.2. There each factor
     is damped and undone in the layer above.
+
+    Example:
+        >>> network = trace(nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)]), (5,))
+        >>> krahenbuhl(rounds=10).cost(network)
+        Cost(forward=12, backward=10)
     """
     check_count("rounds", rounds)
 
@@ -142,14 +179,14 @@ def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...
 
 
 def _model_state(network: Network) -> Any:
-    """The module's own, of a fixed key: running averages begin alike for all keys."""
+    """Draw the module's own state from a fixed key: averages begin alike for all."""
     return network.model_state(jax.random.key(0))
 
 
 def _scale_in_order(
     network: Network, params: Params, batch: Batch, tolerance: float, most: int
 ) -> Params:
-    """One forward pass in a loop; which layer is scaled is data."""
+    """Scale layer by layer: one forward pass in a loop; which layer it is, is data."""
     count = len(network.layers)
 
     def scaled(scales: Float[Array, " layers"]) -> Params:
@@ -168,7 +205,7 @@ def _scale_in_order(
         done = good | ~usable | (tries >= most)
         factor = jnp.where(done, 1.0, lax.rsqrt(jnp.where(usable, variance, 1.0)))
         scales = scales.at[index].multiply(factor)
-        return scales, index + done, jnp.where(done, 0, tries + 1)
+        return scales, index + done.astype(index.dtype), jnp.where(done, 0, tries + 1)
 
     start = (jnp.ones(count), jnp.int32(0), jnp.int32(0))
     scales, _, _ = lax.while_loop(lambda state: state[1] < count, step, start)
@@ -198,14 +235,16 @@ def _standardize_step(bias: float) -> Refinement:
 def _standardized(
     params: Params, layer: Layer, outputs: Array, bias: float, chosen: Bool[Array, ""]
 ) -> Params:
-    """The layer's channels divided and shifted if it is the chosen one."""
+    """Divide and shift the layer's channels if it is the chosen one."""
     channels = layer.kernel_shape[-1]
     flat = outputs.reshape(-1, channels)
     mean, deviation = flat.mean(0), flat.std(0)
     usable = chosen & jnp.isfinite(deviation) & (deviation > 0)
     factor = jnp.where(usable, 1 / jnp.where(usable, deviation, 1.0), 1.0)
     stored = leaf_of(params, layer.kernel)
-    kernel = layer.stored(layer.plain(stored) * factor).reshape(stored.shape)
+    plain = layer.plain(stored)
+    kernel = plain * jnp.expand_dims(factor, tuple(range(plain.ndim - 1)))
+    kernel = layer.stored(kernel).reshape(stored.shape)
     params = replace_leaf(params, layer.kernel, kernel)
     if layer.bias is None:
         return params
@@ -231,11 +270,11 @@ def _equalize_rates(
         rates = jnp.stack([_rate(gradient, params, layer) for layer in network.layers])
         usable = jnp.isfinite(rates) & (rates > 0)
         logs = jnp.log(jnp.where(usable, rates, 1.0))
-        mean = jnp.sum(logs) / jnp.maximum(1, jnp.sum(usable))
+        mean = jnp.sum(logs) / jnp.maximum(1.0, jnp.sum(usable.astype(logs.dtype)))
         # Not more than e² at once: a dying layer must not take all with it.
         changes = jnp.where(usable, jnp.clip((logs - mean) / 2, -2.0, 2.0), 0.0)
         # The multipliers are random: later rounds count less, as in a running mean.
-        factors = jnp.exp(changes / (1 + index))
+        factors = jnp.exp(changes / (1 + index).astype(changes.dtype))
         upto = jnp.cumprod(factors)
         for place, layer in enumerate(network.layers):
             kernel = leaf_of(params, layer.kernel) * factors[place]

@@ -1,4 +1,4 @@
-"""What the frameworks do when nobody says anything."""
+"""Defaults of frameworks and recipes of well-known models, from their own sources."""
 
 from math import erf, exp, pi, sqrt
 
@@ -28,6 +28,10 @@ def flax() -> Scheme:
     Use: to compare with a Flax net as it comes.
     When not: in deep ReLU nets without a norm.
     Source: `flax.linen.linear.default_kernel_init`.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), flax())
+        {'bias': 'zeros', 'kernel': 'flax: lecun_normal, truncated'}
     """
     law = variance_scaling(1.0, "fan_in", "truncated_normal")
     return per_layer(law, name="flax: lecun_normal, truncated")
@@ -42,6 +46,12 @@ def torch() -> Scheme:
     Use: to compare with a PyTorch net as it comes.
     When not: in deep ReLU nets without a norm.
     Source: `reset_parameters` of `torch.nn.modules.conv._ConvNd` and `Linear`.
+
+    Example:
+        >>> network = trace(nn.Dense(50), (100,))
+        >>> bias = torch()(jax.random.key(0), network)["bias"]
+        >>> bool((abs(bias) < 0.1).all() and bias.any())  # 1 / √100
+        True
     """
 
     def law(layer: Layer) -> Initializer:
@@ -61,6 +71,10 @@ def keras() -> Scheme:
     When not: in deep ReLU nets without a norm.
     Source: `kernel_initializer="glorot_uniform"` of `keras.layers.Conv2D` and `Dense`;
     `compute_fans` of `keras.src.initializers.random_initializers`.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), keras())
+        {'bias': 'zeros', 'kernel': 'keras: xavier_uniform'}
     """
     return per_layer(xavier_uniform(), name="keras: xavier_uniform")
 
@@ -72,6 +86,10 @@ def haiku() -> Scheme:
     Use: to compare with a Haiku net as it comes.
     When not: in deep ReLU nets without a norm.
     Source: `w_init` of `haiku.Conv2D` and `haiku.Linear`; `TruncatedNormal`.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), haiku())
+        {'bias': 'zeros', 'kernel': 'haiku: truncated normal, not rescaled'}
     """
     law = variance_scaling(_CUT_VARIANCE, "fan_in", "truncated_normal")
     return per_layer(law, name="haiku: truncated normal, not rescaled")
@@ -86,6 +104,12 @@ def tensorflow1(scale: float = 2.0) -> Scheme:
     When not: for new work: the missing factor adds up over layers.
     Source: tensorflow/tensorflow#16344. Layers without an initializer had Glorot's
     uniform law, as `keras` here.
+
+    Example:
+        >>> network = trace(nn.Dense(100), (200,))
+        >>> kernel = tensorflow1()(jax.random.key(0), network)["kernel"]
+        >>> round(float(kernel.std()), 2)  # √(0.774 · 2 / 200)
+        0.09
     """
     check_number("scale", scale, least=0)
     law = variance_scaling(scale * _CUT_VARIANCE, "fan_in", "truncated_normal")
@@ -93,13 +117,19 @@ def tensorflow1(scale: float = 2.0) -> Scheme:
 
 
 def alexnet() -> Scheme:
-    """AlexNet's: N(0, 0.01²), whatever the width; biases 1 in half of the layers.
+    """AlexNet's recipe: N(0, 0.01²) for kernels, and biases of 1 in half of the layers.
 
     One in the second, fourth and fifth convolution and in the hidden dense layers, so
     that their ReLUs begin with positive inputs; zero in the others.
     Use: to repeat AlexNet.
     When not: for other widths than its own: its scale is fixed.
     Reference: Krizhevsky, Sutskever & Hinton 2012, section 5.
+
+    Example:
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> said = explain(net, jnp.ones((2, 5)), alexnet())
+        >>> said["layers_0/bias"], said["layers_2/bias"]
+        ('constant(1)', 'constant(0)')
     """
 
     def rules(network: Network) -> dict[Path, Rule]:
@@ -118,12 +148,18 @@ def alexnet() -> Scheme:
 
 
 def torchvision_vgg() -> Scheme:
-    """Torchvision's VGG: He normal by fan_out, N(0, 0.01²) for dense layers.
+    """Torchvision's VGG recipe: He normal by fan_out, N(0, 0.01²) for dense layers.
 
     Zero biases. Its fan_out counts all outputs, grouped or not.
     Use: to repeat torchvision's VGG.
     When not: where dense layers are hidden ones and wide: 0.01 is not He's scale.
     Source: `torchvision.models.vgg.VGG.__init__`.
+
+    Example:
+        >>> network = trace(nn.Dense(100), (100,))
+        >>> kernel = torchvision_vgg()(jax.random.key(0), network)["kernel"]
+        >>> round(float(kernel.std()), 3)
+        0.01
     """
 
     def law(layer: Layer) -> Initializer:
@@ -135,13 +171,20 @@ def torchvision_vgg() -> Scheme:
 
 
 def timm_resnet() -> Scheme:
-    """Timm's ResNet: He normal by fan_out, the last norm of each branch at zero.
+    """Timm's ResNet recipe: He normal by fan_out, the last norm of each branch at zero.
 
     Dense layers and the biases of convolutions are PyTorch's default. Its fan_out
     counts all outputs, grouped or not.
     Use: to repeat timm's ResNets.
     When not: for nets without residual branches and norms.
     Source: `init_weights` of `timm.models.resnet.ResNet`.
+
+    Example:
+        >>> from init_study.models import ResNet
+        >>> network = trace(ResNet(num_classes=2, depth=8), (8, 8, 3))
+        >>> said = timm_resnet().explain(network)
+        >>> ["/".join(path) for path, text in said.items() if text == "zeros"]
+        ['BatchNorm_2/scale', 'BatchNorm_4/scale', 'BatchNorm_7/scale']
     """
     default = torch()
 
@@ -156,13 +199,19 @@ def timm_resnet() -> Scheme:
 
 
 def timm_efficientnet() -> Scheme:
-    """Timm's EfficientNet: N(0, 2 / fan_out) with groups, U(±1/√out) for dense layers.
+    """Timm's EfficientNet recipe: N(0, 2 / fan_out), U(±1/√out) for dense layers.
 
     Zero biases. The fan_out of a grouped convolution is right here, unlike in
     PyTorch's own functions.
     Use: to repeat timm's EfficientNets and MobileNets.
     When not: without norms.
     Source: `_init_weight_goog` of `timm.models._efficientnet_builder`.
+
+    Example:
+        >>> network = trace(nn.Dense(100), (5,))
+        >>> kernel = timm_efficientnet()(jax.random.key(0), network)["kernel"]
+        >>> round(float(abs(kernel).max()), 2)  # 1 / √100
+        0.1
     """
 
     def law(layer: Layer) -> Initializer:
@@ -174,21 +223,31 @@ def timm_efficientnet() -> Scheme:
 
 
 def convnext() -> Scheme:
-    """ConvNeXt's: N(0, 0.02²) for all kernels, zero biases.
+    """ConvNeXt's recipe: N(0, 0.02²) for all kernels, zero biases.
 
     Written as `trunc_normal_(std=0.02)`, whose bounds are ±2 and not ±2 deviations: at
     a hundred deviations they cut nothing off.
     Use: to repeat ConvNeXt.
     When not: without norms: its scale is fixed.
     Source: `torchvision.models.convnext.ConvNeXt.__init__`.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), convnext())
+        {'bias': 'zeros', 'kernel': 'convnext: normal(0.02)'}
     """
     return per_layer(normal(0.02), name="convnext: normal(0.02)")
 
 
 def module() -> Scheme:
-    """What the module itself asks for: its own initializers, untouched.
+    """Module's own initializers, untouched.
 
     Use: as the baseline that a module's author chose.
     When not: to compare across modules: each has its own.
+
+    Example:
+        >>> net = nn.Dense(3, kernel_init=nn.initializers.ones)
+        >>> network = trace(net, (2,))
+        >>> module()(jax.random.key(0), network)["kernel"].tolist()
+        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
     """
     return Scheme(rules=lambda network: {path: Rule(OWN) for path in network.shapes})

@@ -38,7 +38,7 @@ def gradinit(
 
     Args:
         steps: an epoch in the paper.
-        rate: Adam's, of the factors.
+        rate: Adam's learning rate for the factors.
         step_size: η, of the step along the gradient divided by its norm, as in the
             authors' commands.
         largest: γ, of the gradient's norm.
@@ -47,6 +47,11 @@ def gradinit(
     Raises: UserError for numbers that are not positive, or without a labelled batch of
         at least 4 images.
     Reference: Zhu et al. 2021, arXiv:2102.08098, algorithm 1.
+
+    Example:
+        >>> network = trace(nn.Dense(3), (5,))
+        >>> gradinit(steps=10).cost(network)
+        Cost(forward=20, backward=40)
     """
     check_count("steps", steps)
     check_number("rate", rate, above=0)
@@ -129,8 +134,11 @@ def _gradinit_slopes(
     other: tuple[Array, Array],
     step_size: float,
 ) -> tuple[tuple[Array, Scales], Scales]:
-    """(the gradient's norm, its slopes), and those of the loss behind a step, both with
-    respect to the scales."""
+    """Differentiate both goals by the scales.
+
+    Returns: (the gradient's norm, its slopes), and the slopes of the loss behind the
+        step.
+    """
 
     def norm(scales: Scales) -> tuple[Array, Params]:
         gradient = jax.grad(loss)(rescaled(params, scales), *first)

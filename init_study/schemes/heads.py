@@ -22,7 +22,7 @@ from init_study.schemes.scheme import (
 
 
 def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
-    """Zeros in the last layer, the rest by another scheme.
+    """Zero head: zeros in the last layer, the rest by another scheme.
 
     Every class has probability 1 / classes at first, so the loss begins at log(classes)
     whatever the rest does. The first step moves the last layer alone: no gradient
@@ -32,6 +32,11 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
 
     Args:
         rest: the scheme of all other layers, `he_normal` by default.
+
+    Example:
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> explain(net, jnp.ones((2, 5)), zero_head())["layers_2/kernel"]
+        'zeros: head'
     """
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
@@ -43,7 +48,7 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
 
 
 def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
-    """The last layer's kernel by the rest's law, times a factor.
+    """Small head: the last layer's kernel by the rest's law, times a factor.
 
     Logits begin near zero, and gradients still pass.
     Use: as `zero_head`, with gradients from the first step on.
@@ -52,6 +57,11 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
     Args:
         factor: positive.
         rest: the scheme of all layers, `he_normal` by default.
+
+    Example:
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> explain(net, jnp.ones((2, 5)), small_head(0.1))["layers_2/kernel"]
+        'he_normal × 0.1'
     """
     if not factor > 0:
         raise UserError(f"factor={factor!r} is not positive; for zero use zero_head")
@@ -64,11 +74,11 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
 
 
 def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
-    """The initial half of the maximal update parametrization: a head that shrinks.
+    """Maximal update parametrization, its initial half: a head that shrinks.
 
     The last kernel is the rest's times √(base / fan_in), so that its variance falls as
-    1 / fan_in². Half of the method alone: that one rate suits all widths needs rates
-    by layer as well, with Adam those of hidden and last layers over the width.
+    1 / fan_in². Half of the method alone: that one learning rate suits all widths needs
+    rates by layer as well, with Adam those of hidden and last layers over the width.
     Use: in studies over widths.
     When not: for one width: there it is `small_head`.
 
@@ -78,6 +88,11 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
             fall as 1 / fan_in.
 
     Reference: Yang et al. 2022, arXiv:2203.03466, table 3.
+
+    Example:
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> explain(net, jnp.ones((2, 5)), mup())["layers_2/kernel"]
+        'he_normal × √(base / fan_in)'
     """
     check_count("base", base)
 
@@ -90,7 +105,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
 
 
 def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
-    """The last bias is the log of the class frequencies, and its kernel zero.
+    """Prior bias: the log of the class frequencies in the last layer, its kernel zero.
 
     Preserves: the loss begins at the entropy of the classes in the batch, the least
     that a net can have that does not look at the image.
@@ -106,6 +121,15 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
     Raises: UserError for a last layer without a bias, or without labels.
     Reference: the idea of Lin et al. 2017, arXiv:1708.02002, section 4.1, for more than
     two classes.
+
+    Example:
+        >>> images, labels = jnp.ones((4, 5)), jnp.array([0, 0, 0, 1])
+        >>> variables = initialize(
+        ...     nn.Dense(2), images, prior_bias(), jax.random.key(0), labels
+        ... )
+        >>> odds = jnp.exp(variables["params"]["bias"])  # (3 + 1) / 6, (1 + 1) / 6
+        >>> [round(float(share), 2) for share in odds]
+        [0.67, 0.33]
     """
     if not smoothing > 0:
         raise UserError(f"smoothing={smoothing!r} is not positive")
@@ -141,6 +165,7 @@ def _with_prior(
 ) -> Params:
     head = end_layer(network, -1)
     classes = network.shapes[head.leaves[-1]].shape[-1]
-    counts = jnp.sum(batch.labels[:, None] == jnp.arange(classes), 0) + smoothing
+    seen = batch.labels[:, None] == jnp.arange(classes)[None]
+    counts = jnp.sum(seen.astype(jnp.float32), 0) + smoothing
     bias = jnp.log(counts / counts.sum())
     return replace_leaf(params, head.leaves[-1], bias)

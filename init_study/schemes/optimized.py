@@ -46,13 +46,19 @@ def metainit(
 
     Args:
         steps: 500 in the paper.
-        rate: the paper's steps are 0.1 whatever the norm, which is 1 % of He's norm at
-            50 output channels and too coarse for small layers.
+        rate: of the norms' change; the paper's steps are 0.1 whatever the norm, which
+            is 1 % of He's norm at 50 output channels and too coarse for small layers.
+        momentum: of the norms' change, in [0, 1].
         rest: what draws the parameters first.
 
     Raises: UserError for numbers out of range.
     Reference: Dauphin & Schoenholz 2019, "MetaInit: Initializing learning by learning
     to initialize", NeurIPS.
+
+    Example:
+        >>> network = trace(nn.Dense(3), (5,))
+        >>> metainit(steps=10).cost(network)
+        Cost(forward=10, backward=50)
     """
     check_count("steps", steps)
     check_number("rate", rate, above=0)
@@ -115,10 +121,22 @@ def _metainit(
 def gradient_quotient(
     loss: Any, params: Params, epsilon: float = 1e-5
 ) -> Float[Array, ""]:
-    """mean |(g − H g) / (g ± ε) − 1| over all parameters: 0 where the loss is linear.
+    """Compute mean |(g − H g) / (g ± ε) − 1| over all parameters.
+
+    It is 0 where the loss is linear.
+
+    Args:
+        loss: from parameters to a number.
+        params: where it is differentiated.
+        epsilon: ε, with the sign of g.
 
     Reference: Dauphin & Schoenholz 2019, equation 1 and their listing, where ε carries
     the sign of g.
+
+    Example:
+        >>> square = lambda params: (params["w"] ** 2).sum() / 4  # H = 1/2
+        >>> round(float(gradient_quotient(square, {"w": jnp.ones(3)})), 3)
+        0.5
     """
 
     def half_square(params: Params) -> tuple[Array, Params]:
@@ -148,16 +166,19 @@ def _quotient_of_noise(
 
 
 def sum_of_squares(tree: Params) -> Array:
+    """Add up the squares of all numbers in a tree."""
     return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))
 
 
 def rescaled(params: Params, scales: Scales) -> Params:
+    """Multiply parameters by factors, given by path."""
     for path, scale in scales.items():
         params = replace_leaf(params, path, leaf_of(params, path) * scale)
     return params
 
 
 def logits_of(network: Network) -> Any:
+    """Make the function `(params, images) -> logits` of a network in training."""
     state = network.model_state(jax.random.key(0))
 
     def logits(params: Params, images: Array) -> Array:
@@ -170,6 +191,7 @@ def logits_of(network: Network) -> Any:
 
 
 def loss_of(network: Network) -> Any:
+    """Make the function `(params, images, labels) -> mean cross-entropy`."""
     logits = logits_of(network)
 
     def loss(params: Params, images: Array, labels: Int[Array, " n"]) -> Array:

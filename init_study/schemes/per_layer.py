@@ -28,6 +28,13 @@ def per_layer(
         name: of the law, for people.
 
     Raises: UserError for what is neither, e.g. `he_normal` without parentheses.
+
+    Example:
+        >>> scheme = per_layer(he_normal(), head=zeros(), name="he")
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
+        >>> said = explain(net, jnp.ones((2, 5)), scheme)
+        >>> said["layers_0/kernel"], said["layers_2/kernel"]
+        ('he', 'he, of the head')
     """
     kernel_of = _as_rule(kernel)
     bias_of = _as_rule(zeros() if bias is None else bias)
@@ -49,7 +56,10 @@ def per_layer(
 
 
 def _as_rule(given: Callable[..., Any]) -> LayerRule:
-    """An initializer needs a key and a shape; a rule needs a layer alone."""
+    """Make a rule of either, told apart by what they need.
+
+    An initializer needs a key and a shape; a rule needs a layer alone.
+    """
     parameters = inspect.signature(given).parameters.values()
     positional = (
         inspect.Parameter.POSITIONAL_ONLY,

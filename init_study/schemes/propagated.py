@@ -25,6 +25,12 @@ def autoinit() -> Scheme:
     Raises: UserError, on a network, for an operation that is not known.
     Reference: Bingham & Miikkulainen 2021, arXiv:2109.08958, whose draws are truncated
     and whose pixels are independent.
+
+    Example:
+        >>> network = trace(nn.Conv(500, (1, 1)), (16, 16, 4))
+        >>> kernel = autoinit()(jax.random.key(0), network)["kernel"]
+        >>> round(float(kernel.std()), 1)  # √(1 / 4), E[x²] being 1
+        0.5
     """
 
     def rules(network: Network) -> dict[Path, Rule]:
@@ -41,7 +47,7 @@ def autoinit() -> Scheme:
 
 
 def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Scheme:
-    """N(0, σ_w² / fan_in), biases N(0, σ_b²): on the edge between order and chaos.
+    """Edge of chaos: kernels N(0, σ_w² / fan_in) and biases N(0, σ_b²) that sit on it.
 
     Preserves: the mean square q of pre-activations and that of gradients, through
     layers of this activation.
@@ -55,6 +61,10 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
     Raises: UserError for an activation without such a pair at this q.
     References: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
     arXiv:1611.01232.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))["kernel"]
+        'edge of chaos: σ_w² 2, σ_b² 0'
     """
     sigma_w2, sigma_b2 = edge_of_chaos_of(activation, q)
     return per_layer(

@@ -1,4 +1,4 @@
-"""What a scheme is: a rule for every parameter, and what is done to them then."""
+"""What a scheme is: a rule for every parameter, and refinements of what they draw."""
 
 import dataclasses
 import zlib
@@ -17,7 +17,7 @@ OWN = "the module's own"
 
 
 class Rule(NamedTuple):
-    """What sets one parameter.
+    """A rule that sets one parameter.
 
     Attributes:
         text: for people, e.g. `he_normal`.
@@ -30,14 +30,24 @@ class Rule(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a scheme may look at: training images, standardized, and their labels."""
+    """What a scheme may look at: training images, standardized, and their labels.
+
+    Attributes:
+        images: `[n, height, width, channels]`.
+        labels: `[n]`, for the schemes that need them.
+    """
 
     images: Float[Array, "n h w c"] | Any
     labels: Int[Array, " n"] | Any = None
 
 
 class Cost(NamedTuple):
-    """Passes through the network, on one batch each, before the first step."""
+    """Number of passes through the network, on one batch each, before the first step.
+
+    Attributes:
+        forward: passes forward.
+        backward: passes backward.
+    """
 
     forward: int = 0
     backward: int = 0
@@ -78,6 +88,12 @@ class Scheme:
         rules: by path, for every kernel and bias; others may be left out and are then
             the module's own.
         refinements: one after the other.
+
+    Example:
+        >>> from init_study.schemes import parse_scheme
+        >>> scheme, network = parse_scheme("he_normal"), trace(nn.Dense(3), (5,))
+        >>> jax.tree.map(jnp.shape, scheme(jax.random.key(0), network))
+        {'bias': (3,), 'kernel': (5, 3)}
     """
 
     rules: Callable[[Network], Mapping[Path, Rule]]
@@ -89,8 +105,16 @@ class Scheme:
         network: Network,
         batch: Batch | None = None,
     ) -> Params:
-        """Raises: UserError for a parameter without a rule, or without a batch where
-        one is needed."""
+        """Draw the parameters of a network, and refine them.
+
+        Args:
+            key: everything comes from it.
+            network: as `trace` finds it.
+            batch: for schemes that look at data.
+
+        Raises: UserError for a parameter without a rule, or without a batch where one
+            is needed.
+        """
         params = draw(self.rules(network), key, network)
         for step in self.refinements:
             _check_batch(step, batch)
@@ -100,7 +124,7 @@ class Scheme:
         return params
 
     def explain(self, network: Network) -> dict[Path, str]:
-        """What sets each parameter, by path, in words."""
+        """Say in words what sets each parameter, by path."""
         rules = self.rules(network)
         said = {path: _said(path, rules) for path in network.shapes}
         for step in self.refinements:
@@ -109,7 +133,7 @@ class Scheme:
         return said
 
     def cost(self, network: Network) -> Cost:
-        """Of one member, at most: what a fair comparison has to charge."""
+        """Count the passes for one member, at most: what a comparison has to charge."""
         costs = [step.cost(network) for step in self.refinements]
         return Cost(sum(c.forward for c in costs), sum(c.backward for c in costs))
 
@@ -125,7 +149,10 @@ def _check_batch(step: Refinement, batch: Batch | None) -> None:
 
 
 def draw(rules: Mapping[Path, Rule], key: PRNGKeyArray, network: Network) -> Params:
-    """The parameters that the rules give, before anything is refined."""
+    """Draw the parameters that the rules give, before anything is refined.
+
+    Raises: UserError for a rule of a parameter that is not there.
+    """
     layers = {layer.kernel: layer for layer in network.layers}
     leaves: dict[Path, Array] = {}
     for path, rule in rules.items():
@@ -140,8 +167,12 @@ def draw(rules: Mapping[Path, Rule], key: PRNGKeyArray, network: Network) -> Par
 def override(
     rest: Scheme, change: Callable[[Network, dict[Path, Rule]], Mapping[Path, Rule]]
 ) -> Scheme:
-    """The scheme with some of its rules replaced: `change` gets the network and all the
-    rules, and gives the new ones."""
+    """Replace some rules of a scheme.
+
+    Args:
+        rest: the scheme.
+        change: from the network and all the rules to the new ones.
+    """
 
     def rules(network: Network) -> dict[Path, Rule]:
         before = dict(rest.rules(network))
@@ -151,7 +182,7 @@ def override(
 
 
 def end_layer(network: Network, place: int) -> Layer:
-    """The layer that sees the images, at place 0, or gives the logits, at place -1.
+    """Find the layer that sees the images, at place 0, or gives the logits, at -1.
 
     Raises: UserError for a network in which no layer was found.
     """
@@ -165,12 +196,12 @@ def end_layer(network: Network, place: int) -> Layer:
 
 
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
-    """The key of one parameter, from its path."""
+    """Derive the key of one parameter from its path."""
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
 
 
 def leaf_of(params: Params, path: Path) -> Array:
-    """One leaf of a tree."""
+    """Find one leaf of a tree by its path."""
     for name in path:
         params = params[name]
     leaf: Any = params
@@ -178,7 +209,7 @@ def leaf_of(params: Params, path: Path) -> Array:
 
 
 def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
-    """The tree with one leaf replaced, cast to the type that it had."""
+    """Replace one leaf of a tree; the new one is cast to the type of the old."""
     name, *inner = path
     below = params[name]
     new = replace_leaf(below, tuple(inner), leaf) if inner else leaf.astype(below.dtype)
@@ -186,7 +217,10 @@ def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
 
 
 def scaled(rule: Rule, factor: float, why: str) -> Rule:
-    """The rule's numbers times a factor; `why` is for people, e.g. `1/√L`."""
+    """Multiply a rule's numbers by a factor; `why` is for people, e.g. `1/√L`.
+
+    Raises: UserError for a rule that keeps the module's own numbers.
+    """
     inner = rule.initializer
     if inner is None:
         raise UserError("the module's own numbers have no law to be scaled")

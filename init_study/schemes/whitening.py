@@ -20,7 +20,7 @@ from init_study.schemes.scheme import (
 
 
 def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
-    """The first layer's filters are the principal components of patches, whitened.
+    """Whitening filters in the first layer: principal components of the patches.
 
     ± each eigenvector of the covariance of the batch's patches over the root of its
     eigenvalue plus `epsilon` times the largest, the largest eigenvalues first. Filters
@@ -39,6 +39,14 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
         a batch.
     References: Coates & Ng 2011, for whitened patches; the ± pairs are those of
     `airbench`, K. Jordan, which does not subtract the mean.
+
+    Example:
+        >>> images = jax.random.normal(jax.random.key(0), (4, 6, 6, 1))
+        >>> net = nn.Conv(6, (2, 2))
+        >>> variables = initialize(net, images, whitened(), jax.random.key(1))
+        >>> kernel = variables["params"]["kernel"]  # ± three components
+        >>> bool((kernel[..., ::2] == -kernel[..., 1::2]).all())
+        True
     """
     check_number("epsilon", epsilon, above=0)
     step = Refinement(
@@ -79,12 +87,12 @@ def _whiten(network: Network, params: Params, batch: Batch, epsilon: float) -> P
     # Patches come with the channels before the taps.
     flat = patches.reshape(-1, channels, height * width).swapaxes(1, 2)
     flat = flat.reshape(-1, size)
-    flat = flat - flat.mean(0)
+    flat = flat - flat.mean(0, keepdims=True)
     values, vectors = _eigh(flat.T @ flat / len(flat))
     # The largest first; none is negative but for rounding.
     values, vectors = jnp.maximum(values[::-1], 0.0), vectors[:, ::-1]
     floor = jnp.maximum(epsilon * values[0], jnp.finfo(values.dtype).tiny)
-    filters = vectors * lax.rsqrt(values + floor)
+    filters = vectors * lax.rsqrt(values + floor)[None]
     pairs = jnp.stack([filters, -filters], -1).reshape(size, 2 * size)
     count = min(outputs, 2 * size)
     stored = leaf_of(params, layer.kernel)
@@ -96,6 +104,6 @@ def _whiten(network: Network, params: Params, batch: Batch, epsilon: float) -> P
 
 @sequential_vmap
 def _eigh(matrix: Float[Array, "n n"]) -> tuple[Array, Array]:
-    """One member at a time: batched decompositions can hang on CPU."""
+    """Decompose one member at a time: batched decompositions can hang on CPU."""
     values, vectors = jnp.linalg.eigh(matrix)
     return values, vectors

@@ -1,4 +1,4 @@
-"""What a run keeps on disk, and nothing else touches these files.
+"""Files that a run keeps on disk, and nothing else touches.
 
     workdir/
       manifest.json        what ran, on what, from which data; replaced atomically

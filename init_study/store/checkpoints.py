@@ -38,6 +38,10 @@ class Checkpoints:
     def save(self, step: int, state: Any) -> None:
         """Begin to save host arrays `[members, ...]`.
 
+        Args:
+            step: that they are of; saved once.
+            state: a tree of arrays.
+
         Raises: UserError if there is no room for it, or if the save before this one
             failed.
         """
@@ -53,7 +57,7 @@ class Checkpoints:
             self._manager.save(step, args=items)
 
     def wait(self) -> None:
-        """Until the last save is on the disk.
+        """Wait until the last save is on the disk.
 
         Raises: UserError if it failed.
         """
@@ -61,13 +65,15 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def restore(self, template: Any) -> tuple[int, Any] | None:
-        """The newest whole checkpoint as (step, state), or None if there is none.
+        """Restore the newest whole checkpoint, if there is one.
 
         A damaged one is set aside with a warning and the one before it taken: training
         is deterministic, so nothing but time is lost.
 
         Args:
             template: host arrays of the shapes and types that were saved.
+
+        Returns: step and state; None if there is no whole checkpoint.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
@@ -115,7 +121,7 @@ class Checkpoints:
 
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
-    """Turns what Orbax raises on a failed write into one line."""
+    """Turn what Orbax raises on a failed write into one line."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -129,7 +135,10 @@ def _explained(folder: Path) -> Iterator[None]:
 
 
 def _check_room(folder: Path, state: Any) -> None:
-    """Before Orbax's threads fill the disk and say so in many words."""
+    """Refuse to save where the disk has no room.
+
+    Before Orbax's threads fill the disk and say so in many words.
+    """
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     free = shutil.disk_usage(folder).free
     if needed > free:

@@ -27,14 +27,27 @@ _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
 
 
 def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """All records of a run as a table, one record a row.
+    """Load all records of a run as a table, one record a row.
 
     Columns: the id of the program and its axes (`program`, `dataset`, `model`,
     `depth`, ...), `scheme`, `learning_rate`, `seed`, `member`, `split` (train,
     validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
     step: the step at which training stopped being finite, else NaN), `value`.
 
+    Args:
+        workdir: of the run, finished or not.
+
     Raises: UserError if the folder holds no run, or one of another version.
+
+    Example:
+        >>> from init_study import Study, store
+        >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=2)
+        >>> store.open_workdir(Path("run"), study)
+        >>> store.write_manifest(Path("run"), {"study": study.to_dict()})
+        >>> losses = {"validation/loss": np.array([2.0, 4.0])}
+        >>> store.Recorder(Path("run")).append(study.programs()[0], 0, losses)
+        >>> load("run")[["member", "metric", "value"]].values.tolist()
+        [['zeros/lr=0.1/0', 'loss', 2.0], ['zeros/lr=0.1/1', 'loss', 4.0]]
     """
     folder = Path(workdir)
     study = read_study(folder)
@@ -50,7 +63,7 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """What was measured in every layer, one number a row.
+    """Load what was measured in every layer as a table, one number a row.
 
     Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step` (0: before
     the first one; the last), `layer` (its place), `name`, `metric` (see
@@ -78,7 +91,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """Spectra before the first step, one number a row.
+    """Load the spectra before the first step as a table, one number a row.
 
     Columns: `program`, `scheme`, `seed`, `kind` (`jacobian`, `hessian`: see
     `spectra.eigenvalues`), `rank` (1 the greatest), `value`. Empty for a run without.
@@ -100,7 +113,7 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
-    """What was predicted before the first step, one number a row.
+    """Load what was predicted before the first step as a table, one number a row.
 
     Columns: `program`, `scheme`, `layer`, `metric` (`signal`, or `gradient` for ones of
     mean square 1 at the logits), `value`. Empty for a run without.
@@ -123,10 +136,12 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
 def load_filters(
     workdir: str | os.PathLike[str],
 ) -> dict[tuple[str, int, str, float], np.ndarray]:
-    """Kernels of the first layer, `[height, width, in, out]`, of the first seed: by
-    program, step (0 and the last), scheme and learning rate. Empty for a run without.
+    """Load the kernels of the first layer of the first seed.
 
     Raises: UserError if the folder holds no run.
+
+    Returns: kernels `[height, width, in, out]` by program, step (0 and the last),
+        scheme and learning rate. Empty for a run without.
     """
     folder = Path(workdir)
     study = read_study(folder)

@@ -1,5 +1,7 @@
-"""Records: a number per member, split, step and metric, or per layer as well; appended,
-never rewritten."""
+"""Records: numbers per member, split, step and metric, or per layer as well.
+
+They are appended, never rewritten.
+"""
 
 import json
 import os
@@ -20,11 +22,17 @@ Values = Mapping[str, np.ndarray]
 
 
 class Recorder:
-    """Appends records; a line is on the disk when `append` returns.
+    """A file that records are appended to; a line is on the disk when `append` returns.
 
     A run that starts again from a checkpoint meets steps that are written already.
     They are compared, not written twice: training is deterministic, and a difference
     means that something outside the study has changed.
+
+    Example:
+        >>> recorder = Recorder(Path("."))
+        >>> recorder.append(Program(), 0, {"validation/loss": np.array([2.0, 4.0])})
+        >>> recorder.has(Program(), 0), recorder.has(Program(), 20)
+        (True, False)
     """
 
     def __init__(self, workdir: Path, name: str = RECORDS) -> None:
@@ -36,13 +44,17 @@ class Recorder:
         }
 
     def has(self, program: Program, step: int) -> bool:
-        """Whether the records of this step are on the disk."""
+        """Say whether the records of this step are on the disk."""
         return (program.id, step) in self._written
 
     def append(self, program: Program, step: int, values: Values) -> None:
-        """Write one number per member and metric: `values` maps `split/metric` to an
-        array of shape [members]; or, in the file of layers, `metric` to [members,
-        layers].
+        """Write one number per member and metric.
+
+        Args:
+            program: that they are of.
+            step: after which they were measured.
+            values: `split/metric` to an array `[members]`; in the file of layers,
+                `metric` to `[members, layers]`.
 
         Raises: UserError if other numbers are written for this step already.
         """
@@ -65,14 +77,14 @@ class Recorder:
 
 
 def last_steps(workdir: Path) -> dict[str, int]:
-    """The last step with records, by program id. Reads only."""
+    """Find the last step with records, by program id. Reads only."""
     lines = read_lines(workdir / RECORDS)
     steps = [(line["program"], line["step"]) for line in lines]
     return {program: max(s for p, s in steps if p == program) for program, _ in steps}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The whole lines; a last line without its end was never a record."""
+    """Read the whole lines of a file; a last line without its end is no record."""
     if not path.exists():
         return
     with open(path) as file:
@@ -91,8 +103,10 @@ def _drop_torn_line(path: Path) -> None:
 
 
 def _plain(array: np.ndarray) -> list[Any]:
-    """JSON numbers: the shortest that give the same float32 back; NaN and infinities,
-    which JSON does not have, as text."""
+    """Turn an array into JSON numbers: the shortest that give the same float32 back.
+
+    NaN and infinities, which JSON does not have, are text.
+    """
     if np.ndim(array) > 1:
         return [_plain(row) for row in array]
     numbers = [float(str(value)) for value in np.asarray(array)]

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, who holds it, and its manifest."""
+"""The folder of a run: which study it belongs to, who holds it, and its manifest."""
 
 import contextlib
 import fcntl
@@ -30,7 +30,7 @@ def open_workdir(workdir: Path, study: Study) -> None:
     """Make the folder, or make sure that it belongs to this very study.
 
     Raises: UserError if it is a file, cannot be written, holds another study (naming
-    the fields that differ), or holds files that are not a study's.
+        the fields that differ), or holds files that are not a study's.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file; name a folder")
@@ -59,8 +59,9 @@ def open_workdir(workdir: Path, study: Study) -> None:
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Hold the folder for this process. The system lets go when the process ends,
-    however it ends.
+    """Hold the folder for this process.
+
+    The system lets go when the process ends, however it ends.
 
     Raises: UserError naming the process that holds it.
     """
@@ -86,7 +87,10 @@ def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read_manifest(workdir: Path) -> dict[str, Any]:
-    """Raises: UserError if the folder holds no run."""
+    """Read the manifest of a run.
+
+    Raises: UserError if the folder holds no run, or its manifest is damaged.
+    """
     try:
         return json.loads((workdir / MANIFEST).read_text())
     except (FileNotFoundError, NotADirectoryError):
@@ -96,7 +100,7 @@ def read_manifest(workdir: Path) -> dict[str, Any]:
 
 
 def read_study(workdir: Path) -> Study:
-    """The study that the folder holds a run of.
+    """Read the study that the folder holds a run of.
 
     Raises: UserError if the folder holds no run, or one of another version.
     """
@@ -117,7 +121,7 @@ def read_study(workdir: Path) -> Study:
 
 
 def other_version(workdir: Path, holds: str) -> UserError:
-    """The error for a folder of another version.
+    """Make the error for a folder of another version.
 
     Args:
         workdir: of the run.
@@ -130,7 +134,7 @@ def other_version(workdir: Path, holds: str) -> UserError:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write beside, flush to the disk, then rename over."""
+    """Write a file in one step: write beside, flush to the disk, then rename over."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "w", encoding="utf-8") as file:

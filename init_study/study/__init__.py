@@ -5,12 +5,11 @@ from init_study.study.description import (
     OPTIMIZERS,
     PROGRAM_AXES,
     SCHEDULES,
-    Member,
-    Program,
     Study,
     field_types,
     parse_field,
 )
+from init_study.study.program import Member, Program
 
 __all__ = [
     "FIXED",

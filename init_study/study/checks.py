@@ -1,4 +1,4 @@
-"""What the values of a study may be."""
+"""Checks of a study's values: what each of them may be."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is compared: a study, its programs and its members. Nothing runs here.
+"""A whole comparison, as data. Nothing runs here.
 
 A study is a frozen description that hashes and round-trips through JSON. Its axes
 are of two kinds. Scheme, learning rate and seed are *member* axes: members that
@@ -8,7 +8,6 @@ study may list several values of each.
 """
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import math
@@ -19,6 +18,7 @@ from typing import Any
 from init_study.errors import unknown
 from init_study.study import fields
 from init_study.study.checks import check_values
+from init_study.study.program import Member, Program, digest
 
 OPTIMIZERS = {
     "sgd": "stochastic gradient descent with momentum",
@@ -40,78 +40,10 @@ _UNTUNED_LEARNING_RATE = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Program:
-    """One value of every program axis: what one compilation serves.
-
-    `None` leaves an argument of the model at the model's own default.
-    """
-
-    dataset: str = "digits"
-    model: str = "cnn"
-    depth: int | None = None
-    width: int | None = None
-    activation: str | None = None
-    norm: str | None = None
-    pooling: str | None = None
-    padding: str | None = None
-    branches: str = "plain"
-    batch_size: int = 32
-    steps: int = 200
-    optimizer: str = "sgd"
-    schedule: str = "constant"
-    augmentation: str = "none"
-    fixed: str = "nothing"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    warmup: float = 0.1
-    evaluations: int = 10
-    chunk_width: int | None = None
-
-    @property
-    def id(self) -> str:
-        """A name that is the same wherever the program is the same."""
-        return _digest(dataclasses.asdict(self))[:12]
-
-    def model_arguments(self) -> dict[str, Any]:
-        """The arguments that the study sets on the model."""
-        names = ("depth", "width", "activation", "norm", "pooling", "padding")
-        values = {name: getattr(self, name) for name in names}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def evaluation_steps(self) -> tuple[int, ...]:
-        """The steps after which the population is evaluated, the last one included.
-
-        Evenly spaced; step 0, the untrained net, is always evaluated too.
-        """
-        count = min(self.evaluations, self.steps)
-        return tuple(round(self.steps * i / count) for i in range(1, count + 1))
-
-    def stream_seed(self, stream: str, seed: Any, first: Any) -> Any:
-        """Which seed gives `seed` its stream, `init`, `order` or `augmentation`: its
-        own, or the first one's where the program fixes that."""
-        of_data = ("order", "augmentation")
-        is_fixed = self.fixed == stream or (self.fixed == "order" and stream in of_data)
-        return first if is_fixed else seed
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Member:
-    """One training run: a scheme, a learning rate and a seed, in one program."""
-
-    scheme: str
-    learning_rate: float
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """For example `he_normal/lr=0.1/3`."""
-        return f"{self.scheme}/lr={self.learning_rate:g}/{self.seed}"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole comparison. Single values and lists become tuples, `seeds=5` becomes
-    seeds 0 to 4.
+    """A whole comparison, described.
+
+    Single values and lists become tuples, `seeds=5` becomes seeds 0 to 4.
 
     Member axes:
         schemes: names as `he_normal`, with arguments as `normal(0.02)`.
@@ -125,13 +57,19 @@ class Study:
         weight_decay: of adamw, and added to the gradient for sgd and adam.
         warmup: share of the steps during which the cosine schedule warms up.
         evaluations: how often the validation part is measured along the way.
-        untuned_learning_rate: what one would take without tuning. The report shows
-            the rate of the grid nearest to it beside the best one. By default 0.1
-            for sgd, 0.001 for adam and adamw.
+        untuned_learning_rate: what is usual without tuning. The report shows the rate
+            of the grid nearest to it beside the best one. By default 0.1 for sgd,
+            0.001 for adam and adamw.
         chunk_width: members that a device trains side by side; by default what suits
             the device. A part of a member's identity: it may change last bits.
 
     Raises: UserError if a value cannot be meant.
+
+    Example:
+        >>> schemes = ["he_normal", "zeros"]
+        >>> study = Study(schemes=schemes, learning_rates=0.1, depth=[2, 8])
+        >>> study.seeds, len(study.programs()), len(study.members())
+        ((0, 1, 2, 3, 4), 2, 10)
     """
 
     name: str = "study"
@@ -169,28 +107,53 @@ class Study:
 
     @property
     def hash(self) -> str:
-        """Of everything but the labels `name` and `question`."""
+        """SHA-256 of everything but the labels `name` and `question`."""
         values = self.to_dict()
-        return _digest({k: v for k, v in values.items() if k not in _LABELS})
+        return digest({k: v for k, v in values.items() if k not in _LABELS})
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, lists for tuples; `from_dict` reverses it."""
+        """Turn the study into plain values, lists for tuples; `from_dict` reverses it.
+
+        Example:
+            >>> Study(schemes="zeros", learning_rates=0.1).to_dict()["schemes"]
+            ['zeros']
+        """
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Study":
-        """Raises: UserError for a field that does not exist."""
+        """Read a study from plain values.
+
+        Raises: UserError for a field that does not exist.
+
+        Example:
+            >>> values = {"schemes": ["zeros"], "learning_rates": [1]}
+            >>> Study.from_dict(values).learning_rates
+            (1.0,)
+        """
         for field in values:
             if field not in _FIELD_TYPES:
                 raise unknown("field of a study", field, _FIELD_TYPES, "README.md")
         return cls(**values)
 
     def replace(self, **changes: Any) -> "Study":
-        """The same study with some fields changed."""
+        """Describe the same study with some fields changed.
+
+        Example:
+            >>> study = Study(schemes="zeros", learning_rates=0.1)
+            >>> study.replace(seeds=2).seeds
+            (0, 1)
+        """
         return dataclasses.replace(self, **changes)
 
     def programs(self) -> tuple[Program, ...]:
-        """Every combination of the program axes, in the order of the fields."""
+        """List every combination of the program axes, in the order of the fields.
+
+        Example:
+            >>> study = Study(schemes="zeros", learning_rates=0.1, depth=[2, 4])
+            >>> [program.depth for program in study.programs()]
+            [2, 4]
+        """
         axes = [
             getattr(self, f) if f in PROGRAM_AXES else (getattr(self, f),)
             for f in _PROGRAM_FIELDS
@@ -201,7 +164,13 @@ class Study:
         )
 
     def members(self) -> tuple[Member, ...]:
-        """The members of each program: scheme by scheme, rate by rate, seed by seed."""
+        """List the members of each program, by scheme, rate and seed.
+
+        Example:
+            >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=2)
+            >>> [member.name for member in study.members()]
+            ['zeros/lr=0.1/0', 'zeros/lr=0.1/1']
+        """
         axes = itertools.product(self.schemes, self.learning_rates, self.seeds)
         return tuple(
             Member(scheme=scheme, learning_rate=rate, seed=seed)
@@ -209,13 +178,24 @@ class Study:
         )
 
     def label(self, program: Program) -> str:
-        """The program axes in which the study varies, e.g. `depth=8 norm=batch`."""
+        """Name a program by the axes in which the study varies: `depth=8 norm=batch`.
+
+        Example:
+            >>> study = Study(schemes="zeros", learning_rates=0.1, depth=[2, 4])
+            >>> [study.label(program) for program in study.programs()]
+            ['depth=2', 'depth=4']
+        """
         varying = [axis for axis in PROGRAM_AXES if len(getattr(self, axis)) > 1]
         words = [f"{axis}={getattr(program, axis)}" for axis in varying]
         return " ".join(words) or program.model
 
     def untuned(self, optimizer: str) -> float:
-        """The rate of the grid that is nearest, in ratio, to the untuned one."""
+        """Find the rate of the grid that is nearest, in ratio, to the untuned one.
+
+        Example:
+            >>> Study(schemes="zeros", learning_rates=(0.01, 0.3)).untuned("sgd")
+            0.3
+        """
         wanted = self.untuned_learning_rate or _UNTUNED_LEARNING_RATE[optimizer]
         return min(self.learning_rates, key=lambda r: abs(math.log(r / wanted)))
 
@@ -229,15 +209,20 @@ PROGRAM_AXES = tuple(
 
 
 def parse_field(field: str, text: str) -> Any:
-    """The value of a field from text, e.g. from a flag: see `fields.parse`."""
+    """Read the value of a field from text, e.g. from a flag: see `fields.parse`.
+
+    Example:
+        >>> parse_field("steps", "10,20"), parse_field("depth", "default")
+        ((10, 20), (None,))
+    """
     return fields.parse(field, text, _FIELD_TYPES[field])
 
 
 def field_types() -> dict[str, Any]:
-    """The type of every field of `Study`, by name."""
+    """Give the type of every field of `Study`, by name.
+
+    Example:
+        >>> field_types()["steps"]
+        tuple[int, ...]
+    """
     return dict(_FIELD_TYPES)
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()

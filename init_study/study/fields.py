@@ -1,4 +1,4 @@
-"""Values of a study's fields: from text, and from what Python code gives.
+"""Values of a study's fields, from text and from what Python code gives.
 
 A field's type is a type hint: `int`, `float | None`, `tuple[str, ...]` and the like.
 """
@@ -12,12 +12,24 @@ from init_study.errors import UserError
 
 
 def parse(field: str, text: str, kind: Any) -> Any:
-    """The value of a field from text: `0.1,0.3` or `(0.1, 0.3)` for several values,
-    `default` where the model, the optimizer or the device decides.
+    """Read the value of a field from text.
 
-    One number for `seeds` is how many: `5` means seeds 0 to 4, `5,` seed 5.
+    `0.1,0.3` or `(0.1, 0.3)` for several values, `default` where the model, the
+    optimizer or the device decides. A single number for `seeds` is how many: `5` means
+    seeds 0 to 4, `5,` seed 5.
+
+    Args:
+        field: its name.
+        text: the value as a user writes it.
+        kind: the field's type hint.
 
     Raises: UserError if the text does not fit the type.
+
+    Example:
+        >>> parse("schemes", "normal(0.02, 1), zeros", tuple[str, ...])
+        ('normal(0.02, 1)', 'zeros')
+        >>> parse("depth", "default,8", tuple[int | None, ...])
+        (None, 8)
     """
     if typing.get_origin(kind) is not tuple:
         return _parse_one(field, text, kind)
@@ -32,11 +44,23 @@ def parse(field: str, text: str, kind: Any) -> Any:
 
 
 def coerce(field: str, value: Any, kind: Any) -> Any:
-    """The value in the type of its field: lists, arrays and other iterables, and single
-    values, to tuples; whole numbers to floats; a number of seeds to seeds; values of
-    NumPy and JAX to Python's own.
+    """Bring a value into the type of its field.
+
+    Lists, arrays and other iterables, and single values, become tuples; whole numbers
+    floats; a number of seeds the seeds; values of NumPy and JAX Python's own.
+
+    Args:
+        field: its name.
+        value: as Python code gives it.
+        kind: the field's type hint.
 
     Raises: UserError if the value does not fit the type.
+
+    Example:
+        >>> coerce("learning_rates", 1, tuple[float, ...])
+        (1.0,)
+        >>> coerce("seeds", 3, tuple[int, ...])
+        (0, 1, 2)
     """
     value = _plain(value)
     if typing.get_origin(kind) is tuple:
@@ -54,7 +78,7 @@ def coerce(field: str, value: Any, kind: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Python's own number or text for a scalar of NumPy or JAX."""
+    """Turn a scalar of NumPy or JAX into Python's own number or text."""
     if getattr(value, "shape", None) != () or not hasattr(value, "item"):
         return value
     number = value.item()
@@ -63,7 +87,7 @@ def _plain(value: Any) -> Any:
 
 
 def _several(value: Any) -> tuple[Any, ...]:
-    """The values that one value stands for: a text, or what has no order, is one."""
+    """List what a value stands for: a text, or what has no order, is a single value."""
     is_one = isinstance(value, str | bytes | Mapping | Set)
     return tuple(value) if isinstance(value, Iterable) and not is_one else (value,)
 
@@ -81,7 +105,7 @@ def _parse_one(field: str, text: str, kind: Any) -> Any:
 
 
 def _split_outside_calls(text: str) -> list[str]:
-    """`normal(0.02, 1),zeros` has two parts: commas inside a call do not split."""
+    """Split at commas outside calls: `normal(0.02, 1),zeros` has two parts."""
     parts, depth = [""], 0
     for character in text:
         depth += {"(": 1, ")": -1}.get(character, 0)

@@ -10,9 +10,19 @@ from init_study.study import Study
 
 
 def load_study(name_or_file: str, folder: Path) -> Study:
-    """The study that a name in `folder`, a `.py` file or a `.json` file means.
+    """Load the study that a name in `folder`, a `.py` file or a `.json` file means.
+
+    Args:
+        name_or_file: the name of a study, or the path of a file.
+        folder: of the named studies.
 
     Raises: UserError if there is none, or the file does not define one.
+
+    Example:
+        >>> text = '{"schemes": ["zeros"], "learning_rates": [0.1], "seeds": [0, 1]}'
+        >>> _ = Path("mine.json").write_text(text)
+        >>> load_study("mine.json", Path("studies")).seeds
+        (0, 1)
     """
     path = Path(name_or_file)
     if path.suffix == ".json":
@@ -42,12 +52,12 @@ def load_study(name_or_file: str, folder: Path) -> Study:
 
 
 def study_files(folder: Path) -> list[Path]:
-    """The files in `folder` that hold a study."""
+    """List the files in `folder` that hold a study."""
     return sorted(p for p in folder.glob("*.py") if p.stem != "__init__")
 
 
 def describe_studies(folder: Path) -> dict[str, str]:
-    """The question of each study: the first line of its file's docstring."""
+    """Find the question of each study: the first line of its file's docstring."""
     docs = {
         p.stem: ast.get_docstring(ast.parse(p.read_text())) for p in study_files(folder)
     }
@@ -55,7 +65,14 @@ def describe_studies(folder: Path) -> dict[str, str]:
 
 
 def read_json(text: str) -> Study:
-    """A study from JSON text, as `to_dict` gives it."""
+    """Read a study from JSON text, as `to_dict` gives it.
+
+    Raises: UserError for what is no JSON object of a study's fields.
+
+    Example:
+        >>> read_json('{"schemes": "zeros", "learning_rates": 0.1, "seeds": 3}').seeds
+        (0, 1, 2)
+    """
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
@@ -66,7 +83,13 @@ def read_json(text: str) -> Study:
 
 
 def differing_fields(ours: Study, theirs: Study) -> list[str]:
-    """One line per field in which two studies differ."""
+    """List the fields in which two studies differ, a line each.
+
+    Example:
+        >>> study = Study(schemes="zeros", learning_rates=0.1, steps=10)
+        >>> differing_fields(study, study.replace(steps=20))
+        ['steps: [10] here, [20] there']
+    """
     a, b = ours.to_dict(), theirs.to_dict()
     return [f"{f}: {a[f]} here, {b[f]} there" for f in a if a[f] != b[f]]
 

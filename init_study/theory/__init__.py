@@ -1,21 +1,19 @@
 """Signal propagation in wide random nets, for any elementwise activation.
 
-from init_study.theory import edge_of_chaos, gain
-gain(jnp.tanh)             # 1.5925: weights of std gain / √fan_in keep E[h²] = 1
-edge_of_chaos(jnp.tanh)    # (σ_w², σ_b²) that keep gradients as well
+Example:
+    >>> from init_study.theory import edge_of_chaos, gain
+    >>> round(gain(jnp.tanh), 4)  # weights of std gain / √fan_in keep E[h²] = 1
+    1.5925
+    >>> sigma_w2, sigma_b2 = edge_of_chaos(jnp.tanh)  # these keep gradients as well
 """
 
-from init_study.theory.maps import (
-    c_map,
-    chi1,
-    critical_sigma_w2,
+from init_study.theory.criticality import critical_sigma_w2, edge_of_chaos
+from init_study.theory.fixed_points import (
     depth_scales,
-    edge_of_chaos,
     fixed_point_c,
     fixed_point_q,
-    q_map,
-    q_slope,
 )
+from init_study.theory.maps import c_map, chi1, q_map, q_slope
 from init_study.theory.moments import (
     derivative_moment,
     gain,

@@ -43,6 +43,11 @@ def evaluated(phi: Activation | str) -> Evaluated:
 
     Raises: UserError if it is not known, fails, has another shape or kind of result,
         or is not elementwise.
+
+    Example:
+        >>> values, slopes = evaluated("relu").both(np.array([-1.0, 2.0]))
+        >>> values.tolist(), slopes.tolist()
+        ([0.0, 2.0], [0.0, 1.0])
     """
     name = activation_name(phi)
     function = find_activation(phi) if isinstance(phi, str) else phi
@@ -74,7 +79,12 @@ def evaluated(phi: Activation | str) -> Evaluated:
 
 
 def activation_name(phi: Activation | str) -> str:
-    """As it was given, or in `ACTIVATIONS`, or the function's own name."""
+    """Name an activation: as it was given, in `ACTIVATIONS`, or as Python names it.
+
+    Example:
+        >>> activation_name("relu"), activation_name(jax.nn.relu)
+        ('relu', 'relu')
+    """
     if isinstance(phi, str):
         return phi
     for name, function in ACTIVATIONS.items():
@@ -120,7 +130,7 @@ def _check_result(name: str, result: Any) -> None:
 
 
 def _rounds(found: Evaluated) -> bool:
-    """Whether a change that float64 shows is lost on the way."""
+    """Tell whether a change that float64 shows is lost on the way."""
     x = np.linspace(-3.0, 3.1, _BLOCK)
     values, slopes = found.both(x)
     step = 1e-11 * x
@@ -130,7 +140,10 @@ def _rounds(found: Evaluated) -> bool:
 
 
 def _check_elementwise(found: Evaluated) -> None:
-    """A number's value depends neither on the other numbers nor on its place."""
+    """Check that a number's value depends on no other number, nor on its place.
+
+    Raises: UserError if it does.
+    """
     half = _BLOCK // 2
     x = np.linspace(-3.0, 3.1, _BLOCK)
     values = found.both(x)[0]

@@ -1,4 +1,4 @@
-"""What `launch.py gain` shows of activations."""
+"""Constants of activations, as `launch.py gain` shows them."""
 
 from collections.abc import Iterable
 from math import isnan
@@ -6,7 +6,8 @@ from typing import Any
 
 from init_study.activations import Activation
 from init_study.errors import UserError
-from init_study.theory.maps import critical_sigma_w2, edge_of_chaos, q_slope
+from init_study.theory.criticality import critical_sigma_w2, edge_of_chaos
+from init_study.theory.maps import q_slope
 from init_study.theory.moments import gain, moments
 from init_study.theory.shaping import shaped_activation
 
@@ -26,16 +27,23 @@ _ONE = 1e-4
 
 
 def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
-    """Constants of an activation for signals of variance q; None where there is none.
+    """Collect an activation's constants for signals of variance q.
+
+    None where there is none.
 
     `scale` is gain², the variance of weights times fan_in; `chi1`, `c0` and `q_slope`
     are with that scale and no bias.
 
     Args:
         name: as of `shaped_activation`.
+        q: the variance of pre-activations.
 
     Raises: UserError for an unknown name, a function that cannot be evaluated, or one
         that has no gain.
+
+    Example:
+        >>> round(gain_overview("relu")["scale"], 6)
+        2.0
     """
     phi = shaped_activation(name) if "(" in name else name
     value, found = gain(phi, q), moments(phi, q)
@@ -57,7 +65,7 @@ def gain_overview(name: str, q: float = 1.0) -> dict[str, Any]:
 
 
 def gain_rows(overview: dict[str, Any]) -> list[dict[str, Any]]:
-    """One activation as the lines of a table that explains itself."""
+    """Write one activation as the lines of a table that explains itself."""
     return [
         {"name": name, "value": _words(overview[name], 6), "what": text}
         for name, text in _WHAT.items()
@@ -65,7 +73,7 @@ def gain_rows(overview: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def gain_columns(overviews: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Several activations, a line each."""
+    """Write several activations as the lines of a table, one each."""
     names = {
         "activation": "activation",
         "gain": "gain",
@@ -85,7 +93,7 @@ def gain_columns(overviews: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def gain_sentence(overview: dict[str, Any]) -> str:
-    """What it means."""
+    """Say in a sentence what an activation's constants mean for a deep net."""
     growth, edge = overview["chi1"], overview["edge_of_chaos"]
     said = f"Weights of std {overview['gain']:.4g}/√fan_in are variance-preserving"
     if growth is None:

@@ -23,17 +23,12 @@ from init_study.theory.quadrature import integrate
 _RADII = (10.0, 20.0, 38.0)
 _PANELS_PER_UNIT = 2
 _NEGLIGIBLE = 1e-12
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-# The double integral: relative to E[φ²], against the same with half as many points.
-_STABLE = 1e-7
-_MOST_OUTER_PANELS = 4000
-_MOST_INNER_POINTS = 1_000_000
 # Off the round numbers, where functions have their kinks, or no value: 0 of sin(x)/x.
 _OFFSET = sqrt(2) / 10
 
 
 class Moments(NamedTuple):
-    """Of φ(√q z); NaN where there is none.
+    """Moments of φ(√q z); NaN where there is none.
 
     Attributes:
         mean: E[φ].
@@ -53,36 +48,69 @@ class Moments(NamedTuple):
 
 
 def mean(phi: Activation | str, q: float = 1.0) -> float:
-    """E[φ(√q z)].
+    """Compute the mean E[φ(√q z)].
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        q: the variance of pre-activations.
 
     Raises: UserError if it does not exist.
+
+    Example:
+        >>> round(mean("relu"), 4)  # 1 / √(2π)
+        0.3989
     """
     return _existing("mean", "E[φ]", phi, q)
 
 
 def second_moment(phi: Activation | str, q: float = 1.0) -> float:
-    """E[φ(√q z)²]: what a layer's weights of variance 1 / fan_in make of q.
+    """Compute E[φ(√q z)²]: what a layer's weights of variance 1 / fan_in make of q.
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        q: the variance of pre-activations.
 
     Raises: UserError if it does not exist.
+
+    Example:
+        >>> round(second_moment("relu", q=3.0), 6)  # q / 2
+        1.5
     """
     return _existing("second", "E[φ²]", phi, q)
 
 
 def derivative_moment(phi: Activation | str, q: float = 1.0) -> float:
-    """E[φ'(√q z)²].
+    """Compute E[φ'(√q z)²]: what a layer does to a gradient's mean square.
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        q: the variance of pre-activations.
 
     Raises: UserError if it does not exist, as for a function that jumps.
+
+    Example:
+        >>> round(derivative_moment("relu"), 6)  # the share of positive inputs
+        0.5
     """
     return _existing("derivative", "E[φ'²]", phi, q)
 
 
 def gain(phi: Activation | str, q: float = 1.0) -> float:
-    """√(q / E[φ(√q z)²]), which is 1 / √E[φ(z)²] at q = 1.
+    """Compute the gain √(q / E[φ(√q z)²]), which is 1 / √E[φ(z)²] at q = 1.
 
     Preserves: with weights of standard deviation gain / √fan_in and no bias, the mean
     square q of the pre-activations from one wide layer to the next.
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        q: the variance of pre-activations.
+
     Raises: UserError if the second moment is zero or does not exist.
     Reference: He et al. 2015, arXiv:1502.01852, for ReLU: √2.
+
+    Example:
+        >>> round(gain("relu"), 4), round(gain("tanh"), 4)
+        (1.4142, 1.5925)
     """
     second = second_moment(phi, q)
     if second == 0:
@@ -94,30 +122,18 @@ def gain(phi: Activation | str, q: float = 1.0) -> float:
 
 
 def moments(phi: Activation | str, q: float = 1.0) -> Moments:
-    """All of them at once.
+    """Compute all moments of an activation at once.
 
     Raises: UserError if q is not a positive number or φ is not a function that can be
         evaluated.
+
+    Example:
+        >>> found = moments("linear", q=2.0)
+        >>> round(found.second, 6), round(found.weighted, 6)  # q, and q E[z⁴]
+        (2.0, 6.0)
     """
     check_number("q", q, above=0)
     return _moments(phi, float(q))
-
-
-def pair_moments(
-    phi: Activation | str, c: float, q: float = 1.0
-) -> tuple[float, float]:
-    """E[φ(x) φ(y)] and E[φ'(x) φ'(y)], x and y of variance q and correlation c.
-
-    NaN for one that does not exist. The outer integral, over x, is adaptive; the inner
-    one, over y given x, breaks at the kinks of φ and is refined until it is stable.
-
-    Raises: as `moments` does, and if c is not between −1 and 1.
-    """
-    check_number("c", c, least=-1, most=1)
-    alone = moments(phi, q)
-    if c == 1:
-        return alone.second, alone.derivative
-    return _pair_moments(phi, float(c), float(q))
 
 
 def _existing(field: str, symbol: str, phi: Activation | str, q: float) -> float:
@@ -133,7 +149,7 @@ def _moments(phi: Activation | str, q: float) -> Moments:
 
     def integrands(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 5"]:
         values, slopes = function.both(root * z)
-        density = _root_density(z)
+        density = root_density(z)
         with np.errstate(over="ignore", invalid="ignore"):
             value, slope = values * density, slopes * density
             # The last one only so that its jumps are found.
@@ -141,10 +157,10 @@ def _moments(phi: Activation | str, q: float) -> Moments:
             return np.stack([*columns, slope * density], 1)
 
     found, scale, radius = np.full(5, np.nan), np.full(5, np.nan), _RADII[0]
-    part = integrate(integrands, _edges(radius), function.tolerance)
+    part = integrate(integrands, panel_edges(radius), function.tolerance)
     for radius in _RADII:
         if radius > _RADII[0]:
-            part = integrate(integrands, _edges(radius), function.tolerance)
+            part = integrate(integrands, panel_edges(radius), function.tolerance)
         # All zero so far: what there is may lie further out.
         settled = (part.ends <= _NEGLIGIBLE * part.scale) & (part.scale > 0)
         settled |= (part.scale == 0) & (radius == _RADII[-1])
@@ -162,75 +178,28 @@ def _moments(phi: Activation | str, q: float) -> Moments:
     )
 
 
-@lru_cache(maxsize=4096)
-def _pair_moments(phi: Activation | str, c: float, q: float) -> tuple[float, float]:
-    alone = moments(phi, q)
-    exists = ~np.isnan([alone.second, alone.derivative])
-    scale = np.abs(np.where(exists, [alone.second, alone.derivative], 1.0))
-    before = np.full(2, np.nan)
-    for panels_per_unit in (1, 2, 4, 8):
-        now = np.where(exists, _double_integral(phi, c, q, panels_per_unit), 0.0)
-        if (np.abs(now - before) <= _STABLE * scale).all():
-            return tuple(np.where(exists, now, np.nan).tolist())
-        before = now
-    raise UserError(
-        f"activation {activation_name(phi)!r} is too rough at q={q:g}, c={c:g} for its "
-        "correlation map; use a smaller q"
-    )
-
-
-def _double_integral(
-    phi: Activation | str, c: float, q: float, panels_per_unit: int
-) -> Float[np.ndarray, "2"]:
-    """Over x = √q z outside and, given it, y = √q (c z + s e) inside."""
-    function, alone, root = evaluated(phi), moments(phi, q), sqrt(q)
-    radius, kinks = alone.radius, np.array(alone.breaks)
-    exists = ~np.isnan([alone.second, alone.derivative])
-    # At s = 0 there is nothing to integrate over; this is as good as zero.
-    s = max(sqrt((1 - c) * (1 + c)), 1e-8)
-    steps = np.linspace(-radius, radius, int(2 * radius * panels_per_unit) + 1)
-
-    def inner(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
-        own = np.clip((kinks - c * z[:, None]) / s, -radius, radius)
-        grid = np.broadcast_to(steps, (len(z), len(steps)))
-        edges = np.sort(np.concatenate([grid, own], 1), 1)
-        half = np.diff(edges)[..., None] / 2
-        e = (edges[:, :-1, None] + half + half * _NODES).reshape(len(z), -1)
-        weights = (half * _WEIGHTS).reshape(len(z), -1) * _root_density(e) ** 2
-        both = function.both((root * (c * z[:, None] + s * e)).reshape(-1))
-        return np.stack([(weights * v.reshape(e.shape)).sum(1) for v in both], 1)
-
-    def in_parts(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
-        points = len(z) * len(_NODES) * (len(steps) + len(kinks))
-        parts = np.array_split(z, points // _MOST_INNER_POINTS + 1)
-        return np.concatenate([inner(part) for part in parts])
-
-    def outer(z: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
-        both = np.stack(function.both(root * z), 1)
-        return exists * both * in_parts(z) * _root_density(z)[:, None] ** 2
-
-    edges = np.unique(np.concatenate([_edges(radius), kinks, -kinks]))
-    floor = np.nan_to_num([alone.second, alone.derivative])
-    tolerance = max(_STABLE / 100, function.tolerance)
-    return integrate(outer, edges, tolerance, floor, _MOST_OUTER_PANELS).value
-
-
-def _edges(radius: float) -> Float[np.ndarray, " p"]:
+def panel_edges(radius: float) -> Float[np.ndarray, " p"]:
+    """Lay out the edges of an integral's first panels, from −radius to radius."""
     return (
         np.linspace(-radius, radius, int(2 * radius * _PANELS_PER_UNIT) + 1) + _OFFSET
     )
 
 
-def _root_density(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Its square is the normal density; φ² times the density would overflow sooner."""
+def root_density(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+    """Compute the root of the normal density.
+
+    φ² times the density itself would overflow sooner.
+    """
     return np.exp(-(z**2) / 4) / (2 * pi) ** 0.25
 
 
 def _jumps(
     function: Evaluated, root: float, size: float, z: Float[np.ndarray, " n"]
 ) -> bool:
-    """Whether φ is discontinuous at one of these places, so that φ' has a spike that
-    no quadrature sees."""
+    """Tell whether φ is discontinuous at one of these places.
+
+    There φ' has a spike that no quadrature sees.
+    """
     if not len(z):
         return False
     step = 1e3 * function.tolerance

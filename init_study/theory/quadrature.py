@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 
 def _lobatto(n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Nodes and weights on [−1, 1], both ends included."""
+    """Compute Gauss-Lobatto nodes and weights on [−1, 1], both ends included."""
     legendre = np.polynomial.Legendre.basis(n - 1)
     nodes = np.concatenate([[-1.0], np.sort(legendre.deriv().roots().real), [1.0]])
     return nodes, 2 / (n * (n - 1) * legendre(nodes) ** 2)
@@ -25,7 +25,7 @@ _AT_BREAK = 1e-3
 
 
 class Integral(NamedTuple):
-    """Of m functions.
+    """Integrals of m functions, and where they are not smooth.
 
     Attributes:
         value: NaN where the integral does not converge or a function is not finite.
@@ -48,7 +48,7 @@ def integrate(
     floor: Float[np.ndarray, " m"] | float = 0.0,
     most_panels: int = 100_000,
 ) -> Integral:
-    """Gauss-Lobatto quadrature, 10 nodes a panel, all panels of a level at once.
+    """Integrate by Gauss-Lobatto quadrature, 10 nodes a panel, a level at a time.
 
     A panel counts as done when its halves together agree with it, to `tolerance` of
     the whole; otherwise the halves go on as panels of the next level.
@@ -59,6 +59,11 @@ def integrate(
         tolerance: of one panel, relative to `scale`.
         floor: the least that `scale` counts as, where the whole may be tiny.
         most_panels: after which the rest is taken as it is.
+
+    Example:
+        >>> square = lambda x: x[:, None] ** 2
+        >>> integrate(square, np.array([0.0, 3.0]), 1e-10).value.round(6).tolist()
+        [9.0]
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return _integrate(function, edges, tolerance, floor, most_panels)
@@ -118,8 +123,10 @@ def _panels(
 
 
 def _breaks(panels: Float[np.ndarray, "p 2"], widest: float) -> Float[np.ndarray, " k"]:
-    """The edges of panels that were halved, and of those crowded around a kink, only
-    the middle of the narrowest."""
+    """Find the edges of panels that were halved.
+
+    Of those crowded around a kink, only the middle of the narrowest.
+    """
     panels = panels[panels[:, 0].argsort()]
     widths = panels[:, 1] - panels[:, 0]
     edges = panels[(widths < 0.75 * widest) & (widths >= _AT_BREAK * widest)]

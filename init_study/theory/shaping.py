@@ -1,5 +1,4 @@
-"""Activations shaped for a depth: shifted and scaled so that a deep plain net starts
-with well-behaved correlations.
+"""Activations shaped for a depth: shifted and scaled for well-behaved correlations.
 
 φ̂(x) = γ (φ(α x + β) + δ), with the four numbers chosen for the map of correlations
 between two inputs through all layers. The weights that go with it are orthogonal,
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from init_study.activations import Activation, find_activation
 from init_study.errors import UserError, check_count, check_number, unknown
@@ -47,6 +46,12 @@ def dks(phi: Activation | str, depth: int, slope: float = 1.5) -> Activation:
 
     Raises: UserError if no shift and scale do that: for ReLU, and functions near it.
     Reference: Martens et al. 2021, arXiv:2110.01765.
+
+    Example:
+        >>> from init_study.theory import second_moment
+        >>> shaped = dks("tanh", depth=20)
+        >>> shaped.__name__, round(second_moment(shaped), 4)  # keeps the variance 1
+        ('dks(tanh, 20)', 1.0)
     """
     check_count("depth", depth)
     check_number("slope", slope, above=1)
@@ -78,6 +83,12 @@ def tat(
 
     Raises: UserError if no shift and scale do that, as for small depths.
     Reference: Zhang, Botev & Martens 2022, arXiv:2203.08120.
+
+    Example:
+        >>> from init_study.theory import second_moment
+        >>> shaped = tat("relu", depth=20)  # a leaky ReLU
+        >>> shaped.__name__, round(second_moment(shaped), 4)
+        ('tat(relu, 20)', 1.0)
     """
     check_count("depth", depth)
     check_number("eta", eta, above=0, most=1)
@@ -95,13 +106,18 @@ def tat(
 
 
 def shaped_activation(text: str, depth: int | None = None) -> Activation:
-    """A name as of `find_activation`, or `tat(NAME)`, `dks(NAME)`, `tat(NAME, DEPTH)`.
+    """Find an activation by name, shaped or not.
 
     Args:
+        text: as of `find_activation`, or `tat(NAME)`, `dks(NAME)`, `tat(NAME, DEPTH)`.
         depth: of a model that is one chain; None where it is not, and the text has to
             say it.
 
     Raises: UserError for what cannot be read, is not there or cannot be shaped.
+
+    Example:
+        >>> shaped_activation("tat(relu)", depth=20).__name__
+        'tat(relu, 20)'
     """
     call = re.fullmatch(r"(\w+)\(\s*([\w:.]+)\s*(?:,\s*(\d+)\s*)?\)", text.strip())
     if call is None:
@@ -149,15 +165,15 @@ def _tailored_relu(depth: int, eta: float) -> Activation:
         )
     slope: Any = brentq(excess, 0.0, 1.0, xtol=1e-12) if eta < 1 else 0.0
 
-    def function(x: Array) -> Array:
-        return leaky(x, slope)
+    def function(x: ArrayLike) -> Array:
+        return leaky(jnp.asarray(x), slope)
 
     function.__name__ = f"tat(relu, {depth})"
     return function
 
 
 def _leaky_c_map(c: float, slope: float) -> float:
-    """The correlation map of a leaky ReLU: a mean of ReLU's and the identity's."""
+    """Map a correlation by a leaky ReLU: a mean of ReLU's map and the identity's."""
     share = (1 - slope) ** 2 / (1 + slope**2)
     angle = (sqrt(max(0.0, 1 - c * c)) - c * np.arccos(min(1.0, c))) / np.pi
     return float(c + share * angle)
@@ -191,9 +207,9 @@ def _shaped(
     out_scale, out_shift = misses(phi, into, shift, depth, target)[1]
     numbers = tuple(float(n) for n in (into, shift, out_shift, out_scale))
 
-    def function(x: Array) -> Array:
+    def function(x: ArrayLike) -> Array:
         into, shift, out_shift, out_scale = numbers
-        return out_scale * (inner(into * x + shift) + out_shift)
+        return out_scale * (inner(into * jnp.asarray(x) + shift) + out_shift)
 
     function.__name__ = f"{method}({name}, {depth})"
     return function
@@ -202,8 +218,10 @@ def _shaped(
 def _dks_misses(
     phi: Activation | str, into: float, shift: float, depth: int, slope: float
 ) -> tuple[Float[np.ndarray, "2"], tuple[float, float]]:
-    """How far the two equations left are from holding, and the scale and shift behind
-    φ that make the others hold."""
+    """Compute how far two of the four equations are from holding.
+
+    Returns: the misses, and the scale and shift behind φ that make the others hold.
+    """
     m = _moments_of(phi, into, shift)
     variance = max(m.second - m.mean**2, _TINY)
     fourth = m.weighted_second - 2 * m.mean * m.weighted + m.mean**2
@@ -229,7 +247,10 @@ def _tat_misses(
 
 
 class _Moments(NamedTuple):
-    """Of ψ(z) = φ(α z + β): E[ψ], E[ψ²], E[z² ψ], E[z² ψ²], E[ψ'²], E[ψ''²]."""
+    """Moments of ψ(z) = φ(α z + β).
+
+    E[ψ], E[ψ²], E[z² ψ], E[z² ψ²], E[ψ'²], E[ψ''²].
+    """
 
     mean: float
     second: float

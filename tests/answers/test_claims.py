@@ -16,9 +16,9 @@ from init_study.answers.claims.claim import (
     number,
     rule_text,
 )
+from init_study.answers.claims.combinations import Check
 from init_study.answers.claims.evidence import Evidence
 from init_study.answers.claims.ledger import contradictions, rows, summary, to_ledger
-from init_study.answers.claims.quantities import Check
 from init_study.report.ledger_page import render_ledger
 
 NOTHING = Evidence({}, {})

@@ -18,7 +18,8 @@ from init_study.answers.views.sensitivity import sensitivity
 from init_study.study import Study
 
 CHANCE = 0.1
-DATA = {"train": 1000, "validation": 300, "test": 400, "num_classes": 10}
+SIZES = {"train": 1000, "validation": 300, "test": 400, "num_classes": 10}
+DATA = SIZES | {"checksums": {}}
 
 
 def make_study(**changes):

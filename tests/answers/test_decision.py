@@ -140,6 +140,8 @@ def test_greater_p_is_scipys():
 def test_sign_flips_are_counted():
     assert sign_flip_p(np.array([1.0, 2.0, 3.0])) == 2 / 8
     assert sign_flip_p(np.array([1.0, -1.0, 0.0])) == 1.0
+    # Their sum is zero but for rounding, so every flip is as far from it.
+    assert sign_flip_p(np.array([0.1, 0.2, -0.3])) == 1.0
     scipys = stats.permutation_test(
         (seeds(0.3, 1.0, 9),), np.mean, permutation_type="samples", n_resamples=10**6
     ).pvalue

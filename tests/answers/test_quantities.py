@@ -4,19 +4,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_study.answers.claims.evidence import Evidence, Measured, runs
-from init_study.answers.claims.quantities import (
-    Accuracy,
+from init_study.answers.claims.combinations import (
     Check,
     Closeness,
     Difference,
-    Earlier,
     Exceeds,
+    Log10,
+    RankCorrelation,
+)
+from init_study.answers.claims.evidence import Evidence, Measured, runs
+from init_study.answers.claims.quantities import (
+    Accuracy,
+    Earlier,
     Layers,
     Learned,
-    Log10,
     Lucky,
-    RankCorrelation,
     Rises,
 )
 from init_study.errors import UserError

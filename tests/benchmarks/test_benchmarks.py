@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from calling import finish
 
 from benchmarks import crews
 from benchmarks.cases import CASES, Case, multiply_adds, peer_batches
@@ -118,22 +118,12 @@ def test_ratios_are_taken_round_by_round():
 
 
 def run_benchmarks(*arguments):
-    return subprocess.run(
-        [
-            "timeout",
-            "-s",
-            "KILL",
-            "120",
-            sys.executable,
-            "-m",
-            "benchmarks",
-            *arguments,
-        ],
+    return finish(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        limit=120,
+        check=False,
         cwd=ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -167,16 +157,12 @@ def test_a_short_run_has_every_figure(tmp_path):
 
 @pytest.mark.slow
 def test_draws_are_timed():
-    done = subprocess.run(
-        [
-            *("timeout", "-s", "KILL", "120", sys.executable, "-m"),
-            "benchmarks.initialization",
-            *("--schemes=orthogonal", "--members=4", "--depth=3", "--repeats=3"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    flags = ("--schemes=orthogonal", "--members=4", "--depth=3", "--repeats=3")
+    done = finish(
+        [sys.executable, "-m", "benchmarks.initialization", *flags],
+        limit=120,
         check=False,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     header, _, _, _, row = done.stdout.strip().splitlines()

@@ -1,12 +1,11 @@
 """Words that need no JAX do not wait for it."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from calling import ROOT
+from calling import ROOT, finish
 
 from init_study import store
 from init_study.study import Study
@@ -42,14 +41,8 @@ def workdir(tmp_path_factory):
 
 def imported(*words, cwd):
     """The exit code, and the packages that one call of the launcher imports."""
-    done = subprocess.run(
-        ["timeout", "-s", "KILL", "100", sys.executable, "-c", CODE, *words],
-        cwd=cwd,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = finish([sys.executable, "-c", CODE, *words], cwd=cwd, env=environment)
     code, modules = json.loads(done.stdout.splitlines()[-1])
     return code, set(modules)
 

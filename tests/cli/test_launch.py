@@ -3,6 +3,7 @@
 import json
 import time
 
+import orbax.checkpoint as ocp
 import pandas as pd
 import pytest
 from calling import is_progress, launch, tiny
@@ -68,6 +69,29 @@ def test_export_and_load_hold_the_same_records(finished, tmp_path):
         pd.testing.assert_series_equal(again.value, table.value)
     code, _, err = launch(*words, cwd=cwd)
     assert code != 0 and "exists" in err, "nothing is overwritten"
+
+
+def test_a_trained_member_is_exported_as_plain_variables(finished, tmp_path):
+    """Its parameters are those of the run's own network, and belong to its name."""
+    cwd, _ = finished
+    (workdir,) = (cwd / "runs").iterdir()
+    words = ("export", f"--workdir={workdir}", f"--to={tmp_path / 'member'}")
+    code, out, err = launch(*words, "--member=he_normal/lr=0.3/2", cwd=cwd)
+    assert code == 0, err
+    assert "he_normal/lr=0.3/2 of cnn" in out
+    with ocp.StandardCheckpointer() as checkpointer:
+        variables = checkpointer.restore(tmp_path / "member")
+    assert set(variables) == {"params"}
+    assert variables["params"]["Conv_0"]["kernel"].shape == (3, 3, 1, 2)
+    for wrong, said in (
+        (("--member=he_normal/lr=0.3/2",), "exists"),
+        (("--member=he_normal/lr=0.3/9", f"--to={tmp_path / 'n'}"), "Did you mean"),
+        (("--member=a", "--program=depth=9", f"--to={tmp_path / 'n'}"), "program"),
+        (("--program=cnn",), "--member"),
+    ):
+        given = wrong if any("--to" in one for one in wrong) else (*wrong, words[2])
+        code, _, err = launch(*words[:2], *given, cwd=cwd)
+        assert code == 2 and said in err and err.count("\n") == 1, err
 
 
 def test_scalars_figures_and_a_watched_page(finished):

@@ -3,12 +3,11 @@
 import importlib.metadata
 import json
 import os
-import subprocess
 import sys
 import zipfile
 
 import pytest
-from calling import ROOT, is_progress, launch, tiny
+from calling import ROOT, finish, is_progress, launch, tiny
 
 from init_study.cli import shipped
 
@@ -23,20 +22,12 @@ def installed(tmp_path_factory):
     # Whatever builds writes beside what it builds.
     source = folder / "source"
     kept = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(
-        kept, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
+    names = finish(kept, cwd=ROOT)
     for name in filter(lambda name: (ROOT / name).is_file(), names.stdout.split("\n")):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     code = "from setuptools import build_meta; print(build_meta.build_wheel('..'))"
-    built = subprocess.run(
-        ["timeout", "-s", "KILL", "200", sys.executable, "-c", code],
-        cwd=source,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    built = finish([sys.executable, "-c", code], limit=200, cwd=source)
     wheel = folder / built.stdout.splitlines()[-1]
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")
@@ -99,9 +90,5 @@ def test_a_published_result_and_the_models_of_claims(module, installed, tmp_path
         "for study in experiment('article').studies(True).values():\n"
         "    for name in study.model: build_model(name, 10, {})\n"
     )
-    subprocess.run(
-        ["timeout", "-s", "KILL", "100", sys.executable, "-c", code],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        check=True,
-    )
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    finish([sys.executable, "-c", code], cwd=tmp_path, env=environment)

@@ -1,7 +1,6 @@
 """However members run, they come to the same numbers."""
 
 import os
-import subprocess
 import sys
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from calling import finish
 from flax import traverse_util
 
 from init_study.data import batch_indices
@@ -133,12 +133,8 @@ print(digest.hexdigest())
 def test_the_number_of_devices_changes_no_bit(text):
     def digest(devices):
         command = [sys.executable, "-c", _ON_DEVICES, str(devices), text]
-        done = subprocess.run(
-            ["timeout", "-s", "KILL", "200", *command],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.getcwd()},
-        )
+        environment = os.environ | {"PYTHONPATH": os.getcwd()}
+        done = finish(command, limit=200, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -24,9 +24,10 @@ from init_study.engine.population import (
     training_images,
 )
 from init_study.execution import Execution
+from init_study.optimizer import make_optimizer
 from init_study.plan import make_plan
 from init_study.study import Program, Study
-from init_study.train import make_optimizer, stream
+from init_study.train import stream
 
 STUDY = Study(
     schemes=("he_normal", "torch"),

@@ -32,7 +32,7 @@ from init_study.initializers import (
     variance_scaling,
     zeros,
 )
-from init_study.initializers.scaling import MODES
+from init_study.initializers.fans import MODES
 
 every_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 every_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
@@ -288,6 +288,7 @@ def test_a_type_that_is_not_floating_is_refused(init, dtype):
         init(jax.random.key(0), (2, 3), dtype)
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("shape", [(3, 3, -4, 4), (3, 3, 4.0, 4)], ids=str)
 def test_sizes_that_are_no_positive_whole_numbers_are_refused(shape):
     with pytest.raises(UserError, match=r"has no fans"):

@@ -180,7 +180,7 @@ def test_a_run_measures_before_the_first_step_and_after_the_last(tmp_path):
 
 def test_a_run_without_such_numbers_has_an_empty_table(tmp_path):
     study = Study(schemes=("zeros",), learning_rates=0.1, seeds=1)
-    store.write_manifest(tmp_path, {"study": study.to_dict(), "programs": {}})
+    store.write_manifest(tmp_path, {"study": study.to_dict()})
     table = store.load_layers(tmp_path)
     assert table.empty and {"layer", "metric", "value", "scheme"} <= set(table.columns)
 

@@ -146,6 +146,6 @@ def test_signals_are_predicted_from_the_weights_alone(workdir):
 
 def test_without_the_flag_there_are_none(tmp_path):
     study = Study(schemes=("zeros",), learning_rates=0.1, seeds=1)
-    store.write_manifest(tmp_path, {"study": study.to_dict(), "programs": {}})
+    store.write_manifest(tmp_path, {"study": study.to_dict()})
     assert store.load_spectra(tmp_path).empty
     assert store.load_predictions(tmp_path).empty

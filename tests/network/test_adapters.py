@@ -39,7 +39,7 @@ class Linen(nn.Module):
         x = nn.Dropout(RATE, deterministic=inference, rng_collection="noise")(x)
         if self.has_rng("paths") and not inference:
             kept = jax.random.bernoulli(self.make_rng("paths"), 0.5, (len(x), 1, 1, 1))
-            x = x * kept / 0.5
+            x = x * kept.astype(x.dtype) / 0.5
         return nn.Dense(self.num_classes)(x.mean((1, 2)))
 
 
@@ -423,6 +423,7 @@ def test_a_norm_that_is_told_in_its_constructor_trains_and_evaluates():
         (lambda: jnp.ones(3), "which is no module"),
     ],
 )
+@pytest.mark.wrong_types
 def test_what_is_no_module_is_one_line(module, words):
     with pytest.raises(UserError, match=words) as caught:
         trace(module, SHAPE, 3)

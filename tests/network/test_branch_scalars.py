@@ -13,9 +13,9 @@ from init_study.models import build_model
 from init_study.models.cnn import normalize
 from init_study.network import trace
 from init_study.network.branch_scalars import BRANCHES
+from init_study.optimizer import make_optimizer
 from init_study.schemes import parse_scheme
 from init_study.study import Program
-from init_study.train import make_optimizer
 
 IMAGES = jax.random.normal(jax.random.key(1), (4, 4, 4, 2))
 

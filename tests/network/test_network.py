@@ -24,7 +24,8 @@ class Odd(nn.Module):
     @nn.compact
     def __call__(self, x, *, deterministic):
         x = self.shared(self.shared(jnp.concatenate([x] * 4, -1)))
-        x = self.down(x) * self.param("scale", nn.initializers.ones, (4,))
+        scale = self.param("scale", nn.initializers.ones, (4,))
+        x = self.down(x) * scale[None, None, None]
         x = nn.BatchNorm(use_running_average=deterministic)(x)
         x = nn.Dropout(0.5, deterministic=deterministic)(x)
         return self.head(x.reshape(x.shape[0], -1))

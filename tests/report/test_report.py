@@ -5,13 +5,13 @@ import html.parser
 import io
 import re
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from calling import finish
 
 import init_study
 from init_study import store
@@ -39,7 +39,8 @@ def make_run(folder, study, unfinished=(), command="python launch.py", **optiona
     some members diverge at the largest rate."""
     programs = study.programs()
     data = {"train": 1000, "validation": 300, "test": 400, "num_classes": 10}
-    manifest = {"study": study.to_dict(), "data": {"digits": data | {"chance": 0.1}}}
+    data |= {"chance": 0.1, "checksums": {}}
+    manifest = {"study": study.to_dict(), "data": {"digits": data}}
     store.write_manifest(folder, manifest | {"command": command} | optional)
     recorder, rng = store.Recorder(folder), np.random.default_rng(0)
     members = study.members()
@@ -249,7 +250,7 @@ def test_the_page_of_a_large_study_stays_small(tmp_path):
     study = make_study(schemes=many, learning_rates=(0.01, 0.03, 0.1, 0.3, 1.0))
     study = study.replace(steps=200)
     manifest = {"study": study.to_dict()}
-    data = {"test": 400, "chance": 0.1}
+    data = {"validation": 300, "test": 400, "chance": 0.1, "checksums": {}}
     store.write_manifest(tmp_path, manifest | {"data": {"digits": data}})
     recorder, rng = store.Recorder(tmp_path), np.random.default_rng(0)
     metrics = ("validation/accuracy", "train/loss", "test/accuracy")
@@ -306,7 +307,8 @@ def make_layers(folder, study):
     """Signals that fall by a factor of ten from layer to layer; zeros has none."""
     manifest = store.read_manifest(folder)
     names = ["Conv_0", "Conv_1", "Dense_0"]
-    programs = {program.id: {"layers": names} for program in study.programs()}
+    facts = {"layers": names, "chunk_width": 1, "convolution": "winograd"}
+    programs = {program.id: facts for program in study.programs()}
     store.write_manifest(folder, manifest | {"programs": programs})
     recorder = store.Recorder(folder, store.LAYERS)
     alive = np.array([[m.scheme != "zeros"] for m in study.members()], np.float32)
@@ -427,8 +429,7 @@ def picture_of(page, folder, width=1100, height=3000):
     flags += ["--disable-background-networking", f"--window-size={width},{height}"]
     flags += ["--enable-logging=stderr", "--v=0", f"--screenshot={picture}"]
     flags += [f"--user-data-dir={folder / 'profile'}"]
-    command = ["timeout", "-s", "KILL", "60", "chromium", *flags, page.as_uri()]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = finish(["chromium", *flags, page.as_uri()], limit=60)
     assert "CONSOLE" not in done.stderr, done.stderr
     from PIL import Image
 

@@ -28,8 +28,8 @@ PROGRAMS = STUDY.programs()
 
 @pytest.fixture
 def workdir(tmp_path):
-    data = {"digits": {"test": 100, "validation": 100, "chance": 0.1}}
-    store.write_manifest(tmp_path, {"study": STUDY.to_dict(), "data": data})
+    data = {"test": 100, "validation": 100, "chance": 0.1, "checksums": {}}
+    store.write_manifest(tmp_path, {"study": STUDY.to_dict(), "data": {"digits": data}})
     return tmp_path
 
 

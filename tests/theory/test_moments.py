@@ -20,7 +20,7 @@ from init_study.theory import (
     mean,
     second_moment,
 )
-from init_study.theory.moments import pair_moments
+from init_study.theory.pairs import pair_moments
 
 RELU, TANH, ERF, LINEAR = (
     ACTIVATIONS[name] for name in ("relu", "tanh", "erf", "linear")
@@ -134,7 +134,9 @@ def test_moments_that_exist_are_exact_and_others_are_refused():
     # f(a) = E[(1 − cos az) / z²] has f'' = exp(−a²/2); it is f(2) / 2, and NaN at 0.
     sinc = sqrt(pi / 2) * erf(sqrt(2)) - (1 - exp(-2)) / 2
     assert second_moment(lambda x: jnp.sin(x) / x) == pytest.approx(sinc, rel=1e-9)
-    assert mean(lambda x: (x > 0.3) * 1.0) == pytest.approx(norm.sf(0.3), rel=1e-9)
+    assert mean(lambda x: jnp.where(x > 0.3, 1.0, 0.0)) == pytest.approx(
+        norm.sf(0.3), rel=1e-9
+    )
     assert second_moment(jnp.exp, 100.0) == pytest.approx(exp(200), rel=1e-9)
     for phi in (
         lambda x: jnp.exp(x * x / 4),
@@ -192,7 +194,7 @@ def test_the_theory_leaves_jax_as_it_is_and_works_while_tracing():
         (jax.nn.softmax, "not elementwise"),
         (jnp.cumsum, "not elementwise"),
         (lambda x: x - x.mean(), "not elementwise"),
-        (lambda x: x * jnp.arange(x.size), "not elementwise"),
+        (lambda x: x * jnp.arange(1.0 * x.size), "not elementwise"),
         (jax.nn.glu, "not elementwise.*became shape"),
         (lambda x: 1.0, "not elementwise"),
         (lambda x: x > 0, "gives bool"),

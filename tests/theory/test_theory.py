@@ -177,7 +177,7 @@ def test_a_wide_net_does_what_the_maps_say(name):
             w_key, b_key = jax.random.split(jax.random.fold_in(key, layer))
             weights = jax.random.normal(w_key, (width, width)) * sqrt(sigma_w2 / width)
             bias = jax.random.normal(b_key, (width,)) * sqrt(sigma_b2)
-            y = (y if layer == 0 else phi(y)) @ weights + bias
+            y = (y if layer == 0 else phi(y)) @ weights + bias[None]
             gram.append(y @ y.T / width)
         return jnp.stack(gram)
 
@@ -205,7 +205,7 @@ def test_padding_gain_is_what_the_convolution_does(size, kernel, layers):
     """The mean square under random weights is averaged by the same window."""
     energy, window = (
         jnp.ones((1, *size, 1)),
-        jnp.ones((*kernel, 1, 1)) / np.prod(kernel),
+        jnp.ones((*kernel, 1, 1)) / float(np.prod(kernel)),
     )
     for _ in range(layers):
         energy = jax.lax.conv_general_dilated(
@@ -255,6 +255,7 @@ def test_padding_gain_is_near_what_a_net_of_twenty_layers_showed(n, measured):
         (lambda: padding_gain(3, 3, 3, layers=0.5), "layers=0.5"),
     ],
 )
+@pytest.mark.wrong_types
 def test_what_cannot_be_is_said(call, words):
     with pytest.raises(UserError, match=words):
         call()

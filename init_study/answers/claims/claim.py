@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from init_study.answers.claims.combinations import Check
 from init_study.answers.claims.evidence import Evidence
-from init_study.answers.claims.quantities import Check, Quantity
+from init_study.answers.claims.quantities import Quantity
 from init_study.answers.statistics import Interval, exact_interval, t_interval
 from init_study.answers.verdicts.decision import FEWEST_FOR_VERDICT
 
@@ -21,7 +22,7 @@ ALPHA = 0.05
 
 
 class Verdict(StrEnum):
-    """Of a claim or of one of its predictions."""
+    """The verdict on a claim or on one of its predictions."""
 
     SUPPORTED = "SUPPORTED"
     REFUTED = "REFUTED"
@@ -30,7 +31,7 @@ class Verdict(StrEnum):
 
 
 class Prediction(NamedTuple):
-    """The quantity lies strictly between the two."""
+    """A quantity and the bounds that it lies strictly between."""
 
     quantity: Quantity
     low: float
@@ -38,7 +39,7 @@ class Prediction(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """One sentence of a text, and what would be seen if it were true.
+    """A sentence of a text, and what would be seen if it were true.
 
     Attributes:
         number: in the ledger.
@@ -63,11 +64,11 @@ class Claim(NamedTuple):
     against: tuple[int, ...] = ()
 
     def studies(self) -> frozenset[str]:
-        """Names of the studies that it needs."""
+        """Name the studies that the claim needs."""
         return frozenset().union(*(p.quantity.studies() for p in self.predictions))
 
     def checks(self) -> frozenset[str]:
-        """Names of the checks that it needs."""
+        """Name the checks that the claim needs."""
         quantities = (prediction.quantity for prediction in self.predictions)
         return frozenset(q.name for q in quantities if isinstance(q, Check))
 
@@ -98,26 +99,53 @@ class Judged(NamedTuple):
 
 
 def above(quantity: Quantity, bound: float) -> Prediction:
-    """It is greater."""
+    """Predict that a quantity is greater than a bound.
+
+    Example:
+        >>> prediction_text(above(Check("norm", "the norm"), 0.5))
+        'the norm is above 0.5'
+    """
     return Prediction(quantity, bound, inf)
 
 
 def below(quantity: Quantity, bound: float) -> Prediction:
-    """It is smaller."""
+    """Predict that a quantity is smaller than a bound.
+
+    Example:
+        >>> prediction_text(below(Check("norm", "the norm"), 0.5))
+        'the norm is below 0.5'
+    """
     return Prediction(quantity, -inf, bound)
 
 
 def between(quantity: Quantity, low: float, high: float) -> Prediction:
-    """It is neither as small as `low` nor as great as `high`."""
+    """Predict that a quantity is neither as small as `low` nor as great as `high`.
+
+    Example:
+        >>> prediction_text(between(Check("norm", "the norm"), 0.5, 2.0))
+        'the norm is between 0.5 and 2'
+    """
     return Prediction(quantity, low, high)
 
 
 def judge(claim: Claim, evidence: Evidence, alpha: float = ALPHA) -> Judged:
-    """The verdict that the evidence gives.
+    """Judge a claim by the evidence.
 
     All predictions of a true claim must hold, so that supporting it takes each of them
     at level alpha; one that fails refutes it, so that alpha is shared among them. The
     intervals are the wider ones, at 1 − alpha / predictions, for both.
+
+    Args:
+        claim: with its rule.
+        evidence: the studies and checks that it needs.
+        alpha: level of the verdict.
+
+    Example:
+        >>> rule = above(Check("norm", "the norm"), 0.5)
+        >>> claim = Claim(1, "norms", "", "The norm is kept.", predictions=(rule,))
+        >>> evidence = Evidence(studies={}, checks={"norm": (1.0, 0.9)})
+        >>> judge(claim, evidence).verdict.value
+        'SUPPORTED'
     """
     missing = [
         evidence.missing[name] for name in claim.checks() & set(evidence.missing)
@@ -168,7 +196,14 @@ def _interval(values: np.ndarray, kind: str, confidence: float) -> Interval:
 
 
 def rule_text(claim: Claim) -> str:
-    """The rule in words, from the predictions themselves."""
+    """Say the rule in words, from the predictions themselves.
+
+    Example:
+        >>> rule = above(Check("norm", "the norm"), 0.5)
+        >>> claim = Claim(1, "norms", "", "The norm is kept.", predictions=(rule,))
+        >>> rule_text(claim).partition(".")[0]
+        'Supported if the norm is above 0'
+    """
     if not claim.predictions:
         return ""
     level = 100 * (1 - ALPHA / len(claim.predictions))
@@ -189,7 +224,12 @@ def rule_text(claim: Claim) -> str:
 
 
 def prediction_text(prediction: Prediction) -> str:
-    """`test accuracy of ... is above 50 %`."""
+    """Say a prediction in words: `test accuracy of ... is above 50 %`.
+
+    Example:
+        >>> prediction_text(between(Check("norm", "the norm"), 0.5, 2.0))
+        'the norm is between 0.5 and 2'
+    """
     quantity, low, high = prediction
     ends = [number(end, quantity.unit) for end in (low, high)]
     if low == -inf:
@@ -200,7 +240,12 @@ def prediction_text(prediction: Prediction) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    """Three digits, a true minus, in per cent where the unit is that."""
+    """Write a number with three digits and a true minus, in per cent for the unit `%`.
+
+    Example:
+        >>> number(0.5, "%"), number(-1.5, ""), number(inf, "")
+        ('50 %', '−1.5', '∞')
+    """
     if np.isnan(value):
         return "–"
     if np.isinf(value):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from init_study.answers.comparison import Outcomes, final_outcomes
+from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.errors import UserError
 from init_study.study import Program, Study
 
@@ -29,7 +29,7 @@ LAYER_METRICS = {
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What the run of one study left.
+    """The files of one study's run, read.
 
     Attributes:
         study: the study.
@@ -44,7 +44,7 @@ class Measured:
 
     @cached_property
     def outcomes(self) -> dict[str, Outcomes]:
-        """After the last step, by the program's id."""
+        """Outcomes after the last step, by the program's id."""
         return {p.id: self._outcomes(p) for p in self.study.programs()}
 
     def _outcomes(self, program: Program) -> Outcomes:
@@ -56,7 +56,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that is judged by.
+    """All that claims are judged by.
 
     Attributes:
         studies: by name.
@@ -87,12 +87,16 @@ class Runs:
 
     @property
     def text(self) -> str:
+        """The runs in words, e.g. `he_normal (depths, depth 4, its best rate)`."""
         place = [f"{axis} {value}" for axis, value in self.where]
         rate = "its best rate" if self.rate is None else f"rate {self.rate:g}"
         return f"{self.scheme} ({', '.join([self.study, *place])}, {rate})"
 
     def program(self, measured: Measured) -> Program:
-        """Raises: UserError if the study has not one such program."""
+        """Find the program of the runs.
+
+        Raises: UserError unless exactly one program of the study fits.
+        """
         found = [
             program
             for program in measured.study.programs()
@@ -103,7 +107,10 @@ class Runs:
         return found[0]
 
     def place(self, measured: Measured) -> tuple[int, int]:
-        """Of scheme and rate in the arrays of outcomes."""
+        """Find the places of scheme and rate in the arrays of outcomes.
+
+        Raises: UserError for a scheme or a rate that the study does not have.
+        """
         study, rates = measured.study, sorted(measured.study.learning_rates)
         if self.scheme not in study.schemes or self.rate not in (None, *rates):
             raise UserError(f"{self.text} is no part of the study")
@@ -114,7 +121,7 @@ class Runs:
         return scheme, int(np.round(validation.mean(-1), 12).argmax())
 
     def outcomes(self, evidence: Evidence) -> tuple[Outcomes, Mapping[str, Any]]:
-        """After the last step, arrays `[seeds]`; and what is known of the data."""
+        """Find the outcomes after the last step, `[seeds]`, and what the data are."""
         measured = evidence.studies[self.study]
         program = self.program(measured)
         found = measured.outcomes[program.id]
@@ -122,7 +129,7 @@ class Runs:
         return ours, measured.manifest["data"][program.dataset]
 
     def curve(self, evidence: Evidence, split: str, metric: str) -> pd.DataFrame:
-        """Values by seed (rows, in the study's order) and step (columns)."""
+        """Arrange a metric by seed (rows, in the study's order) and step (columns)."""
         measured = evidence.studies[self.study]
         table = self._of(measured, measured.records)
         wanted = (table["split"] == split) & (table["metric"] == metric)
@@ -131,7 +138,7 @@ class Runs:
     def layer_values(
         self, evidence: Evidence, metric: str, first: bool
     ) -> Float[np.ndarray, "seeds layers"]:
-        """Of every layer, before the first step or after the last."""
+        """Find the values of every layer, before the first step or after the last."""
         measured = evidence.studies[self.study]
         table = self._of(measured, measured.layers)
         step = 0 if first else self.program(measured).steps
@@ -149,7 +156,12 @@ class Runs:
 
 
 def runs(study: str, scheme: str, rate: float | None = None, **where: Any) -> Runs:
-    """`Runs`, the program by keywords: `runs("depths", "he_normal", depth=4)`."""
+    """Describe `Runs`, the program by keywords.
+
+    Example:
+        >>> runs("depths", "he_normal", depth=4).text
+        'he_normal (depths, depth 4, its best rate)'
+    """
     return Runs(study, scheme, tuple(where.items()), rate)
 
 

@@ -31,10 +31,18 @@ WORDS = {
 def to_ledger(
     judged: Sequence[Judged], places: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Plain values, one claim each.
+    """Turn judged claims into plain values, an entry for each claim.
 
     Args:
+        judged: claims with their verdicts.
         places: folder of each study's run, for the evidence.
+
+    Example:
+        >>> from init_study.answers.claims.claim import Claim
+        >>> claim = Claim(1, "norms", "", "The norm is kept.", reason="none is meant")
+        >>> judged = Judged(claim, Verdict.NOT_TESTABLE, reason=claim.reason)
+        >>> to_ledger([judged], places={})[0]["verdict"]
+        'NOT TESTABLE'
     """
     return [_entry(one, places) for one in judged]
 
@@ -74,14 +82,23 @@ def _effect(tested: Tested) -> dict[str, float | str | None]:
 
 
 def _plain(value: float) -> float | str | None:
-    """JSON has no infinities: they are text; what is not a number is null."""
+    """Make a number fit for JSON.
+
+    JSON has no infinities: they are text; what is not a number is null.
+    """
     if np.isnan(value):
         return None
     return float(value) if np.isfinite(value) else str(float(value))
 
 
 def summary(ledger: Mapping[str, Any]) -> str:
-    """`63 claims: 25 supported, 35 refuted, none undecided, 3 not testable.`"""
+    """Count the verdicts in words.
+
+    Example:
+        >>> claims = [{"verdict": "SUPPORTED"}, {"verdict": "REFUTED"}]
+        >>> summary({"kind": "claims", "claims": claims})
+        '2 claims: 1 supported, 1 refuted, none undecided, none not testable.'
+    """
     kind, claims = ledger["kind"], ledger["claims"]
     counts = Counter(claim["verdict"] for claim in claims)
     parts = [f"{counts[v] or 'none'} {word.lower()}" for v, word in WORDS[kind].items()]
@@ -89,7 +106,14 @@ def summary(ledger: Mapping[str, Any]) -> str:
 
 
 def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row for each claim, for a table."""
+    """List a row for each claim, for a table.
+
+    Example:
+        >>> claim = {"number": 1, "section": "norms", "text": {"english": "Kept."}}
+        >>> claim |= {"verdict": "NOT TESTABLE", "n": None, "evidence": []}
+        >>> rows({"kind": "claims", "claims": [claim]})[0]["measured"]
+        '–'
+    """
     words = WORDS[ledger["kind"]]
     return [
         {
@@ -105,13 +129,24 @@ def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def deciding(claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The piece of evidence that a verdict hangs on."""
+    """Find the piece of evidence that a verdict hangs on.
+
+    Example:
+        >>> evidence = [{"verdict": "SUPPORTED"}, {"verdict": "REFUTED"}]
+        >>> deciding({"verdict": "REFUTED", "evidence": evidence})
+        {'verdict': 'REFUTED'}
+    """
     found = [e for e in claim["evidence"] if e["verdict"] == claim["verdict"]]
     return found[0] if found else None
 
 
 def measured_text(evidence: Mapping[str, Any] | None) -> str:
-    """`−85.7 % (−87.5 to −84.0)`."""
+    """Write a measured number with its interval: `−85.7 % (−87.5 to −84.0)`.
+
+    Example:
+        >>> measured_text({"mean": 0.5, "low": 0.4, "high": 0.6, "unit": "%"})
+        '50 % (40 to 60)'
+    """
     if evidence is None:
         return "–"
     mean, low, high = (
@@ -124,7 +159,15 @@ def measured_text(evidence: Mapping[str, Any] | None) -> str:
 
 
 def contradictions(ledger: Mapping[str, Any]) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Claims, and those of the same text that say the opposite; each pair once."""
+    """List the claims that others of the same text contradict, each pair once.
+
+    Returns: pairs of a claim and those that say the opposite.
+
+    Example:
+        >>> claims = [{"number": 1, "against": [2]}, {"number": 2, "against": []}]
+        >>> contradictions({"claims": claims})
+        [({'number': 1, 'against': [2]}, ({'number': 2, 'against': []},))]
+    """
     claims = {claim["number"]: claim for claim in ledger["claims"]}
     return [
         (claim, tuple(claims[other] for other in claim["against"]))

@@ -1,16 +1,16 @@
 """What a rule speaks of: numbers that the records of studies give, one for each seed.
 
-A quantity is data: it says in words what it is, and finds its values in evidence.
+A quantity is data: it says in words what it is, and finds its values in evidence. Here
+are those of the runs of one scheme; `combinations` makes further ones of them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy import stats
 
 from init_study.answers.claims.evidence import LAYER_METRICS, Evidence, Runs
 from init_study.answers.statistics import stuck_at_chance
@@ -19,24 +19,36 @@ from init_study.errors import unknown
 Values = Float[np.ndarray, " seeds"]
 
 
+@runtime_checkable
 class Quantity(Protocol):
-    """One number for each seed.
-
-    Attributes:
-        text: what it is.
-        unit: `%` for shares that are shown in per cent, else empty.
-        kind: `mean` has a t interval; `share` counts seeds, with an exact one; `cases`
-            are all the cases that there are, from the least to the greatest.
-    """
+    """What every quantity has: words, a unit, a kind, and a number for each seed."""
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """What the quantity is, as a rule of the ledger says it."""
+        ...
+
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """The unit: `%` for shares that are shown in per cent, else empty."""
+        ...
+
     @property
-    def kind(self) -> str: ...
-    def values(self, evidence: Evidence) -> Values: ...
-    def studies(self) -> frozenset[str]: ...
+    def kind(self) -> str:
+        """What the numbers are, which says how their interval is found.
+
+        `mean` has a t interval; `share` counts seeds, with an exact interval; `cases`
+        are all the cases that there are, from the least to the greatest.
+        """
+        ...
+
+    def values(self, evidence: Evidence) -> Values:
+        """Find the number of each seed, in the study's order of seeds."""
+        ...
+
+    def studies(self) -> frozenset[str]:
+        """Name the studies that the numbers come from."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,13 +56,24 @@ class _OfRuns:
     of: Runs
 
     def studies(self) -> frozenset[str]:
+        """Name the study of the runs."""
         return frozenset((self.of.study,))
 
 
 @dataclass(frozen=True)
 class Accuracy(_OfRuns):
-    """After the last step; a run that diverged counts as chance. On `train`: over the
-    batches since the evaluation before."""
+    """Accuracy after the last step, where a run that diverged counts as chance.
+
+    Attributes:
+        of: the runs.
+        split: `test`, `validation`, or `train`, over the batches since the evaluation
+            before the last.
+
+    Example:
+        >>> from init_study.answers.claims.evidence import runs
+        >>> Accuracy(runs("depths", "he_normal", depth=4)).text
+        'test accuracy of he_normal (depths, depth 4, its best rate)'
+    """
 
     split: str = "test"
     unit = "%"
@@ -58,29 +81,40 @@ class Accuracy(_OfRuns):
 
     @property
     def text(self) -> str:
+        """Name the split and the runs."""
         return f"{self.split} accuracy of {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
+        """Find the accuracy of each seed, from 0 to 1."""
         outcomes, data = self.of.outcomes(evidence)
         if self.split == "test":
-            found = outcomes.test
+            accuracy = outcomes.test
         else:
-            found = self.of.curve(evidence, self.split, "accuracy").to_numpy()[:, -1]
-        return np.where(outcomes.diverged, data["chance"], found)
+            curve = self.of.curve(evidence, self.split, "accuracy")
+            accuracy = curve.to_numpy()[:, -1]
+        return np.where(outcomes.diverged, data["chance"], accuracy)
 
 
 @dataclass(frozen=True)
 class Learned(_OfRuns):
-    """Runs that did not diverge and are above chance on the test part."""
+    """Share of the runs that did not diverge and are above chance on the test part.
+
+    Example:
+        >>> from init_study.answers.claims.evidence import runs
+        >>> Learned(runs("fixup", "he_normal", rate=0.1)).text
+        'share of runs that learn, he_normal (fixup, rate 0.1)'
+    """
 
     unit = "%"
     kind = "share"
 
     @property
     def text(self) -> str:
+        """Name the share and the runs."""
         return f"share of runs that learn, {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
+        """Find 1 for each seed that learns and 0 for each that does not."""
         outcomes, data = self.of.outcomes(evidence)
         stuck = stuck_at_chance(outcomes.test, data["test"], data["chance"]) == 1
         return np.where(outcomes.diverged | stuck, 0.0, 1.0)
@@ -88,17 +122,27 @@ class Learned(_OfRuns):
 
 @dataclass(frozen=True)
 class Rises(_OfRuns):
-    """How much the validation loss climbs on its way, in nats: the sum of all its
-    rises from one evaluation to the next. Infinite for a run that diverged."""
+    """How much the validation loss climbs on its way, in nats.
+
+    The sum of all its rises from one evaluation to the next; infinite for a run that
+    diverged.
+
+    Example:
+        >>> from init_study.answers.claims.evidence import runs
+        >>> Rises(runs("depths", "zeros")).text
+        'climb of the loss in all, in nats, zeros (depths, its best rate)'
+    """
 
     unit = ""
     kind = "mean"
 
     @property
     def text(self) -> str:
+        """Name the climb and the runs."""
         return f"climb of the loss in all, in nats, {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
+        """Find the climb of each seed's loss."""
         loss = self.of.curve(evidence, "validation", "loss").to_numpy()
         rises = np.clip(np.diff(loss, axis=1), 0.0, None).sum(1)
         return np.where(np.isnan(rises), np.inf, rises)
@@ -106,8 +150,15 @@ class Rises(_OfRuns):
 
 @dataclass(frozen=True)
 class Earlier(_OfRuns):
-    """Seeds in which these runs get to a validation accuracy before others do; a tie,
-    also of two that never do, counts half."""
+    """Share of the seeds in which runs get to a validation accuracy before others do.
+
+    A tie, also of two that never get there, counts half.
+
+    Attributes:
+        of: the runs that may be earlier.
+        than: the runs that they are compared with.
+        accuracy: what is to be reached, from 0 to 1.
+    """
 
     than: Runs
     accuracy: float
@@ -116,19 +167,22 @@ class Earlier(_OfRuns):
 
     @property
     def text(self) -> str:
+        """Name both runs and the accuracy."""
         return (
             f"share of seeds in which {self.of.text} is at {100 * self.accuracy:g} % "
             f"validation accuracy before {self.than.text}"
         )
 
     def values(self, evidence: Evidence) -> Values:
+        """Find 1 for each seed that is earlier, 0.5 for a tie, else 0."""
         ours, theirs = (
-            _first_step(one.curve(evidence, "validation", "accuracy"), self.accuracy)
-            for one in (self.of, self.than)
+            _first_step(each.curve(evidence, "validation", "accuracy"), self.accuracy)
+            for each in (self.of, self.than)
         )
         return np.where(ours == theirs, 0.5, ours < theirs)
 
     def studies(self) -> frozenset[str]:
+        """Name the studies of both runs."""
         return frozenset((self.of.study, self.than.study))
 
 
@@ -149,16 +203,22 @@ _TAKE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Layers(_OfRuns):
-    """One number of all layers but the last, the head; see `instruments`.
+    """A number drawn from what is measured in all hidden layers; see `instruments`.
 
     Attributes:
-        metric: what is measured in each.
+        of: the runs.
+        metric: what is measured in each layer, one of `LAYER_METRICS`.
         take: of the layers: `least`, `greatest`, `last`, `last over first`, `greatest
             over least`.
         first: before the first step, else after the last.
-        head: whether the head counts as a layer.
+        head: whether the head, the last layer, counts as a layer.
 
     Raises: UserError for a metric or a choice of layers that is not there.
+
+    Example:
+        >>> from init_study.answers.claims.evidence import runs
+        >>> Layers(runs("depths", "zeros"), "dead", "greatest").unit
+        '%'
     """
 
     metric: str
@@ -177,173 +237,46 @@ class Layers(_OfRuns):
 
     @property
     def unit(self) -> str:
-        share = (
-            LAYER_METRICS[self.metric].startswith("share") and "over" not in self.take
-        )
-        return "%" if share else ""
+        """The unit: `%` for a share, nothing for a ratio or a mean square."""
+        share = LAYER_METRICS[self.metric].startswith("share")
+        return "%" if share and "over" not in self.take else ""
 
     @property
     def text(self) -> str:
+        """Name the metric, the choice of layers, the time and the runs."""
         when = "before the first step" if self.first else "after the last step"
         where = "layers" if self.head else "hidden layers"
         what = LAYER_METRICS[self.metric]
         return f"{what}, {self.take} of the {where}, {when}, {self.of.text}"
 
     def values(self, evidence: Evidence) -> Values:
-        found = self.of.layer_values(evidence, self.metric, self.first)
+        """Find the number of each seed, from its values `[layers]`."""
+        measured = self.of.layer_values(evidence, self.metric, self.first)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return _TAKE[self.take](found if self.head else found[:, :-1])
+            return _TAKE[self.take](measured if self.head else measured[:, :-1])
 
 
 @dataclass(frozen=True)
 class Lucky(_OfRuns):
-    """Of the quarter of the seeds that is best on validation data: test accuracy, less
-    the mean of all seeds."""
+    """Test accuracy of the seeds that are best on validation data, less that of all.
+
+    The best are a quarter of the seeds, and there is a number for each of them.
+    """
 
     unit = "%"
     kind = "mean"
 
     @property
     def text(self) -> str:
+        """Name the quarter of the seeds and the runs."""
         return (
             "test accuracy of the quarter of the seeds that is best on validation "
             f"data, less that of all, {self.of.text}"
         )
 
     def values(self, evidence: Evidence) -> Values:
+        """Find what each of the best seeds has more than the mean of all."""
         outcomes, data = self.of.outcomes(evidence)
         test = np.where(outcomes.diverged, data["chance"], outcomes.test)
         best = np.argsort(-outcomes.validation, kind="stable")[: len(test) // 4]
         return test[best] - test.mean()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """`a − b`, paired by seed."""
-
-    a: Quantity
-    b: Quantity
-    kind = "mean"
-
-    @property
-    def unit(self) -> str:
-        return self.a.unit
-
-    @property
-    def text(self) -> str:
-        return f"{self.a.text} − {self.b.text}"
-
-    def values(self, evidence: Evidence) -> Values:
-        return self.a.values(evidence) - self.b.values(evidence)
-
-    def studies(self) -> frozenset[str]:
-        return self.a.studies() | self.b.studies()
-
-
-@dataclass(frozen=True)
-class Exceeds:
-    """Seeds in which `a` is greater than `b` by more than something; for what has no
-    mean worth speaking of, as a loss that explodes in some runs."""
-
-    a: Quantity
-    b: Quantity
-    by: float = 0.0
-    unit = "%"
-    kind = "share"
-
-    @property
-    def text(self) -> str:
-        more = f" by more than {self.by:g}" if self.by else ""
-        return f"share of seeds in which {self.a.text} exceeds{more} {self.b.text}"
-
-    def values(self, evidence: Evidence) -> Values:
-        ours, theirs = self.a.values(evidence), self.b.values(evidence)
-        return np.where(ours > theirs + self.by, 1.0, 0.0)
-
-    def studies(self) -> frozenset[str]:
-        return self.a.studies() | self.b.studies()
-
-
-@dataclass(frozen=True)
-class Log10:
-    """Of what spans orders of magnitude; minus infinity of zero."""
-
-    a: Quantity
-    unit = ""
-    kind = "mean"
-
-    @property
-    def text(self) -> str:
-        return f"log10 of: {self.a.text}"
-
-    def values(self, evidence: Evidence) -> Values:
-        with np.errstate(divide="ignore"):
-            return np.log10(self.a.values(evidence))
-
-    def studies(self) -> frozenset[str]:
-        return self.a.studies()
-
-
-@dataclass(frozen=True)
-class Closeness:
-    """Of a positive number to one: less the orders of magnitude between them."""
-
-    a: Quantity
-    unit = ""
-    kind = "mean"
-
-    @property
-    def text(self) -> str:
-        return f"less the orders of magnitude between one and: {self.a.text}"
-
-    def values(self, evidence: Evidence) -> Values:
-        return -np.abs(Log10(self.a).values(evidence))
-
-    def studies(self) -> frozenset[str]:
-        return self.a.studies()
-
-
-@dataclass(frozen=True)
-class RankCorrelation:
-    """Spearman's, over cells, of what is seen in each and what it comes to; one for
-    each seed. Of studies with more seeds than others, the first ones count."""
-
-    name: str
-    seen: tuple[Quantity, ...]
-    comes_to: tuple[Quantity, ...]
-    unit = ""
-    kind = "mean"
-
-    @property
-    def text(self) -> str:
-        return f"rank correlation over {len(self.seen)} nets: {self.name}"
-
-    def values(self, evidence: Evidence) -> Values:
-        columns = [q.values(evidence) for q in (*self.seen, *self.comes_to)]
-        common = min(len(column) for column in columns)
-        cells = np.stack([column[:common] for column in columns])
-        seen, comes_to = np.split(cells, 2)
-        ranked: Any = [
-            stats.spearmanr(*pair) for pair in zip(seen.T, comes_to.T, strict=True)
-        ]
-        return np.array([one.statistic for one in ranked])
-
-    def studies(self) -> frozenset[str]:
-        cells = (*self.seen, *self.comes_to)
-        return frozenset().union(*(cell.studies() for cell in cells))
-
-
-@dataclass(frozen=True)
-class Check:
-    """What an exact check gives in each of its cases."""
-
-    name: str
-    text: str
-    unit: str = ""
-    kind = "cases"
-
-    def values(self, evidence: Evidence) -> Values:
-        return np.array(evidence.checks[self.name], np.float64)
-
-    def studies(self) -> frozenset[str]:
-        return frozenset()

@@ -1,6 +1,6 @@
 """Verdicts on schemes from fresh, paired seeds: which is best, which are its equals.
 
-Absence of a difference that could be shown is never called equality: equality is shown,
+A difference that could not be shown is never called equality: equality is shown,
 within a margin that was fixed beforehand, or it is not decided. Statements of one kind
 hold together at level alpha: differences from the candidate, and equivalences to it,
 are adjusted by Holm's method; planned looks share alpha.
@@ -53,12 +53,12 @@ class Contrast(NamedTuple):
         p_equivalent: that it is within the margin, by two one-sided paired t tests,
             adjusted as well.
         sign_flip_p: two-sided, exact or by random flips, not adjusted: what is left
-            without normality.
+            without normality; NaN where it was not counted.
         wins: seeds in which it beats the candidate, ties split, and the interval of
             the probability behind them.
         correlation: of the two over seeds: what pairing gains.
         more: seeds that a verdict would take besides these, about; None if there is
-            one.
+            a verdict.
     """
 
     scheme: str
@@ -105,8 +105,9 @@ def decide(
     margin: float,
     alpha: float = 0.05,
     settled: Sequence[Contrast] = (),
+    sign_flips: bool = True,
 ) -> Decision:
-    """What fresh seeds say of schemes.
+    """Decide what fresh seeds say of schemes.
 
     Args:
         values: by scheme, of seeds in one order, higher is better; a scheme that was
@@ -116,9 +117,16 @@ def decide(
         alpha: level of this look.
         settled: what earlier looks have shown of schemes that got no more seeds; it
             stands.
+        sign_flips: whether to count sign flips, which no verdict rests on.
 
     Raises: UserError for fewer than two schemes or than 3 seeds, values that are not
         finite, a margin or level out of range.
+
+    Example:
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision.kind.value, decision.best_set
+        ('BEST', ('he',))
     """
     check_number("margin", margin, above=0)
     check_number("alpha", alpha, above=0, most=0.5)
@@ -131,7 +139,7 @@ def decide(
     p_differ, p_within = holm(differ), holm(within)
     stands = {contrast.scheme: contrast for contrast in settled}
     contrasts = tuple(
-        stands.get(name) or _contrast(name, a, b, (p, q), margin, alpha)
+        stands.get(name) or _contrast(name, a, b, (p, q), margin, alpha, sign_flips)
         for name, (a, b), p, q in zip(rivals, pairs, p_differ, p_within, strict=True)
     )
     best_set = _best_set(candidate, contrasts)
@@ -149,10 +157,14 @@ def decide(
 
 
 def greater_p(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """One-sided p that `a` is greater than `b`, by the paired t test.
+    """Find the one-sided p that `a` is greater than `b`, by the paired t test.
 
     Without any spread in the differences t has no law; then it is the sign test's
     smallest, 2^−n, or 1 for differences that are not positive.
+
+    Example:
+        >>> greater_p(np.array([2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0]))
+        0.125
     """
     d = np.asarray(a, np.float64) - b
     spread, mean, n = d.std(ddof=1), d.mean(), len(d)
@@ -167,14 +179,33 @@ def seeds_needed(
     margin: float,
     alpha: float,
 ) -> int:
-    """Seeds at which a difference of the margin is seen with probability 0.8."""
+    """Estimate how many seeds show a difference of the margin with probability 0.8.
+
+    By the normal approximation, from the spread of `a - b`; five at least.
+
+    Example:
+        >>> same = np.array([0.9, 0.8, 0.7])
+        >>> seeds_needed(same, same, margin=0.01, alpha=0.05)
+        5
+    """
     spread = float(np.std(np.asarray(a) - b, ddof=1))
     quantiles = stats.norm.ppf(1 - alpha) + stats.norm.ppf(_POWER)
     return max(FEWEST_FOR_VERDICT, ceil((quantiles * spread / margin) ** 2))
 
 
 def default_margin(accuracy: float, num_test: int) -> float:
-    """Half a point, or half the standard error of one test accuracy if that is more."""
+    """Give the difference in accuracy that does not matter, where none is asked for.
+
+    Half a point, or half the standard error of one test accuracy if that is more.
+
+    Args:
+        accuracy: of the candidate, from 0 to 1.
+        num_test: test examples.
+
+    Example:
+        >>> default_margin(0.5, num_test=100), default_margin(0.5, num_test=1_000_000)
+        (0.025, 0.005)
+    """
     return max(0.005, 0.5 * sqrt(accuracy * (1 - accuracy) / num_test))
 
 
@@ -185,6 +216,7 @@ def _contrast(
     adjusted: tuple[float, float],
     margin: float,
     alpha: float,
+    sign_flips: bool,
 ) -> Contrast:
     p_differ, p_within = adjusted
     kind = Kind.UNDECIDED
@@ -204,7 +236,7 @@ def _contrast(
         effect=paired_interval(a, b, 1 - alpha),
         p=p_differ,
         p_equivalent=p_within,
-        sign_flip_p=sign_flip_p(a - b),
+        sign_flip_p=sign_flip_p(a - b) if sign_flips else float("nan"),
         wins=exact_interval(float(np.sum(a > b) + 0.5 * np.sum(a == b)), len(a)),
         correlation=float("nan") if constant else float(np.corrcoef(a, b)[0, 1]),
         more=more,
@@ -212,8 +244,11 @@ def _contrast(
 
 
 def _best_set(candidate: str, contrasts: Sequence[Contrast]) -> tuple[str, ...]:
-    """The best scheme is missing only if it was falsely called worse than the
-    candidate, or, being the candidate, falsely beaten."""
+    """List the schemes that are not worse than the best.
+
+    The best scheme is missing only if it was falsely called worse than the candidate,
+    or, being the candidate, falsely beaten.
+    """
     kept = tuple(c.scheme for c in contrasts if c.kind is not Kind.WORSE)
     beaten = any(c.kind is Kind.BETTER for c in contrasts)
     return kept if beaten else (candidate, *kept)
@@ -233,7 +268,7 @@ def _kind(
 
 
 def _paired(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The seeds that both have run."""
+    """Keep the seeds that both have run."""
     n = min(len(a), len(b))
     return a[:n], b[:n]
 

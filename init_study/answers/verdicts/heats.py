@@ -1,4 +1,4 @@
-"""What a race comes to, as an object and as a JSON document and back."""
+"""The result of a race, as an object and as a JSON document and back."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -38,12 +38,23 @@ class Heat(NamedTuple):
 
 
 def to_document(heats: Sequence[Heat]) -> list[dict[str, Any]]:
-    """Plain values; null for what is not a number."""
+    """Turn heats into plain values for JSON; null for what is not a number.
+
+    Example:
+        >>> heat = Heat("cnn", 0.1, {}, None, {}, "it was stopped")
+        >>> from_document(to_document([heat])) == (heat,)
+        True
+    """
     return [_plain(heat) for heat in heats]
 
 
 def from_document(document: Sequence[Mapping[str, Any]]) -> tuple[Heat, ...]:
-    """What `to_document` gave."""
+    """Read heats from the plain values that `to_document` gave.
+
+    Example:
+        >>> from_document(to_document([Heat("cnn", 0.1, {}, None, {}, "")]))[0].label
+        'cnn'
+    """
     return tuple(
         Heat(
             label=heat["label"],
@@ -60,10 +71,14 @@ def from_document(document: Sequence[Mapping[str, Any]]) -> tuple[Heat, ...]:
 
 
 def read_heats(folder: Path) -> tuple[Heat, ...]:
-    """Read what a race came to from its folder; nothing if it has not.
+    """Read the result of a race from its folder; nothing if it has none yet.
 
     Args:
         folder: of the race.
+
+    Example:
+        >>> read_heats(Path("nowhere"))
+        ()
     """
     path = folder / DECISION
     return from_document(json.loads(path.read_text())) if path.exists() else ()

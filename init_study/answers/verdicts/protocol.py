@@ -25,15 +25,19 @@ LEAST_ABOVE_CHANCE = 1e-9
 
 
 class Protocol(NamedTuple):
-    """Fixed before the first run.
+    """The plan of a race, fixed before the first run.
 
     Attributes:
         margin: differences below it do not matter.
         alpha: of the whole study, shared by the looks.
         screening: seeds of every scheme at every rate, used for choices only.
-        looks: numbers of fresh seeds at which one looks, rising.
+        looks: numbers of fresh seeds at which the race looks at its results, rising.
         extensions: times that the grid of rates grows where the best lies at its edge.
         step: factor between the rates that it grows by.
+
+    Example:
+        >>> Protocol(margin=0.005).looks
+        (5, 10, 20)
     """
 
     margin: float
@@ -45,7 +49,7 @@ class Protocol(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Of one scheme, from screening.
+    """The learning rate that screening chose for one scheme.
 
     Attributes:
         rate: of the highest mean.
@@ -59,7 +63,13 @@ class Choice(NamedTuple):
 
 
 def check_protocol(protocol: Protocol) -> None:
-    """Raises: UserError for numbers out of range or looks that do not rise."""
+    """Refuse a protocol that cannot be meant.
+
+    Raises: UserError for numbers out of range or looks that do not rise.
+
+    Example:
+        >>> check_protocol(Protocol(margin=0.005))
+    """
     check_number("margin", protocol.margin, above=0)
     check_number("alpha", protocol.alpha, above=0, most=0.5)
     check_count("screening", protocol.screening)
@@ -79,12 +89,17 @@ def choose(
     chance: float,
     step: float,
 ) -> Choice:
-    """The rate of the highest mean, the smaller one of equals.
+    """Choose the rate of the highest mean, the smaller one of equals.
 
     Args:
         screened: by rate; a run that diverged, or learned nothing, as chance.
         chance: a scheme that nowhere does better is not tried beyond the edge.
         step: factor to the next rate.
+
+    Example:
+        >>> screened = {0.1: np.array([0.5, 0.7]), 0.2: np.array([0.8, 1.0])}
+        >>> choose(screened, chance=0.1, step=2.0)
+        Choice(rate=0.2, mean=0.9, beyond=0.4)
     """
     rates = sorted(screened)
     means = [round(float(np.mean(screened[rate])), 12) for rate in rates]
@@ -115,13 +130,25 @@ def confirm(
     candidate: str,
     protocol: Protocol,
     draw: Callable[[tuple[str, ...], int, int], Mapping[str, Any]],
+    sign_flips: bool = True,
 ) -> Iterator[Look]:
-    """Look by look, until nothing is left to be decided.
+    """Take look by look, until nothing is left to be decided.
 
     Args:
         schemes: all of them.
         candidate: of screening.
+        protocol: the margin, the level and the looks.
         draw: (schemes, before, look) to the values of fresh seeds `before` to `look`.
+        sign_flips: whether to count sign flips, which no verdict rests on.
+
+    Example:
+        >>> good = np.linspace(0.9, 0.92, 20)
+        >>> fresh = {"he": good, "zeros": np.full(20, 0.1)}
+        >>> def draw(racing, before, look):
+        ...     return {name: fresh[name][before:look] for name in racing}
+        >>> looks = list(confirm(["he", "zeros"], "he", Protocol(margin=0.01), draw))
+        >>> [(look.decision.kind.value, look.decision.n) for look in looks]
+        [('BEST', 5)]
     """
     alpha = protocol.alpha / len(protocol.looks)
     values = {name: np.empty(0) for name in schemes}
@@ -131,7 +158,9 @@ def confirm(
         fresh = draw(racing, before, look)
         for name in racing:
             values[name] = np.concatenate([values[name], fresh[name]])
-        decision = decide(values, candidate, protocol.margin, alpha, settled)
+        decision = decide(
+            values, candidate, protocol.margin, alpha, settled, sign_flips
+        )
         yield Look(decision, dict(values))
         racing, before = still_racing(decision), look
         # Who is out stays out: seeds would no longer be in pairs.
@@ -141,10 +170,15 @@ def confirm(
 
 
 def still_racing(decision: Decision) -> tuple[str, ...]:
-    """The candidate and the rivals about which more seeds could still say something:
-    none if all is decided.
+    """List the candidate and the rivals about which more seeds could say something.
 
-    A rival that is worse than the candidate or equal to it gets no more.
+    Nothing if all is decided. A rival that is worse than the candidate or equal to it
+    gets no more seeds.
+
+    Example:
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> still_racing(decide(runs, "he", margin=0.01))
+        ()
     """
     unsettled = (Kind.UNDECIDED, Kind.BETTER)
     open_rivals = [c.scheme for c in decision.contrasts if c.kind in unsettled]
@@ -152,6 +186,12 @@ def still_racing(decision: Decision) -> tuple[str, ...]:
 
 
 def best_of(choices: Mapping[str, Choice]) -> str:
-    """The candidate: the scheme of the highest mean at its own rate, the first of
-    equals."""
+    """Name the candidate: the scheme of the highest mean at its own rate.
+
+    The first of equals.
+
+    Example:
+        >>> best_of({"he": Choice(0.1, 0.9, None), "zeros": Choice(0.1, 0.1, None)})
+        'he'
+    """
     return max(choices, key=lambda name: choices[name].mean)

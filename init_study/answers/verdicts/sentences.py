@@ -17,12 +17,30 @@ from init_study.answers.words import (
 
 
 def decision_sentence(label: str, decision: Decision) -> str:
-    """What a decision says, and no more."""
+    """Say what a decision says, and no more.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision_sentence("cnn", decision).partition(";")[0]
+        'cnn: he is the best of 2 schemes'
+    """
     return "; ".join([*decision_clauses(label, decision), decision_terms(decision)])
 
 
 def decision_clauses(label: str, decision: Decision) -> list[str]:
-    """The head of the sentence, then the schemes by how they fare."""
+    """Give the parts of the sentence: its head, then the schemes by how they fare.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision_clauses("cnn", decision)[0]
+        'cnn: he is the best of 2 schemes'
+    """
     d, names = decision, ", ".join(decision.best_set)
     heads = {
         Kind.BEST: f"{d.candidate} is the best of {len(d.contrasts) + 1} schemes",
@@ -44,7 +62,16 @@ def decision_clauses(label: str, decision: Decision) -> list[str]:
 
 
 def decision_terms(decision: Decision) -> str:
-    """What the verdicts hold for."""
+    """Say what the verdicts hold for: seeds, level and margin.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision_terms(decision).partition(";")[0]
+        'on 5 fresh seeds, paired'
+    """
     return (
         f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
         f"this look; differences below {percent(decision.margin)} points do not matter"
@@ -54,7 +81,23 @@ def decision_terms(decision: Decision) -> str:
 def decision_table(
     decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
 ) -> str:
-    """For a terminal: a row for each scheme, the candidate first, then by accuracy."""
+    """Format a decision for a terminal: the candidate first, then by accuracy.
+
+    Args:
+        decision: of a race.
+        test: accuracy of fresh seeds, by scheme.
+        choices: the rate of every scheme.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
+        >>> table = decision_table(decision, runs, choices)
+        >>> [row.split()[0] for row in table.splitlines()]
+        ['scheme', 'he', 'zeros']
+    """
     shown = ("scheme", "rate", "seeds", "test %", "to the candidate", "verdict")
     rows = decision_rows(decision, test, choices)
     return format_columns([{name: row[name] for name in shown} for row in rows])
@@ -63,7 +106,22 @@ def decision_table(
 def decision_rows(
     decision: Decision, test: Mapping[str, Any], choices: Mapping[str, Choice]
 ) -> list[dict[str, Any]]:
-    """A row for each scheme, with all that is known of it, as words."""
+    """List a row for each scheme, with all that is known of it, as words.
+
+    Args:
+        decision: of a race.
+        test: accuracy of fresh seeds, by scheme.
+        choices: the rate of every scheme.
+
+    Example:
+        >>> from init_study.answers.verdicts.decision import decide
+        >>> import numpy as np
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decision = decide(runs, "he", margin=0.01)
+        >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
+        >>> [row["verdict"] for row in decision_rows(decision, runs, choices)]
+        ['BEST', 'WORSE']
+    """
     contrasts = {c.scheme: c for c in decision.contrasts}
     order = sorted(contrasts, key=lambda name: -contrasts[name].effect.mean)
     rows = []
@@ -105,7 +163,7 @@ def _verdict(contrast: Contrast | None, decision: Decision) -> str:
 
 
 def _group(decision: Decision, kind: Kind) -> str:
-    """The schemes of one kind, each with its numbers."""
+    """List the schemes of one kind, each with its numbers."""
     members = [c for c in decision.contrasts if c.kind is kind]
     if not members:
         return ""
@@ -119,7 +177,7 @@ def _group(decision: Decision, kind: Kind) -> str:
 
 
 def _numbers(contrast: Contrast) -> str:
-    """`xavier_normal (−3.1 points, −4.0 to −2.2)`."""
+    """Write a scheme with its numbers: `xavier_normal (−3.1 points, −4.0 to −2.2)`."""
     numbers = f"{percent(contrast.effect.mean)} points, {low_to_high(contrast.effect)}"
     more = f"; about {contrast.more} more seeds" if contrast.more else ""
     return f"{contrast.scheme} ({numbers}{more})"

@@ -1,6 +1,6 @@
 """Schemes over several programs: other data, nets or depths.
 
-Programs are what one would generalize over, so a test takes at least five of them;
+A claim would generalize over programs, so a test takes at least five of them;
 with fewer there are means and ranks, and no claim.
 """
 
@@ -21,14 +21,14 @@ _RESAMPLES = 2000
 
 
 class Across(NamedTuple):
-    """Of the schemes of a study, in the order of `schemes`.
+    """The schemes of a study over several programs, in the order of `schemes`.
 
     Attributes:
         schemes: names, the best interquartile mean first.
         iqm: interquartile mean of test accuracy over programs and seeds, with the 95 %
             interval of a bootstrap over seeds: whole columns, so that runs of one seed
             stay together.
-        ranks: mean rank over programs, 1 the best; equal ones share theirs.
+        ranks: mean rank over programs, 1 the best; equal schemes share theirs.
         p: of Friedman's test in Iman and Davenport's form, that all ranks are alike;
             None for fewer than five programs or three schemes.
         critical_difference: by which mean ranks must differ (Nemenyi, 5 %); None as p.
@@ -45,9 +45,19 @@ class Across(NamedTuple):
 
 
 def across(comparisons: Sequence[Comparison]) -> Across:
-    """Over finished programs of one study.
+    """Compare schemes over the finished programs of one study.
 
-    Raises: UserError for fewer than two programs, or one that is not finished.
+    Args:
+        comparisons: of the programs, as of `compare`.
+
+    Raises: UserError for fewer than two programs, or for one that is not finished.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> both = across(compare(*made_up_run(depth=(2, 4))))
+        >>> both.schemes, both.ranks, both.p
+        (('he_normal', 'zeros'), (1.0, 2.0), None)
     """
     if len(comparisons) < 2:
         raise UserError("one program: there is nothing to compare across")
@@ -73,7 +83,7 @@ def across(comparisons: Sequence[Comparison]) -> Across:
 
 
 def _iqm(runs: Float[np.ndarray, "programs seeds"]) -> Interval:
-    """The mean of the middle half of all runs.
+    """Average the middle half of all runs.
 
     Reference: Agarwal et al. 2021, arXiv:2108.13264, but resampling seeds as blocks.
     """
@@ -92,8 +102,11 @@ def _iqm(runs: Float[np.ndarray, "programs seeds"]) -> Interval:
 def _friedman(
     means: Float[np.ndarray, "schemes programs"],
 ) -> tuple[float | None, float | None]:
-    """Reference: Demšar 2006, "Statistical comparisons of classifiers over multiple
-    data sets", Journal of Machine Learning Research 7."""
+    """Test whether all schemes rank alike, and find Nemenyi's critical difference.
+
+    Reference: Demšar 2006, "Statistical comparisons of classifiers over multiple data
+    sets", Journal of Machine Learning Research 7.
+    """
     k, n = means.shape
     if n < FEWEST_PROGRAMS or k < 3:
         return None, None

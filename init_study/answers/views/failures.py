@@ -9,11 +9,20 @@ from init_study.answers.statistics import CONFIDENCE, holm, stuck_at_chance
 
 
 def mcnemar_p(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> float:
-    """Two-sided exact p that two fail alike: where one fails alone, either does
-    so as often.
+    """Find the two-sided exact p that two schemes fail alike.
+
+    Under that hypothesis, where only one of them fails, either does so as often.
+
+    Args:
+        a: whether each seed of a scheme failed.
+        b: of another scheme, on the same seeds.
 
     Reference: McNemar 1947, "Note on the sampling error of the difference between
     correlated proportions or percentages", Psychometrika 12.
+
+    Example:
+        >>> round(mcnemar_p(np.array([True, True, True]), np.zeros(3, bool)), 9)
+        0.25
     """
     a, b = np.asarray(a, bool), np.asarray(b, bool)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
@@ -23,10 +32,20 @@ def mcnemar_p(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> float:
 
 
 def failing_more(comparison: Comparison) -> tuple[str, ...]:
-    """Schemes of which more runs learn nothing than of the best one, each at its best
-    rate, at 5 % by Holm's method; in the order of the rows.
+    """Name the schemes of which more runs learn nothing than of the best.
 
-    A run that diverged has failed, and so has one that is not above chance.
+    Each at its best rate, at 5 % by Holm's method; in the order of the rows. A run that
+    diverged has failed, and so has a run that is not above chance.
+
+    Args:
+        comparison: of a program; an unfinished one has none.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> failing_more(comparison)
+        ()
     """
     if comparison.best is None:
         return ()

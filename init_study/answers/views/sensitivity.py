@@ -1,4 +1,4 @@
-"""How much a scheme needs its learning rate tuned."""
+"""Sensitivity of a scheme to its learning rate."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,9 @@ from init_study.answers.statistics import expected_best
 
 
 class Sensitivity(NamedTuple):
-    """Of one scheme, by validation accuracy, a diverged run as chance.
+    """How much one scheme needs its rate tuned, by validation accuracy.
+
+    A diverged run counts as chance.
 
     Attributes:
         low, high: ends of the unbroken range of rates around the best whose means are
@@ -26,16 +28,24 @@ class Sensitivity(NamedTuple):
 
     @property
     def factor(self) -> float:
-        """From the lowest to the highest rate that will do; 1 for a single one."""
+        """Ratio of the highest to the lowest rate that will do; 1 for a single one."""
         return self.high / self.low
 
 
 def sensitivity(row: Row, margin: float) -> Sensitivity:
-    """Of a scheme over the grid of a study.
+    """Measure how much a scheme needs its rate tuned, over the grid of a study.
 
     Args:
         row: of a comparison.
         margin: of accuracy, positive.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare(*made_up_run())
+        >>> found = sensitivity(comparison.rows[0], margin=0.01)
+        >>> found.low, found.high, found.factor
+        (0.1, 0.1, 1.0)
     """
     means = np.array([at_rate.validation.mean for at_rate in row.rates])
     rates = [at_rate.learning_rate for at_rate in row.rates]

@@ -1,4 +1,4 @@
-"""How soon a scheme gets to an accuracy that others get to as well."""
+"""Steps that a scheme takes to an accuracy that others get to as well."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ SHARE = 0.9
 
 
 class ToTarget(NamedTuple):
-    """Of one scheme at its best rate.
+    """How soon one scheme gets to the target, at its best rate.
 
     Attributes:
         scheme: its name.
@@ -30,8 +30,22 @@ class ToTarget(NamedTuple):
 
 
 def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
-    """90 % of the way from chance to the median that the best scheme comes to, in
-    validation accuracy at its best rate."""
+    """Set a target: 90 % of the way from chance to what the best scheme comes to.
+
+    That is the median over its seeds of validation accuracy at its best rate.
+
+    Args:
+        records: of `store.load`.
+        comparison: of a finished program.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> round(default_target(records, comparison), 9)
+        0.658
+    """
     table = _validation(records, comparison, comparison.rows[0].scheme)
     last = float(np.nanmedian(table[comparison.steps]))
     return comparison.chance + SHARE * (last - comparison.chance)
@@ -40,11 +54,20 @@ def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
 def steps_to_target(
     records: pd.DataFrame, comparison: Comparison, target: float
 ) -> tuple[ToTarget, ...]:
-    """Of every scheme of a finished program, the soonest first.
+    """Count the steps of every scheme to a target, the soonest first.
 
     Args:
         records: of `store.load`.
+        comparison: of a finished program.
         target: validation accuracy.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> [found.steps for found in steps_to_target(records, comparison, target=0.5)]
+        [2.0, inf]
     """
     found = []
     for row in comparison.rows:
@@ -58,14 +81,14 @@ def steps_to_target(
 
 
 def _median(first: np.ndarray) -> float:
-    """The upper one of two middle values: their mean with infinity says nothing."""
+    """Take the upper of two middle values: their mean with infinity says nothing."""
     return float(np.sort(first)[len(first) // 2])
 
 
 def _validation(
     records: pd.DataFrame, comparison: Comparison, scheme: str
 ) -> pd.DataFrame:
-    """Accuracy by seed and step, at the scheme's best rate."""
+    """Arrange accuracy by seed and step, at the scheme's best rate."""
     rate = next(r.best.learning_rate for r in comparison.rows if r.scheme == scheme)
     ours = records.loc[
         (records["program"] == comparison.program)

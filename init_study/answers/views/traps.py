@@ -1,6 +1,6 @@
-"""What stands out before the first step, with its evidence and a way out.
+"""Traps that stand out before the first step, with their evidence and a way out.
 
-The thresholds are rules of thumb: a finding says what to look at, no verdict.
+The thresholds are rules of thumb: a finding says what to look at, and is no verdict.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _DEAD, _BLIND = 0.5, 0.01
 
 
 class Trap(NamedTuple):
-    """One finding on one scheme.
+    """A finding on one scheme.
 
     Attributes:
         scheme: its name.
@@ -35,7 +35,21 @@ class Trap(NamedTuple):
 
 
 def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
-    """Of `store.load_layers`, this program's rows of every scheme at its best rate."""
+    """Select a program's rows of every scheme at its best rate.
+
+    Args:
+        comparison: of the program.
+        layers: of `store.load_layers`.
+
+    Example:
+        >>> from init_study.answers import compare
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare(records, manifest)
+        >>> layers = records.assign(layer=0)
+        >>> len(layers), len(at_best_rates(comparison, layers))
+        (140, 70)
+    """
     best = {row.scheme: row.best.learning_rate for row in comparison.rows}
     chosen = layers["scheme"].map(best.get) == layers["learning_rate"]
     return layers.loc[chosen & (layers["program"] == comparison.program)]
@@ -44,8 +58,12 @@ def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
 def hidden_start(
     scheme: str, layers: pd.DataFrame
 ) -> dict[str, Float[np.ndarray, "seeds layers"]]:
-    """By metric, of the hidden layers before the first step; `layers` as of
-    `at_best_rates`."""
+    """Arrange what is measured in hidden layers before the first step, by metric.
+
+    Args:
+        scheme: its name.
+        layers: of `at_best_rates`.
+    """
     own = layers.loc[(layers["scheme"] == scheme) & (layers["step"] == 0)]
     hidden = own.loc[own["layer"] < own["layer"].max()]
     return {
@@ -57,8 +75,14 @@ def hidden_start(
 
 
 def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[Trap, ...]:
-    """Findings on all schemes of a finished program, in the order of its rows; none for
-    a run without layers."""
+    """Find the traps of all schemes of a finished program, in the order of its rows.
+
+    None for a run without layers.
+
+    Args:
+        comparison: of the program.
+        layers: of `store.load_layers`.
+    """
     ours = at_best_rates(comparison, layers)
     found = []
     for row in comparison.rows:

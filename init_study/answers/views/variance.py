@@ -1,5 +1,7 @@
-"""How much of the spread over seeds is due to the start, and how much to the order of
-data: from programs that differ in what all seeds have in common alone."""
+"""The spread over seeds, split into the part of the start and the part of the order.
+
+From programs that differ only in what all seeds have in common.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,14 +13,15 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from init_study.answers.comparison import final_outcomes
+from init_study.answers.outcomes import final_outcomes
 from init_study.answers.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL, Interval
 from init_study.study import FIXED, Program, Study
 
 
 class VarianceSplit(NamedTuple):
-    """Standard deviations of test accuracy over seeds, of one scheme at one rate: the
-    best of the program in which nothing is fixed.
+    """Standard deviations of test accuracy over seeds, of one scheme at one rate.
+
+    The rate is the best of the program in which nothing is fixed.
 
     Attributes:
         label: of that program.
@@ -29,7 +32,7 @@ class VarianceSplit(NamedTuple):
         init: the order of data is that of the first seed: the start alone differs.
         order: the start is that of the first seed.
         test_set: of a test set of this size, were it drawn anew: √(p (1 − p) / n),
-            mean over runs. All runs share the one there is.
+            mean over runs. All runs share the test set that there is.
     """
 
     label: str
@@ -44,9 +47,19 @@ class VarianceSplit(NamedTuple):
 def variance_splits(
     records: pd.DataFrame, manifest: Mapping[str, Any]
 ) -> tuple[VarianceSplit, ...]:
-    """Of every scheme wherever all of `FIXED` was run to the end, in the study's order.
+    """Split the variance of every scheme wherever all of `FIXED` was run to the end.
 
-    A run that diverged counts as chance.
+    In the study's order. A run that diverged counts as chance.
+
+    Args:
+        records: of `store.load`.
+        manifest: of `store.read_manifest`.
+
+    Example:
+        >>> from init_study.answers.made_up import made_up_run
+        >>> run = made_up_run(fixed=("nothing", "init", "order"))
+        >>> [split.scheme for split in variance_splits(*run)]
+        ['he_normal', 'zeros']
     """
     study = Study.from_dict(manifest["study"])
     found = []
@@ -64,7 +77,7 @@ def variance_splits(
 def _runs(
     records: pd.DataFrame, study: Study, program: Program, chance: float
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Validation and test accuracy, `[scheme, rate, seed]`; None if it is not done."""
+    """Arrange validation and test accuracy, `[scheme, rate, seed]`; None if not run."""
     ours = records.loc[records["program"] == program.id]
     final = ours.loc[ours["step"] == program.steps]
     if final.empty:
@@ -97,8 +110,14 @@ def _splits(
 
 
 def deviation_interval(values: Float[np.ndarray, " n"]) -> Interval:
-    """The standard deviation and the 95 % interval that a normal law gives; none for
-    fewer than 3 values."""
+    """Find the standard deviation and the 95 % interval that a normal law gives.
+
+    No interval for fewer than 3 values.
+
+    Example:
+        >>> deviation_interval(np.array([1.0, 1.0, 1.0]))
+        Interval(mean=0.0, low=0.0, high=0.0, n=3)
+    """
     n = len(values)
     deviation = float(np.std(values, ddof=1)) if n > 1 else np.nan
     if n < FEWEST_FOR_INTERVAL:

@@ -1,11 +1,13 @@
-"""Every number of a run, a race or an examination as one table in a file."""
+"""Every number of a run, a race or an examination as one table in a file, or one of
+its members as a checkpoint."""
 
 from pathlib import Path
 
 from init_study import store
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.stages import begun, folder_to_read, is_examination, is_race
-from init_study.errors import UserError, extra
+from init_study.errors import UserError, extra, unknown
+from init_study.study import Study
 
 with extra("report"):
     import pandas as pd
@@ -14,9 +16,14 @@ _FORMS = (".csv", ".parquet")
 
 
 def answer(invocation: Invocation) -> Answer:
-    """Write the records into the file that `--to` names."""
+    """Write the records into the file, or a member into the folder, that `--to`
+    names."""
     named = invocation.flags.to
     target = Path(named or "")
+    if invocation.flags.member is not None:
+        return _member(invocation, named)
+    if invocation.is_given("data_dir"):
+        raise UserError("--data_dir has no effect without --member; leave it out")
     if target.suffix not in _FORMS:
         given = (
             "export needs --to" if named is None else f"--to={named} is no such file"
@@ -31,6 +38,43 @@ def answer(invocation: Invocation) -> Answer:
         records.to_parquet(target, index=False)
     document = {"records": len(records), "to": str(target)}
     return Answer(document, f"{len(records)} records: {target}")
+
+
+def _member(invocation: Invocation, named: str | None) -> Answer:
+    # JAX takes seconds, which the export of a table does not need.
+    from init_study.api.trained import find_member, read_member, save_variables
+    from init_study.engine.devices import compiled_folder, prepare_jax
+    from init_study.plan import make_plan
+
+    if named is None:
+        raise UserError("export --member needs --to; name a new folder: --to=DIR")
+    target = Path(named)
+    if target.exists():
+        raise UserError(f"--to={target} exists; name a new folder")
+    workdir = folder_to_read(invocation)
+    if is_race(workdir) or is_examination(workdir):
+        inside = [str(folder) for folder in begun(workdir)]
+        raise UserError(
+            f"{workdir} holds several runs; name one of them: --workdir="
+            f"{inside[0] if inside else 'DIR'}"
+        )
+    study = Study.from_dict(store.read_manifest(workdir)["study"])
+    labels = {study.label(program): program for program in study.programs()}
+    wanted = invocation.flags.program or next(iter(labels))
+    if wanted not in labels:
+        raise unknown("program", wanted, labels, ", ".join(labels))
+    if invocation.flags.program is None and len(labels) > 1:
+        raise UserError(
+            f"{workdir} has {len(labels)} programs; name one: --program={wanted!r}"
+        )
+    prepare_jax(compiled_folder(None))
+    plan = make_plan(study, invocation.flags.data_dir)
+    member = find_member(plan, invocation.flags.member)
+    program = next(one for one in plan.programs if one.label == wanted)
+    variables = read_member(plan, program, workdir, member)
+    save_variables(variables, target)
+    document = {"member": member.name, "program": wanted, "to": str(target)}
+    return Answer(document, f"{member.name} of {wanted}: {target}")
 
 
 def all_records(workdir: Path) -> pd.DataFrame:

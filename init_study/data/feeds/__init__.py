@@ -1,4 +1,4 @@
-"""Where the examples of a step come from: pure functions of (seed, step).
+"""Feeds: where the examples of a step come from, as pure functions of (seed, step).
 
 A feed is a function `(shared, seed_slot, place) -> Examples`: from what one call of the
 devices holds, the batch that a seed sees at its step number `place`. `resident` gathers

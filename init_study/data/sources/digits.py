@@ -14,7 +14,12 @@ VERSIONED_NAME = "digits/1.0.0"
 
 
 def read() -> Published:
-    """All examples under one name: the set has no published parts."""
+    """Read all examples under one name: the set has no published parts.
+
+    Example:
+        >>> read().splits["all"].images.shape
+        (1797, 8, 8, 1)
+    """
     # Imported here because scikit-learn takes seconds, and a cached set needs none.
     with extra("data"):
         from sklearn.datasets import load_digits
@@ -26,9 +31,13 @@ def read() -> Published:
 
 
 def scale(levels: np.ndarray) -> np.ndarray:
-    """Grey levels 0 to 16 to uint8 0 to 255: the nearest of 255/16 per level.
+    """Turn grey levels 0 to 16 into uint8 0 to 255: the nearest of 255/16 per level.
 
     In whole numbers, (255·level + 8) // 16, so that level 8, exactly between two
     values, is 128.
+
+    Example:
+        >>> scale(np.array([0, 8, 16])).tolist()
+        [0, 128, 255]
     """
     return ((255 * levels.astype(np.int64) + 8) // 16).astype(np.uint8)

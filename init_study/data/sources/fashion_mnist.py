@@ -21,7 +21,7 @@ _HEADER_SIZE = 10
 
 
 def is_installed() -> bool:
-    """Whether Debian's package lies on this machine."""
+    """Say whether Debian's package lies on this machine."""
     return all((FOLDER / name).is_file() for name in _COMPRESSED_AT)
 
 
@@ -33,12 +33,17 @@ def restore_published_files(folder: Path) -> None:
 
 
 def published_bytes(compressed: bytes, name: str, time: int) -> bytes:
-    """The same gzip data below the header that `gzip` writes for a file on Unix.
+    """Put back the header that `gzip` writes for a file on Unix.
 
     Args:
         compressed: a gzip file whose header has none of the optional fields.
         name: what the file is called, with `.gz`.
         time: when the original was last changed, in seconds since 1970.
+
+    Example:
+        >>> import gzip
+        >>> gzip.decompress(published_bytes(gzip.compress(b"images"), "images.gz", 0))
+        b'images'
     """
     has_name, unix = 0x08, 3
     header = struct.pack("<2sBBIBB", b"\x1f\x8b", 8, has_name, time, 0, unix)

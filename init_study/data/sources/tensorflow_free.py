@@ -43,8 +43,10 @@ def prepare(builder: tfds.core.DatasetBuilder) -> None:
 
 
 def manual_folder(builder: tfds.core.DatasetBuilder) -> Path:
-    """Where a user may put the published files. A folder of the set's own: the files
-    have the same names in the whole MNIST family."""
+    """Say where a user may put the published files.
+
+    A folder of the set's own: the files have the same names in the whole MNIST family.
+    """
     return Path(builder.data_dir_root) / "downloads" / "manual" / builder.name
 
 
@@ -63,8 +65,10 @@ def _manual_files(builder: tfds.core.DatasetBuilder) -> Iterator[Path]:
 
 @skip_registration()
 def mnist_builder(stock: Any) -> Any:
-    """TFDS's builder of an MNIST-like set, with the steps replaced that need
-    TensorFlow. The same examples under the same keys in the same order."""
+    """Make TFDS's builder of an MNIST-like set do without TensorFlow.
+
+    The same examples under the same keys in the same order.
+    """
 
     class Builder(stock):
         name = stock.name
@@ -92,8 +96,10 @@ def mnist_builder(stock: Any) -> Any:
 
 @skip_registration()
 def cifar_builder(stock: Any) -> Any:
-    """TFDS's builder of a CIFAR set, with the steps replaced that need TensorFlow.
-    The same examples under the same keys in the same order."""
+    """Make TFDS's builder of a CIFAR set do without TensorFlow.
+
+    The same examples under the same keys in the same order.
+    """
 
     class Builder(stock):
         name = stock.name
@@ -123,7 +129,7 @@ def cifar_builder(stock: Any) -> Any:
 
 
 def read_idx(path: Any) -> np.ndarray:
-    """The uint8 array of a gzipped IDX file.
+    """Read the uint8 array of a gzipped IDX file.
 
     Layout: two zero bytes, type 8 for uint8, the number of axes, the length of each as
     big-endian int32, then the values in C order.
@@ -137,7 +143,7 @@ def read_idx(path: Any) -> np.ndarray:
 
 
 def read_tar(path: Any, prefix: str) -> dict[str, bytes]:
-    """The files below a folder of a compressed tar archive, by name."""
+    """Read the files below a folder of a compressed tar archive, by name."""
     with tarfile.open(path) as archive:
         return {
             member.name.removeprefix(prefix): file.read()

@@ -34,7 +34,11 @@ _DOWNLOAD_RETRIES = 3
 
 
 def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    """TFDS's builder of this name; nothing is downloaded or read yet.
+    """Find TFDS's builder of a name; nothing is downloaded or read yet.
+
+    Args:
+        name: of the data set.
+        data_dir: where TFDS keeps prepared sets; TFDS's own default if None.
 
     Raises: UserError if TFDS has no such set or cannot open it here.
     """
@@ -49,14 +53,14 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
 
 
 def read(builder: tfds.core.DatasetBuilder, name: str) -> Published:
-    """All labelled images of a set, which is prepared first if it is not on the disk.
+    """Read all labelled images of a set, which is prepared first if need be.
 
     Args:
         builder: what `find` returned.
         name: what the user calls the set, for messages.
 
     Raises: UserError if the set does not classify images of one uint8 shape, or if it
-    can be neither read nor prepared here.
+        can be neither read nor prepared here.
     """
     _check_features(name, builder.info.features)
     if not builder.is_prepared():
@@ -71,7 +75,10 @@ def read(builder: tfds.core.DatasetBuilder, name: str) -> Published:
 
 
 def _check_features(name: str, features: Any) -> None:
-    """Raises UserError unless the features are a uint8 image and its class."""
+    """Refuse a set whose features are not a uint8 image and its class.
+
+    Raises: UserError saying what they are.
+    """
     try:
         image, label = features["image"], features["label"]
     except (KeyError, TypeError):
@@ -141,7 +148,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
 
 
 def _offline_way_out(builder: tfds.core.DatasetBuilder, name: str) -> str:
-    """Which files to put where, by hand."""
+    """Say which files to put where, by hand."""
     urls = builder.url_infos or {}
     files = sorted({info.filename for info in urls.values() if info.filename})
     listed = ", ".join(files[:4]) + (", ..." if len(files) > 4 else "")
@@ -174,7 +181,7 @@ def _import_error(name: str, folder: str, error: ImportError) -> UserError:
 
 
 def _unknown_name(name: str, error: Exception) -> UserError:
-    """The nearest name or configuration, or else why TFDS cannot open the set."""
+    """Make the error for a name: the nearest one, or why TFDS cannot open the set."""
     names = tfds.list_builders(with_community_datasets=False)
     dataset, _, config = name.partition("/")
     if dataset.partition(":")[0] not in names:
@@ -216,7 +223,7 @@ def _read_split(builder: Any, name: str, split: str) -> Split:
 
 @contextlib.contextmanager
 def _without_banners() -> Iterator[None]:
-    """TFDS prints a banner of its own for each module that it misses."""
+    """Hide the banner that TFDS prints for each module that it misses."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 

@@ -1,4 +1,4 @@
-"""One door for modules of any framework: Flax Linen and NNX, Haiku, Equinox.
+"""Adapters: one door for modules of Flax Linen and NNX, Haiku and Equinox.
 
 Each framework has a file here, and nothing else knows one. A framework is imported only
 when a module of it is given.

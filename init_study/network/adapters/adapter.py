@@ -1,4 +1,4 @@
-"""What an adapter is, and which one a module needs."""
+"""`Adapter`, a module as pure functions, and `adapt`, which finds the one it needs."""
 
 import inspect
 import re
@@ -14,7 +14,7 @@ from init_study.errors import UserError
 from init_study.initializers import INITIALIZERS
 from init_study.network.adapters.calls import find_axes
 
-# By collection; parameters are in `params`.
+# Nested dicts by collection; parameters are in `params`.
 Variables = dict[str, Any]
 Keys = Mapping[str, PRNGKeyArray]
 
@@ -97,7 +97,12 @@ def adapt(
 
 
 def explained(name: str, images: jax.ShapeDtypeStruct, call: Callable[[], Any]) -> Any:
-    """What the call gives; any error of the user's module is one line.
+    """Call, and make any error of the user's module one line.
+
+    Args:
+        name: of the module.
+        images: what it is called on.
+        call: what may raise.
 
     Raises: UserError with the module's name, the images' shape and the first line of
         what was raised.
@@ -115,7 +120,7 @@ def explained(name: str, images: jax.ShapeDtypeStruct, call: Callable[[], Any]) 
 
 
 def _way_out(message: str) -> str:
-    """What to do about an initializer that was given without a call."""
+    """Say what to do about an initializer that was given without a call."""
     named = re.match(r"(\w+)\(\) (takes|got|missing)", message)
     if named is None or named[1] not in INITIALIZERS:
         return ""
@@ -147,12 +152,13 @@ def check_calls(adapter: Adapter, images: jax.ShapeDtypeStruct) -> None:
 
 
 def _shapes(tree: Any) -> Any:
+    """Describe a tree by its structure, shapes and types."""
     leaves, structure = jax.tree.flatten(tree)
     return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
 
 
 def _framework_of(module: Any, num_classes: int | None) -> tuple[Any, str]:
-    """A module, or what makes one from a key, and the file of its framework."""
+    """Find a module, or what makes one from a key, and the file of its framework."""
     framework = _framework(type(module))
     if framework:
         return module, framework
@@ -180,7 +186,7 @@ def _framework_of(module: Any, num_classes: int | None) -> tuple[Any, str]:
 
 
 def _maker(module: Any, num_classes: int | None) -> tuple[Any, set[str]]:
-    """The function that makes a module, and the arguments that it still needs."""
+    """Find the function that makes a module, and the arguments that it still needs."""
     parameters = _parameters(module)
     given: dict[str, Any] = {}
     if num_classes is not None and "num_classes" in parameters:
@@ -196,8 +202,10 @@ def _maker(module: Any, num_classes: int | None) -> tuple[Any, set[str]]:
 
 
 def _parameters(module: Any) -> Mapping[str, inspect.Parameter]:
-    """Of a class those of its `__init__`, which its metaclass may hide; a partial's own
-    arguments are out."""
+    """List the parameters of a call; of a class, which may hide them, its `__init__`'s.
+
+    Those that a partial gives are left out.
+    """
     origin = _origin(module)
     call = origin.__init__ if isinstance(origin, type) else origin
     try:
@@ -214,13 +222,14 @@ def _parameters(module: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _origin(module: Any) -> Any:
-    """What is called in the end: partials are taken apart."""
+    """Find what is called in the end: partials are taken apart."""
     while isinstance(module, partial):
         module = module.func
     return module
 
 
 def _made(module: Any, maker: Callable[[], Any]) -> Any:
+    """Make a module; any error of the user's function is one line."""
     try:
         return maker()
     except UserError:
@@ -234,7 +243,7 @@ def _made(module: Any, maker: Callable[[], Any]) -> Any:
 
 
 def _framework(kind: type) -> str | None:
-    """By where its classes come from: nothing is imported to find out."""
+    """Tell a framework by where a class's parents come from; nothing is imported."""
     for parent in kind.__mro__:
         for package, file in _FILES.items():
             if f"{parent.__module__}.".startswith(f"{package}."):

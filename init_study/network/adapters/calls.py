@@ -40,7 +40,12 @@ class TrainingFlag(NamedTuple):
     value: bool = True
 
     def arguments(self, train: bool) -> dict[str, Any]:
-        """The keyword arguments of one call."""
+        """Make the keyword arguments of one call.
+
+        Example:
+            >>> TrainingFlag("deterministic", False).arguments(train=True)
+            {'deterministic': False}
+        """
         return {} if self.name is None else {self.name: self.value == train}
 
 
@@ -52,6 +57,10 @@ def training_flag(call: Callable[..., Any], given: str | None) -> TrainingFlag:
         given: by the user: `NAME`, or `NAME=False` for one that is false in training.
 
     Raises: UserError for a name that the call does not take.
+
+    Example:
+        >>> training_flag(lambda images, training: images, None)
+        TrainingFlag(name='training', value=True)
     """
     parameters = inspect.signature(call).parameters
     if given is None:
@@ -80,6 +89,11 @@ def with_axes(
 
     A norm that averages over devices, `nn.BatchNorm(axis_name="batch")`, is then the
     plain one. Nothing is batched over the axis: the operations stay what they are.
+
+    Example:
+        >>> mean = with_axes(lambda x: jax.lax.pmean(x, "batch"), ("batch",))
+        >>> float(mean(3.0))
+        3.0
     """
     for name in names:
         function = _with_axis(function, name)
@@ -102,12 +116,19 @@ def _with_axis(function: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def find_axes(trace: Callable[[tuple[str, ...]], Any]) -> tuple[Any, tuple[str, ...]]:
-    """Trace, and again for each axis name that turns out to be unbound.
+    """Trace, and once more for each axis name that turns out to be unbound.
 
     Args:
-        trace: from the names that are bound to anything.
+        trace: a function of the names that are bound.
 
     Returns: what `trace` gave, and the names that it needed.
+
+    Example:
+        >>> def traced(names):
+        ...     mean = with_axes(lambda x: jax.lax.pmean(x, "batch"), names)
+        ...     return jax.eval_shape(mean, 3.0).shape
+        >>> find_axes(traced)
+        ((), ('batch',))
     """
     names: tuple[str, ...] = ()
     while True:

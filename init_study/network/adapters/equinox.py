@@ -46,7 +46,7 @@ def adapt(
     given: Any = module if isinstance(module, eqx.Module) else None
 
     def made(key: PRNGKeyArray) -> tuple[Any, Any]:
-        """The module without its first state, and that state."""
+        """Make the module without its first state, and that state."""
         whole: Any = _module_of(maker(key=key)) if given is None else given
         return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
 
@@ -88,6 +88,8 @@ def adapt(
 def _of_one_image(
     whole: Any, call: _Call, arguments: dict[str, Any]
 ) -> Callable[..., Any]:
+    """Make a function of image, state and key, whatever the module's call takes."""
+
     def one(image: Array, state: Any, key: Any) -> Any:
         given = [image, state] if call.state else [image]
         more: dict[str, Any] = {"key": key} if call.key else {}
@@ -100,6 +102,8 @@ def _of_one_image(
 def _over_images(
     one: Callable[..., Any], call: _Call, axes: tuple[str, ...]
 ) -> Callable[..., Any]:
+    """Map a function of one image over the images of a batch, with a key for each."""
+
     def all_of_them(images: Array, state: Any, key: Any) -> Any:
         if call.channels_first:
             images = images.transpose(0, 3, 1, 2)
@@ -116,7 +120,10 @@ def _over_images(
 
 
 def _module_of(made: Any) -> Any:
-    """`eqx.nn.make_with_state` gives a pair: the module's state is a new one's."""
+    """Refuse the pair of `eqx.nn.make_with_state`: the state is made anew here.
+
+    Raises: UserError that says what to give.
+    """
     if not isinstance(made, tuple):
         return made
     raise UserError(
@@ -125,11 +132,12 @@ def _module_of(made: Any) -> Any:
 
 
 def _numbered(state: Any) -> dict[str, Any]:
+    """Name the leaves of a state by number, as a tree of dicts needs names."""
     return {str(place): leaf for place, leaf in enumerate(jax.tree.leaves(state))}
 
 
 def _parts(module: Any) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]:
-    """A module's parameters by name, and the function that puts others in."""
+    """Take a module apart: its parameters by name, and what puts others in."""
     params, static = eqx.partition(module, _is_parameter)
     found, tree = jax.tree_util.tree_flatten_with_path(params)
     paths = [_names(path) for path, _ in found]
@@ -144,6 +152,7 @@ def _parts(module: Any) -> tuple[dict[str, Any], Callable[[dict[str, Any]], Any]
 
 
 def _is_parameter(leaf: Any) -> bool:
+    """Tell whether a leaf is an array of floats, or the shape of one."""
     is_shape = isinstance(leaf, jax.ShapeDtypeStruct)
     floats = is_shape and jax.numpy.issubdtype(leaf.dtype, jax.numpy.inexact)
     return bool(floats or eqx.is_inexact_array(leaf))
@@ -156,6 +165,7 @@ def _names(path: Any) -> tuple[str, ...]:
 def _find_call(
     module: Any, state: Any, images: jax.ShapeDtypeStruct, axes: tuple[str, ...]
 ) -> _Call:
+    """Find what a module's call takes: state, key, channels first or last."""
     parameters = inspect.signature(type(module).__call__).parameters
     call = _Call("state" in parameters, "key" in parameters, False)
     if len(images.shape) != 4 or _takes(module, state, call, images, axes):
@@ -176,7 +186,7 @@ def _takes(
     images: jax.ShapeDtypeStruct,
     axes: tuple[str, ...],
 ) -> bool:
-    """Whether the module can be called on such images."""
+    """Tell whether the module can be called on such images."""
 
     def batched(module: Any, state: Any, images: Array, key: Any) -> Any:
         one = _of_one_image(module, call, {})

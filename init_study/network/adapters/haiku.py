@@ -66,7 +66,10 @@ def _flag(
     axes: tuple[str, ...],
     given: str | None,
 ) -> TrainingFlag:
-    """A transformed function does not tell its arguments: the usual names are tried."""
+    """Find the training flag; a transformed function does not tell its arguments.
+
+    So the usual names are tried.
+    """
     parameters = inspect.signature(module.init).parameters
     if given is not None or any(name in parameters for name in TRAINING_ARGUMENTS):
         return training_flag(module.init, given)
@@ -90,7 +93,7 @@ def _flag(
 
 
 def _draws(adapter: Adapter, images: jax.ShapeDtypeStruct) -> bool:
-    """Whether the training call draws: Haiku refuses to without a key."""
+    """Tell whether a call draws: Haiku refuses to without a key."""
     variables = jax.eval_shape(adapter.init, jax.random.key(0), images)
     try:
         for train in (True, False):

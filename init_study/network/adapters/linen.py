@@ -72,7 +72,7 @@ def _find_streams(
     images: jax.ShapeDtypeStruct,
     axes: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """The random streams that initialization or a call asks for, parameters' aside.
+    """Find the random streams, but the parameters' own, that a call asks for.
 
     A module may ask whether there is a stream and do without: it is told that there is.
     """
@@ -133,7 +133,7 @@ class _Seen:
         kwargs: dict[str, Any],
         context: nn.module.InterceptorContext,
     ) -> Any:
-        """Pass the call on."""
+        """Note what is to be known of a module, and pass the call on."""
         module = context.module
         if isinstance(module, nn.ConvTranspose):
             # At stride 1 a graph does not tell a transposed convolution from another.
@@ -149,8 +149,10 @@ class _Seen:
 def _is_idle(
     module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> bool | None:
-    """Whether dropout or a batch norm does in this call what it does in evaluation;
-    None for other modules."""
+    """Tell whether dropout or a batch norm does in a call what it does in evaluation.
+
+    None for other modules.
+    """
     if isinstance(module, nn.Dropout):
         given = kwargs.get("deterministic", args[1] if len(args) > 1 else None)
         off = module.deterministic if given is None else given

@@ -75,12 +75,13 @@ def adapt(
 
 
 def _split(module: nnx.Module) -> tuple[Any, Parts]:
+    """Split a module: its definition; its parameters, random states and the rest."""
     definition, *parts = nnx.split(module, nnx.Param, nnx.RngState, ...)
     return definition, (parts[0], parts[1], parts[2])
 
 
 def _to_dict(state: Any) -> dict[str, Any]:
-    """Nested by names: places in lists become text, as in any tree of parameters."""
+    """Nest a state by names; places in lists become text, as in any tree."""
     flat: Any = {
         tuple(map(str, path)): variable[...]
         for path, variable in nnx.to_flat_state(state)
@@ -89,6 +90,7 @@ def _to_dict(state: Any) -> dict[str, Any]:
 
 
 def _from_dict(shapes: Any, leaves: Mapping[str, Any]) -> Any:
+    """Bring nested leaves back into NNX's state; the inverse of `_to_dict`."""
     flat: Any = traverse_util.flatten_dict(dict(leaves))
     return nnx.from_flat_state(
         [
@@ -99,7 +101,10 @@ def _from_dict(shapes: Any, leaves: Mapping[str, Any]) -> Any:
 
 
 def _seeded(shapes: Any, keys: Keys) -> Any:
-    """Random states at their start: two parts with streams of one name differ."""
+    """Seed random states at their start, by path.
+
+    So two parts of a module with streams of one name draw differently.
+    """
 
     def seed(path: Any, variable: Any) -> Any:
         if isinstance(variable, nnx.RngCount):

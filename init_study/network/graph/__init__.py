@@ -1,4 +1,8 @@
-"""What a traced network computes: its layers, what follows them, its branches."""
+"""What a traced network computes: its layers, what follows them, its branches.
+
+README.md beside this file leads from a module's call to its layers, with the lines of
+jaxpr that each file looks for.
+"""
 
 from init_study.network.graph.branches import ResidualSum, find_sums
 from init_study.network.graph.dataflow import (
@@ -10,7 +14,8 @@ from init_study.network.graph.dataflow import (
     make_graph,
     run_node,
 )
-from init_study.network.graph.following import ELEMENTWISE, Following, find_following
+from init_study.network.graph.elementwise import ELEMENTWISE
+from init_study.network.graph.following import Following, find_following
 from init_study.network.graph.operations import Operation, find_operations
 from init_study.network.graph.stochastic import KEYS, without_dropout
 

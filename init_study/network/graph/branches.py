@@ -1,4 +1,9 @@
-"""Residual branches: sums of two paths that part at one value."""
+"""Residual branches: sums of two paths that part at one value.
+
+fork:   b
+branch: c = conv_general_dilated b w      any operations, at least one layer
+sum:    d = add c b                       or add c (another path from b)
+"""
 
 from typing import NamedTuple
 
@@ -29,26 +34,44 @@ class ResidualSum(NamedTuple):
 def find_sums(
     graph: Graph, origins: Origins, layers: tuple[Operation, ...]
 ) -> tuple[ResidualSum, ...]:
-    """In the order of their sums. The branch of a sum is the way that cannot be walked
-    with fewer layers than the other; where both have as many, the one with the larger
-    kernels in all, then the second one."""
+    """Find the residual sums, in the order of execution.
+
+    The branch of a sum is the way that cannot be walked with fewer layers than the
+    other; where both have as many, the one with the larger kernels in all, then the
+    second one.
+
+    Args:
+        graph: of a network's call.
+        origins: what its values come from.
+        layers: its operations.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> variables, images = {("params", "w"): jnp.ones((3, 3))}, jnp.ones((2, 3))
+        >>> traced, _ = graph.make_graph(
+        ...     lambda p, x: x + jnp.tanh(x @ p["params", "w"]), variables, images
+        ... )
+        >>> origins = graph.find_origins(traced)
+        >>> found, _ = graph.find_operations(traced, origins)
+        >>> [residual.layers for residual in find_sums(traced, origins, found)]
+        [(('params', 'w'),)]
+    """
     made_by, places = producers(graph), {layer.place: layer for layer in layers}
     above = _ancestors(graph, origins)
     found = []
     for place, node in enumerate(graph.nodes):
         if node.name not in ("add", "add_any") or len(node.inputs) != 2:
             continue
-        one, other = node.inputs
-        moved = origins.of_images[one] and origins.of_images[other]
-        if not moved or one == other:
+        first, second = node.inputs
+        moved = origins.of_images[first] and origins.of_images[second]
+        if not moved or first == second:
             continue
-        fork = _fork(above[one] & above[other], graph)
-        ways = [_layers_between(above, value, fork, places) for value in (one, other)]
+        fork = _fork(above[first] & above[second], graph)
+        ways = [_layers_between(above, v, fork, places) for v in node.inputs]
         if not any(ways):
             continue
-        fewest = [
-            _fewest(graph, value, fork, places, made_by) for value in (one, other)
-        ]
+        fewest = [_fewest(graph, v, fork, places, made_by) for v in node.inputs]
         sizes = [
             sum(graph.size(graph.variables[w.kernel]) for w in way) for way in ways
         ]
@@ -68,7 +91,7 @@ def find_sums(
 
 
 def _ancestors(graph: Graph, origins: Origins) -> dict[int, int]:
-    """By value of the images, the values it depends on and itself, as bits."""
+    """Collect, for each value of the images, what it depends on and itself, as bits."""
     above = {graph.images: 1 << graph.images}
     for node in graph.nodes:
         bits = 0
@@ -81,8 +104,10 @@ def _ancestors(graph: Graph, origins: Origins) -> dict[int, int]:
 
 
 def _fork(common: int, graph: Graph) -> int:
-    """The last value that both ways depend on. Values are numbered as they are made;
-    the images come before all others."""
+    """Find the last value that both ways depend on.
+
+    Values are numbered as they are made; the images come before all others.
+    """
     rest = common & ~(1 << graph.images)
     return rest.bit_length() - 1 if rest else graph.images
 
@@ -90,6 +115,7 @@ def _fork(common: int, graph: Graph) -> int:
 def _layers_between(
     above: dict[int, int], value: int, fork: int, places: dict[int, Operation]
 ) -> list[Operation]:
+    """List the layers that a value depends on and the fork does not."""
     between = above[value] & ~above[fork]
     return [layer for layer in places.values() if between >> layer.result & 1]
 
@@ -101,7 +127,7 @@ def _fewest(
     places: dict[int, Operation],
     made_by: dict[int, int],
 ) -> int:
-    """Layers on the shortest way from the fork to a value; many where there is none."""
+    """Count layers on the shortest way from fork to value; many where there is none."""
     counts: dict[int, int] = {fork: 0}
     if value == fork:
         return 0

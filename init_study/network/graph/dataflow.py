@@ -1,4 +1,4 @@
-"""A function as a flat list of nodes, and what each value in it comes from."""
+"""A traced function as a flat list of nodes, and what each value in it comes from."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,13 @@ Path = tuple[str, ...]
 
 
 class Node(NamedTuple):
-    """One equation; values are numbered across the whole graph."""
+    """One equation; values are numbered across the whole graph.
+
+    Attributes:
+        equation: of the jaxpr.
+        inputs: the values that it reads.
+        outputs: the values that it makes.
+    """
 
     equation: JaxprEqn
     inputs: tuple[int, ...]
@@ -20,7 +26,7 @@ class Node(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the primitive, e.g. `add`."""
+        """The name of its primitive, e.g. `add`."""
         return str(self.equation.primitive)
 
 
@@ -44,11 +50,11 @@ class Graph(NamedTuple):
     outputs: tuple[int, ...]
 
     def size(self, value: int) -> int:
-        """How many numbers a value has."""
+        """Count the numbers of a value."""
         return self.shapes[value].size
 
     def users(self) -> dict[int, list[int]]:
-        """By value, the nodes that read it, by place."""
+        """List, for each value, the places of the nodes that read it."""
         found: dict[int, list[int]] = {}
         for place, node in enumerate(self.nodes):
             for value in dict.fromkeys(node.inputs):
@@ -59,11 +65,26 @@ class Graph(NamedTuple):
 def make_graph(
     function: Callable[..., Any], variables: Mapping[Path, Any], images: Any
 ) -> tuple[Graph, Any]:
-    """Trace `function(variables, images)`, variables a flat dict by path.
+    """Trace `function(variables, images)`.
 
-    Returns the graph and the structure of the function's result. Calls of compiled and
-    of rematerialized functions are taken apart; loops, branches and functions with
-    derivatives of their own stay single nodes.
+    Calls of compiled and of rematerialized functions are taken apart; loops, branches
+    and functions with derivatives of their own stay single nodes.
+
+    Args:
+        function: of both, to anything.
+        variables: a flat dict, by path.
+        images: an array, or its shape and dtype.
+
+    Returns: the graph, and the structure of the function's result.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> variables = {("params", "w"): jnp.ones((3, 2))}
+        >>> graph, _ = make_graph(
+        ...     lambda p, x: jnp.tanh(x @ p["params", "w"]), variables, jnp.ones((4, 3))
+        ... )
+        >>> [node.name for node in graph.nodes]
+        ['dot_general', 'tanh']
     """
     traced, shape = jax.make_jaxpr(function, return_shape=True)(dict(variables), images)
     building = _Building()
@@ -114,11 +135,24 @@ def evaluate(
     replace: Callable[[int, Any], Any] | None = None,
     feed: Callable[[int, list[Any]], list[Any]] | None = None,
 ) -> list[Any]:
-    """The wanted values for these variables and images.
+    """Compute the wanted values for these variables and images, and nothing else.
 
     Args:
+        graph: of a function.
+        variables: by path.
+        images: what the function reads; None where no wanted value depends on them.
+        wanted: values of the graph.
         replace: (value, computed) -> what all that follows shall see in its place.
         feed: (place, inputs) -> what the node at this place alone shall see.
+
+    Example:
+        >>> graph, _ = make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
+        >>> float(evaluate(graph, {}, 3.0, graph.outputs)[0])
+        8.0
+        >>> middle = graph.nodes[0].outputs[0]
+        >>> halved = lambda value, x: x / 2 if value == middle else x
+        >>> float(evaluate(graph, {}, 3.0, graph.outputs, halved)[0])
+        4.0
     """
     values: dict[int, Any] = dict(graph.constants)
     places = needed_places(graph, wanted)
@@ -135,7 +169,7 @@ def evaluate(
 
 
 def run_node(node: Node, inputs: list[Any]) -> list[Any]:
-    """Compute a node."""
+    """Compute a node's outputs from its inputs."""
     return jaxprs.bind(node.equation, inputs)
 
 
@@ -163,7 +197,15 @@ class Origins(NamedTuple):
 
 
 def find_origins(graph: Graph) -> Origins:
-    """By value."""
+    """Find what each value of a graph comes from.
+
+    Example:
+        >>> graph, _ = make_graph(lambda p, x: x * (p["w",] + 1.0), {("w",): 2.0}, 3.0)
+        >>> origins = find_origins(graph)
+        >>> plus, times = (node.outputs[0] for node in graph.nodes)
+        >>> origins.of_images[plus], origins.of_images[times], origins.variables[plus]
+        (False, True, frozenset({('w',)}))
+    """
     of_images = [False] * len(graph.shapes)
     variables: list[frozenset[Path]] = [frozenset()] * len(graph.shapes)
     of_images[graph.images] = True
@@ -179,7 +221,7 @@ def find_origins(graph: Graph) -> Origins:
 
 
 def producers(graph: Graph) -> dict[int, int]:
-    """By value, the place of the node that makes it."""
+    """Find, for each value, the place of the node that makes it."""
     return {
         value: place for place, node in enumerate(graph.nodes) for value in node.outputs
     }

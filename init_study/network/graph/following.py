@@ -1,35 +1,27 @@
-"""What a layer's output goes through: normalization, then a function of one number."""
+"""What a layer's output goes through: normalization, then a function of one number.
+
+Of a layer's output `a`, in this order, each part possibly missing:
+
+    means     b = reduce_sum a; c = mul a a; d = reduce_sum c; and what is made of them
+    norm      e = sub a mean;   f = mul e rsqrt      `join` nodes, where they come in
+    affine    g = mul f scale;  h = add g shift      or one `mul` of rsqrt · scale
+    function  i = max h 0.0                          elementwise, no parameters
+"""
 
 from collections.abc import Callable
-from math import prod
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from init_study import jaxprs
-from init_study.activations import linear
-from init_study.network.graph.dataflow import (
-    Graph,
-    Node,
-    Origins,
-    Path,
-    evaluate,
-    run_node,
+from init_study.network.graph.dataflow import Graph, Node, Origins, Path
+from init_study.network.graph.elementwise import (
+    MOVES,
+    function_of,
+    is_elementwise,
+    only_moves,
 )
 
-ELEMENTWISE = set(
-    """abs acos acosh add asin asinh atan atan2 atanh cbrt clamp convert_element_type
-    copy cos cosh div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow
-    is_finite le log log1p logistic lt max min mul ne neg not and or pow round rsqrt
-    select_n sign sin sinh sqrt square stop_gradient sub tan tanh xor""".split()
-)
-_CUSTOM_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call")
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "psum", "pmax", "pmin")
 # What else means go through before they come in: norms over devices stack two of them.
 _PACKS = ("stack", "concatenate", "slice", "split")
-_MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose")
 
 
 class Following(NamedTuple):
@@ -53,7 +45,23 @@ class Following(NamedTuple):
 def find_following(
     graph: Graph, origins: Origins, users: dict[int, list[int]], value: int
 ) -> Following:
-    """Of a layer's output."""
+    """Find what a layer's output goes through.
+
+    Args:
+        graph: of a network's call.
+        origins: what its values come from.
+        users: as of `Graph.users`.
+        value: the output, bias included.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(lambda p, x: jnp.tanh(x), {}, jnp.ones((2, 3)))
+        >>> origins, users = graph.find_origins(traced), traced.users()
+        >>> following = find_following(traced, origins, users, traced.images)
+        >>> following.normalized, float(following.function(jnp.zeros(())))
+        (False, 0.0)
+    """
     normalized, scale, shift = False, None, None
     # Means of what came before a norm's first step come in again at its later ones.
     statistics: dict[int, frozenset[Path]] = {}
@@ -71,7 +79,7 @@ def find_following(
         value = node.outputs[0]
     function = None
     if len(region.exits) == 1:
-        function = _function(graph, value, region.places, region.exits[0])
+        function = function_of(graph, value, region.places, region.exits[0])
     output = region.exits[0] if len(region.exits) == 1 else value
     return Following(normalized, scale, shift, function, output)
 
@@ -102,7 +110,11 @@ def _region(
     root: int,
     statistics: dict[int, frozenset[Path]],
 ) -> _Region:
-    """`statistics`: values that are means, and what they are made of; grows."""
+    """Walk downstream from a value, as far as functions of one number go.
+
+    `statistics` are values that are means, with the variables that they are made of;
+    those that are found here are put in.
+    """
     inside, places, joins = {root}, [], []
     left: set[int] = set()
     reduced: set[int] = set()
@@ -142,13 +154,23 @@ def _region(
 
 
 def _part(graph: Graph, node: Node, given: set[str], measured: set[int]) -> str:
-    """What a node does that reads values of these kinds: the part that it plays."""
+    """Name the part that a node plays which reads values of these kinds.
+
+    Args:
+        graph: the graph.
+        node: the node.
+        given: kinds of its inputs, as of `_kind`, or `centred`.
+        measured: values of which nothing but statistics is made.
+
+    Returns: `nothing`, `function`, `statistic`, `mean`, `variance`, `centred`, `join`
+        (a statistic or parameter comes in) or `exit` (the value goes elsewhere).
+    """
     if not {"inside", "statistic", "centred"} & given:
         return "nothing"
-    elementwise = _is_elementwise(graph, node)
-    if given <= {"inside", "number"} and (elementwise or _only_moves(graph, node)):
+    elementwise = is_elementwise(graph, node)
+    if given <= {"inside", "number"} and (elementwise or only_moves(graph, node)):
         return "function"
-    passes = node.name in (*_MOVES, *_REDUCTIONS, *_PACKS)
+    passes = node.name in (*MOVES, *_REDUCTIONS, *_PACKS)
     if given <= {"statistic", "number", "parameter"} and (elementwise or passes):
         return "statistic"
     if node.name in _REDUCTIONS and given in ({"inside"}, {"centred"}):
@@ -165,8 +187,11 @@ def _part(graph: Graph, node: Node, given: set[str], measured: set[int]) -> str:
 def _measured(
     graph: Graph, users: dict[int, list[int]], after: list[int], root: int
 ) -> set[int]:
-    """The values of which nothing but a norm's statistics is made, whatever is done to
-    each number before: means that come back to numbers of all places."""
+    """Find the values of which nothing but a norm's statistics is made.
+
+    Whatever is done to each number before, they end in means that come back to numbers
+    of all places: `reduce_sum`, then `sub x mean` or `mul x rsqrt`.
+    """
     found: set[int] = set()
     returning: set[int] = set()
     for place in reversed(after):
@@ -177,7 +202,7 @@ def _measured(
         ends = [
             returning.issuperset(reader.outputs)
             if reader.name in _REDUCTIONS
-            else _is_elementwise(graph, reader) and found.issuperset(reader.outputs)
+            else is_elementwise(graph, reader) and found.issuperset(reader.outputs)
             for reader in readers
         ]
         if ends and all(ends) and not set(graph.outputs) & set(node.outputs):
@@ -186,9 +211,9 @@ def _measured(
 
 
 def _returns(graph: Graph, node: Node, returning: set[int], root: int) -> bool:
-    """Whether a mean that a node reads meets numbers of all places there or later."""
-    passes = node.name in (*_MOVES, *_PACKS, *_REDUCTIONS)
-    if not (passes or _is_elementwise(graph, node)):
+    """Tell whether a mean that a node reads meets numbers of all places later."""
+    passes = node.name in (*MOVES, *_PACKS, *_REDUCTIONS)
+    if not (passes or is_elementwise(graph, node)):
         return False
     is_whole = graph.size(node.outputs[0]) == graph.size(root)
     return is_whole or not returning.isdisjoint(node.outputs)
@@ -202,7 +227,7 @@ def _norm(
     place: int,
     statistics: dict[int, frozenset[Path]],
 ) -> _Region:
-    """Something comes in at one node, and nothing else goes on from the value."""
+    """Describe a region that ends where something comes in at one node."""
     others = [value for value in graph.nodes[place].inputs if value != root]
     paths = [p for v in others for p in statistics.get(v, origins.variables[v])]
     of_state = any(path[0] != "params" for path in paths)
@@ -217,6 +242,7 @@ def _kind(
     statistics: dict[int, frozenset[Path]],
     value: int,
 ) -> str:
+    """Name what a value is to a region."""
     if value in inside:
         return "inside"
     if value in statistics:
@@ -227,7 +253,7 @@ def _kind(
 
 
 def _after(graph: Graph, users: dict[int, list[int]], root: int) -> list[int]:
-    """All nodes downstream, in order."""
+    """List the places of all nodes downstream, in order."""
     found, open_values = set(), [root]
     while open_values:
         for place in users.get(open_values.pop(), ()):
@@ -235,65 +261,3 @@ def _after(graph: Graph, users: dict[int, list[int]], root: int) -> list[int]:
                 found.add(place)
                 open_values += graph.nodes[place].outputs
     return sorted(found)
-
-
-def _is_elementwise(graph: Graph, node: Node) -> bool:
-    """Each number of the result depends on the numbers at its place alone."""
-    if node.name == "broadcast_in_dim":
-        return graph.size(node.inputs[0]) in (1, graph.size(node.outputs[0]))
-    if node.name.startswith(_CUSTOM_DERIVATIVES):
-        inner = [
-            equation
-            for equation in jaxprs.inner_equations(node.equation)
-            if equation.primitive not in jaxprs.CALLS
-            and not str(equation.primitive).startswith(_CUSTOM_DERIVATIVES)
-        ]
-        names = {str(equation.primitive) for equation in inner}
-        return names <= {*ELEMENTWISE, "broadcast_in_dim"}
-    return node.name in ELEMENTWISE
-
-
-def _only_moves(graph: Graph, node: Node) -> bool:
-    """The same numbers in another shape."""
-    before, after = graph.size(node.inputs[0]), graph.size(node.outputs[0])
-    return node.name in _MOVES and len(node.inputs) == 1 and before == after
-
-
-def _function(
-    graph: Graph, root: int, places: tuple[int, ...], exit_value: int
-) -> Callable[[Any], Any] | None:
-    """The region as a function of an array of any shape; None if a constant in it
-    differs from place to place."""
-    if exit_value == root:
-        return linear
-    needed, wanted = [], {exit_value}
-    for place in reversed(places):
-        node = graph.nodes[place]
-        if wanted & set(node.outputs):
-            needed.append(node)
-            wanted.update(node.inputs)
-    needed.reverse()
-    inside = {root, *(value for node in needed for value in node.outputs)}
-    fixed = sorted({v for node in needed for v in node.inputs} - inside)
-    constants = dict(zip(fixed, evaluate(graph, {}, None, tuple(fixed)), strict=True))
-    for constant in map(np.asarray, constants.values()):
-        if constant.size == 0 or (constant != constant.flat[0]).any():
-            return None
-    shape, dtype = graph.shapes[root].shape, graph.shapes[root].dtype
-
-    def block(x: Any) -> Any:
-        values = {**constants, root: x}
-        for node in needed:
-            results = run_node(node, [values[value] for value in node.inputs])
-            values.update(zip(node.outputs, results, strict=True))
-        return values[exit_value].reshape(-1)
-
-    def function(x: Any) -> Any:
-        """In blocks of the shape that was traced, which its nodes may depend on."""
-        size = prod(shape)
-        count = -(-x.size // size)
-        flat = jnp.pad(x.reshape(-1).astype(dtype), (0, count * size - x.size))
-        blocks = jax.lax.map(block, flat.reshape(count, *shape))
-        return blocks.reshape(-1)[: x.size].reshape(x.shape).astype(x.dtype)
-
-    return function

@@ -1,25 +1,24 @@
-"""Convolutions and dense layers in a graph: wherever a parameter meets the images."""
+"""Convolutions and dense layers in a graph: wherever a parameter meets the images.
+
+What is looked for, `x` of the images, `w` and `b` of parameters. Reshapes, transposes
+and casts may stand between, and for `w` what leaves its numbers in their places:
+
+    c = conv_general_dilated x w
+    c = dot_general x w                 or dot_general w x
+    d = add c b                         b of one number per output
+"""
 
 from math import prod
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from init_study.network.graph.dataflow import (
-    Graph,
-    Node,
-    Origins,
-    Path,
-    producers,
-    run_node,
-)
+from init_study.network.graph.dataflow import Graph, Node, Origins, Path, producers
+from init_study.network.graph.layouts import places_in_leaf
 
-# What moves numbers without changing them; what only casts them is passed through.
+# What an output passes on its way to its bias, each number unchanged or only cast.
 _CARRIES = ("reshape", "convert_element_type", "squeeze", "transpose")
-_MOVES = {"reshape", "transpose", "rev", "squeeze", "expand_dims", "broadcast_in_dim"}
 
 
 class Operation(NamedTuple):
@@ -62,8 +61,30 @@ class Operation(NamedTuple):
 def find_operations(
     graph: Graph, origins: Origins
 ) -> tuple[tuple[Operation, ...], frozenset[Path]]:
-    """The layers in the order of execution, and the parameters that are used as kernels
-    but in no way that is known: inside loops, in products of images with images."""
+    """Find the layers of a graph.
+
+    Args:
+        graph: of a network's call.
+        origins: what its values come from.
+
+    Returns: the layers in the order of execution, and the parameters that are used as
+        kernels but in no way that is known: inside loops, in products of images with
+        images.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> w, b = jnp.ones((3, 2)), jnp.ones(2)
+        >>> variables = {("params", "w"): w, ("params", "b"): b}
+        >>> traced, _ = graph.make_graph(
+        ...     lambda p, x: x @ p["params", "w"] + p["params", "b"],
+        ...     variables,
+        ...     jnp.ones((4, 3)),
+        ... )
+        >>> (found,), unknown = find_operations(traced, graph.find_origins(traced))
+        >>> found.kind, found.shape, found.bias
+        ('dense', (3, 2), ('params', 'b'))
+    """
     found: dict[Path, Operation] = {}
     unknown: set[Path] = set()
     made_by, users = producers(graph), graph.users()
@@ -92,7 +113,7 @@ def find_operations(
 
 
 def _contracts(node: Node) -> bool:
-    """Whether numbers of different places meet in it under weights."""
+    """Tell whether numbers of different places may meet in a node under weights."""
     known = ("conv_general_dilated", "dot_general", "gather")
     return node.name in known or node.name in ("scan", "while", "cond")
 
@@ -100,6 +121,10 @@ def _contracts(node: Node) -> bool:
 def _find_layer(
     graph: Graph, origins: Origins, made_by: dict[int, int], place: int
 ) -> Operation | None:
+    """Read a layer from a node in which a parameter meets the images.
+
+    None where the weights are not one parameter's numbers, each in a place of its own.
+    """
     node = graph.nodes[place]
     first, second = node.inputs
     weights, images = (first, second) if origins.of_images[second] else (second, first)
@@ -111,7 +136,7 @@ def _find_layer(
     ]
     if len(paths) != 1:
         return None
-    moved = _places(graph, made_by, weights, graph.variables[paths[0]])
+    moved = places_in_leaf(graph, made_by, weights, graph.variables[paths[0]])
     if moved is None:
         return None
     if node.name == "conv_general_dilated" and weights == second:
@@ -147,6 +172,7 @@ def _find_layer(
 
 
 def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
+    """Read the kernel's axes of inputs and of outputs, and what a window is."""
     params = node.equation.params
     out, inputs, *_ = params["dimension_numbers"].rhs_spec
     fields = {
@@ -161,13 +187,14 @@ def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
 
 
 def _features(graph: Graph, node: Node, images_first: bool) -> int:
-    """The axis of a node's result along which its outputs are."""
+    """Find the axis of a node's result along which its outputs are."""
     if node.name == "conv_general_dilated":
         return node.equation.params["dimension_numbers"].out_spec[1]
     return len(graph.shapes[node.outputs[0]].shape) - 1 if images_first else 0
 
 
 def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any]]:
+    """Read the matrix's axes of inputs and of outputs; None for a batched product."""
     contracted, batched = node.equation.params["dimension_numbers"]
     side = 0 if node.inputs[0] == weights else 1
     if batched[side]:
@@ -185,51 +212,10 @@ def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any
     return (inputs, outputs), fields
 
 
-def _places(
-    graph: Graph, made_by: dict[int, int], value: int, leaf: int
-) -> np.ndarray | None:
-    """For each number of a value, its place in the flat leaf that it was made of."""
-    steps = []
-    while value != leaf:
-        if value not in made_by:
-            return None
-        node = graph.nodes[made_by[value]]
-        size = graph.size(value)
-        before = [v for v in node.inputs if graph.size(v) == size]
-        reached = [v for v in before if _reaches(graph, made_by, v, leaf)]
-        if not reached:
-            return None
-        if node.name in _MOVES:
-            steps.append(node)
-        elif graph.shapes[reached[0]].shape != graph.shapes[value].shape:
-            return None
-        value = reached[0]
-    shape = graph.shapes[leaf].shape
-    numbers = np.arange(prod(shape), dtype=np.int32).reshape(shape)
-    if steps:
-        with jax.ensure_compile_time_eval():
-            moved = jnp.asarray(numbers)
-            for node in reversed(steps):
-                moved = run_node(node, [moved])[0]
-            numbers = np.asarray(moved)
-    return numbers
-
-
-def _reaches(graph: Graph, made_by: dict[int, int], value: int, leaf: int) -> bool:
-    open_values = [value]
-    while open_values:
-        value = open_values.pop()
-        if value == leaf:
-            return True
-        if value in made_by:
-            open_values += graph.nodes[made_by[value]].inputs
-    return False
-
-
 def _find_bias(
     graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
 ) -> Operation:
-    """The operation with the parameter of one number per output that is added next."""
+    """Add to an operation the parameter of one number per output that is added next."""
     value, axis = layer.outputs, layer.features
     while len(users.get(value, ())) == 1:
         node = graph.nodes[users[value][0]]
@@ -258,7 +244,7 @@ def _find_bias(
 
 
 def _carried(graph: Graph, node: Node, axis: int) -> int | None:
-    """Where an axis of a node's input is in its output; None where it is lost."""
+    """Follow an axis of a node's input into its output; None where it is lost."""
     before, after = (
         graph.shapes[value].shape for value in (node.inputs[0], node.outputs[0])
     )

@@ -21,7 +21,7 @@ from init_study.network.graph.dataflow import (
     producers,
 )
 
-# The variables that are random keys, by the first name of their path.
+# The first name in the paths of variables that are random keys.
 KEYS = "keys"
 
 
@@ -29,6 +29,22 @@ def without_dropout(graph: Graph, origins: Origins) -> Graph:
     """Put what dropout reads in the place of what it gives, and leave out the rest.
 
     Values keep their numbers. Nodes that no output depends on any more are gone.
+
+    Args:
+        graph: of a training call, with its keys among the variables, under `KEYS`.
+        origins: what its values come from.
+
+    Example:
+        >>> import jax
+        >>> from init_study.network import graph
+        >>> def drop(variables, x):
+        ...     mask = jax.random.bernoulli(variables[KEYS, "dropout"], 0.5, x.shape)
+        ...     return x * mask / 0.5
+        >>> keys = {(KEYS, "dropout"): jax.random.key(0)}
+        >>> traced, _ = graph.make_graph(drop, keys, np.ones((2, 3), np.float32))
+        >>> kept = without_dropout(traced, graph.find_origins(traced))
+        >>> kept.nodes, kept.outputs == (kept.images,)
+        ((), True)
     """
     made_by, users = producers(graph), graph.users()
     stands_for: dict[int, int] = {}
@@ -57,7 +73,7 @@ def without_dropout(graph: Graph, origins: Origins) -> Graph:
 def _kept(
     graph: Graph, origins: Origins, made_by: Mapping[int, int], node: Node
 ) -> int | None:
-    """The value that a mask is laid on here, before it is divided; None for others."""
+    """Find the value that a mask is laid on here, before it is divided, or None."""
     if node.name == "select_n" and len(node.inputs) == 3:
         mask, *cases = node.inputs
         moved = [value for value in cases if origins.of_images[value]]
@@ -74,12 +90,13 @@ def _kept(
 
 
 def _is_random(origins: Origins, value: int) -> bool:
-    """Drawn from a key, and of nothing else."""
+    """Tell whether a value is drawn from keys, and made of nothing else."""
     paths = origins.variables[value]
     return bool(paths) and all(path[0] == KEYS for path in paths)
 
 
 def _is_zero(graph: Graph, made_by: Mapping[int, int], value: int) -> bool:
+    """Tell whether a value is a constant of zeros, broadcast or not."""
     while value in made_by:
         node = graph.nodes[made_by[value]]
         if node.name not in ("broadcast_in_dim", "convert_element_type", "reshape"):
@@ -91,13 +108,14 @@ def _is_zero(graph: Graph, made_by: Mapping[int, int], value: int) -> bool:
 def _undivided(
     graph: Graph, origins: Origins, made_by: Mapping[int, int], value: int
 ) -> int:
+    """Go back behind the division by the share that is kept, if it stands here."""
     node = graph.nodes[made_by[value]] if value in made_by else None
     divides = node is not None and node.name == "div" and _scales(graph, origins, node)
     return node.inputs[0] if node is not None and divides else value
 
 
 def _scales(graph: Graph, origins: Origins, node: Node) -> bool:
-    """Whether a node multiplies or divides by one number that is no parameter."""
+    """Tell whether a node multiplies or divides by one number that is no parameter."""
     if node.name not in ("mul", "div"):
         return False
     still = [value for value in node.inputs if not origins.of_images[value]]
@@ -109,6 +127,7 @@ def _scales(graph: Graph, origins: Origins, node: Node) -> bool:
 
 
 def _end(stands_for: Mapping[int, int], value: int) -> int:
+    """Follow replacements to the last one."""
     while value in stands_for:
         value = stands_for[value]
     return value

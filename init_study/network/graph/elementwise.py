@@ -1,0 +1,88 @@
+"""Functions of one number in a graph: which nodes compute them, and what they are."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from init_study import jaxprs
+from init_study.activations import linear
+from init_study.network.graph.dataflow import Graph, Node, evaluate, run_node
+
+# Primitives that compute each number of the result from those at its place alone.
+ELEMENTWISE = set(
+    """abs acos acosh add asin asinh atan atan2 atanh cbrt clamp convert_element_type
+    copy cos cosh div eq erf erf_inv erfc exp exp2 expm1 floor ge gt integer_pow
+    is_finite le log log1p logistic lt max min mul ne neg not and or pow round rsqrt
+    select_n sign sin sinh sqrt square stop_gradient sub tan tanh xor""".split()
+)
+_CUSTOM_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call")
+# Primitives that give the same numbers in another shape, or more than once.
+MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose")
+
+
+def is_elementwise(graph: Graph, node: Node) -> bool:
+    """Tell whether each number of the result depends on those at its place alone."""
+    if node.name == "broadcast_in_dim":
+        return graph.size(node.inputs[0]) in (1, graph.size(node.outputs[0]))
+    if node.name.startswith(_CUSTOM_DERIVATIVES):
+        inner = [
+            equation
+            for equation in jaxprs.inner_equations(node.equation)
+            if equation.primitive not in jaxprs.CALLS
+            and not str(equation.primitive).startswith(_CUSTOM_DERIVATIVES)
+        ]
+        names = {str(equation.primitive) for equation in inner}
+        return names <= {*ELEMENTWISE, "broadcast_in_dim"}
+    return node.name in ELEMENTWISE
+
+
+def only_moves(graph: Graph, node: Node) -> bool:
+    """Tell whether a node gives the same numbers in another shape."""
+    before, after = graph.size(node.inputs[0]), graph.size(node.outputs[0])
+    return node.name in MOVES and len(node.inputs) == 1 and before == after
+
+
+def function_of(
+    graph: Graph, root: int, places: tuple[int, ...], exit_value: int
+) -> Callable[[Any], Any] | None:
+    """Make a region a function of an array of any shape.
+
+    None if a constant in it differs from place to place.
+    """
+    if exit_value == root:
+        return linear
+    needed, wanted = [], {exit_value}
+    for place in reversed(places):
+        node = graph.nodes[place]
+        if wanted & set(node.outputs):
+            needed.append(node)
+            wanted.update(node.inputs)
+    needed.reverse()
+    inside = {root, *(value for node in needed for value in node.outputs)}
+    fixed = sorted({v for node in needed for v in node.inputs} - inside)
+    constants = dict(zip(fixed, evaluate(graph, {}, None, tuple(fixed)), strict=True))
+    for constant in map(np.asarray, constants.values()):
+        if constant.size == 0 or (constant != constant.flat[0]).any():
+            return None
+    shape, dtype = graph.shapes[root].shape, graph.shapes[root].dtype
+
+    def block(x: Any) -> Any:
+        values = {**constants, root: x}
+        for node in needed:
+            results = run_node(node, [values[value] for value in node.inputs])
+            values.update(zip(node.outputs, results, strict=True))
+        return values[exit_value].reshape(-1)
+
+    def function(x: Any) -> Any:
+        """Apply it in blocks of the shape that was traced: nodes may depend on it."""
+        size = prod(shape)
+        count = -(-x.size // size)
+        flat = jnp.pad(x.reshape(-1).astype(dtype), (0, count * size - x.size))
+        blocks = jax.lax.map(block, flat.reshape(count, *shape))
+        return blocks.reshape(-1)[: x.size].reshape(x.shape).astype(x.dtype)
+
+    return function

@@ -1,0 +1,141 @@
+"""`trace`: from a module of any framework to its `Network`.
+
+It follows the training call of a module without computing anything and notes every
+convolution and dense layer that it meets, in the order of execution, so that a scheme
+can set the parameters of any module, third-party ones included.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from jaxtyping import Array, PRNGKeyArray
+
+from init_study.errors import UserError
+from init_study.network.adapters import Adapter, adapt
+from init_study.network.branch_scalars import added_parameters
+from init_study.network.layers import Layer, Path, find_layers
+from init_study.network.network import ModelState, Network
+
+
+def trace(
+    module: Any,
+    image_shape: tuple[int, ...],
+    num_classes: int | None = None,
+    branches: str = "plain",
+    train_argument: str | None = None,
+) -> Network:
+    """Find the layers of a module that maps images to one logit per class.
+
+    Args:
+        module: of Flax Linen or NNX, Haiku or Equinox, or what makes one.
+        image_shape: `(height, width, channels)`.
+        num_classes: how many logits it must give; None for a module of any result.
+        branches: in `branch_scalars.BRANCHES`: what is added to its residual branches.
+        train_argument: what the module calls its training flag, `NAME` or `NAME=False`
+            for one that is false in training; the usual names are known.
+
+    Raises: UserError, in one line, if the module cannot be called on such images or
+        does not give `[batch, num_classes]`.
+
+    Example:
+        >>> import flax.linen as nn
+        >>> network = trace(nn.Sequential([nn.Conv(4, (3, 3)), nn.relu]), (8, 8, 1))
+        >>> [layer.name for layer in network.layers]
+        ['layers_0']
+    """
+    images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+    adapter = adapt(module, images, num_classes, train_argument)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(adapter.init, key, images)
+    keys = dict.fromkeys(adapter.streams, key)
+    _check_logits(adapter, variables, images, keys, num_classes)
+    shapes: Any = traverse_util.flatten_dict(variables["params"])
+    layers, found_branches, unknown = find_layers(
+        lambda variables, images, keys: adapter.apply(variables, images, True, keys)[0],
+        variables,
+        images,
+        keys,
+        adapter.transposed,
+    )
+    added = added_parameters(branches, layers, found_branches)
+    shapes.update({p: jax.ShapeDtypeStruct(v.shape, v.dtype) for p, v in added.items()})
+    return Network(
+        adapter=adapter,
+        image_shape=image_shape,
+        layers=layers,
+        branches=found_branches,
+        unknown=unknown,
+        shapes=shapes,
+        **_draws(adapter, images, layers, added),
+    )
+
+
+def _draws(
+    adapter: Adapter,
+    images: jax.ShapeDtypeStruct,
+    layers: tuple[Layer, ...],
+    added: Mapping[Path, Array],
+) -> dict[str, Callable[[PRNGKeyArray], Any]]:
+    """Make the functions of a key that draw as the module itself does.
+
+    Each is compiled for itself: what it does not give is not drawn.
+    """
+    layered = {path for layer in layers for path in layer.leaves}
+
+    def variables(key: PRNGKeyArray) -> dict[str, Any]:
+        own = adapter.init(key, jnp.zeros(images.shape, images.dtype))
+        if added:
+            more = traverse_util.unflatten_dict(dict(added))
+            own["params"] = {**own["params"], **more}
+        return own
+
+    def model_state(key: PRNGKeyArray) -> ModelState:
+        return {name: v for name, v in variables(key).items() if name != "params"}
+
+    def remainder(key: PRNGKeyArray) -> dict[Path, Array]:
+        own: Any = traverse_util.flatten_dict(variables(key)["params"])
+        return {path: leaf for path, leaf in own.items() if path not in layered}
+
+    return {
+        "initialize": jax.jit(variables),
+        "model_state": jax.jit(model_state),
+        "remainder": jax.jit(remainder),
+    }
+
+
+def _check_logits(
+    adapter: Adapter,
+    variables: Any,
+    images: jax.ShapeDtypeStruct,
+    keys: dict[str, Any],
+    num_classes: int | None,
+) -> None:
+    """Refuse a module that gives something else than one logit per class.
+
+    Raises: UserError with both shapes, for the training call or the evaluation call.
+    """
+    if num_classes is None:
+        return
+    for train in (True, False):
+        outputs, _ = jax.eval_shape(
+            lambda v, x, k, train=train: adapter.apply(v, x, train, k),
+            variables,
+            images,
+            keys,
+        )
+        if getattr(outputs, "shape", None) != (2, num_classes):
+            when = "in training" if train else "in evaluation"
+            raise UserError(
+                f"{adapter.name} gives {_describe(outputs)} for 2 images {when}; one "
+                f"logit per class is needed: (2, {num_classes})"
+            )
+
+
+def _describe(outputs: Any) -> str:
+    """Name what a module gave: a shape, or a type."""
+    if hasattr(outputs, "shape"):
+        return str(outputs.shape)
+    return f"a {type(outputs).__name__}"

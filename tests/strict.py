@@ -1,0 +1,120 @@
+"""What the tests ask of the code beyond their claims; `conftest.py` has it done first.
+
+Warnings are errors; annotations hold, with their shapes; JAX promotes no dtype and no
+rank by itself. Each list of exceptions has its reasons, and must only shrink.
+"""
+
+import importlib
+import sys
+from functools import wraps
+from pathlib import Path
+
+import jax
+import jaxtyping
+from jaxtyping import install_import_hook
+
+ROOT = Path(__file__).resolve().parents[1]
+# Modules whose annotations are not checked. A study takes one value for several and
+# makes of them the types that it names, or refuses in one line.
+UNCHECKED = {"study.description"}
+# A whole number will do for a float, as type checkers have it.
+_BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+# Test files, below `tests/`, in which none of it is checked: their nets are written as
+# users write them, or what they call was not looked at yet.
+LOOSE = {
+    "api/test_compare.py",
+    "audit/test_layer_table.py",
+    "benchmarks/test_benchmarks.py",
+    "conv/test_conv.py",
+    "conv/test_lowering.py",
+    "conv/test_pooling.py",
+    "conv/test_winograd.py",
+    "data/test_tensorflow_free.py",
+    "data/test_tfds.py",
+    "engine/test_members.py",
+    "engine/test_progress_lines.py",
+    "engine/test_tuning.py",
+    "experiments/test_article.py",
+    "instruments/test_gains.py",
+    "instruments/test_layer_statistics.py",
+    "instruments/test_spectra.py",
+    "mean_field/test_predict.py",
+    "network/test_adapters.py",
+    "network/test_branch_scalars.py",
+    "network/test_layers.py",
+    "network/test_network.py",
+    "report/test_report.py",
+    "report/test_scalars.py",
+    "schemes/test_data_schemes.py",
+    "schemes/test_network_schemes.py",
+    "schemes/test_optimized_schemes.py",
+    "schemes/test_schemes.py",
+    "test_examine.py",
+    "test_examples.py",
+    "test_extras.py",
+    "test_race.py",
+    "test_readme.py",
+    "test_traps.py",
+}
+# Functions of other packages that rely on promotion, where we call them.
+LENIENT = {
+    # It divides by a whole number of pixels.
+    "flax.linen.avg_pool",
+    # It compares the count of steps, which is whole, with floats.
+    "optax.warmup_cosine_decay_schedule",
+    # Adam's: it takes a power with a whole exponent.
+    "optax.tree.bias_correction",
+}
+
+
+def checked_modules():
+    """All parts of the package, and of a part in which one is exempt the others."""
+    package = ROOT / "init_study"
+    for path in sorted(package.iterdir()):
+        exempt = [name for name in UNCHECKED if name.split(".")[0] == path.stem]
+        files = sorted(path.glob("[!_]*.py")) if exempt else [path]
+        for file in files:
+            name = ".".join(file.relative_to(package).with_suffix("").parts)
+            if name not in UNCHECKED and not name.startswith("_"):
+                yield f"init_study.{name}"
+
+
+def check_annotations():
+    """Call it before anything of the package is imported; users do not pay for it."""
+    early = [name for name in sys.modules if name.startswith("init_study.")]
+    assert not early, f"imported before their annotations could be checked: {early}"
+    install_import_hook([*checked_modules()], _BEARTYPE)
+
+
+def hold(promotion, types):
+    """What holds from here on.
+
+    Args:
+        promotion: whether JAX promotes dtypes and ranks by itself.
+        types: whether annotations are checked.
+    """
+    jax.config.update(
+        "jax_numpy_dtype_promotion", "standard" if promotion else "strict"
+    )
+    jax.config.update("jax_numpy_rank_promotion", "allow" if promotion else "raise")
+    jaxtyping.config.update("jaxtyping_disable", not types)
+
+
+def excuse_others():
+    """Other people's functions may promote."""
+    for name in LENIENT:
+        module_name, _, function_name = name.rpartition(".")
+        module = importlib.import_module(module_name)
+        setattr(module, function_name, leniently(getattr(module, function_name)))
+
+
+def leniently(function):
+    """The function with JAX's own defaults."""
+
+    @wraps(function)
+    def lenient(*args, **kwargs):
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            result = function(*args, **kwargs)
+        return leniently(result) if callable(result) else result
+
+    return lenient
