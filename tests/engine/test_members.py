@@ -28,6 +28,7 @@ from init_study.execution import (
     default_execution,
     parse_execution,
 )
+from init_study.models import build_model
 from init_study.plan import make_plan
 from init_study.study import Study
 from init_study.train import stream
@@ -80,7 +81,7 @@ def reference(plan):
         optimizer = optax.sgd(float(np.float32(0.03)), momentum=0.9)
 
         def loss_of(params, images, labels):
-            logits = program.network.module.apply({"params": params}, images)
+            logits = plain_flax(program).apply({"params": params}, images)
             one_hot = jax.nn.one_hot(labels, 10, dtype=jnp.float64)
             return -(jax.nn.log_softmax(logits) * one_hot).sum(-1).mean()
 
@@ -206,3 +207,8 @@ def test_a_width_beyond_the_members_is_said(caplog):
     assert "chunk width 6 is more than the 4 members" in caplog.text
     with pytest.raises(UserError, match="contradict"):
         make_plan(STUDY.replace(chunk_width=2), execution=Execution(4, "xla"))
+
+
+def plain_flax(plan):
+    """The model itself, as its class makes it."""
+    return build_model(plan.program.model, 10, plan.program.model_arguments())

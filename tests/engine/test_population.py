@@ -24,6 +24,7 @@ from init_study.engine.population import (
     training_images,
 )
 from init_study.execution import Execution
+from init_study.models import build_model
 from init_study.optimizer import make_optimizer
 from init_study.plan import make_plan
 from init_study.study import Program, Study
@@ -116,7 +117,7 @@ def test_a_member_is_what_plain_flax_makes_of_it(plan, together):
 
     def loss_of(params, stats, images, labels):
         variables = {"params": params, **stats}
-        logits, new = program.network.module.apply(
+        logits, new = plain_flax(program).apply(
             variables, images, train=True, mutable=["batch_stats"]
         )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
@@ -210,7 +211,7 @@ def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
             one = jax.tree.map(lambda leaf, i=place: leaf[i], together)
             variables = {"params": one.params, **one.model_state}
             logits = np.asarray(
-                program.network.module.apply(variables, images), np.float64
+                plain_flax(program).apply(variables, images), np.float64
             )
             accuracy = (logits.argmax(-1) == part.labels).mean()
             log_sum = np.log(np.exp(logits).sum(-1))
@@ -262,3 +263,8 @@ def test_every_seed_and_stream_has_its_own_key():
         jax.random.key_data(stream(jnp.int32(2), "order")),
         jax.random.key_data(stream(2, "order")),
     )
+
+
+def plain_flax(plan):
+    """The model itself, as its class makes it."""
+    return build_model(plan.program.model, 10, plan.program.model_arguments())
