@@ -37,7 +37,7 @@ SLOW = {"init_study.schemes.propagated.autoinit"}
 # Packages that an extra brings: where one is absent, its examples are skipped.
 OPTIONAL = {"equinox", "haiku", "matplotlib", "pandas", "sklearn", "tensorboardX"}
 # The list must only shrink: whoever writes an example takes its name out.
-WITHOUT_EXAMPLE = {}
+WITHOUT_EXAMPLE: set[str] = set()
 
 
 def examples():

@@ -27,9 +27,7 @@ of the same name, which gives each layer of a network this law, with the fans th
 tracing finds, and zero biases. fan_in = height · width · in / groups; fan_out = height
 · width · out / groups.
 
-Examples are as after `import jax, jax.numpy as jnp, numpy as np, flax.linen as nn`,
-with the names from `init_study.initializers`, `init_study.schemes` or
-`init_study.theory`, and `trace`, `explain` and `initialize` from `init_study`.
+[The reference](reference/initializers.md) has an example of each.
 
 `python launch.py show --scheme=NAME --model=NAME` says what any of them makes of a
 network; `init_study.initialize(module, images, "NAME", key)` applies it to a module.
@@ -83,10 +81,8 @@ def _entries(table: Mapping[str, Callable[..., Any]]) -> Iterator[str]:
             for parameter in inspect.signature(function).parameters.values()
             if parameter.name not in _HIDDEN
         )
-        # The reference has the examples.
-        doc = re.sub(
-            r"\n+Example:\n(?: .*\n?|\n)*", "\n", inspect.getdoc(function) or ""
-        )
+        # The reference has the examples, which end a docstring.
+        doc = (inspect.getdoc(function) or "").partition("\n\nExample:\n")[0]
         yield f"### `{name}({arguments})`\n\n{_markdown(doc)}"
 
 
@@ -98,8 +94,7 @@ def _default(value: Any) -> str:
 
 
 def _markdown(doc: str) -> str:
-    """Write a docstring's fields as a list and its example as code."""
-    doc, _, example = doc.partition("\n\nExample:\n")
+    """Write a docstring's fields as a list; text stays as it is."""
     lines, in_args = [], False
     for line in doc.splitlines():
         field = _FIELD.match(line)
@@ -123,8 +118,7 @@ def _markdown(doc: str) -> str:
     # Blank lines between items would make the list a loose one.
     text = re.sub(r"\n\n+(?=( *- ))", "\n", text)
     text = re.sub(r"(?<=\.)\n(?=- \*\*)", "\n\n", text, count=1)
-    code = f"\n\n```pycon\n{inspect.cleandoc(example)}\n```" if example else ""
-    return f"{text.strip()}{code}\n"
+    return f"{text.strip()}\n"
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class Gain(NamedTuple):
     backward: Any
 
 
-def tap_squares(network: Network, params: Params) -> tuple[Float[Array, "*taps"], ...]:
+def tap_squares(network: Network, params: Params) -> tuple[Float[Array, "..."], ...]:
     """Compute the mean square of each layer's weights at each tap of its kernel.
 
     Returns: in the order of `network.layers`, each `[height, width]`, or `[]` for a
@@ -62,7 +62,7 @@ def layer_gains(
     network: Network,
     params: Params,
     model_state: ModelState,
-    squares: Sequence[Float[Array, "*taps"]],
+    squares: Sequence[Float[Array, "..."]],
     key: PRNGKeyArray,
 ) -> tuple[tuple[Gain, ...], tuple[Gain, ...]]:
     """Measure and predict the gains of every layer.

@@ -45,7 +45,7 @@ def predict(
     network: Network,
     params: Params,
     model_state: ModelState,
-    squares: Sequence[Float[Array, "*taps"]],
+    squares: Sequence[Float[Array, "..."]],
     images: Float[Array, "n h w c"],
     key: PRNGKeyArray,
 ) -> Prediction:
