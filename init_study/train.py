@@ -233,10 +233,8 @@ def evaluate(
     num_batches = (stop - start + lanes - 1) // lanes
     loss_sum, correct_sum = lax.fori_loop(0, num_batches, one, zero)
     count = (stop - start).astype(jnp.float32)
-    return {
-        "loss": loss_sum / count,
-        "accuracy": correct_sum.astype(jnp.float32) / count,
-    }
+    correct = correct_sum.astype(jnp.float32)
+    return {"loss": loss_sum / count, "accuracy": correct / count}
 
 
 def cross_entropy(

@@ -15,8 +15,9 @@ from jaxtyping import install_import_hook
 
 ROOT = Path(__file__).resolve().parents[1]
 # Modules whose annotations are not checked. A study takes one value for several and
-# makes of them the types that it names, or refuses in one line.
-UNCHECKED = {"study.description"}
+# makes of them the types that it names, or refuses in one line. `io.StringIO` is text
+# to write to, and no `typing.TextIO` where that is asked at run time.
+UNCHECKED = {"study.description", "engine.progress_lines"}
 # A whole number will do for a float, as type checkers have it.
 _BEARTYPE = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 # Test files, below `tests/`, in which none of it is checked: their nets are written as
@@ -27,11 +28,9 @@ LOOSE = {
     "benchmarks/test_benchmarks.py",
     "conv/test_conv.py",
     "conv/test_lowering.py",
-    "conv/test_pooling.py",
     "conv/test_winograd.py",
     "engine/test_members.py",
-    "engine/test_progress_lines.py",
-    "engine/test_tuning.py",
+    "engine/test_population.py",
     "experiments/test_article.py",
     "instruments/test_gains.py",
     "instruments/test_layer_statistics.py",
@@ -40,16 +39,16 @@ LOOSE = {
     "network/test_adapters.py",
     "network/test_branch_scalars.py",
     "network/test_layers.py",
-    "network/test_network.py",
     "report/test_report.py",
     "schemes/test_data_schemes.py",
     "schemes/test_network_schemes.py",
     "schemes/test_optimized_schemes.py",
     "schemes/test_schemes.py",
+    "theory/test_moments.py",
+    "theory/test_shaping.py",
     "test_examples.py",
     "test_extras.py",
     "test_readme.py",
-    "test_traps.py",
 }
 # Functions of other packages that rely on promotion, where we call them.
 LENIENT = {
