@@ -303,6 +303,7 @@ def test_any_shape_gives_finite_numbers_or_one_line(name, height, inputs, more):
     assert kernel.shape == shape and np.isfinite(kernel).all()
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("make", "words"),
     [
