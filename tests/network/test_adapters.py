@@ -473,3 +473,112 @@ def test_an_initializer_is_a_scheme_and_other_things_are_one_line():
         initialize(net, jnp.ones((2, 64)), he_normal, jax.random.key(0))
     with pytest.raises(UserError, match="is no scheme"):
         initialize(net, jnp.ones((2, 64)), 3, jax.random.key(0))
+
+
+class AsksForAStream(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Dense(8)(x.mean((1, 2)))
+        x = nn.Dropout(0.5, deterministic=not self.has_rng("dropout"))(x)
+        return nn.Dense(3)(x)
+
+
+def test_a_stream_that_is_only_asked_for_is_there_in_training_alone():
+    network = trace(AsksForAStream(), SHAPE, 3)
+    assert network.adapter.streams == ("dropout",)
+    params = network.own_init(jax.random.key(0))
+    images, _ = numbers()
+    logits, _ = network.apply(params, {}, images, train=False)
+    plain = AsksForAStream().apply({"params": params}, images)
+    np.testing.assert_array_equal(logits, plain)
+    dropped, _ = network.apply(params, {}, images, train=True, key=jax.random.key(1))
+    assert float(jnp.abs(dropped - logits).max()) > 0
+
+
+def test_a_haiku_function_that_may_do_without_a_key_draws_in_training_alone():
+    def function(x):
+        x = hk.Linear(8)(x.mean((1, 2)))
+        key = hk.maybe_next_rng_key()
+        return hk.Linear(3)(x if key is None else hk.dropout(key, 0.5, x))
+
+    network = trace(hk.transform(function), SHAPE, 3)
+    params = network.own_init(jax.random.key(0))
+    images, _ = numbers()
+    still, dropped = (
+        network.apply(params, {}, images, train=train, key=jax.random.key(1))[0]
+        for train in (False, True)
+    )
+    plain = hk.transform(function).apply(params, None, images)
+    np.testing.assert_array_equal(still, plain)
+    assert float(jnp.abs(dropped - still).max()) > 0
+
+
+class NnxPhase(nnx.Module):
+    def __init__(self, num_classes, *, rngs):
+        self.bn = nnx.BatchNorm(1, rngs=rngs)
+        self.head = nnx.Linear(1, num_classes, rngs=rngs)
+
+    def __call__(self, x, phase_train=False):
+        return self.head(self.bn(x, use_running_average=not phase_train).mean((1, 2)))
+
+
+def test_a_flag_of_another_name_is_asked_for_in_every_framework(caplog):
+    with caplog.at_level(logging.WARNING, logger="absl"):
+        trace(NnxPhase, SHAPE, 3)
+    assert "is phase_train its training flag?" in caplog.text
+    caplog.clear()
+    given = trace(NnxPhase, SHAPE, 3, train_argument="phase_train")
+    state = given.model_state(jax.random.key(0))
+    params = given.own_init(jax.random.key(0))
+    _, moved = given.apply(params, state, numbers()[0], train=True)
+    assert float(jnp.abs(moved["state"]["bn"]["mean"]).max()) > 0
+    assert not caplog.text
+
+
+class Reordered(eqx.Module):
+    """Whole numbers among its arrays, and a flag without a default."""
+
+    order: jax.Array
+    conv: eqx.nn.Conv2d
+    head: eqx.nn.Linear
+
+    def __init__(self, num_classes, *, key):
+        first, second = jax.random.split(key)
+        self.order = jnp.array([3, 1, 2, 0])
+        self.conv = eqx.nn.Conv2d(1, 4, 3, key=first)
+        self.head = eqx.nn.Linear(4, num_classes, key=second)
+
+    def __call__(self, x, training):
+        del training
+        return self.head(self.conv(x).mean((1, 2))[self.order])
+
+
+def test_an_equinox_module_keeps_its_whole_numbers_and_gets_its_flag():
+    network = trace(Reordered, SHAPE, 3)
+    assert [layer.kind for layer in network.layers] == ["conv", "dense"]
+
+
+def test_classes_get_the_number_of_classes():
+    for kind in (NnxPhase, Reordered):
+        network = trace(kind, SHAPE, 7)
+        assert network.layers[-1].kernel_shape[-1] == 7
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        hk.without_apply_rng(hk.transform(lambda x: hk.Linear(3)(x.mean((1, 2))))),
+        hk.without_apply_rng(
+            hk.transform_with_state(lambda x: hk.Linear(3)(x.mean((1, 2))))
+        ),
+    ],
+)
+def test_haiku_functions_without_a_key_will_do(module):
+    network = trace(module, SHAPE, 3)
+    params = network.own_init(jax.random.key(0))
+    assert network.apply(params, {}, numbers()[0], train=True)[0].shape == (4, 3)
+
+
+def test_a_haiku_module_is_told_to_come_in_a_function():
+    with pytest.raises(UserError, match="in a function"):
+        trace(hk.nets.ResNet18, SHAPE, 3)

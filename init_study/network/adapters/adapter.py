@@ -112,7 +112,7 @@ def explained(name: str, images: jax.ShapeDtypeStruct, call: Callable[[], Any]) 
     except UserError:
         raise
     except Exception as error:
-        lines = str(error).strip().splitlines() or [""]
+        lines = str(error).strip().splitlines() or ["raised without a message"]
         raise UserError(
             f"{name} cannot be called on images of shape {images.shape[1:]}: "
             f"{type(error).__name__}: {lines[0]}{_way_out(lines[0])}"
@@ -127,40 +127,11 @@ def _way_out(message: str) -> str:
     return f"; an initializer is made by a call, as kernel_init={named[1]}()"
 
 
-def check_calls(adapter: Adapter, images: jax.ShapeDtypeStruct) -> None:
-    """Trace both calls: they run, and leave the state as it was made.
-
-    Raises: UserError for a state whose structure changes from call to call.
-    """
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    variables = jax.eval_shape(adapter.init, key, images)
-    keys = dict.fromkeys(adapter.streams, key)
-    before = {name: v for name, v in variables.items() if name != "params"}
-    for train in (True, False):
-        _, after = jax.eval_shape(
-            lambda v, x, k, train=train: adapter.apply(v, x, train, k),
-            variables,
-            images,
-            keys,
-        )
-        if train and _shapes(before) != _shapes(after):
-            raise UserError(
-                f"{adapter.name} keeps state that changes its structure from call to "
-                f"call (collections {', '.join(before) or 'none'} become "
-                f"{', '.join(after) or 'none'}); keep arrays of fixed shapes"
-            )
-
-
-def _shapes(tree: Any) -> Any:
-    """Describe a tree by its structure, shapes and types."""
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, [(leaf.shape, leaf.dtype) for leaf in leaves]
-
-
 def _framework_of(module: Any, num_classes: int | None) -> tuple[Any, str]:
     """Find a module, or what makes one from a key, and the file of its framework."""
     framework = _framework(type(module))
-    if framework:
+    # The metaclass of a class may lie in its framework, too.
+    if framework and not isinstance(module, type):
         return module, framework
     if not callable(module):
         raise UserError(f"{_name(module)} is no module; give {_WAYS}")
@@ -169,6 +140,11 @@ def _framework_of(module: Any, num_classes: int | None) -> tuple[Any, str]:
     of_class = _framework(origin) if isinstance(origin, type) else None
     if of_class is not None and of_class in _KEYS.values():
         return maker, of_class
+    if of_class == "haiku":
+        raise UserError(
+            f"{_name(module)} is a Haiku module, which lives in a function: give "
+            f"hk.transform_with_state(f), where f makes it and calls it on images"
+        )
     if len(needed) == 1 and needed <= set(_KEYS):
         return maker, _KEYS[needed.pop()]
     if needed:

@@ -11,8 +11,13 @@ from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
-from init_study.network.adapters.adapter import Adapter, Keys, Variables, check_calls
-from init_study.network.adapters.calls import training_flag, with_axes
+from init_study.network.adapters.adapter import Adapter, Keys, Variables
+from init_study.network.adapters.both_calls import check_calls
+from init_study.network.adapters.calls import (
+    TrainingFlag,
+    training_flag,
+    with_axes,
+)
 
 # The axis of the images, where the module names none.
 _IMAGES = "images"
@@ -50,10 +55,11 @@ def adapt(
         whole: Any = _module_of(maker(key=key)) if given is None else given
         return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
 
-    example, state = eqx.filter_eval_shape(made, jax.random.key(0))
+    # Really made: whole numbers and masks in it are no parameters, and stay.
+    example, state = made(jax.random.key(0))
     whole_of, state_tree = _parts(example)[1], jax.tree.structure(state)
-    call = _find_call(example, state, images, axes)
     flag = training_flag(type(example).__call__, train_argument)
+    call = _find_call(example, state, images, axes, flag)
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
         whole, state = made(key)
@@ -81,7 +87,7 @@ def adapt(
 
     streams = ("key",) if call.key else ()
     adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
-    check_calls(adapter, images)
+    check_calls(adapter, images, flag, type(example).__call__)
     return adapter
 
 
@@ -163,16 +169,20 @@ def _names(path: Any) -> tuple[str, ...]:
 
 
 def _find_call(
-    module: Any, state: Any, images: jax.ShapeDtypeStruct, axes: tuple[str, ...]
+    module: Any,
+    state: Any,
+    images: jax.ShapeDtypeStruct,
+    axes: tuple[str, ...],
+    flag: TrainingFlag,
 ) -> _Call:
     """Find what a module's call takes: state, key, channels first or last."""
     parameters = inspect.signature(type(module).__call__).parameters
     call = _Call("state" in parameters, "key" in parameters, False)
-    if len(images.shape) != 4 or _takes(module, state, call, images, axes):
+    if len(images.shape) != 4 or _takes(module, state, call, images, axes, flag):
         return call
     first, *size, channels = images.shape
     moved = jax.ShapeDtypeStruct((first, channels, *size), images.dtype)
-    if not _takes(module, state, call, moved, axes):
+    if not _takes(module, state, call, moved, axes, flag):
         # Neither way: the caller says why, for the images as they are.
         return call
     logging.info("%s takes its images channels first", type(module).__name__)
@@ -185,11 +195,12 @@ def _takes(
     call: _Call,
     images: jax.ShapeDtypeStruct,
     axes: tuple[str, ...],
+    flag: TrainingFlag,
 ) -> bool:
     """Tell whether the module can be called on such images."""
 
     def batched(module: Any, state: Any, images: Array, key: Any) -> Any:
-        one = _of_one_image(module, call, {})
+        one = _of_one_image(module, call, flag.arguments(True))
         return _over_images(one, call, axes)(images, state, key)
 
     key = jax.eval_shape(lambda: jax.random.key(0))

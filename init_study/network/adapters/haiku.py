@@ -7,13 +7,12 @@ import haiku as hk
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.network.adapters.adapter import Adapter, Keys, Variables, check_calls
-from init_study.network.adapters.calls import (
-    TRAINING_ARGUMENTS,
-    TrainingFlag,
-    training_flag,
-    with_axes,
+from init_study.network.adapters.adapter import Adapter, Keys, Variables
+from init_study.network.adapters.both_calls import (
+    check_calls,
+    without_keys_in_evaluation,
 )
+from init_study.network.adapters.calls import training_flag, with_axes
 
 Transformed = hk.Transformed | hk.TransformedWithState
 
@@ -30,7 +29,8 @@ def adapt(
     name of the module, then of the parameter. Haiku has one random stream, `rng`.
     """
     has_state = isinstance(module, hk.TransformedWithState)
-    flag = _flag(module, images, axes, train_argument)
+    flag = training_flag(module.init, train_argument)
+    takes_key = "rng" in inspect.signature(module.apply).parameters
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
         made: Any = module.init(key, images, **flag.arguments(True))
@@ -43,9 +43,8 @@ def adapt(
         def call(variables: Variables, images: Array, keys: Keys) -> Any:
             given = [variables["params"]]
             given += [variables.get("state", {})] if has_state else []
-            made: Any = module.apply(
-                *given, keys.get("rng"), images, **flag.arguments(train)
-            )
+            given += [keys.get("rng")] if takes_key else []
+            made: Any = module.apply(*given, images, **flag.arguments(train))
             return made if has_state else (made, {})
 
         outputs, state = with_axes(call, axes)(variables, images, keys)
@@ -55,51 +54,32 @@ def adapt(
         params, state = variables["params"], variables.get("state", {})
         return (params, state) if has_state else params
 
-    adapter = Adapter("a Haiku function", with_axes(init, axes), apply, own, ("rng",))
-    check_calls(adapter, images)
-    return adapter if _draws(adapter, images) else adapter._replace(streams=())
+    bound = Adapter("a Haiku function", with_axes(init, axes), apply, own, ("rng",))
+    if takes_key and not _needs_key(bound, images):
+        # A function that only asks whether there is a key draws in training alone.
+        bound = bound._replace(apply=without_keys_in_evaluation(apply))
+    draws = takes_key and _draws(bound, images, True)
+    adapter = bound if draws else bound._replace(streams=())
+    check_calls(adapter, images, flag, module.init)
+    return adapter
 
 
-def _flag(
-    module: Transformed,
-    images: jax.ShapeDtypeStruct,
-    axes: tuple[str, ...],
-    given: str | None,
-) -> TrainingFlag:
-    """Find the training flag; a transformed function does not tell its arguments.
-
-    So the usual names are tried.
-    """
-    parameters = inspect.signature(module.init).parameters
-    if given is not None or any(name in parameters for name in TRAINING_ARGUMENTS):
-        return training_flag(module.init, given)
-    key = jax.random.key(0)
-    for name, value in TRAINING_ARGUMENTS.items():
-        flag = TrainingFlag(name, value)
-        try:
-            jax.eval_shape(
-                with_axes(
-                    lambda k, x, f=flag: module.init(k, x, **f.arguments(True)), axes
-                ),
-                key,
-                images,
-            )
-        except TypeError as error:
-            if f"unexpected keyword argument '{name}'" in str(error):
-                continue
-            raise
-        return flag
-    return TrainingFlag(None)
+def _draws(adapter: Adapter, images: jax.ShapeDtypeStruct, train: bool) -> bool:
+    """Tell whether a call draws from its key: whether anything is made of it."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(adapter.init, key, images)
+    traced = jax.make_jaxpr(lambda v, x, k: adapter.apply(v, x, train, {"rng": k})[0])(
+        variables, images, key
+    )
+    used = {atom for equation in traced.jaxpr.eqns for atom in map(id, equation.invars)}
+    return id(traced.jaxpr.invars[-1]) in used
 
 
-def _draws(adapter: Adapter, images: jax.ShapeDtypeStruct) -> bool:
-    """Tell whether a call draws: Haiku refuses to without a key."""
+def _needs_key(adapter: Adapter, images: jax.ShapeDtypeStruct) -> bool:
+    """Tell whether evaluation cannot do without a key: Haiku refuses to draw then."""
     variables = jax.eval_shape(adapter.init, jax.random.key(0), images)
     try:
-        for train in (True, False):
-            jax.eval_shape(
-                lambda v, x, t=train: adapter.apply(v, x, t, {}), variables, images
-            )
+        jax.eval_shape(lambda v, x: adapter.apply(v, x, False, {}), variables, images)
     except ValueError as error:
         if "RNG" in str(error):
             return True

@@ -12,7 +12,8 @@ from flax.core import DenyList
 from flax.core.scope import Scope
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.network.adapters.adapter import Adapter, Keys, Variables, check_calls
+from init_study.network.adapters.adapter import Adapter, Keys, Variables
+from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import TrainingFlag, training_flag, with_axes
 
 # What modules note for an onlooker grows with every call, and is no state.
@@ -30,7 +31,11 @@ def adapt(
     Variables are Linen's own collections. All but the parameters may change in a call.
     """
     flag = training_flag(type(module).__call__, train_argument)
-    streams = _find_streams(module, flag, images, axes)
+    streams, in_evaluation = (
+        _find_streams(module, flag, images, axes, train) for train in (True, False)
+    )
+    in_evaluation = frozenset(in_evaluation)
+    streams = tuple(dict.fromkeys((*streams, *sorted(in_evaluation))))
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
         keys = dict.fromkeys(("params", "dropout", *streams), key)
@@ -45,7 +50,7 @@ def adapt(
             return module.apply(
                 variables,
                 images,
-                rngs=dict(keys),
+                rngs={n: k for n, k in keys.items() if train or n in in_evaluation},
                 mutable=DenyList("params"),
                 **flag.arguments(train),
             )
@@ -61,7 +66,7 @@ def adapt(
     with nn.intercept_methods(seen.note):
         jax.eval_shape(adapter.init, jax.random.key(0), images)
         seen.idle.clear()
-        check_calls(adapter, images)
+        check_calls(adapter, images, flag, lambda: None)
     _name_idle(adapter.name, flag, seen)
     return adapter._replace(transposed=frozenset(seen.transposed))
 
@@ -71,16 +76,19 @@ def _find_streams(
     flag: TrainingFlag,
     images: jax.ShapeDtypeStruct,
     axes: tuple[str, ...],
+    train: bool,
 ) -> tuple[str, ...]:
     """Find the random streams, but the parameters' own, that a call asks for.
 
-    A module may ask whether there is a stream and do without: it is told that there is.
+    A module may ask whether there is a stream and do without: it is told that there is
+    in training, and that there is none in evaluation, as with Flax's own calls.
     """
     asked: dict[str, None] = {}
 
     def calls(key: PRNGKeyArray, images: Array) -> None:
-        variables = module.init({"params": key}, images, **flag.arguments(True))
-        for train in (True, False):
+        with _recorded(asked if train else {}, True):
+            variables = module.init({"params": key}, images, **flag.arguments(True))
+        with _recorded(asked, train):
             module.apply(
                 variables,
                 images,
@@ -89,14 +97,18 @@ def _find_streams(
                 **flag.arguments(train),
             )
 
-    with _recorded(asked):
-        jax.eval_shape(with_axes(calls, axes), jax.random.key(0), images)
+    jax.eval_shape(with_axes(calls, axes), jax.random.key(0), images)
     return tuple(name for name in asked if name != "params")
 
 
 @contextlib.contextmanager
-def _recorded(asked: dict[str, None]) -> Iterator[None]:
-    """Note what is asked of scopes: Flax has no other place where streams pass."""
+def _recorded(asked: dict[str, None], is_there: bool) -> Iterator[None]:
+    """Note what is asked of scopes: Flax has no other place where streams pass.
+
+    Args:
+        asked: grows.
+        is_there: what a module hears that asks for a stream.
+    """
     make_rng: Callable[..., Any] = Scope.make_rng
 
     def make(scope: Scope, name: str = "params") -> Any:
@@ -108,8 +120,9 @@ def _recorded(asked: dict[str, None]) -> Iterator[None]:
         return name in scope.rngs
 
     def has_for_modules(module: nn.Module, name: str) -> bool:
-        asked[name] = None
-        return True
+        if is_there:
+            asked[name] = None
+        return is_there
 
     with (
         mock.patch.object(Scope, "make_rng", make),

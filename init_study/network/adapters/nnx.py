@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.network.adapters.adapter import Adapter, Keys, Variables, check_calls
+from init_study.network.adapters.adapter import Adapter, Keys, Variables
+from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import training_flag, with_axes
 
 Parts = tuple[Any, Any, Any]
@@ -70,7 +71,7 @@ def adapt(
 
     streams = tuple(dict.fromkeys(_tag(v) for _, v in nnx.to_flat_state(shapes[1])))
     adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
-    check_calls(adapter, images)
+    check_calls(adapter, images, flag, type(example).__call__)
     return adapter
 
 
