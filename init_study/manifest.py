@@ -58,9 +58,22 @@ def begin(workdir: Path, plan: Plan, command: str) -> Plan:
         if part not in there:
             raise store.other_version(workdir, f"no {part!r} in its manifest")
     _check_data(workdir, here["data"], there["data"])
+    _check_networks(workdir, here["programs"], there["programs"])
     _warn_of_others(workdir, here["versions"], there["versions"])
     programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
     return plan._replace(programs=programs)
+
+
+def _check_networks(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> None:
+    for name, program in here.items():
+        before = there.get(name, {})
+        for part in ("layers", "parameters"):
+            if part in before and program[part] != before[part]:
+                raise UserError(
+                    f"the network of {program['label']!r} has changed since {workdir} "
+                    f"was begun: its {part} are {program[part]} here, {before[part]} "
+                    "there; start in a new folder: --workdir=DIR"
+                )
 
 
 def check_drift(workdir: Path, accept: bool) -> None:

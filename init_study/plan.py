@@ -163,6 +163,10 @@ def _plan_program(
         program.branches,
         given.train_argument,
     )
+    if not network.shapes:
+        raise UserError(
+            f"model {program.model!r} has no parameters: there is nothing to initialize"
+        )
     for text, scheme in schemes.items():
         _check_scheme(text, scheme, network, program.batch_size)
     key = jax.eval_shape(lambda: jax.random.key(0))

@@ -102,7 +102,7 @@ def _open(
     }
     plan = json.loads(json.dumps(plan))
     if (workdir / store.RACE).exists():
-        there = json.loads((workdir / store.RACE).read_text())
+        there = store.read_document(workdir / store.RACE)
         differing = [part for part in plan if plan[part] != there.get(part)]
         if differing:
             raise UserError(

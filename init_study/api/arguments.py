@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from init_study.data import make_dataset
 from init_study.data.sources import arrays
-from init_study.errors import UserError, unknown
+from init_study.errors import UserError, check_number, unknown
 from init_study.plan import Given
 from init_study.schemes import Scheme, parse_scheme, per_layer
 from init_study.study import Study, field_types
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from init_study.answers.verdicts.protocol import Protocol
 
 DEFAULT_SCHEMES = ("module", "he_normal", "xavier_uniform", "orthogonal", "lsuv")
-_RATES = {"sgd": (0.01, 0.03, 0.1, 0.3)}
+_RATES_OF_SGD = (0.01, 0.03, 0.1, 0.3)
 _RATES_OF_ADAM = (0.0003, 0.001, 0.003, 0.01)
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -66,6 +66,8 @@ def make_rules(
         raise UserError(f"until={until!r} is not known; say until='decided' or nothing")
     if "seeds" in fields:
         raise UserError("until='decided' spends seeds as needed; leave out seeds")
+    if margin is not None:
+        check_number("margin", margin, above=0, most=100)
     share = None if margin is None else margin / 100
     # Imported here because a scheme needs none of what reads tables.
     from init_study.answers.verdicts.protocol import Protocol
@@ -88,6 +90,8 @@ def parse_seconds(name: str, given: float | str | None) -> float | None:
     number, unit = text[:-1], text[-1:]
     if unit not in _SECONDS or not number.replace(".", "", 1).isdigit():
         raise UserError(f"{name}={given} is no time; write 90s, 20m or 2h")
+    if not float(number):
+        raise UserError(f"{name}={given} allows nothing; write 90s, 20m or 2h")
     return float(number) * _SECONDS[unit]
 
 
@@ -133,7 +137,8 @@ def make_study(
         datasets = {dataset: make_dataset(dataset, arrays.read(data, test))}
     elif test is not None:
         raise UserError(f"data {data!r} has a test part of its own; leave out test")
-    rates = _RATES.get(fields.get("optimizer", "sgd"), _RATES_OF_ADAM)
+    is_sgd = fields.get("optimizer", "sgd") in ("sgd", ["sgd"], ("sgd",))
+    rates = _RATES_OF_SGD if is_sgd else _RATES_OF_ADAM
     study = Study(
         **{"name": model, **fields},
         schemes=tuple(own_schemes),
@@ -151,9 +156,13 @@ def _named_schemes(schemes: Any) -> dict[str, Scheme | str]:
         schemes = [schemes]
     if isinstance(schemes, Mapping):
         return {str(name): make_scheme(one) for name, one in schemes.items()}
+    if isinstance(schemes, set | frozenset):
+        raise UserError("a set of schemes has no order; give a list or a dict")
     found: dict[str, Scheme | str] = {}
     for one in schemes:
         name = one if isinstance(one, str) else _free_name(found)
+        if name in found:
+            raise UserError(f"schemes lists {name!r} twice; list it once")
         found[name] = one if isinstance(one, str) else make_scheme(one)
     return found
 

@@ -61,10 +61,7 @@ def compare(
         accept_drift: go on in a workdir that was begun under another version of JAX.
         **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
 
-    Returns: the result; printing it says the answer.
-
-    Raises: UserError for what cannot run; KeyboardInterrupt, once all is saved, if it
-        is interrupted.
+    Raises: UserError for what cannot run; KeyboardInterrupt once all is saved.
 
     Example:
         >>> import flax.linen as nn, numpy as np
@@ -79,11 +76,14 @@ def compare(
     study, given = make_study(
         module, data, schemes, learning_rates, test, train_argument, fields
     )
-    folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-"))
 
     def plan_of(part: Study) -> Plan:
         return make_plan(part, given=given)
 
+    _prepare_jax()
+    # What cannot run leaves no folder.
+    plan_of(study)
+    folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-")).resolve()
     _train(study, folder, plan_of, rules, accept_drift)
     return Result(folder, study, plan_of, temporary=workdir is None)
 
@@ -95,8 +95,7 @@ def _train(
     rules: RaceRules | None,
     accept_drift: bool,
 ) -> None:
-    _prepare_jax()
-    with noted_signals() as received:
+    with noted_signals(ends=False) as received:
         control = Control(
             stop_requested=lambda: bool(received), accept_drift=accept_drift
         )

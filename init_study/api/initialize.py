@@ -48,6 +48,8 @@ def initialize(
         >>> net.apply(variables, images).shape
         (2, 3)
     """
+    if not jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key):
+        raise UserError(f"key={key!r} is no key; give jax.random.key(0) or the like")
     recipe = make_scheme(scheme)
     network = _network(module, images, train_argument)
     params = recipe(key, network, _batch(images, labels))

@@ -13,7 +13,7 @@ from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat, read_heats
 from init_study.answers.verdicts.sentences import decision_sentence, decision_table
 from init_study.api.trained import read_member
-from init_study.errors import UserError
+from init_study.errors import UserError, unknown
 from init_study.plan import Plan
 from init_study.report import write_report
 from init_study.study import Member, Study
@@ -107,12 +107,19 @@ class Result:
 
         Raises: UserError for a member that is not there.
         """
+        labels = [self.study.label(one) for one in self.study.programs()]
+        if program is not None and program not in labels:
+            raise unknown("program", program, labels, ", ".join(labels))
+        if scheme not in self.study.schemes:
+            names = self.study.schemes
+            raise unknown("scheme of this study", scheme, names, ", ".join(names))
         for run in self._runs():
             study = Study.from_dict(store.read_manifest(run)["study"])
             plan = self._make_plan(study)
             for one in plan.programs:
                 label = self.study.label(one.program)
-                rate = learning_rate or self._rate(scheme, label)
+                own = self._rate(scheme, label)
+                rate = own if learning_rate is None else float(learning_rate)
                 member = Member(scheme=scheme, learning_rate=rate, seed=seed)
                 if member in plan.members and program in (None, label):
                     found = read_member(plan, one, run, member)

@@ -37,11 +37,12 @@ def read_member(
     if folder.is_dir():
         checkpoints = store.Checkpoints(folder)
         try:
-            restored = checkpoints.restore(empty_population(program, len(plan.members)))
+            template = empty_population(program, len(plan.members))
+            restored = checkpoints.restore(template, keep=True)
         finally:
             checkpoints.close()
     if restored is None or restored[0] != steps:
-        there = f"step {restored[0]} of {steps}" if restored else "no checkpoint"
+        there = f"step {restored[0]} of {steps}" if restored else "no whole checkpoint"
         raise UserError(
             f"{workdir} has not come to its end: {there}; go on with the command that "
             "began it"

@@ -157,6 +157,8 @@ def _refuse_idle(word: str, values: flags.FlagValues) -> None:
     for name, option in options_of(word).items():
         if not values[name].present:
             continue
+        if values[name].value in ("", []) and name != "cache_dir":
+            raise UserError(f"--{name} is empty; give it a value, or leave it out")
         if option.needs and values[option.needs].value is None:
             choices = "|".join(BY_NAME[option.needs].choices)
             needed = f"--{option.needs}={choices or 'NAME'}"

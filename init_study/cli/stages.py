@@ -1,8 +1,6 @@
 """The runs that a folder holds: one, the stages of a race, or the studies of claims."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 from init_study import store
 from init_study.cli.invocation import Invocation, given_fields
@@ -34,7 +32,7 @@ def examined_studies(workdir: Path) -> dict[str, Study]:
 
     Raises: UserError if another version wrote them.
     """
-    rules = _read(workdir / store.RULES)
+    rules = store.read_document(workdir / store.RULES)
     return {name: Study.from_dict(one) for name, one in rules["studies"].items()}
 
 
@@ -43,7 +41,7 @@ def raced_study(workdir: Path) -> Study:
 
     Raises: UserError if another version wrote it.
     """
-    return Study.from_dict(_read(workdir / store.RACE)["study"])
+    return Study.from_dict(store.read_document(workdir / store.RACE)["study"])
 
 
 def folder_to_read(invocation: Invocation) -> Path:
@@ -80,10 +78,3 @@ def _check_study(workdir: Path, study: Study, flag: str) -> None:
             f"({'; '.join(differing_fields(study, there))}); leave out {flag}, or name "
             "the study's own folder"
         )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None

@@ -64,7 +64,7 @@ class Checkpoints:
         with _explained(self._folder):
             self._manager.wait_until_finished()
 
-    def restore(self, template: Any) -> tuple[int, Any] | None:
+    def restore(self, template: Any, *, keep: bool = False) -> tuple[int, Any] | None:
         """Restore the newest whole checkpoint, if there is one.
 
         A damaged one is set aside with a warning and the one before it taken: training
@@ -72,6 +72,7 @@ class Checkpoints:
 
         Args:
             template: host arrays of the shapes and types that were saved.
+            keep: leave what cannot be used where it is: for one who only reads.
 
         Returns: step and state; None if there is no whole checkpoint.
         """
@@ -82,7 +83,8 @@ class Checkpoints:
             # cannot be used, and the one before it can.
             except Exception as error:
                 reason = (str(error).splitlines() or [type(error).__name__])[0]
-                self._set_aside(step, reason[:200])
+                if not keep:
+                    self._set_aside(step, reason[:200])
         return None
 
     def close(self) -> None:

@@ -99,6 +99,17 @@ def read_manifest(workdir: Path) -> dict[str, Any]:
         raise UserError(f"{workdir / MANIFEST} is damaged: {error}") from None
 
 
+def read_document(path: Path) -> Any:
+    """Read a JSON file of a race or an examination.
+
+    Raises: UserError if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from None
+
+
 def read_study(workdir: Path) -> Study:
     """Read the study that the folder holds a run of.
 

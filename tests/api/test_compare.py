@@ -88,7 +88,7 @@ def test_a_trained_member_comes_back_as_the_modules_own_variables(found):
     own = found.params("zeros", 0)
     same = found.params("zeros", 0, learning_rate=best["zeros"])
     jax.tree.map(np.testing.assert_array_equal, own, same)
-    with pytest.raises(UserError, match="no run of scheme 'he_norml'"):
+    with pytest.raises(UserError, match="Did you mean 'he_normal'"):
         found.params("he_norml", 1)
     with pytest.raises(UserError, match="seed 7"):
         found.params("he_normal", 7)
@@ -240,6 +240,13 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"module": 3}, "no module"),
         ({"module": nn.Dense(3)}, "one logit per class"),
         ({"steps": 0}, "too small"),
+        ({"until": "decided", "budget": 0}, "allows nothing"),
+        ({"until": "decided", "margin": "0.5"}, "margin="),
+        ({"schemes": ["zeros", "zeros"]}, "twice"),
+        ({"schemes": {"zeros", "ones"}.copy()}, "no order"),
+        ({"data": (np.zeros((9, 4, 4)), np.zeros(9, int))}, "two classes"),
+        ({"data": ([np.zeros((4, 4)), np.zeros((5, 4))], [0, 1])}, "as arrays"),
+        ({"module": nn.Sequential([lambda x: x.mean((1, 2))[:, [0, 0]]])}, "no param"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_leaves_no_folder(arguments, said, tmp_path):
@@ -258,3 +265,50 @@ def test_times_are_read_with_their_units():
         7200.0,
         None,
     ]
+
+
+def test_a_folder_of_another_module_is_refused_and_kept(tmp_path):
+    """The finished run's checkpoint stays where it is."""
+    options = {"schemes": ["zeros"], "learning_rates": 0.1, "workdir": tmp_path / "w"}
+    wide = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(3), nn.Dense(2)])
+    flat = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(2)])
+    first = init_study.compare(flat, data(), **options, **SMALL)
+    kept = sorted((tmp_path / "w" / "checkpoints").rglob("*"))
+    with pytest.raises(UserError, match="network of 'Sequential' has changed"):
+        init_study.compare(wide, data(), **options, **SMALL)
+    assert sorted((tmp_path / "w" / "checkpoints").rglob("*")) == kept
+    assert first.params("zeros", 0)["params"]["layers_1"]["kernel"].shape == (16, 2)
+
+
+def test_refusals_leave_no_temporary_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(UserError):
+        init_study.compare(Net(), data(), schemes=["he_norml"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_runs_outside_of_the_main_thread():
+    found = []
+
+    def work():
+        options = {"schemes": ["zeros"], "learning_rates": 0.1, **SMALL}
+        found.append(init_study.compare(Net(), data(), **options))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert len(found) == 1
+
+
+def test_a_second_interrupt_does_what_it_did_before():
+    from init_study.interrupts import noted_signals
+
+    with pytest.raises(KeyboardInterrupt), noted_signals(ends=False) as received:
+        signal.raise_signal(signal.SIGINT)
+        assert [number.name for number in received] == ["SIGINT"]
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_number_is_no_key():
+    with pytest.raises(UserError, match="key=0 is no key"):
+        init_study.initialize(Net(), data()[0], "he_normal", 0)

@@ -40,13 +40,15 @@ def read(data: Any, test: Any = None) -> Published:
             )
         )
     most = max(int(split.labels.max()) for split in parts.values())
+    if most == 0:
+        raise UserError("all labels are 0; a comparison takes two classes at least")
     return Published(splits=parts, num_classes=most + 1)
 
 
 def _split(pair: Any, name: str) -> Split:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise UserError(f"{name} is no pair of (images, labels)")
-    images, labels = (np.asarray(part) for part in pair)
+    images, labels = (_array(part, name) for part in pair)
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.size == 0:
@@ -55,6 +57,15 @@ def _split(pair: Any, name: str) -> Split:
             "[n, height, width, channels]"
         )
     return Split(_images(images, name), _labels(labels, len(images), name))
+
+
+def _array(part: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(part)
+    # Whatever another library's array raises: it cannot be read as one of NumPy's.
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{name} cannot be read as arrays: {lines[0]}") from error
 
 
 def _images(images: np.ndarray, name: str) -> np.ndarray:
