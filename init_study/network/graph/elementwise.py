@@ -22,6 +22,8 @@ ELEMENTWISE = set(
 _CUSTOM_DERIVATIVES = ("custom_jvp_call", "custom_vjp_call")
 # Primitives that give the same numbers in another shape, or more than once.
 MOVES = ("broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose")
+# Over axes of size 1, as a global mean at one place, these do so too.
+_OVER_AXES = ("reduce_sum", "reduce_max", "reduce_min")
 
 
 def is_elementwise(graph: Graph, node: Node) -> bool:
@@ -43,7 +45,15 @@ def is_elementwise(graph: Graph, node: Node) -> bool:
 def only_moves(graph: Graph, node: Node) -> bool:
     """Tell whether a node gives the same numbers in another shape."""
     before, after = graph.size(node.inputs[0]), graph.size(node.outputs[0])
-    return node.name in MOVES and len(node.inputs) == 1 and before == after
+    moves = node.name in (*MOVES, *_OVER_AXES)
+    return moves and len(node.inputs) == 1 and before == after
+
+
+def only_casts(graph: Graph, node: Node) -> bool:
+    """Tell whether a node gives the same floats in another precision."""
+    dtypes = [graph.shapes[value].dtype for value in (*node.inputs, *node.outputs)]
+    floats = all(jnp.issubdtype(dtype, jnp.floating) for dtype in dtypes)
+    return node.name in ("convert_element_type", "copy") and floats
 
 
 def function_of(

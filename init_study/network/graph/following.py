@@ -16,8 +16,10 @@ from init_study.network.graph.elementwise import (
     MOVES,
     function_of,
     is_elementwise,
+    only_casts,
     only_moves,
 )
+from init_study.network.graph.stochastic import KEYS
 
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "psum", "pmax", "pmin")
 # What else means go through before they come in: norms over devices stack two of them.
@@ -116,6 +118,8 @@ def _region(
     those that are found here are put in.
     """
     inside, places, joins = {root}, [], []
+    # The value itself, in other shapes and precisions: norms compute in float32.
+    same = {root}
     left: set[int] = set()
     reduced: set[int] = set()
     after = _after(graph, users, root)
@@ -132,6 +136,8 @@ def _region(
         if part == "function":
             inside.update(node.outputs)
             places.append(place)
+            if only_moves(graph, node) or only_casts(graph, node):
+                same.update(node.outputs if same.issuperset(node.inputs) else ())
         elif part == "statistic":
             made_of = [statistics.get(v, origins.variables[v]) for v in node.inputs]
             statistics.update({v: frozenset().union(*made_of) for v in node.outputs})
@@ -145,8 +151,8 @@ def _region(
         elif part == "exit":
             left.update(v for v in node.inputs if kinds[v] == "inside")
     left |= set(graph.outputs) & inside
-    if len(joins) == 1 and not left and root in graph.nodes[joins[0]].inputs:
-        return _norm(graph, origins, root, tuple(places), joins[0], statistics)
+    if len(joins) == 1 and not left and same & set(graph.nodes[joins[0]].inputs):
+        return _norm(graph, origins, same, tuple(places), joins[0], statistics)
     # Means that nothing is divided by or subtracted from are results: a pool.
     left |= reduced
     left |= {v for p in joins for v in graph.nodes[p].inputs if v in inside}
@@ -201,7 +207,7 @@ def _measured(
             returning.update(node.outputs)
         ends = [
             returning.issuperset(reader.outputs)
-            if reader.name in _REDUCTIONS
+            if reader.name in _REDUCTIONS and not only_moves(graph, reader)
             else is_elementwise(graph, reader) and found.issuperset(reader.outputs)
             for reader in readers
         ]
@@ -222,15 +228,21 @@ def _returns(graph: Graph, node: Node, returning: set[int], root: int) -> bool:
 def _norm(
     graph: Graph,
     origins: Origins,
-    root: int,
+    same: set[int],
     places: tuple[int, ...],
     place: int,
     statistics: dict[int, frozenset[Path]],
 ) -> _Region:
-    """Describe a region that ends where something comes in at one node."""
-    others = [value for value in graph.nodes[place].inputs if value != root]
+    """Describe a region that ends where something comes in at one node.
+
+    A random summand, whatever scales it, is noise: neither a norm nor a shift.
+    """
+    node = graph.nodes[place]
+    others = [value for value in node.inputs if value not in same]
     paths = [p for v in others for p in statistics.get(v, origins.variables[v])]
-    of_state = any(path[0] != "params" for path in paths)
+    if node.name in ("add", "sub") and any(path[0] == KEYS for path in paths):
+        return _Region(places, (), place, (), False)
+    of_state = any(path[0] not in ("params", KEYS) for path in paths)
     means = of_state or any(value in statistics for value in others)
     return _Region(places, (), place, tuple(paths), means)
 

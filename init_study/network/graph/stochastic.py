@@ -7,6 +7,10 @@ drawn from a key:
     select_n(m, 0, div(x, keep))      Flax, Equinox
     div(mul(m, x), keep)              Haiku; `x * m / keep`
     mul(div(x, keep), m)              `x / keep * m`
+    add(x, m)                         noise, whose mean is taken to be 0
+
+A division may be a product with `1 / keep`. One of them belongs to a mask; any other
+number before or behind it is the network's own.
 """
 
 from collections.abc import Mapping
@@ -17,12 +21,15 @@ from init_study.network.graph.dataflow import (
     Graph,
     Node,
     Origins,
+    evaluate,
     needed_places,
     producers,
 )
 
 # The first name in the paths of variables that are random keys.
 KEYS = "keys"
+# Two shares are one up to this: bfloat16 has three digits.
+_ROUNDING = 0.01
 
 
 def without_dropout(graph: Graph, origins: Origins) -> Graph:
@@ -49,14 +56,27 @@ def without_dropout(graph: Graph, origins: Origins) -> Graph:
     made_by, users = producers(graph), graph.users()
     stands_for: dict[int, int] = {}
     for node in graph.nodes:
-        kept = _kept(graph, origins, made_by, node)
-        if kept is None:
+        masked = _masked(graph, origins, made_by, node)
+        if masked is None:
             continue
-        stands_for[node.outputs[0]] = kept
-        readers = users.get(node.outputs[0], [])
-        after = graph.nodes[readers[0]] if len(readers) == 1 else None
-        if node.name == "mul" and after is not None and _scales(graph, origins, after):
-            stands_for[after.outputs[0]] = kept
+        value, mask = masked
+        if mask is None:
+            stands_for[node.outputs[0]] = value
+            continue
+        share = _share(graph, origins, made_by, mask)
+        # What stands for something already has had its own division, and what others
+        # read too is not divided for the mask.
+        alone = value not in stands_for and len(users[value]) == 1
+        place = made_by.get(value) if alone else None
+        before = None if place is None else graph.nodes[place]
+        if before is not None and _divides(graph, origins, before, share):
+            (value,) = _of_images(origins, before)
+        else:
+            readers = users.get(node.outputs[0], [])
+            after = graph.nodes[readers[0]] if len(readers) == 1 else None
+            if after is not None and _divides(graph, origins, after, share):
+                stands_for[after.outputs[0]] = value
+        stands_for[node.outputs[0]] = value
     if not stands_for:
         return graph
     nodes = tuple(
@@ -70,23 +90,35 @@ def without_dropout(graph: Graph, origins: Origins) -> Graph:
     return changed._replace(nodes=alive)
 
 
-def _kept(
+def _masked(
     graph: Graph, origins: Origins, made_by: Mapping[int, int], node: Node
-) -> int | None:
-    """Find the value that a mask is laid on here, before it is divided, or None."""
+) -> tuple[int, int | None] | None:
+    """Find what a mask is laid on here, and the mask, or what noise is added to.
+
+    None where nothing random comes in, or where what it gives has another shape.
+    """
+    found = None
     if node.name == "select_n" and len(node.inputs) == 3:
         mask, *cases = node.inputs
-        moved = [value for value in cases if origins.of_images[value]]
         still = [value for value in cases if not origins.of_images[value]]
-        if _is_random(origins, mask) and len(moved) == 1:
-            is_zero = _is_zero(graph, made_by, still[0])
-            return _undivided(graph, origins, made_by, moved[0]) if is_zero else None
-    if node.name == "mul":
-        moved = [value for value in node.inputs if origins.of_images[value]]
-        masks = [value for value in node.inputs if _is_random(origins, value)]
-        if len(moved) == len(masks) == 1:
-            return _undivided(graph, origins, made_by, moved[0])
-    return None
+        if _is_random(origins, mask) and len(still) == 1:
+            if _is_zero(graph, made_by, still[0]):
+                found = (_of_images(origins, node)[0], mask)
+    elif node.name in ("mul", "add", "sub"):
+        moved = _of_images(origins, node)
+        drawn = [value for value in node.inputs if _is_random(origins, value)]
+        # Of a difference only what is subtracted can be noise.
+        in_order = node.name != "sub" or drawn == [node.inputs[1]]
+        if len(moved) == len(drawn) == 1 and in_order:
+            found = (moved[0], drawn[0] if node.name == "mul" else None)
+    if found is None or graph.shapes[found[0]] != graph.shapes[node.outputs[0]]:
+        return None
+    return found
+
+
+def _of_images(origins: Origins, node: Node) -> list[int]:
+    """List the inputs of a node that depend on the images."""
+    return [value for value in node.inputs if origins.of_images[value]]
 
 
 def _is_random(origins: Origins, value: int) -> bool:
@@ -105,25 +137,52 @@ def _is_zero(graph: Graph, made_by: Mapping[int, int], value: int) -> bool:
     return value in graph.constants and not np.any(np.asarray(graph.constants[value]))
 
 
-def _undivided(
-    graph: Graph, origins: Origins, made_by: Mapping[int, int], value: int
-) -> int:
-    """Go back behind the division by the share that is kept, if it stands here."""
-    node = graph.nodes[made_by[value]] if value in made_by else None
-    divides = node is not None and node.name == "div" and _scales(graph, origins, node)
-    return node.inputs[0] if node is not None and divides else value
+def _share(
+    graph: Graph, origins: Origins, made_by: Mapping[int, int], mask: int
+) -> float | None:
+    """Find the number that a mask's draws are compared with, or None.
+
+    It is the share that is kept, or the share that is not.
+    """
+    open_values, seen, numbers = [mask], {mask}, []
+    while open_values:
+        value = open_values.pop()
+        if value not in made_by:
+            continue
+        node = graph.nodes[made_by[value]]
+        if node.name in ("lt", "le", "gt", "ge"):
+            still = [v for v in node.inputs if not _is_random(origins, v)]
+            numbers.append(_number(graph, origins, still[0]) if still else None)
+        else:
+            open_values += [v for v in node.inputs if v not in seen]
+            seen.update(node.inputs)
+    share = numbers[0] if len(numbers) == 1 else None
+    return share if share is not None and 0 < share < 1 else None
 
 
-def _scales(graph: Graph, origins: Origins, node: Node) -> bool:
-    """Tell whether a node multiplies or divides by one number that is no parameter."""
-    if node.name not in ("mul", "div"):
-        return False
+def _divides(graph: Graph, origins: Origins, node: Node, share: float | None) -> bool:
+    """Tell whether a node divides by the share that a mask keeps.
+
+    Where the share is not known, any number from 0 to 1 will do.
+    """
     still = [value for value in node.inputs if not origins.of_images[value]]
-    return (
-        len(still) == 1
-        and graph.size(still[0]) == 1
-        and not origins.variables[still[0]]
-    )
+    if node.name not in ("mul", "div") or len(still) != 1:
+        return False
+    number = _number(graph, origins, still[0])
+    if not number or (node.name == "div" and still[0] != node.inputs[1]):
+        return False
+    kept = number if node.name == "div" else 1 / number
+    if share is None:
+        return 0 < kept <= 1
+    return bool(np.isclose(kept, (share, 1 - share), rtol=_ROUNDING, atol=0).any())
+
+
+def _number(graph: Graph, origins: Origins, value: int) -> float | None:
+    """Compute a value that is one number and made of constants, else None."""
+    if origins.of_images[value] or origins.variables[value] or graph.size(value) != 1:
+        return None
+    (number,) = evaluate(graph, {}, None, (value,))
+    return float(np.asarray(number).reshape(()))
 
 
 def _end(stands_for: Mapping[int, int], value: int) -> int:
