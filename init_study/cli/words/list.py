@@ -20,7 +20,7 @@ def answer(invocation: Invocation) -> Answer:
 
 
 def every_kind() -> dict[str, dict[str, str]]:
-    """One line for each thing that has a name, by kind."""
+    """Collect a line for each thing that has a name, by kind."""
     models = first_lines("init_study.models", "MODELS")
     return {
         "studies": describe_studies(shipped.folder()),
