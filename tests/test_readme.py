@@ -24,6 +24,7 @@ NOT_RUN = {
     "claims": "a slow test runs all of it shrunk",
     "published": "tests of the launcher run one",
     "--until": "tests of the launcher run a race",
+    "--member": "a test of the launcher exports one",
     "--watch": "it ends with its run; tests of the page watch one",
     "tune": "it times what tests cannot hold it to",
     " show": "slow tests run it",

@@ -176,7 +176,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "model",
         ("show",),
-        "A model, or module:Class; by default the study's.",
+        "A model, or module:NAME of your own; by default the study's.",
         against={"study.model": "it names the model, too"},
     ),
     Option(
