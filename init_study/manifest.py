@@ -29,8 +29,10 @@ _PACKAGES = (
     "numpy",
     "scipy",
     "pandas",
+    "dm-haiku",
+    "equinox",
 )
-# Of these, those whose code is in a run's arithmetic and draws.
+# Of these, those whose code is in the arithmetic and draws of every run.
 _GIVE_BITS = ("jax", "jaxlib", "flax", "optax")
 # Settings of JAX that can change the bits of a run.
 _JAX_SETTINGS = (
@@ -231,14 +233,17 @@ def _check_data(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> N
 def _warn_of_others(
     workdir: Path, here: dict[str, str | None], there: dict[str, str | None]
 ) -> None:
-    """Warn of other versions of packages that give no bits of a run by themselves."""
+    """Warn of other versions of packages that give no run its bits by themselves.
+
+    What was not recorded when the run began does not count.
+    """
     for name in (name for name in here if name not in _GIVE_BITS):
-        if here[name] != there.get(name):
+        if name in there and here[name] != there[name]:
             logging.warning(
                 "%s was begun with %s %s and goes on with %s",
                 workdir,
                 name,
-                there.get(name),
+                there[name],
                 here[name],
             )
 

@@ -1,5 +1,4 @@
-"""From the words of a command line to one word and its flags, or one line of what is
-wrong."""
+"""From a command line to one word and its flags, or one line of what is wrong."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -95,7 +94,10 @@ def _table_name(name: str) -> str:
 
 
 def _refuse_unknown(given: Iterable[_Given], words: Sequence[str]) -> None:
-    """What no word takes comes first: what follows it may be its value, not a word."""
+    """Refuse a flag that no word takes.
+
+    This comes first: what follows such a flag may be its value, not a word.
+    """
     word = words[0] if words and words[0] in WORDS else "run"
     for name, _ in given:
         if name not in BY_NAME and name not in _HELP:
@@ -153,7 +155,7 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _refuse_idle(word: str, values: flags.FlagValues) -> None:
-    """A flag without effect is an error that says so."""
+    """Refuse a flag that has no effect beside the others, and say why."""
     for name, option in options_of(word).items():
         if not values[name].present:
             continue

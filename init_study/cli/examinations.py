@@ -30,8 +30,12 @@ def examined(
 
     Args:
         invocation: of a word with `--workdir` and the flags of a run.
-        claims, studies, checks, title, kind: as of `examine`.
+        claims: to be judged.
+        studies: what claims may need, by name.
+        checks: exact calculations that claims may need, by name.
         folder: in `runs/`, where none is named.
+        title: of the page.
+        kind: as of `examine`.
 
     Raises: UserError as `examine` does.
     """

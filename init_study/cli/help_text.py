@@ -10,7 +10,7 @@ _INDENT = " " * 6
 
 
 def words_help(program: str) -> str:
-    """Every word with what it does."""
+    """Write every word with what it does."""
     width = max(map(len, WORDS)) + 2
     lines = [f"  {word:{width}}{what}" for word, what in WORDS.items()]
     return "\n".join(
@@ -26,7 +26,7 @@ def words_help(program: str) -> str:
 
 
 def word_help(word: str, program: str) -> str:
-    """The flags that a word takes, and no others."""
+    """Write the flags that a word takes, and no others."""
     parts = [f"{program} {word}: {WORDS[word]}.\n", *_entries(OPTIONS, word)]
     fields = list(_entries(FIELD_OPTIONS, word))
     if fields:

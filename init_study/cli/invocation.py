@@ -58,12 +58,12 @@ class Invocation:
         return flag in self.flags and bool(self.flags[flag].present)
 
     def the_study(self) -> Study:
-        """The study of a word that takes one."""
+        """Return the study of a word that takes one."""
         assert self.study is not None, f"{self.word} takes no study"
         return self.study
 
     def the_workdir(self) -> Path:
-        """The folder of a word that takes a study."""
+        """Return the folder of a word that takes a study."""
         assert self.workdir is not None, f"{self.word} has no folder"
         return self.workdir
 
@@ -114,7 +114,7 @@ def program_name(path: str) -> str:
 
 
 def given_fields(values: flags.FlagValues) -> dict[str, str]:
-    """The texts of the study's fields that flags set, by field."""
+    """Collect the texts of the study's fields that flags set, by field."""
     return {
         name.removeprefix(_FIELD): str(values[name].value)
         for name in values

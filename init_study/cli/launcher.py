@@ -68,7 +68,7 @@ def _answer(argv: Sequence[str]) -> int:
 
 
 def _set_up(values: flags.FlagValues) -> None:
-    # A model of the user's own, `--study.model=module:Class`, lies where they are.
+    # A model of the user's own, `--study.model=module:NAME`, lies where they are.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     # Libraries read their own flags, none of which are on this command line.

@@ -176,7 +176,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "model",
         ("show",),
-        "A model, or module:Class; by default the study's.",
+        "A model, or module:NAME of your own; by default the study's.",
         against={"study.model": "it names the model, too"},
     ),
     Option(
@@ -231,12 +231,12 @@ BY_NAME = {option.name: option for option in (*OPTIONS, *FIELD_OPTIONS)}
 
 
 def options_of(word: str) -> dict[str, Option]:
-    """The flags that a word takes, by name."""
+    """Find the flags that a word takes, by name."""
     return {name: one for name, one in BY_NAME.items() if word in one.words}
 
 
 def flag_values(word: str) -> flags.FlagValues:
-    """The flags that a word takes, at their defaults."""
+    """Define the flags that a word takes, at their defaults."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
     for option in options_of(word).values():

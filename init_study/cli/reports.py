@@ -51,7 +51,7 @@ def _ledger(workdir: Path, report: Path) -> Answer:
 
 
 def comparison_text(comparisons: Iterable[Comparison]) -> str:
-    """The table and the answer of every program."""
+    """Write the table and the answer of every program."""
     return "\n".join(
         f"{format_table(one)}\n\n{fill(sentence(one), _COLUMNS)}\n"
         for one in comparisons
@@ -59,7 +59,7 @@ def comparison_text(comparisons: Iterable[Comparison]) -> str:
 
 
 def race_text(heats: Iterable[Heat]) -> str:
-    """The verdicts of every program that came to some."""
+    """Write the verdicts of every program that came to some."""
     said = []
     for heat in heats:
         if heat.decision is not None:
@@ -70,7 +70,7 @@ def race_text(heats: Iterable[Heat]) -> str:
 
 
 def ledger_text(ledger: Mapping[str, Any]) -> str:
-    """A line for each claim, and how many came out how."""
+    """Write a line for each claim, and how many came out how."""
     rows = [
         row | {"claim": shorten(row["claim"], _CLAIM_COLUMNS)}
         for row in ledger_words.rows(ledger)

@@ -25,7 +25,7 @@ def folder() -> Path:
 
 
 def experiment(name: str) -> ModuleType:
-    """The package of this name in the folder: `article` or `published`."""
+    """Import the package of this name in the folder: `article` or `published`."""
     if _PACKAGE not in sys.modules:
         spec = importlib.machinery.ModuleSpec(_PACKAGE, None, is_package=True)
         spec.submodule_search_locations = [str(folder())]

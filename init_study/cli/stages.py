@@ -21,14 +21,16 @@ def is_examination(workdir: Path) -> bool:
 
 
 def begun(workdir: Path) -> list[Path]:
-    """The folders of the runs inside that have begun: the stages of a race, or the
-    studies of an examination."""
+    """Find the runs inside that have begun.
+
+    Returns: their folders: the stages of a race, or the studies of an examination.
+    """
     depth = "*/*" if is_race(workdir) else "*"
     return sorted(path.parent for path in workdir.glob(f"{depth}/{store.MANIFEST}"))
 
 
 def examined_studies(workdir: Path) -> dict[str, Study]:
-    """The studies of an examination, begun or not, by name.
+    """Read the studies of an examination, begun or not, by name.
 
     Raises: UserError if another version wrote them.
     """
@@ -37,7 +39,7 @@ def examined_studies(workdir: Path) -> dict[str, Study]:
 
 
 def raced_study(workdir: Path) -> Study:
-    """The study of a race.
+    """Read the study of a race.
 
     Raises: UserError if another version wrote it.
     """
@@ -45,7 +47,7 @@ def raced_study(workdir: Path) -> Study:
 
 
 def folder_to_read(invocation: Invocation) -> Path:
-    """The folder of a word that reads one.
+    """Choose the folder of a word that reads one.
 
     Raises: UserError if flags ask for another study, or for a race, than a folder that
         is named holds.

@@ -17,7 +17,7 @@ _PACKAGE = Path(init_study.__file__).parent
 
 
 def first_lines(module: str, table: str) -> dict[str, str]:
-    """The summary of each value of a table, by its name in the table.
+    """Read the summary of each value of a table, by its name in the table.
 
     Args:
         module: of the package, with its full name.
@@ -54,7 +54,7 @@ def _summary(module: str, name: str) -> str:
 
 
 def _find(module: str, name: str) -> tuple[str, ast.AST]:
-    """What a module's name stands for, and the module that makes it."""
+    """Find what a module's name stands for, and the module that makes it."""
     for node in _source(module).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:

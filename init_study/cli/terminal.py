@@ -7,7 +7,7 @@ from init_study.answers.columns import format_columns
 
 
 def table_text(table: Mapping[str, Any], summary: str) -> str:
-    """The programs of an overview, and a line with its totals."""
+    """Write the programs of an overview, and a line with its totals."""
     return f"{format_columns(table['programs'])}\n\n{summary.format(**table)}"
 
 

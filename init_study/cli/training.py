@@ -53,7 +53,7 @@ def train(
 def stopped(
     invocation: Invocation, received: Sequence[signal.Signals], answer: Answer
 ) -> Answer:
-    """An answer that also says how to go on, with the exit code of the signal."""
+    """Add to an answer how to go on, and the exit code of the signal."""
     note = f"stopped and saved; go on with: {invocation.command}"
     return answer._replace(
         notes=(*answer.notes, note), exit_code=EXIT_CODES[received[0]]
@@ -61,7 +61,7 @@ def stopped(
 
 
 def say(line: str, verbosity: int) -> None:
-    """A line about progress on standard error, unless errors alone are asked for."""
+    """Write a line to standard error, unless errors alone are asked for."""
     if verbosity >= _WARNINGS:
         print(line, file=sys.stderr, flush=True)
 

@@ -15,10 +15,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 class ProgressLines:
     """A watcher that says what a run does, how far it is and how long it will take yet.
 
-        1 of 2, depth=4: 275 members × 200 steps as winograd/1, compiling
-        1 of 2, depth=4: compiled in 7 s
-        1 of 2, depth=4: step 120 of 200, 1,520 member-steps/s, 14 s left
-        1 of 2, depth=4: trained in 43 s
+        1 of 2, depth=4: 40 members × 200 steps as winograd/1, compiling
+        1 of 2, depth=4: compiled in 7.2 s
+        1 of 2, depth=4: step 120 of 200, 4,800 of 8,000 member-steps, 190/s, 17 s left
+        1 of 2, depth=4: trained in 49 s
 
     A terminal shows a bar in place of the lines between.
     """

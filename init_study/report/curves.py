@@ -39,8 +39,12 @@ def by_step(
     """Draw mean and interval by step, and each seed on demand.
 
     Args:
-        table, seeds: of `answers.learning_curves` and `answers.seed_curves`.
+        comparison: of the program, by `answers.compare`.
+        table: of `answers.learning_curves`.
+        seeds: of `answers.seed_curves`.
         metric: `accuracy`, or `loss`, whose axis is logarithmic if it varies much.
+        styles: of all schemes of the study.
+        name: letters and digits, another one for each figure of a page.
         log: steps and errors on logarithmic axes instead.
     """
     label = f"{comparison.label}: {metric} of each scheme by step"

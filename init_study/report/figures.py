@@ -49,8 +49,7 @@ def differences_forest(
 def heat_map(
     table: pd.DataFrame, styles: Mapping[str, SchemeStyle], name: str
 ) -> Drawing:
-    """Draw test accuracy by scheme (rows) and program (columns), in the study's
-    order."""
+    """Draw test accuracy by scheme (rows) and program (columns), in their order."""
     size = 8.0, 0.75 + 0.24 * len(table)
     label = "test accuracy of each scheme in each program"
     return Drawing(size, name, label, _plot_heat_map, (table, styles))
@@ -87,8 +86,11 @@ def _plot_forest(
 def _forest_span(
     rows: Sequence[tuple[str, Interval | None]],
 ) -> tuple[float, float]:
-    """Choose the points from left to right: at least half of the rows fit, and so does
-    every row that takes no more than twice the space."""
+    """Choose the points from left to right.
+
+    At least half of the rows fit, and so does every row that takes no more than twice
+    the space.
+    """
     extents = sorted(
         100 * np.nanmax(np.abs(difference[:3])) for _, difference in rows if difference
     )

@@ -23,11 +23,15 @@ def filter_figure(
     kernels: Kernels,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Show the first seed's filters of every scheme at its best rate; nothing where
-    none were kept.
+    """Show the first seed's filters of every scheme at its best rate.
 
     Args:
+        name: letters and digits, which the name of its drawing begins with.
+        comparison: of the program, by `answers.compare`.
         kernels: of `store.load_filters`.
+        styles: of all schemes of the study.
+
+    Returns: nothing where no filters were kept.
     """
     pairs = {}
     for row in comparison.rows:

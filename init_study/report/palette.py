@@ -82,8 +82,10 @@ def curve_size(styles: Mapping[str, SchemeStyle]) -> tuple[float, float]:
 
 
 def plain_ticks(axes: Axes, low: float, high: float) -> None:
-    """Mark 1, 2 and 5 of each decade of a logarithmic y axis, or decades where these
-    are many, as plain numbers."""
+    """Mark a logarithmic y axis with plain numbers.
+
+    1, 2 and 5 of each decade are marked, or the decades alone where these are many.
+    """
     ticks = [m * 10.0**e for e in range(-9, 10) for m in (1, 2, 5)]
     inside = [t for t in ticks if low <= t <= high]
     decades = [t for t in inside if f"{t:e}"[0] == "1"]
@@ -93,8 +95,10 @@ def plain_ticks(axes: Axes, low: float, high: float) -> None:
 
 
 def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
-    """Let the y axis go from 0 to 100 %: how much a difference matters is seen only
-    so."""
+    """Let the y axis go from 0 to 100 %.
+
+    How much a difference matters is seen only so.
+    """
     axes.axhline(100 * comparison.chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
     axes.annotate(
         "chance",
@@ -133,8 +137,7 @@ def label_inches(styles: Mapping[str, SchemeStyle]) -> float:
 
 
 def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
-    """Write the name of each line beside its end, moved apart where names would
-    overlap."""
+    """Write the name of each line beside its end, apart where names would overlap."""
     to_axes = axes.transData + axes.transAxes.inverted()
     height = axes.get_position().height * figure.get_figheight()
     xy = [to_axes.transform((end.x, end.y)) for end in ends]

@@ -1,5 +1,7 @@
-"""Signals and gradients by layer, before the first step and after the last: figures,
-and tables of the start and of what stands out."""
+"""Signals and gradients by layer, before the first step and after the last.
+
+There are figures, and tables of the start and of what stands out.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,8 +42,10 @@ def profile_figures(
     predictions: pd.DataFrame,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Show signals and gradients by layer, each scheme at its best rate; nothing for a
-    run without such numbers."""
+    """Show signals and gradients by layer, each scheme at its best rate.
+
+    Returns: nothing for a run without such numbers.
+    """
     ours = at_best_rates(comparison, layers)
     if ours.empty:
         return {}
@@ -53,8 +57,10 @@ def profile_figures(
 
 
 def start_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | None:
-    """Say of each scheme how its worst layer is before the first step; None for a run
-    without such numbers."""
+    """Say of each scheme how its worst layer is before the first step.
+
+    Returns: None for a run without such numbers.
+    """
     ours = at_best_rates(comparison, layers)
     if ours.empty:
         return None
@@ -121,8 +127,10 @@ def _share(values: np.ndarray) -> str:
 
 
 def _scaled(predictions: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
-    """Scale predicted gradients, which are 1 in mean square at the logits, to what was
-    measured there."""
+    """Scale predicted gradients to what was measured at the logits.
+
+    Predictions are 1 in mean square there.
+    """
     head = layers.loc[
         (layers["metric"] == "gradient")
         & (layers["step"] == 0)
@@ -224,8 +232,10 @@ def _plot_profile(
 
 
 def _plot_measured(axes: Axes, own: pd.DataFrame, style: SchemeStyle) -> pd.Series:
-    """Draw one scheme's line and band; return its means of the logarithm by layer,
-    the first layer being 1."""
+    """Draw one scheme's line and band.
+
+    Returns: its means of the logarithm by layer, the first layer being 1.
+    """
     positive = own.loc[(own["value"] > 0) & np.isfinite(own["value"])]
     logs = np.log10(positive["value"]).groupby(positive["layer"] + 1)
     found = logs.agg(["mean", "std", "count"])

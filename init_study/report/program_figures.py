@@ -49,8 +49,7 @@ def program_figures(
 def forest_figure(
     name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> Shown:
-    """Show how far each scheme is behind the best; arguments as of
-    `program_figures`."""
+    """Show how far each scheme is behind the best; see `program_figures`."""
     caption = (
         "Mean difference of test accuracy between runs of the same seed, each scheme "
         f"at its own best learning rate, {_interval_words(comparison)}. A run that "

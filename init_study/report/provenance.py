@@ -91,7 +91,7 @@ def _software(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _accepted(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What a run went on with, though it was begun with something else."""
+    """Find what a run went on with, though it was begun with something else."""
     began = (manifest.get("versions") or {}) | (manifest.get("jax") or {})
     for later in manifest.get("accepted_drift", []):
         for name, value in later.items():

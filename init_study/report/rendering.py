@@ -8,12 +8,13 @@ from markupsafe import Markup
 
 
 def render_page(template: str, page: Any) -> str:
-    """Fill a template and return the page in ASCII: any editor, locale and server
-    reads it.
+    """Fill a template.
 
     Args:
         template: its file in `templates/`.
         page: what the template calls `page`; text of it is text, whatever signs it has.
+
+    Returns: the page in ASCII, which any editor, locale and server reads.
 
     Raises: jinja2.UndefinedError if the template asks for what the page does not have.
     """

@@ -10,8 +10,11 @@ from init_study.report.filter_figure import Kernels
 
 
 class RunData(NamedTuple):
-    """What `store.load`, `load_layers`, `load_spectra`, `load_predictions` and
-    `load_filters` find in the folder of a run."""
+    """What the folder of a run holds.
+
+    It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions` and
+    `load_filters`.
+    """
 
     records: pd.DataFrame
     layers: pd.DataFrame

@@ -1,5 +1,4 @@
-"""The page of a run: the answer first, then what it rests on, then where it comes
-from."""
+"""The page of a run: the answer, what it rests on, and where it comes from."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -101,8 +100,7 @@ def render_run(
 
 
 def run_figures(run: RunData, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
-    """Make all figures of the page, with names for files; arguments as of
-    `render_run`."""
+    """Make all figures of the page, with names for files; see `render_run`."""
     comparisons = compare(run.records, manifest)
     finished = [comparison for comparison in comparisons if comparison.rows]
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)

@@ -1,5 +1,7 @@
-"""A figure of a page: drawings with title, caption and the data behind them; or each
-a file of its own, for a paper."""
+"""A figure of a page: drawings with title, caption and the data behind them.
+
+For a paper each drawing is a file of its own.
+"""
 
 import base64
 from collections.abc import Iterable
@@ -67,6 +69,7 @@ def export(figures: Iterable[tuple[str, Shown]], folder: Path, form: str) -> lis
 
     Args:
         figures: with names for the files.
+        folder: for the files, which is there.
         form: `pdf`, `svg` or `png`.
 
     Returns: the paths of the drawings.

@@ -1,5 +1,4 @@
-"""The Jacobian's singular values and the loss's curvature before the first step, where
-a run has measured them."""
+"""The Jacobian's singular values and the loss's curvature before the first step."""
 
 from collections.abc import Mapping
 
@@ -30,8 +29,10 @@ def jacobian_figure(
     spectra: pd.DataFrame,
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
-    """Show the singular values of the Jacobian of the logits by the image; nothing
-    where they were not measured."""
+    """Show the singular values of the Jacobian of the logits by the image.
+
+    Returns: nothing where they were not measured.
+    """
     chosen = (spectra["program"] == comparison.program) & (
         spectra["kind"] == "jacobian"
     )
@@ -57,8 +58,10 @@ def jacobian_figure(
 
 
 def curvature_card(comparison: Comparison, spectra: pd.DataFrame) -> Card[Rows] | None:
-    """Say how great the curvature is, and up to which rate plain descent is stable;
-    None where it was not measured."""
+    """Say how great the curvature is, and up to which rate plain descent is stable.
+
+    Returns: None where it was not measured.
+    """
     hessian = spectra.loc[
         (spectra["program"] == comparison.program) & (spectra["kind"] == "hessian")
     ]

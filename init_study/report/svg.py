@@ -1,5 +1,8 @@
-"""A Matplotlib figure as SVG that lives inside a page: small, the same every time,
-with the page's fonts and colours and no names that clash."""
+"""A Matplotlib figure as SVG that lives inside a page.
+
+It is small, the same every time, and has the page's fonts and colours and no names that
+clash.
+"""
 
 import contextlib
 import io
@@ -139,8 +142,10 @@ def _plotted(drawing: Drawing) -> Figure:
 def spread(
     wanted: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0
 ) -> list[float]:
-    """Find places near the wanted ones that are at least `gap` apart, between low and
-    high if they fit; in the same order."""
+    """Find places near the wanted ones that are at least `gap` apart.
+
+    Returns: them in the same order, between `low` and `high` if they fit.
+    """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
     places = [min(max(wanted[i], low), high) for i in order]
     for i in range(1, len(places)):

@@ -1,5 +1,7 @@
-"""The tables of a page as data: what each cell says. `templates/tables.html` has their
-markup."""
+"""The tables of a page as data: what each cell says.
+
+Their markup is in `templates/tables.html`.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

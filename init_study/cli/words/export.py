@@ -1,5 +1,4 @@
-"""Every number of a run, a race or an examination as one table in a file, or one of
-its members as a checkpoint."""
+"""Every number of a run, race or examination as one table, or a member's variables."""
 
 from pathlib import Path
 
@@ -16,8 +15,7 @@ _FORMS = (".csv", ".parquet")
 
 
 def answer(invocation: Invocation) -> Answer:
-    """Write the records into the file, or a member into the folder, that `--to`
-    names."""
+    """Write the records, or with `--member` one member, to what `--to` names."""
     named = invocation.flags.to
     target = Path(named or "")
     if invocation.flags.member is not None:
@@ -78,8 +76,9 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
 
 
 def all_records(workdir: Path) -> pd.DataFrame:
-    """The records of a run; of a race or an examination those of all its runs, with
-    the name of the stage or study in a first column `stage`.
+    """Load the records of a run, or of all runs of a race or an examination.
+
+    Those of several runs have the name of the stage or study in a first column `stage`.
 
     Raises: UserError if the folder holds no records.
     """

@@ -8,6 +8,8 @@ from init_study.data.names import describe_datasets
 from init_study.errors import unknown
 from init_study.study.files import describe_studies
 
+_OWN_MODEL = "one of your own, of Flax Linen or NNX, Haiku or Equinox, or what makes it"
+
 
 def answer(invocation: Invocation) -> Answer:
     """List studies, results, models, data sets, initializers and schemes."""
@@ -20,13 +22,12 @@ def answer(invocation: Invocation) -> Answer:
 
 
 def every_kind() -> dict[str, dict[str, str]]:
-    """One line for each thing that has a name, by kind."""
+    """Collect a line for each thing that has a name, by kind."""
     models = first_lines("init_study.models", "MODELS")
     return {
         "studies": describe_studies(shipped.folder()),
         "results": describe_studies(shipped.folder() / "published"),
-        "models": models
-        | {"module:Class": "a Flax Linen module of your own, from Python's path"},
+        "models": models | {"module:NAME": _OWN_MODEL},
         "datasets": describe_datasets(),
         "initializers": first_lines("init_study.initializers", "INITIALIZERS"),
         "schemes": first_lines("init_study.schemes", "SCHEMES"),

@@ -45,7 +45,7 @@ def _race_answer(invocation: Invocation) -> Answer:
 
 
 def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
-    """Per program and in all: members, chunks, compilations, cost, what is done.
+    """Count members, chunks, compilations and cost, of each program and in all.
 
     A few steps of each program are really taken, to know what one costs.
     """

@@ -37,7 +37,7 @@ def answer(invocation: Invocation) -> Answer:
 
 @contextlib.contextmanager
 def _scalars(workdir: Path, wanted: bool) -> Iterator[Callable[[], None]]:
-    """What is to be called when records have come."""
+    """Give what is to be called when records have come."""
     if not wanted:
         yield lambda: None
         return

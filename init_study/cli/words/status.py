@@ -25,7 +25,7 @@ def answer(invocation: Invocation) -> Answer:
 
 
 def status_overview(workdir: Path) -> dict[str, Any]:
-    """Per program: the last step with records, and whether it is done.
+    """Find each program's last step with records, and whether it is done.
 
     Raises: UserError if the folder holds no run, or one of another version.
     """

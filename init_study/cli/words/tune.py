@@ -15,7 +15,7 @@ def answer(invocation: Invocation) -> Answer:
 
 
 def tuning_overview(plan: Plan) -> dict[str, Any]:
-    """Per program and execution: how fast it is here and what it needs."""
+    """Measure how fast each execution of a program is here, and what it needs."""
     members, rows = len(plan.members), []
     for program_plan in plan.programs:
         timings = time_candidates(plan, program_plan)
