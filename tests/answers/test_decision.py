@@ -115,6 +115,7 @@ def test_a_dropped_scheme_is_compared_on_the_seeds_that_it_has():
     assert decision.n == 20 and decision.contrasts[0].effect.n == 5
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("values", "candidate", "margin", "words"),
     [

@@ -90,6 +90,7 @@ class Alone:
     program, rows = "p", (Row,)
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("changes", "finding", "evidence"),
     [

@@ -46,6 +46,7 @@ def test_pairing_removes_what_the_seeds_share():
     assert interval.low < 1 < interval.high and interval.high - interval.low < 0.05
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_fewer_than_three_values_have_no_interval(n):
     interval = t_interval(np.arange(n))
@@ -59,6 +60,7 @@ def test_what_is_not_a_number_stays_so():
     np.testing.assert_array_equal(stuck, [0, np.nan, 1])
 
 
+@pytest.mark.wrong_types
 def test_unequal_pairs_are_refused():
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         paired_interval(np.zeros(2), np.zeros(3))
