@@ -37,6 +37,7 @@ def test_texts_that_mean_the_same(text, same):
         np.testing.assert_array_equal(leaf, other[path])
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -83,6 +84,7 @@ def test_nothing_in_a_text_is_executed(tmp_path):
     assert not file.exists()
 
 
+@pytest.mark.wrong_types
 @given(
     st.one_of(
         st.text(),
