@@ -77,6 +77,14 @@ def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
     return [_plain(c) | {"answer": sentence(c)} for c in comparisons]
 
 
+def comparison_text(comparisons: Iterable[Comparison]) -> str:
+    """Write the table and the answer of every program, for 100 columns."""
+    return "\n".join(
+        f"{format_table(one)}\n\n{textwrap.fill(sentence(one), _COLUMNS)}\n"
+        for one in comparisons
+    )
+
+
 def format_table(comparison: Comparison) -> str:
     """Format a comparison for a terminal of 100 columns, the best scheme first.
 

@@ -1,6 +1,7 @@
 """Training a module from every scheme, and comparing the schemes."""
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Callable
@@ -76,10 +77,7 @@ def compare(
     study, given = make_study(
         module, data, schemes, learning_rates, test, train_argument, fields
     )
-
-    def plan_of(part: Study) -> Plan:
-        return make_plan(part, given=given)
-
+    plan_of = functools.cache(functools.partial(make_plan, given=given))
     _prepare_jax()
     # What cannot run leaves no folder.
     plan_of(study)

@@ -4,14 +4,14 @@ import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from init_study import store
-from init_study.answers import Comparison, compare, format_table, sentence
+from init_study.answers import Comparison, compare
 from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat, read_heats
-from init_study.answers.verdicts.sentences import decision_sentence, decision_table
+from init_study.answers.verdicts.sentences import race_text
+from init_study.answers.words import comparison_text
 from init_study.api.trained import read_member
 from init_study.errors import UserError, unknown
 from init_study.plan import Plan
@@ -20,8 +20,6 @@ from init_study.study import Member, Study
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_COLUMNS = 100
 
 
 class Result:
@@ -132,20 +130,14 @@ class Result:
         )
 
     def __repr__(self) -> str:
-        if self._is_race():
-            parts = []
-            for heat in self._heats():
-                if heat.decision is None:
-                    parts.append(f"{heat.label}: no verdict, {heat.stopped}")
-                    continue
-                said = fill(decision_sentence(heat.label, heat.decision), _COLUMNS)
-                table = decision_table(heat.decision, heat.test, heat.choices)
-                parts.append(f"{table}\n\n{said}")
-            return "\n\n".join(parts)
-        return "\n\n".join(
-            f"{format_table(one)}\n\n{fill(sentence(one), _COLUMNS)}"
-            for one in self._comparisons()
-        )
+        if not self._is_race():
+            return comparison_text(self._comparisons()).rstrip()
+        stops = [
+            f"{heat.label}: no verdict, {heat.stopped}"
+            for heat in self._heats()
+            if heat.decision is None
+        ]
+        return "\n".join([race_text(self._heats()), *stops]).strip()
 
     def _repr_html_(self) -> str:
         from init_study.report.notebook import notebook_html

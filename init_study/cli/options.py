@@ -35,7 +35,7 @@ _SHOWN = (
 
 
 class Option(NamedTuple):
-    """One flag.
+    """One flag of the launcher, a row of the table.
 
     Attributes:
         name: without dashes.

@@ -1,17 +1,18 @@
 """What a run, a race or an examination came to: its page, and its answer here."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 from init_study import store
-from init_study.answers import Comparison, compare, format_table, sentence, to_json
+from init_study.answers import compare, to_json
 from init_study.answers.claims import ledger as ledger_words
 from init_study.answers.columns import format_columns, shorten
-from init_study.answers.verdicts.heats import Heat, from_document, to_document
-from init_study.answers.verdicts.sentences import decision_sentence, decision_table
+from init_study.answers.verdicts.heats import read_heats, to_document
+from init_study.answers.verdicts.sentences import race_text
+from init_study.answers.words import comparison_text
 from init_study.cli.invocation import Answer
 from init_study.cli.stages import is_examination, is_race
 from init_study.report import write_report
@@ -36,7 +37,7 @@ def reported(workdir: Path) -> Answer:
 
 
 def _verdicts(workdir: Path, report: Path) -> Answer:
-    heats = from_document(json.loads((workdir / store.DECISION).read_text()))
+    heats = read_heats(workdir)
     document = {"report": str(report), "programs": to_document(heats)}
     text = "\n".join(part for part in (race_text(heats), f"report: {report}") if part)
     stops = tuple(f"{heat.label}: {heat.stopped}" for heat in heats if heat.stopped)
@@ -48,25 +49,6 @@ def _ledger(workdir: Path, report: Path) -> Answer:
     ledger = json.loads(path.read_text())
     text = f"{ledger_text(ledger)}\nledger: {path}\nreport: {report}"
     return Answer({"report": str(report), **ledger}, text)
-
-
-def comparison_text(comparisons: Iterable[Comparison]) -> str:
-    """Write the table and the answer of every program."""
-    return "\n".join(
-        f"{format_table(one)}\n\n{fill(sentence(one), _COLUMNS)}\n"
-        for one in comparisons
-    )
-
-
-def race_text(heats: Iterable[Heat]) -> str:
-    """Write the verdicts of every program that came to some."""
-    said = []
-    for heat in heats:
-        if heat.decision is not None:
-            table = decision_table(heat.decision, heat.test, heat.choices)
-            words = fill(decision_sentence(heat.label, heat.decision), _COLUMNS)
-            said.append(f"{table}\n\n{words}\n")
-    return "\n".join(said)
 
 
 def ledger_text(ledger: Mapping[str, Any]) -> str:

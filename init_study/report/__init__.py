@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from init_study.answers.verdicts.heats import from_document
+from init_study.answers.verdicts.heats import read_heats
 from init_study.errors import UserError, extra
 from init_study.store import (
     DECISION,
@@ -127,7 +127,7 @@ def _race_page(folder: Path) -> str:
             f"{folder} holds a race that has not come to a verdict; go on with the "
             "command that began it"
         )
-    heats = from_document(json.loads((folder / DECISION).read_text()))
+    heats = read_heats(folder)
     plan = json.loads((folder / RACE).read_text())
     # A stage that was stopped before its first evaluation has nothing to show.
     records = (p for p in folder.glob(f"*/*/{RECORDS}") if p.stat().st_size)

@@ -1,11 +1,13 @@
 """Decisions as words, as a terminal table and for JSON: text from the object alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from textwrap import fill
 from typing import Any
 
 from init_study.answers.columns import format_columns
 from init_study.answers.statistics import t_interval
 from init_study.answers.verdicts.decision import Contrast, Decision, Kind
+from init_study.answers.verdicts.heats import Heat
 from init_study.answers.verdicts.protocol import Choice
 from init_study.answers.words import (
     count,
@@ -14,6 +16,8 @@ from init_study.answers.words import (
     plus_minus,
     rate,
 )
+
+_COLUMNS = 100
 
 
 def decision_sentence(label: str, decision: Decision) -> str:
@@ -76,6 +80,17 @@ def decision_terms(decision: Decision) -> str:
         f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
         f"this look; differences below {percent(decision.margin)} points do not matter"
     )
+
+
+def race_text(heats: Iterable[Heat]) -> str:
+    """Write the verdicts of every program that came to some, for 100 columns."""
+    said = []
+    for heat in heats:
+        if heat.decision is not None:
+            table = decision_table(heat.decision, heat.test, heat.choices)
+            words = fill(decision_sentence(heat.label, heat.decision), _COLUMNS)
+            said.append(f"{table}\n\n{words}\n")
+    return "\n".join(said)
 
 
 def decision_table(

@@ -127,9 +127,7 @@ def _region(
     for place in after:
         node = graph.nodes[place]
         kinds = {
-            v: "centred"
-            if v in centred
-            else _kind(graph, origins, inside, statistics, v)
+            v: "centred" if v in centred else _kind(origins, inside, statistics, v)
             for v in node.inputs
         }
         part = _part(graph, node, set(kinds.values()), measured)
@@ -248,7 +246,6 @@ def _norm(
 
 
 def _kind(
-    graph: Graph,
     origins: Origins,
     inside: set[int],
     statistics: dict[int, frozenset[Path]],
