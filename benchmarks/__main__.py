@@ -33,6 +33,7 @@ from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.crews import WAYS, Settings, Turn
 from benchmarks.summary import markdown, summarize
 from init_study.errors import UserError, unknown
+from init_study.execution import parse_execution
 
 _CASES = flags.DEFINE_list("cases", list(CASES), "Names in cases.CASES.")
 _WAYS = flags.DEFINE_list("ways", list(WAYS), "What to compare.")
@@ -41,6 +42,9 @@ _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each way.", 1)
 _STEPS = flags.DEFINE_integer("steps", 0, "Of a turn; 0: as many as fit.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn, about.", 0.01)
 _LIMIT = flags.DEFINE_float("limit", 180.0, "Seconds until a way is given up.", 1.0)
+_EXECUTION = flags.DEFINE_string(
+    "execution", "", "How this engine runs, FORM/WIDTH; by default its own choice."
+)
 _JSON = flags.DEFINE_string("json", None, "File for all figures.")
 
 _TORCH_MISSING = (
@@ -57,6 +61,8 @@ def main(_: list[str]) -> None:
         raise UserError(f"--cases is empty; give at least one of {', '.join(CASES)}")
     for name in _CASES.value:
         find_case(name)
+    if _EXECUTION.value:
+        parse_execution(_EXECUTION.value)
     for way in _WAYS.value:
         if way not in WAYS:
             raise unknown("way", way, WAYS, ", ".join(WAYS))
@@ -82,7 +88,12 @@ def main(_: list[str]) -> None:
 def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]:
     """Measure all ways on one case, in turns."""
     settings = Settings(
-        case, _MEMBERS.value, _STEPS.value, _SECONDS.value, _LIMIT.value
+        case,
+        _MEMBERS.value,
+        _STEPS.value,
+        _SECONDS.value,
+        _LIMIT.value,
+        _EXECUTION.value,
     )
     problems: dict[str, str] = {}
     ready: list[crews.Crew] = []

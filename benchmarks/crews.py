@@ -33,6 +33,7 @@ class Settings(NamedTuple):
         steps: per turn; 0 for as many as fit `seconds`.
         seconds: of a turn, about.
         limit: seconds for an answer, at most.
+        execution: of this engine; empty for its own choice.
     """
 
     case: str
@@ -40,6 +41,7 @@ class Settings(NamedTuple):
     steps: int
     seconds: float
     limit: float
+    execution: str = ""
 
 
 class Group(NamedTuple):
@@ -191,6 +193,7 @@ def _start(group: Group, ways: Sequence[str], settings: Settings) -> Worker:
         "steps": settings.steps,
         "seconds": seconds,
         "threads": group.threads,
+        "execution": settings.execution,
     }
     threads = str(group.threads)
     only_torch = ways[0].startswith("torch")

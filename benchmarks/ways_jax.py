@@ -30,7 +30,7 @@ from init_study.engine.population import (
     initial_population,
     training_images,
 )
-from init_study.execution import default_execution
+from init_study.execution import default_execution, parse_execution
 from init_study.network import trace
 from init_study.plan import ProgramPlan
 from init_study.schemes import parse_scheme
@@ -44,10 +44,13 @@ _MOST_STEPS = 512
 _MOST_SCANNED = 256
 
 
-def ours(case: Case, members: int, seconds: float) -> Way:
-    """Train the population as a run does, on all devices."""
-    del seconds
+def ours(case: Case, members: int, execution: str = "") -> Way:
+    """Train the population as a run does, on all devices.
+
+    As `execution`, `FORM/WIDTH`, or as a run of unknown speed would.
+    """
     prepare_jax(None)
+    default = default_execution(None, jax.default_backend(), members)
     dataset = case_dataset(case)
     program = Program(
         dataset=dataset.name,
@@ -62,7 +65,7 @@ def ours(case: Case, members: int, seconds: float) -> Way:
         label=case.name,
         network=trace(case.module, case.image_shape, dataset.num_classes),
         dataset=dataset,
-        execution=default_execution(None, jax.default_backend(), members),
+        execution=parse_execution(execution) if execution else default,
     )
     group = tuple(
         Member(scheme="he_normal", learning_rate=float(rate), seed=seed)
@@ -234,6 +237,4 @@ def _copy(state: Any) -> Any:
     return jax.tree.map(jnp.copy, state)
 
 
-JAX_WAYS = {
-    way.__name__: way for way in (ours, flax_loop, flax_vmap, flax_scan, matmul)
-}
+PEERS = {way.__name__: way for way in (flax_loop, flax_vmap, flax_scan, matmul)}

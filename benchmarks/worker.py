@@ -25,6 +25,7 @@ _MEMBERS = flags.DEFINE_integer("members", 8, "Nets to train.", 1)
 _STEPS = flags.DEFINE_integer("steps", 0, "Per turn; 0: as many as fit.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", 0.0)
 _THREADS = flags.DEFINE_integer("threads", 1, "Of PyTorch.", 1)
+_EXECUTION = flags.DEFINE_string("execution", "", "Of this engine; empty: default.")
 _PROBE = flags.DEFINE_list(
     "probe", [], "Cases: say what JAX is here, and nothing else."
 )
@@ -97,9 +98,11 @@ def _make(name: str) -> Way:
     """
     case, members = find_case(_CASE.value), _MEMBERS.value
     if not name.startswith("torch"):
-        from benchmarks.ways_jax import JAX_WAYS
+        from benchmarks.ways_jax import PEERS, ours
 
-        return JAX_WAYS[name](case, members, _SECONDS.value)
+        if name == "ours":
+            return ours(case, members, _EXECUTION.value)
+        return PEERS[name](case, members, _SECONDS.value)
     from benchmarks.ways_torch import prepare_torch, torch_func_vmap, torch_loop
 
     prepare_torch(_THREADS.value)

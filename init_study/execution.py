@@ -54,7 +54,8 @@ def default_execution(
     """Choose what runs where nothing has been measured.
 
     On CPU one member at a time is fastest: `vmap` over kernels is a grouped
-    convolution, which outgrows the caches. The width for accelerators is a guess.
+    convolution, which outgrows the caches. On a GPU 16 gain most of what more would
+    (docs/why/execution.md); for a TPU the width is a guess.
 
     Args:
         chunk_width: the given one, if any.
@@ -75,7 +76,8 @@ def candidates(
     """List the executions that are worth timing, the default first.
 
     XLA's own gradients are left out on CPU: inside a loop they are a hundred times
-    slower; canonical ones are level with blocked ones at best. A given chunk width
+    slower; canonical ones are level with blocked ones at best. On accelerators fewer
+    than 16 members side by side were never the fastest. A given chunk width
     stays as it is; others are no wider than there are members on a device, which
     would compute the rest for nothing.
 
@@ -90,8 +92,8 @@ def candidates(
     """
     first = default_execution(chunk_width, platform, members)
     cpu = platform == "cpu"
-    forms = ("winograd", "blocked") if cpu else ("xla", "canonical")
-    widths = (1, 4) if cpu else (1, 4, 16, 64, 256)
+    forms = ("winograd", "blocked") if cpu else ("patches", "xla")
+    widths = (1, 4) if cpu else (16, 64, 256)
     narrow = [width for width in widths if width <= max(members, 1)]
     kept = [chunk_width] if chunk_width else narrow
     rest = [Execution(width, form) for width in kept for form in forms]

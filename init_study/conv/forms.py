@@ -1,8 +1,8 @@
-"""`convolve`: one convolution in four forms, XLA's own, canonical, blocked, Winograd's.
+"""`convolve`: one convolution in five forms, named in `FORMS`.
 
 XLA's CPU backend is fast in one layout only, and inside loops nothing brings the
-gradients of autodiff into it. So all forms but `xla` have a gradient rule of their own,
-`_backward`, in which both gradients are convolutions in that layout.
+gradients of autodiff into it. So `canonical`, `blocked` and `winograd` have a gradient
+rule of their own, `_backward`, in which both gradients are convolutions in that layout.
 """
 
 from functools import partial
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from init_study.conv import blocks, winograd
+from init_study.conv import blocks, patches, winograd
 from init_study.conv.groups import block_diagonal, depthwise
 from init_study.conv.window import Pads, Pair, Window, span, xla_convolution
 from init_study.errors import UserError, unknown
@@ -23,6 +23,7 @@ FORMS = {
     "canonical": "gradients in the layout that XLA's CPU backend is fast in",
     "blocked": "canonical, cut to fill vector registers and to stay in a core's cache",
     "winograd": "blocked, with fewer multiplications where there are many channels",
+    "patches": "one matrix product of patches and kernel, batched under vmap",
 }
 _NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
 # Channels of several groups that are convolved as one, zeros between them.
@@ -32,16 +33,17 @@ _CHANNELS_TOGETHER = 32
 def default_form(platform: str) -> str:
     """Name the form that is used where none is asked for.
 
-    On CPU it is the fastest one; elsewhere nothing is measured, and XLA's own is kept.
+    On CPU and GPU it is the one that was fastest on most nets (docs/why/execution.md).
+    On a TPU nothing is measured, and XLA's own is kept.
 
     Args:
         platform: as of `jax.default_backend()`.
 
     Example:
-        >>> default_form("cpu"), default_form("gpu")
-        ('winograd', 'xla')
+        >>> default_form("cpu"), default_form("gpu"), default_form("tpu")
+        ('winograd', 'patches', 'xla')
     """
-    return "winograd" if platform == "cpu" else "xla"
+    return {"cpu": "winograd", "gpu": "patches"}.get(platform, "xla")
 
 
 def check_form(form: str | None) -> str:
@@ -76,8 +78,7 @@ def convolve(
     millionths of the largest output. An image that holds an infinity or NaN spoils
     outputs around the places where it would with XLA: the tile, band or group that it
     is in. Reverse mode, `vmap`, reverse over reverse and forward over reverse work;
-    plain forward mode (`jax.jvp` of the function itself) is refused unless
-    `form="xla"`.
+    plain forward mode (`jax.jvp`) needs the form `xla` or `patches`.
 
     Args:
         images: any floating type, the kernel's.
@@ -96,8 +97,7 @@ def convolve(
     Example:
         Each output is the sum of the 2 × 2 ones that a kernel of ones sees.
 
-        >>> made = convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 1)))
-        >>> made[0, :, :, 0].tolist()
+        >>> convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 1)))[0, :, :, 0].tolist()
         [[4.0, 4.0], [4.0, 4.0]]
     """
     form = check_form(form)
@@ -110,13 +110,18 @@ def convolve(
         winograd=form == "winograd",
     )
     made = _output_shape(images, kernel, window, groups)
-    if form == "xla" or 0 in (*images.shape, *kernel.shape, *made):
+    dilated = window.input_dilation != (1, 1)
+    empty = 0 in (*images.shape, *kernel.shape, *made)
+    # Patches with zeros between their pixels, or of all groups, are mostly waste.
+    if form == "xla" or empty or (form == "patches" and (groups > 1 or dilated)):
         return xla_convolution(images, kernel, window, groups)
     if groups > 1:
         return _grouped(images, kernel, window, groups)
-    ones = window.input_dilation == (1, 1) and window.padding == ((0, 0), (0, 0))
+    ones = not dilated and window.padding == ((0, 0), (0, 0))
     if kernel.shape[:2] == (1, 1) and ones:
         return _product(images, kernel, window.strides)
+    if form == "patches":
+        return patches.convolution(images, kernel, window)
     return _convolve(images, kernel, window)
 
 

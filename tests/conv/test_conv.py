@@ -157,7 +157,7 @@ def test_it_composes_with_loops_vmap_and_second_derivatives(case):
         assert error(mine, theirs) < 1e-4
 
 
-def test_plain_forward_mode_needs_xlas_form():
+def test_plain_forward_mode_needs_a_form_without_a_rule_of_its_own():
     images, kernel = inputs(CASES[0])
 
     def directional(form):
@@ -165,8 +165,9 @@ def test_plain_forward_mode_needs_xlas_form():
 
     with pytest.raises(TypeError, match="custom_vjp"):
         directional("blocked")
-    out, tangent = directional("xla")
-    np.testing.assert_allclose(out, tangent, rtol=1e-6)
+    for form in ("xla", "patches"):
+        out, tangent = directional(form)
+        np.testing.assert_allclose(out, tangent, rtol=1e-6)
 
 
 # Enough examples that a kernel's gradient is summed over blocks of them.
@@ -283,4 +284,4 @@ def test_an_unknown_form_is_said():
     images, kernel = inputs(CASES[0])
     with pytest.raises(UserError, match="Did you mean 'blocked'"):
         convolve(images, kernel, form="block")
-    assert set(FORMS) == {"xla", "canonical", "blocked", "winograd"}
+    assert set(FORMS) == {"xla", "canonical", "blocked", "winograd", "patches"}
