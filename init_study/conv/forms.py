@@ -76,9 +76,9 @@ def convolve(
 
     Equal to it up to the rounding of float32 sums, with `form="winograd"` up to a few
     millionths of the largest output. An image that holds an infinity or NaN spoils
-    outputs around the places where it would with XLA: the tile, band or group that it
-    is in. Reverse mode, `vmap`, reverse over reverse and forward over reverse work;
-    plain forward mode (`jax.jvp`) needs the form `xla` or `patches`.
+    outputs in all of the tile, band or group that it is in. Reverse mode, `vmap`,
+    reverse over reverse and forward over reverse work; plain forward mode (`jax.jvp`)
+    needs the form `xla` or `patches`.
 
     Args:
         images: any floating type, the kernel's.
@@ -97,28 +97,37 @@ def convolve(
     Example:
         Each output is the sum of the 2 × 2 ones that a kernel of ones sees.
 
-        >>> convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 1)))[0, :, :, 0].tolist()
-        [[4.0, 4.0], [4.0, 4.0]]
+        >>> convolve(jnp.ones((1, 3, 3, 1)), jnp.ones((2, 2, 1, 1))).ravel().tolist()
+        [4.0, 4.0, 4.0, 4.0]
     """
     form = check_form(form)
+    pads = _explicit(padding, images, kernel, strides, input_dilation, kernel_dilation)
     window = Window(
         _pair(strides),
-        _explicit(padding, images, kernel, strides, input_dilation, kernel_dilation),
+        pads,
         _pair(input_dilation),
         _pair(kernel_dilation),
         blocked=form in ("blocked", "winograd"),
         winograd=form == "winograd",
     )
     made = _output_shape(images, kernel, window, groups)
+    if form == "xla" or 0 in (*images.shape, *kernel.shape, *made):
+        return xla_convolution(images, kernel, window, groups)
+    return _by_form(images, kernel, window, groups, form)
+
+
+def _by_form(
+    images: Array, kernel: Array, window: Window, groups: int, form: str
+) -> Array:
+    """Convolve in another form than XLA's, or in a simpler one that serves."""
     dilated = window.input_dilation != (1, 1)
-    empty = 0 in (*images.shape, *kernel.shape, *made)
     # Patches with zeros between their pixels, or of all groups, are mostly waste.
-    if form == "xla" or empty or (form == "patches" and (groups > 1 or dilated)):
+    if form == "patches" and (groups > 1 or dilated):
         return xla_convolution(images, kernel, window, groups)
     if groups > 1:
         return _grouped(images, kernel, window, groups)
-    ones = not dilated and window.padding == ((0, 0), (0, 0))
-    if kernel.shape[:2] == (1, 1) and ones:
+    padded = window.padding != ((0, 0), (0, 0))
+    if kernel.shape[:2] == (1, 1) and not dilated and not padded:
         return _product(images, kernel, window.strides)
     if form == "patches":
         return patches.convolution(images, kernel, window)
