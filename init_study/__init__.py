@@ -15,6 +15,7 @@ from init_study.errors import UserError
 from init_study.study import Member, Program, Study
 
 if TYPE_CHECKING:
+    from init_study.api.arguments import RunOptions
     from init_study.api.compare import compare
     from init_study.api.initialize import explain, initialize
     from init_study.api.result import Result
@@ -27,6 +28,7 @@ __all__ = [
     "Network",
     "Program",
     "Result",
+    "RunOptions",
     "Study",
     "UserError",
     "compare",
@@ -39,6 +41,7 @@ __all__ = [
 _LATER = {
     "Network": "init_study.network",
     "Result": "init_study.api.result",
+    "RunOptions": "init_study.api.arguments",
     "compare": "init_study.api.compare",
     "explain": "init_study.api.initialize",
     "initialize": "init_study.api.initialize",

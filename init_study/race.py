@@ -81,7 +81,7 @@ def race(
     check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
     if len(study.schemes) < 2:
         raise UserError(f"schemes={study.schemes}: a race takes two at least")
-    _open(workdir, study, protocol, margin)
+    store.open_race(workdir, race_document(study, protocol, margin))
     clock = _Clock(budget)
     heats = _in_turns(
         _heat(study, program, workdir / program.id, train, protocol, margin, clock)
@@ -92,28 +92,22 @@ def race(
     return heats
 
 
-def _open(
-    workdir: Path, study: Study, protocol: Protocol, margin: float | None
-) -> None:
-    plan = {
+def race_document(
+    study: Study, protocol: Protocol, margin: float | None
+) -> dict[str, Any]:
+    """Describe a race, as its folder keeps it.
+
+    Args:
+        study: as of `race`.
+        protocol: as of `race`.
+        margin: as of `race`.
+    """
+    document = {
         "study": study.to_dict(),
         "protocol": protocol._replace(margin=0.0)._asdict(),
         "margin": margin,
     }
-    plan = json.loads(json.dumps(plan))
-    if (workdir / store.RACE).exists():
-        there = store.read_document(workdir / store.RACE)
-        differing = [part for part in plan if plan[part] != there.get(part)]
-        if differing:
-            raise UserError(
-                f"--workdir={workdir} holds another race (its {differing[0]} differs); "
-                "name another folder"
-            )
-        return
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
-    workdir.mkdir(parents=True, exist_ok=True)
-    store.write_atomically(workdir / store.RACE, json.dumps(plan, indent=1) + "\n")
+    return json.loads(json.dumps(document))
 
 
 def _in_turns(races: Iterable[Iterator[Heat]]) -> tuple[Heat, ...]:

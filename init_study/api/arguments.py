@@ -1,6 +1,6 @@
 """Meanings of the arguments of a notebook's call: a study, schemes, rules of a race."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from init_study.data import make_dataset
@@ -34,10 +34,45 @@ class RaceRules(NamedTuple):
     budget: float | None = None
 
 
+class RunOptions(NamedTuple):
+    """What a run is asked beside its study; it changes no result by itself.
+
+    Attributes:
+        data_dir: where TFDS keeps its data sets; TFDS's own default if None.
+        execution: how members run, as `"winograd/1"`; by default what suits the device.
+        checkpoint_every: seconds between two checkpoints, at least.
+        spectra: measure spectra and predict signals before the first step, too.
+        accept_drift: go on in a workdir that was begun under another version of JAX.
+    """
+
+    data_dir: str | None = None
+    execution: str | None = None
+    checkpoint_every: float = 30.0
+    spectra: bool = False
+    accept_drift: bool = False
+
+
+def split_options(given: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]:
+    """Part what a run is asked from the fields of its study.
+
+    Raises: UserError for a value that cannot be meant.
+
+    Example:
+        >>> options, fields = split_options({"seeds": 3, "spectra": True})
+        >>> options.spectra, fields
+        (True, {'seeds': 3})
+    """
+    own = {name: value for name, value in given.items() if name in RunOptions._fields}
+    options = RunOptions(**own)
+    check_number("checkpoint_every", options.checkpoint_every, least=0)
+    return options, {name: given[name] for name in given if name not in own}
+
+
 def make_rules(
     until: str | None,
     budget: float | str | None,
     margin: float | None,
+    looks: Sequence[int] | None,
     fields: Mapping[str, Any],
 ) -> RaceRules | None:
     """Read how a race is decided; None for a plain run.
@@ -46,16 +81,17 @@ def make_rules(
         until: as of `compare`.
         budget: as of `compare`.
         margin: as of `compare`, in points.
+        looks: as of `compare`.
         fields: of the study.
 
     Raises: UserError for arguments that cannot be meant, or belong to a race alone.
 
     Example:
-        >>> make_rules("decided", "20m", 0.5, {}).budget
+        >>> make_rules("decided", "20m", 0.5, None, {}).budget
         1200.0
     """
     if until is None:
-        for name, value in (("budget", budget), ("margin", margin)):
+        for name, value in {"budget": budget, "margin": margin, "looks": looks}.items():
             if value is not None:
                 raise UserError(
                     f"{name}={value!r} is of a race; say until='decided', or leave it "
@@ -70,9 +106,13 @@ def make_rules(
         check_number("margin", margin, above=0, most=100)
     share = None if margin is None else margin / 100
     # Imported here because a scheme needs none of what reads tables.
-    from init_study.answers.verdicts.protocol import Protocol
+    from init_study.answers.verdicts.protocol import Protocol, check_protocol
 
-    return RaceRules(Protocol(margin=1.0), share, parse_seconds("budget", budget))
+    protocol = Protocol(margin=1.0)
+    if looks is not None:
+        protocol = protocol._replace(looks=tuple(looks))
+    check_protocol(protocol)
+    return RaceRules(protocol, share, parse_seconds("budget", budget))
 
 
 def parse_seconds(name: str, given: float | str | None) -> float | None:
@@ -125,7 +165,9 @@ def make_study(
     known = set(field_types()) - {"schemes", "learning_rates", "model", "dataset"}
     for field in fields:
         if field not in known:
-            raise unknown("argument", field, known, "the fields of init_study.Study")
+            known |= {*RunOptions._fields}
+            others = "the fields of init_study.Study and of RunOptions"
+            raise unknown("argument", field, known, others)
     own_schemes = _named_schemes(schemes)
     models, datasets = {}, {}
     model, dataset = module, data

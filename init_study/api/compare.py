@@ -4,21 +4,24 @@ import contextlib
 import functools
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from init_study.api.arguments import (
     DEFAULT_SCHEMES,
     RaceRules,
+    RunOptions,
     make_rules,
     make_study,
+    split_options,
 )
 from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
 from init_study.engine.progress_lines import ProgressLines
+from init_study.execution import parse_execution
 from init_study.interrupts import noted_signals
-from init_study.plan import Plan, make_plan
+from init_study.plan import Given, Plan, make_plan
 from init_study.race import race
 from init_study.run import Control, run
 from init_study.store import load, read_manifest
@@ -37,9 +40,9 @@ def compare(
     until: str | None = None,
     budget: float | str | None = None,
     margin: float | None = None,
+    looks: Sequence[int] | None = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
-    accept_drift: bool = False,
     **fields: Any,
 ) -> Result:
     """Train a module from every scheme, learning rate and seed, and compare.
@@ -54,13 +57,14 @@ def compare(
         learning_rates: every scheme gets every rate; by default four usual ones.
         test: of the test part; by default it is cut from the data.
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
-        budget: for that: seconds, or text as `"20m"`.
-        margin: for that: points of accuracy below which a difference does not matter.
+        budget: of that, seconds or text as `"20m"`.
+        margin: of that, points of accuracy below which a difference does not matter.
+        looks: of that, numbers of fresh seeds at which to look, as `(5, 10, 20)`.
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
         train_argument: of the module; see `initialize`.
-        accept_drift: go on in a workdir that was begun under another version of JAX.
-        **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...
+        **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...; and of
+            `RunOptions`: `data_dir`, `execution`, `checkpoint_every`, ...
 
     Raises: UserError for what cannot run; KeyboardInterrupt once all is saved.
 
@@ -73,17 +77,23 @@ def compare(
         >>> found.verdict.num_seeds
         2
     """
-    rules = make_rules(until, budget, margin, fields)
+    options, fields = split_options(fields)
+    rules = make_rules(until, budget, margin, looks, fields)
     study, given = make_study(
         module, data, schemes, learning_rates, test, train_argument, fields
     )
-    plan_of = functools.cache(functools.partial(make_plan, given=given))
+    plan_of = functools.cache(lambda part: _plan(part, given, options))
     _prepare_jax()
     # What cannot run leaves no folder.
     plan_of(study)
     folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-")).resolve()
-    _train(study, folder, plan_of, rules, accept_drift)
+    _train(study, folder, plan_of, rules, options)
     return Result(folder, study, plan_of, temporary=workdir is None)
+
+
+def _plan(study: Study, given: Given, options: RunOptions) -> Plan:
+    execution = parse_execution(options.execution) if options.execution else None
+    return make_plan(study, options.data_dir, execution, given)
 
 
 def _train(
@@ -91,11 +101,15 @@ def _train(
     folder: Path,
     plan_of: Callable[[Study], Plan],
     rules: RaceRules | None,
-    accept_drift: bool,
+    options: RunOptions,
 ) -> None:
     with noted_signals(ends=False) as received:
         control = Control(
-            stop_requested=lambda: bool(received), accept_drift=accept_drift
+            checkpoint_every=options.checkpoint_every,
+            stop_requested=lambda: bool(received),
+            given_execution=options.execution is not None,
+            spectra=options.spectra,
+            accept_drift=options.accept_drift,
         )
 
         def train(part: Study, place: Path, stage: str) -> bool:

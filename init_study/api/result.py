@@ -120,7 +120,7 @@ class Result:
                 rate = own if learning_rate is None else float(learning_rate)
                 member = Member(scheme=scheme, learning_rate=rate, seed=seed)
                 if member in plan.members and program in (None, label):
-                    found = read_member(plan, one, run, member)
+                    found = read_member(study, one.program, run, member)
                     params = found.pop("params")
                     return one.network.own_variables(params, found)
         raise UserError(

@@ -86,7 +86,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "margin",
-        ("run",),
+        ("run", "plan"),
         "Points of accuracy below which a difference does not matter; by default 0.5, "
         "or half the standard error of one test accuracy if that is more.",
         float,
@@ -185,11 +185,7 @@ OPTIONS: tuple[Option, ...] = (
         "A name, or module:function of your own; by default all names.",
     ),
     Option("q", ("gain",), "Variance of the pre-activations.", float, 1.0),
-    Option(
-        "data_dir",
-        (*_PLANS, "export"),
-        "Where TFDS keeps its data sets.",
-    ),
+    Option("data_dir", _PLANS, "Where TFDS keeps its data sets."),
     Option(
         "cache_dir",
         _PLANS,

@@ -15,15 +15,13 @@ def race_rules(values: flags.FlagValues) -> RaceRules | None:
     if values.until is None:
         return None
     share = None if values.margin is None else values.margin / 100
-    budget = parse_seconds("--budget", values.budget)
-    return RaceRules(protocol(values), share, budget)
+    # `plan` takes none: it says what the whole race would take.
+    given = values.budget if "budget" in values else None
+    budget = parse_seconds("--budget", given)
+    return RaceRules(_protocol(values), share, budget)
 
 
-def protocol(values: flags.FlagValues) -> Protocol:
-    """Read when a race looks; its margin is a placeholder.
-
-    Raises: UserError for looks that are no numbers.
-    """
+def _protocol(values: flags.FlagValues) -> Protocol:
     try:
         looks = tuple(int(look) for look in values.looks)
     except ValueError:

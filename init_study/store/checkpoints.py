@@ -7,7 +7,7 @@ bit: a checksum per leaf is kept beside the arrays and checked on the way back.
 import contextlib
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Checkpoints:
         with _explained(self._folder):
             self._manager.wait_until_finished()
 
-    def restore(self, template: Any, *, keep: bool = False) -> tuple[int, Any] | None:
+    def restore(self, template: Any) -> tuple[int, Any] | None:
         """Restore the newest whole checkpoint, if there is one.
 
         A damaged one is set aside with a warning and the one before it taken: training
@@ -72,7 +72,6 @@ class Checkpoints:
 
         Args:
             template: host arrays of the shapes and types that were saved.
-            keep: leave what cannot be used where it is: for one who only reads.
 
         Returns: step and state; None if there is no whole checkpoint.
         """
@@ -82,10 +81,38 @@ class Checkpoints:
             # Whatever the damage makes Orbax, TensorStore or JSON raise: the step
             # cannot be used, and the one before it can.
             except Exception as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                if not keep:
-                    self._set_aside(step, reason[:200])
+                self._set_aside(step, _reason(error))
         return None
+
+    def read(self, step: int, fields: Sequence[str]) -> dict[str, Any]:
+        """Read some fields of a checkpoint as plain dicts; nothing is set aside.
+
+        Args:
+            step: that they are of.
+            fields: of the saved tuple, each a tree of dicts.
+
+        Raises: UserError if there is no whole checkpoint of that step.
+        """
+        steps = sorted(self._manager.all_steps())
+        if step not in steps:
+            raise UserError(
+                f"{self._folder} has checkpoints of steps {steps or 'none'}, not of "
+                f"{step}; go on with the command that began the run"
+            )
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(), checksums=ocp.args.JsonRestore()
+        )
+        try:
+            restored = self._manager.restore(step, args=items)
+            found = {name: restored[_STATE].get(name) or {} for name in fields}
+            _check_fields(found, restored[_CHECKSUMS])
+        # As in `restore`.
+        except Exception as error:
+            raise UserError(
+                f"checkpoint {self._folder / str(step)} cannot be used: "
+                f"{_reason(error)}; run again in a new folder"
+            ) from error
+        return found
 
     def close(self) -> None:
         """Wait, then let go of Orbax's threads."""
@@ -121,13 +148,17 @@ class Checkpoints:
         self._manager.reload()
 
 
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
 @contextlib.contextmanager
 def _explained(folder: Path) -> Iterator[None]:
     """Turn what Orbax raises on a failed write into one line."""
     try:
         yield
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        reason = _reason(error)
         if "No space left" in str(error):
             reason = "the disk is full"
         raise UserError(
@@ -156,3 +187,15 @@ def _checksums(state: Any) -> dict[str, int]:
         jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf).tobytes())
         for path, leaf in jax.tree_util.tree_leaves_with_path(state)
     }
+
+
+def _check_fields(found: dict[str, Any], saved: dict[str, int]) -> None:
+    """Compare the checksums of some fields of a tuple with those of the whole."""
+    own = {
+        f".{name}{path}": checksum
+        for name, field in found.items()
+        for path, checksum in _checksums(field).items()
+    }
+    begins = tuple(f".{name}[" for name in found)
+    if own != {path: saved[path] for path in saved if path.startswith(begins)}:
+        raise ValueError("the arrays do not match their checksums")

@@ -29,8 +29,24 @@ _FACTS = {
 def open_workdir(workdir: Path, study: Study) -> None:
     """Make the folder, or make sure that it belongs to this very study.
 
-    Raises: UserError if it is a file, cannot be written, holds another study (naming
-        the fields that differ), or holds files that are not a study's.
+    Raises: UserError as `check_workdir`, or if the folder cannot be written.
+    """
+    check_workdir(workdir, study)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--workdir={workdir}: {error.strerror}") from None
+    if not os.access(workdir, os.W_OK | os.X_OK):
+        raise UserError(
+            f"--workdir={workdir} cannot be written to; name another folder"
+        )
+
+
+def check_workdir(workdir: Path, study: Study) -> None:
+    """Make sure that a folder is this very study's, or may become so; write nothing.
+
+    Raises: UserError if it is a file, holds another study (naming the fields that
+        differ), or holds files that are not a study's.
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file; name a folder")
@@ -47,14 +63,42 @@ def open_workdir(workdir: Path, study: Study) -> None:
             f"--workdir={workdir} holds other files and no {MANIFEST}; "
             "name an empty or a new folder"
         )
-    try:
+
+
+def open_race(workdir: Path, document: dict[str, Any]) -> None:
+    """Make the folder of a race, or make sure that it belongs to this very race.
+
+    Args:
+        workdir: of the race.
+        document: of `race.race_document`.
+
+    Raises: UserError as `check_race`.
+    """
+    check_race(workdir, document)
+    if not (workdir / RACE).exists():
         workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--workdir={workdir}: {error.strerror}") from None
-    if not os.access(workdir, os.W_OK | os.X_OK):
-        raise UserError(
-            f"--workdir={workdir} cannot be written to; name another folder"
-        )
+        write_atomically(workdir / RACE, json.dumps(document, indent=1) + "\n")
+
+
+def check_race(workdir: Path, document: dict[str, Any]) -> None:
+    """Make sure that a folder is this very race's, or may become so; write nothing.
+
+    Args:
+        workdir: of the race.
+        document: of `race.race_document`.
+
+    Raises: UserError if the folder holds another race, or other files.
+    """
+    if (workdir / RACE).exists():
+        there = read_document(workdir / RACE)
+        differing = [part for part in document if document[part] != there.get(part)]
+        if differing:
+            raise UserError(
+                f"--workdir={workdir} holds another race (its {differing[0]} differs); "
+                "name another folder"
+            )
+    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """A comparison from a notebook is the launcher's: the same records, resume and page."""
 
+import json
 import os
 import signal
 import threading
@@ -95,9 +96,9 @@ def test_a_trained_member_comes_back_as_the_modules_own_variables(found):
 
 
 def test_an_exported_member_is_an_orbax_checkpoint_of_plain_variables(found, tmp_path):
-    plan = found._make_plan(found.study)
-    member = find_member(plan, "he_normal/lr=0.05/1")
-    variables = read_member(plan, plan.programs[0], found.workdir, member)
+    study = found.study
+    member = find_member(study, "he_normal/lr=0.05/1")
+    variables = read_member(study, study.programs()[0], found.workdir, member)
     save_variables(variables, tmp_path / "out")
     with ocp.StandardCheckpointer() as checkpointer:
         again = checkpointer.restore(tmp_path / "out")
@@ -106,7 +107,7 @@ def test_an_exported_member_is_an_orbax_checkpoint_of_plain_variables(found, tmp
     with pytest.raises(UserError, match="exists"):
         save_variables(variables, tmp_path / "out")
     with pytest.raises(UserError, match="Did you mean"):
-        find_member(plan, "he_normal/lr=0.05/11")
+        find_member(study, "he_normal/lr=0.05/11")
 
 
 def test_arrays_of_jax_and_of_whole_numbers_give_the_same_bits(tmp_path):
@@ -233,6 +234,12 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"seed": 3}, "Did you mean 'seeds'"),
         ({"until": "done"}, "until='decided'"),
         ({"budget": "20m"}, "is of a race"),
+        ({"looks": (5,)}, "is of a race"),
+        ({"until": "decided", "looks": (3, 2)}, "not rising"),
+        ({"execution": "winogrd/1"}, "Did you mean 'winograd'"),
+        ({"checkpoint_evry": 3.0}, "Did you mean 'checkpoint_every'"),
+        ({"checkpoint_every": -1.0}, "checkpoint_every=-1.0"),
+        ({"data_dir": "nowhere", "data": "mnist"}, "nowhere"),
         ({"until": "decided", "budget": "soon"}, "90s, 20m or 2h"),
         ({"until": "decided", "seeds": 3}, "leave out seeds"),
         ({"schemes": ["he_norml"]}, "Did you mean 'he_normal'"),
@@ -255,6 +262,26 @@ def test_what_cannot_be_is_one_line_and_leaves_no_folder(arguments, said, tmp_pa
         init_study.compare(options.pop("module"), options.pop("data"), **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "w").exists()
+
+
+def test_a_run_is_asked_as_the_launchers_flags_ask(tmp_path):
+    init_study.compare(
+        Net(),
+        data(),
+        schemes=["zeros"],
+        learning_rates=0.1,
+        workdir=tmp_path / "w",
+        execution="blocked/2",
+        spectra=True,
+        checkpoint_every=0,
+        **SMALL,
+    )
+    written = json.loads((tmp_path / "w" / "manifest.json").read_text())
+    (program,) = written["programs"].values()
+    assert (program["convolution"], program["chunk_width"]) == ("blocked", 2)
+    assert (tmp_path / "w" / "spectra.jsonl").exists()
+    (kept,) = (tmp_path / "w" / "checkpoints").iterdir()
+    assert {"2", "4"} <= {path.name for path in kept.iterdir()}
 
 
 def test_times_are_read_with_their_units():

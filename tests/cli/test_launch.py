@@ -3,11 +3,15 @@
 import json
 import time
 
+import flax.linen as nn
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 import pandas as pd
 import pytest
 from calling import is_progress, launch, tiny
 
+import init_study
 from init_study.store import load
 
 
@@ -91,6 +95,38 @@ def test_a_trained_member_is_exported_as_plain_variables(finished, tmp_path):
     ):
         given = wrong if any("--to" in one for one in wrong) else (*wrong, words[2])
         code, _, err = launch(*words[:2], *given, cwd=cwd)
+        assert code == 2 and said in err and err.count("\n") == 1, err
+
+
+def test_a_member_of_a_module_given_in_python_is_exported(tmp_path):
+    """Neither the module nor its data are there when the launcher reads it."""
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(60, 4, 4, 1)), generator.integers(0, 2, 60)
+    net = nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(2)])
+    options = {"schemes": ["flax"], "learning_rates": 0.1, "seeds": 2, "steps": 2}
+    found = init_study.compare(
+        net, data, workdir=tmp_path / "w", batch_size=8, **options
+    )
+    words = ("export", f"--workdir={tmp_path / 'w'}", f"--to={tmp_path / 'member'}")
+    code, _, err = launch(*words, "--member=flax/lr=0.1/1", cwd=tmp_path)
+    assert code == 0, err
+    with ocp.StandardCheckpointer() as checkpointer:
+        variables = checkpointer.restore(tmp_path / "member")
+    own = found.params("flax", 1)
+    jax.tree.map(np.testing.assert_array_equal, variables, own)
+
+
+def test_a_plan_is_refused_where_its_run_would_be(finished):
+    cwd, _ = finished
+    (workdir,) = (cwd / "runs").iterdir()
+    seeds = "--study.seeds=3"
+    others = [flag for flag in tiny() if flag != seeds]
+    assert len(others) == len(tiny()) - 1
+    for flag, said in (
+        ("--study.seeds=1", "another study (seeds"),
+        ("--until=decided", "holds other files"),
+    ):
+        code, _, err = launch("plan", *others, flag, f"--workdir={workdir}", cwd=cwd)
         assert code == 2 and said in err and err.count("\n") == 1, err
 
 

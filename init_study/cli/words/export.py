@@ -20,8 +20,6 @@ def answer(invocation: Invocation) -> Answer:
     target = Path(named or "")
     if invocation.flags.member is not None:
         return _member(invocation, named)
-    if invocation.is_given("data_dir"):
-        raise UserError("--data_dir has no effect without --member; leave it out")
     if target.suffix not in _FORMS:
         given = (
             "export needs --to" if named is None else f"--to={named} is no such file"
@@ -41,8 +39,6 @@ def answer(invocation: Invocation) -> Answer:
 def _member(invocation: Invocation, named: str | None) -> Answer:
     # JAX takes seconds, which the export of a table does not need.
     from init_study.api.trained import find_member, read_member, save_variables
-    from init_study.engine.devices import compiled_folder, prepare_jax
-    from init_study.plan import make_plan
 
     if named is None:
         raise UserError("export --member needs --to; name a new folder: --to=DIR")
@@ -65,11 +61,8 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
         raise UserError(
             f"{workdir} has {len(labels)} programs; name one: --program={wanted!r}"
         )
-    prepare_jax(compiled_folder(None))
-    plan = make_plan(study, invocation.flags.data_dir)
-    member = find_member(plan, invocation.flags.member)
-    program = next(one for one in plan.programs if one.label == wanted)
-    variables = read_member(plan, program, workdir, member)
+    member = find_member(study, invocation.flags.member)
+    variables = read_member(study, labels[wanted], workdir, member)
     save_variables(variables, target)
     document = {"member": member.name, "program": wanted, "to": str(target)}
     return Answer(document, f"{member.name} of {wanted}: {target}")

@@ -6,10 +6,11 @@ from typing import Any
 from init_study import store
 from init_study.answers.verdicts.protocol import check_protocol
 from init_study.cli.invocation import Answer, Invocation
-from init_study.cli.races import protocol
+from init_study.cli.races import race_rules
 from init_study.cli.terminal import table_text
 from init_study.engine.estimate import estimate
 from init_study.plan import Plan, ProgramPlan
+from init_study.race import race_document
 
 _SUMMED = ("members", "compilations", "seconds", "disk_bytes")
 _SUMMARY = (
@@ -27,18 +28,24 @@ def answer(invocation: Invocation) -> Answer:
     """Say what a run, or with `--until=decided` a race, would take."""
     if invocation.flags.until:
         return _race_answer(invocation)
-    plan = invocation.make_plan(invocation.the_study())
+    study = invocation.the_study()
+    store.check_workdir(invocation.the_workdir(), study)
+    plan = invocation.make_plan(study)
     overview = plan_overview(plan, invocation.the_workdir())
     return Answer(overview, table_text(overview, _SUMMARY))
 
 
 def _race_answer(invocation: Invocation) -> Answer:
-    rules = protocol(invocation.flags)
-    check_protocol(rules)
-    study = invocation.the_study().replace(seeds=rules.screening)
+    rules = race_rules(invocation.flags)
+    assert rules is not None, "asked for with --until"
+    protocol, study = rules.protocol, invocation.the_study()
+    check_protocol(protocol)
+    race = race_document(study, protocol, rules.margin)
+    store.check_race(invocation.the_workdir(), race)
+    study = study.replace(seeds=protocol.screening)
     overview = plan_overview(invocation.make_plan(study), invocation.the_workdir())
     screened, programs = overview["members"], len(overview["programs"])
-    fresh = programs * len(study.schemes) * rules.looks[-1]
+    fresh = programs * len(study.schemes) * protocol.looks[-1]
     most = round(overview["seconds"] * (1 + fresh / screened), 1)
     overview |= {"fresh_members": fresh, "most_seconds": most}
     return Answer(overview, table_text(overview, _RACE_SUMMARY))
