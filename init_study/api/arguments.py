@@ -43,6 +43,10 @@ class RunOptions(NamedTuple):
         checkpoint_every: seconds between two checkpoints, at least.
         spectra: measure spectra and predict signals before the first step, too.
         accept_drift: go on in a workdir that was begun under another version of JAX.
+
+    Example:
+        >>> RunOptions(execution="winograd/1").checkpoint_every
+        30.0
     """
 
     data_dir: str | None = None

@@ -239,7 +239,7 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"execution": "winogrd/1"}, "Did you mean 'winograd'"),
         ({"checkpoint_evry": 3.0}, "Did you mean 'checkpoint_every'"),
         ({"checkpoint_every": -1.0}, "checkpoint_every=-1.0"),
-        ({"data_dir": "nowhere", "data": "mnist"}, "nowhere"),
+        ({"data_dir": __file__, "data": "mnist"}, "test_compare.py"),
         ({"until": "decided", "budget": "soon"}, "90s, 20m or 2h"),
         ({"until": "decided", "seeds": 3}, "leave out seeds"),
         ({"schemes": ["he_norml"]}, "Did you mean 'he_normal'"),
