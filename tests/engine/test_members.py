@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -117,10 +118,11 @@ def test_every_execution_agrees_with_float64(plan, reference, text):
     jax.tree.map(compare, params, reference)
 
 
+# In processes of their own, which import this file.
 _ON_DEVICES = """
 import hashlib, sys, jax
 jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
-from tests.test_execution import *
+from {module} import *
 params = train(make_plan(STUDY), parse_execution(sys.argv[2]))
 digest = hashlib.sha256()
 for leaf in jax.tree.leaves(params):
@@ -132,9 +134,13 @@ print(digest.hexdigest())
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["winograd/1", "winograd/2"])
 def test_the_number_of_devices_changes_no_bit(text):
+    here = Path(__file__)
+    script = _ON_DEVICES.format(module=here.stem)
+    places = here.parent, here.parents[1], here.parents[2]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, places))}
+
     def digest(devices):
-        command = [sys.executable, "-c", _ON_DEVICES, str(devices), text]
-        environment = os.environ | {"PYTHONPATH": os.getcwd()}
+        command = [sys.executable, "-c", script, str(devices), text]
         done = finish(command, limit=200, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
