@@ -25,7 +25,7 @@ from init_study.errors import UserError
 from init_study.study import Study
 
 # The run of one study: records, layers and manifest; None if it was stopped.
-Train = Callable[
+TrainStudy = Callable[
     [Study, Path], tuple[pd.DataFrame, pd.DataFrame, Mapping[str, Any]] | None
 ]
 # From nothing to a number for every case.
@@ -41,7 +41,7 @@ def examine(
     studies: Mapping[str, Study],
     checks: Mapping[str, ExactCheck],
     workdir: Path,
-    train: Train,
+    train: TrainStudy,
     title: str,
     command: str,
     kind: str = "claims",

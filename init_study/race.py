@@ -25,7 +25,7 @@ from init_study import store
 from init_study.answers import Outcomes, final_outcomes
 from init_study.answers.statistics import stuck_at_chance
 from init_study.answers.verdicts.decision import default_margin
-from init_study.answers.verdicts.heats import Heat, Values, to_document
+from init_study.answers.verdicts.heats import ByScheme, Heat, to_document
 from init_study.answers.verdicts.protocol import (
     LEAST_ABOVE_CHANCE,
     Choice,
@@ -39,7 +39,7 @@ from init_study.errors import UserError
 from init_study.study import PROGRAM_AXES, Program, Study
 
 # The run of one stage: (study, folder) to its records and manifest; None if stopped.
-Train = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
+TrainStage = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
 
 
 class _Clock:
@@ -59,7 +59,7 @@ class _Clock:
 def race(
     study: Study,
     workdir: Path,
-    train: Train,
+    train: TrainStage,
     protocol: Protocol | None = None,
     margin: float | None = None,
     budget: float | None = None,
@@ -135,7 +135,7 @@ def _heat(
     study: Study,
     program: Program,
     folder: Path,
-    train: Train,
+    train: TrainStage,
     protocol: Protocol,
     margin: float | None,
     clock: _Clock,
@@ -154,7 +154,7 @@ def _heat(
             return
         fixed = margin or default_margin(choices[candidate].mean, data["test"])
 
-        def draw(racing: tuple[str, ...], before: int, look: int) -> Values:
+        def draw(racing: tuple[str, ...], before: int, look: int) -> ByScheme:
             first = protocol.screening
             seeds = tuple(range(first + before, first + look))
             return _fresh(alone, stage, choices, racing, seeds, look)
@@ -172,13 +172,13 @@ def _heat(
         yield heat._replace(stopped=str(stop))
 
 
-def _all_stuck(test: Values, data: Mapping[str, Any]) -> bool:
+def _all_stuck(test: ByScheme, data: Mapping[str, Any]) -> bool:
     runs = np.concatenate(list(test.values()))
     return bool(stuck_at_chance(runs, data["test"], data["chance"]).all())
 
 
 class _Stage(NamedTuple):
-    train: Train
+    train: TrainStage
     clock: _Clock
     folder: Path
     program: Program
@@ -265,9 +265,9 @@ def _fresh(
     racing: tuple[str, ...],
     seeds: tuple[int, ...],
     look: int,
-) -> Values:
+) -> ByScheme:
     """Measure the test accuracy of more seeds, each scheme at its own rate."""
-    values: Values = {}
+    values: ByScheme = {}
     for rate in sorted({choices[name].rate for name in racing}):
         schemes = tuple(name for name in racing if choices[name].rate == rate)
         part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)

@@ -27,7 +27,7 @@ from init_study.engine.running import (
     first_filters,
     layer_numbers,
     predicted_numbers,
-    prepare,
+    prepare_program,
     reset_sums,
     spectrum_numbers,
 )
@@ -195,7 +195,7 @@ def _run_program(
     Returns: member-steps taken, and whether the program is done.
     """
     program = program_plan.program
-    population = prepare(plan, program_plan)
+    population = prepare_program(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
 
     def tell(doing: str, step: int) -> None:

@@ -207,6 +207,36 @@ def test_no_function_is_long():
     check_against(LONG_FUNCTIONS, longer_than(60, lengths))
 
 
+# One name, one meaning: members of a family that is called through its modules.
+FAMILIES = {
+    "adapt",  # an adapter of each framework
+    "answer",  # of each word
+    "convolution",  # in each form
+    "read",  # a source of data
+}
+
+
+def test_no_two_things_have_one_name():
+    names = Counter(
+        name
+        for path in PACKAGE.rglob("*.py")
+        for name in {*_named(ast.parse(path.read_text()))}
+        if not name.startswith("_")
+    )
+    assert {n for n, count in names.items() if count > 1} == FAMILIES
+
+
+def _named(module):
+    """What a module defines at its top: functions, classes, constants, types."""
+    for node in module.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (t.id for t in node.targets if isinstance(t, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+
+
 def test_no_two_files_have_one_name():
     exempt = {"__init__.py", "__main__.py", "README.md"}
     for top in (PACKAGE, ROOT / "tests"):

@@ -20,7 +20,7 @@ BENCHMARKS_NEED = (
 # What is done without which module, and the extra that helps.
 USES = [
     ("import init_study; init_study.load('runs')", "pandas", "report"),
-    ("from init_study.answers import compare", "pandas", "report"),
+    ("from init_study.answers import compare_runs", "pandas", "report"),
     (
         "from init_study.report import write_report; write_report('runs')",
         "pandas",

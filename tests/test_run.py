@@ -100,7 +100,7 @@ def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
     def refuse(*_):
         raise AssertionError("a finished program was prepared again")
 
-    monkeypatch.setattr(run_module, "prepare", refuse)
+    monkeypatch.setattr(run_module, "prepare_program", refuse)
     before = records(undisturbed)
     outcome = run(plan, undisturbed, "command", QUIET)
     assert outcome.finished and outcome.member_steps == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from init_study.errors import extra
 
 if TYPE_CHECKING:
-    from init_study.answers.comparison import AtRate, Comparison, Row, compare
+    from init_study.answers.comparison import AtRate, Comparison, Row, compare_runs
     from init_study.answers.outcomes import Outcomes, final_outcomes
     from init_study.answers.statistics import Interval, Share
     from init_study.answers.step_curves import learning_curves, seed_curves
@@ -22,7 +22,7 @@ __all__ = [
     "Outcomes",
     "Row",
     "Share",
-    "compare",
+    "compare_runs",
     "final_outcomes",
     "format_table",
     "learning_curves",
@@ -38,7 +38,7 @@ _LATER = {
     "Outcomes": "outcomes",
     "Row": "comparison",
     "Share": "statistics",
-    "compare": "comparison",
+    "compare_runs": "comparison",
     "final_outcomes": "outcomes",
     "format_table": "words",
     "learning_curves": "step_curves",

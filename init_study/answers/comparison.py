@@ -132,7 +132,7 @@ class Comparison(NamedTuple):
     note: str = NOTE
 
 
-def compare(
+def compare_runs(
     records: pd.DataFrame, manifest: Mapping[str, Any]
 ) -> tuple[Comparison, ...]:
     """Compare the schemes of each program of a study, finished or not.
@@ -143,7 +143,7 @@ def compare(
 
     Example:
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> comparison.label, comparison.num_seeds, comparison.best
         ('cnn', 5, 'he_normal')
     """

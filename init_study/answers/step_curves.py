@@ -23,10 +23,10 @@ def learning_curves(
         fewer than 3 seeds), `n`.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
         >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare(records, manifest)
+        >>> (comparison,) = compare_runs(records, manifest)
         >>> curves = learning_curves(records, comparison, "test", "accuracy")
         >>> curves[["scheme", "step", "mean"]].round(9).values.tolist()[:3]
         [['he_normal', 0, 0.1], ['he_normal', 1, 0.41], ['he_normal', 2, 0.72]]
@@ -66,10 +66,10 @@ def seed_curves(
     Returns: columns `scheme`, `seed`, `step`, `value`.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
         >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare(records, manifest)
+        >>> (comparison,) = compare_runs(records, manifest)
         >>> curves = seed_curves(records, comparison, "test", "accuracy")
         >>> curves.round(9).values.tolist()[:2]
         [['he_normal', 0, 0, 0.1], ['he_normal', 0, 1, 0.4]]

@@ -18,9 +18,9 @@ def sentence(comparison: Comparison) -> str:
     """Say the answer of one program in words; no more than the numbers carry.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> sentence(comparison).partition(";")[0]
         'cnn: he_normal is best at 72.0 ± 2.0 % test accuracy'
     """
@@ -31,9 +31,9 @@ def clauses(comparison: Comparison) -> list[str]:
     """Give the parts of `sentence`: the best scheme, then how the others fare.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> clauses(comparison)[1]
         'zeros is stuck at chance in 5 of 5 runs'
     """
@@ -68,9 +68,9 @@ def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
     Null stands for what is not a number.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> to_json([comparison])[0]["best"]
         'he_normal'
     """
@@ -89,9 +89,9 @@ def format_table(comparison: Comparison) -> str:
     """Format a comparison for a terminal of 100 columns, the best scheme first.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> format_table(comparison).splitlines()[0]
         'cnn: 5 seeds, 2 steps, 100 test images, chance 10.0 %'
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from init_study import store
-from init_study.answers import Comparison, compare
+from init_study.answers import Comparison, compare_runs
 from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat, read_heats
 from init_study.answers.verdicts.sentences import race_text
@@ -158,7 +158,7 @@ class Result:
         return read_heats(self.workdir)
 
     def _comparisons(self) -> tuple[Comparison, ...]:
-        return compare(store.load(self.workdir), store.read_manifest(self.workdir))
+        return compare_runs(store.load(self.workdir), store.read_manifest(self.workdir))
 
     def _rate(self, scheme: str, label: str) -> float:
         if self._is_race():

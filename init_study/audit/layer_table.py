@@ -14,7 +14,7 @@ from init_study.engine.population import first_batches
 from init_study.errors import UserError
 from init_study.instruments.gains import Gain, layer_gains, tap_squares
 from init_study.instruments.signals import gradients_at_layers
-from init_study.mean_field.predict import Prediction, predict
+from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Layer, Network, Params
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch, Scheme
@@ -154,7 +154,7 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
 
 def _foreseen(
     network: Network, params: Params, state: Any, squares: Any, images: Array
-) -> Prediction | None:
+) -> PredictedSignals | None:
     """Predict what `_through` measures, or say why not and return None."""
     try:
         return predict(network, params, state, squares, images, jax.random.key(2))

@@ -11,7 +11,7 @@ from init_study import store
 from init_study.answers.claims.claim import Claim
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.reports import reported
-from init_study.cli.training import say, stopped, train
+from init_study.cli.training import say, stopped, train_study
 from init_study.examine import ExactCheck, examine
 from init_study.interrupts import noted_signals
 from init_study.study import Study
@@ -47,13 +47,13 @@ def examined(
     }
     with noted_signals() as received:
 
-        def train_study(
+        def train_one(
             study: Study, place: Path
         ) -> tuple[pd.DataFrame, pd.DataFrame, Mapping[str, Any]] | None:
             stage = (
                 f"study {needed.index(place.name) + 1} of {len(needed)} {place.name}"
             )
-            if not train(invocation, study, place, received, stage):
+            if not train_study(invocation, study, place, received, stage):
                 return None
             return (
                 store.load(place),
@@ -66,7 +66,7 @@ def examined(
             studies,
             said,
             workdir,
-            train_study,
+            train_one,
             title=title,
             command=invocation.command,
             kind=kind,

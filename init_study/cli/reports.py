@@ -7,7 +7,7 @@ from textwrap import fill
 from typing import Any
 
 from init_study import store
-from init_study.answers import compare, to_json
+from init_study.answers import compare_runs, to_json
 from init_study.answers.claims import ledger as ledger_words
 from init_study.answers.columns import format_columns, shorten
 from init_study.answers.verdicts.heats import read_heats, to_document
@@ -31,7 +31,7 @@ def reported(workdir: Path) -> Answer:
         return _verdicts(workdir, report)
     if is_examination(workdir):
         return _ledger(workdir, report)
-    comparisons = compare(store.load(workdir), store.read_manifest(workdir))
+    comparisons = compare_runs(store.load(workdir), store.read_manifest(workdir))
     document = {"report": str(report), "programs": to_json(comparisons)}
     return Answer(document, f"{comparison_text(comparisons)}\nreport: {report}")
 

@@ -16,7 +16,7 @@ from init_study.study import Study
 _WARNINGS = -1
 
 
-def train(
+def train_study(
     invocation: Invocation,
     study: Study,
     workdir: Path,

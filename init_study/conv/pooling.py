@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-Pair = tuple[int, int]
-Pads = tuple[Pair, Pair]
+from init_study.conv.window import Pads, Pair
 
 _NO_PADS: Pads = ((0, 0), (0, 0))
 

@@ -60,7 +60,7 @@ class Running(NamedTuple):
     held: Held
 
 
-def prepare(plan: Plan, program_plan: ProgramPlan) -> Running:
+def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     """Prepare what a program needs besides its state, on all devices.
 
     Nothing is compiled before it is called.

@@ -120,7 +120,7 @@ def _measured(
     """Send white noise through a layer's operation, and white gradients back."""
     node = traced.nodes[layer.place]
     weights = node.inputs[1 - layer.side]
-    (kernel,) = graph.evaluate(traced, variables, None, (weights,))
+    (kernel,) = graph.compute(traced, variables, None, (weights,))
 
     def operation(images: Array) -> Array:
         operands = [images, kernel] if layer.side == 0 else [kernel, images]

@@ -77,7 +77,7 @@ def layer_signals(
     )
 
     def run(variables: Mapping[Any, Any], images: Array) -> list[Any]:
-        return graph.evaluate(traced, variables, images, wanted, shift)
+        return graph.compute(traced, variables, images, wanted, shift)
 
     values = fast_in_loops(run, convolution)(forward.variables, images)
     count = len(found)

@@ -26,7 +26,7 @@ from init_study.mean_field.walk import walk
 from init_study.network import Forward, ModelState, Network, Params, trace_forward
 
 
-class Prediction(NamedTuple):
+class PredictedSignals(NamedTuple):
     """Predicted mean squares at every layer, in the order of `network.layers`.
 
     Attributes:
@@ -48,7 +48,7 @@ def predict(
     squares: Sequence[Float[Array, "..."]],
     images: Float[Array, "n h w c"],
     key: PRNGKeyArray,
-) -> Prediction:
+) -> PredictedSignals:
     """Predict the mean squares of signals and gradients at every layer.
 
     Args:
@@ -79,7 +79,9 @@ def predict(
     return predictor(params, model_state, squares, key)
 
 
-Predictor = Callable[[Params, ModelState, Sequence[Any], PRNGKeyArray], Prediction]
+Predictor = Callable[
+    [Params, ModelState, Sequence[Any], PRNGKeyArray], PredictedSignals
+]
 
 
 def make_predictor(
@@ -111,11 +113,11 @@ def make_predictor(
         model_state: ModelState,
         squares: Sequence[Any],
         key: PRNGKeyArray,
-    ) -> Prediction:
+    ) -> PredictedSignals:
         gains = _gains(forward, squares)
         variables = traverse_util.flatten_dict({"params": params, **model_state})
         found = mean_squares(variables, gains, key)
-        return Prediction(*(tuple(map(float, values)) for values in found))
+        return PredictedSignals(*(tuple(map(float, values)) for values in found))
 
     return predictor
 
@@ -130,7 +132,7 @@ def _gains(forward: Forward, squares: Sequence[Any]) -> list[Gain]:
 def _mean_squares(
     forward: Forward, gains: Sequence[Gain], images: Array, key: PRNGKeyArray
 ) -> Any:
-    """Compute the three parts of a `Prediction` by one walk forth and one back."""
+    """Compute the parts of `PredictedSignals` by one walk forth and one back."""
 
     def signals(shifts: list[Array]) -> tuple[Array, Any]:
         walked = walk(forward, key, images, gains, shifts)

@@ -119,7 +119,7 @@ def _fixed(forward: Forward, value: int, key: PRNGKeyArray) -> Array:
 
     A single number stays that number.
     """
-    (computed,) = graph.evaluate(forward.traced, forward.variables, None, (value,))
+    (computed,) = graph.compute(forward.traced, forward.variables, None, (value,))
     flat = jnp.ravel(computed)
     if jnp.issubdtype(flat.dtype, jnp.floating):
         flat = flat.astype(jnp.float32)

@@ -127,7 +127,7 @@ def with_additions(
             for index, operation in operations.items()
             if (path := (ADDED, f"layer_{index}", "after")) in added
         }
-        out = graph.evaluate(
+        out = graph.compute(
             traced,
             plain,
             images,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from init_study.answers.claims.claim import Verdict
 from init_study.answers.claims.ledger import (
-    WORDS,
+    VERDICT_WORDS,
     contradictions,
     measured_text,
     summary,
@@ -101,7 +101,7 @@ def render_ledger(ledger: Mapping[str, Any]) -> str:
     Args:
         ledger: the document that `examine` writes.
     """
-    words = WORDS[ledger["kind"]]
+    words = VERDICT_WORDS[ledger["kind"]]
     cards = {claim["number"]: _card(claim, words) for claim in ledger["claims"]}
     page = LedgerPage(
         ledger["title"],

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from init_study.answers import compare
+from init_study.answers import compare_runs
 from init_study.answers.verdicts.heats import read_heats
 from init_study.report.palette import scheme_styles
 from init_study.report.program_figures import forest_figure
 from init_study.report.program_section import comparison_card
 from init_study.report.race_page import race_answer, race_section
 from init_study.report.rendering import render_page
-from init_study.report.run_page import Answer, run_answer
+from init_study.report.run_page import Summary, run_answer
 from init_study.report.shown import Picture, picture
 from init_study.report.tables import Card
 from init_study.store import RACE, load, read_manifest
@@ -21,10 +21,10 @@ from init_study.study import Study
 _HEIGHT = 560
 
 
-class Shown(NamedTuple):
+class NotebookPart(NamedTuple):
     """One program in a notebook; parts that are not there yet are None."""
 
-    answer: Answer
+    answer: Summary
     forest: Picture | None
     comparison: Card[Any] | None
     verdicts: Card[Any] | None
@@ -45,15 +45,15 @@ def notebook_html(folder: Path) -> str:
     )
 
 
-def _of_run(folder: Path) -> list[Shown]:
+def _of_run(folder: Path) -> list[NotebookPart]:
     manifest = read_manifest(folder)
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
-    for index, comparison in enumerate(compare(load(folder), manifest)):
+    for index, comparison in enumerate(compare_runs(load(folder), manifest)):
         has_best = len(comparison.rows) > 1 and comparison.best is not None
         forest = forest_figure(f"p{index}", comparison, styles) if has_best else None
         found.append(
-            Shown(
+            NotebookPart(
                 run_answer(comparison),
                 picture(forest) if forest else None,
                 comparison_card(comparison, styles) if comparison.rows else None,
@@ -63,12 +63,12 @@ def _of_run(folder: Path) -> list[Shown]:
     return found
 
 
-def _of_race(folder: Path) -> list[Shown]:
+def _of_race(folder: Path) -> list[NotebookPart]:
     plan = json.loads((folder / RACE).read_text())
     styles = scheme_styles(Study.from_dict(plan["study"]).schemes)
     heats = read_heats(folder)
     sections = [race_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)]
     return [
-        Shown(race_answer(heat), section.forest, None, section.verdicts)
+        NotebookPart(race_answer(heat), section.forest, None, section.verdicts)
         for heat, section in zip(heats, sections, strict=True)
     ]

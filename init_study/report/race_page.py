@@ -17,7 +17,7 @@ from init_study.answers.words import count, percent, plus_minus, rate
 from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.rendering import render_page
-from init_study.report.run_page import Answer
+from init_study.report.run_page import Summary
 from init_study.report.shown import Picture, Shown, picture
 from init_study.report.tables import Card, Rows
 from init_study.study import Study
@@ -53,7 +53,7 @@ class RacePage(NamedTuple):
     title: str
     name: str
     extent: str
-    answers: Sequence[Answer]
+    answers: Sequence[Summary]
     sections: Sequence[HeatSection]
     stages: Sequence[str]
 
@@ -82,14 +82,14 @@ def render_race(
     return render_page("race_page.html", page)
 
 
-def race_answer(heat: Heat) -> Answer:
+def race_answer(heat: Heat) -> Summary:
     """Say what a program's race came to, for the top of a page."""
     if heat.decision is None:
-        return Answer(f"{heat.label}: no verdict, {heat.stopped}", [], missing=True)
+        return Summary(f"{heat.label}: no verdict, {heat.stopped}", [], missing=True)
     first, *others = decision_clauses(heat.label, heat.decision)
     if heat.stopped:
         others.append(f"no more seeds: {heat.stopped}")
-    return Answer(first, others, missing=False)
+    return Summary(first, others, missing=False)
 
 
 def race_section(

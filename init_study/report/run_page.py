@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from init_study.answers import Comparison, Interval, compare
+from init_study.answers import Comparison, Interval, compare_runs
 from init_study.answers.views.across import FEWEST_PROGRAMS, across
 from init_study.answers.views.variance import variance_splits
 from init_study.answers.words import clauses, count, low_to_high, percent, rate
@@ -22,7 +22,7 @@ from init_study.report.tables import Card, Rows
 from init_study.study import Study
 
 
-class Answer(NamedTuple):
+class Summary(NamedTuple):
     """What is said of one program at the top of a page.
 
     Attributes:
@@ -61,7 +61,7 @@ class RunPage(NamedTuple):
     extent: str
     refresh: int | None
     styles: Mapping[str, SchemeStyle]
-    answers: Sequence[Answer]
+    answers: Sequence[Summary]
     sections: Sequence[ProgramSection]
     across: AllPrograms | None
     spread: Card[Rows] | None
@@ -79,7 +79,7 @@ def render_run(
         refresh: seconds after which an open page reads itself again.
     """
     study = Study.from_dict(manifest["study"])
-    comparisons = compare(run.records, manifest)
+    comparisons = compare_runs(run.records, manifest)
     styles = scheme_styles(study.schemes)
     page = RunPage(
         study.question or study.name,
@@ -101,7 +101,7 @@ def render_run(
 
 def run_figures(run: RunData, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
     """Make all figures of the page, with names for files; see `render_run`."""
-    comparisons = compare(run.records, manifest)
+    comparisons = compare_runs(run.records, manifest)
     finished = [comparison for comparison in comparisons if comparison.rows]
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
@@ -124,10 +124,10 @@ def _extent(study: Study, comparisons: Sequence[Comparison]) -> str:
     return " × ".join(count(n, word) for n, word in parts)
 
 
-def run_answer(comparison: Comparison) -> Answer:
+def run_answer(comparison: Comparison) -> Summary:
     """Say what a program came to, for the top of a page."""
     first, *others = clauses(comparison)
-    return Answer(first, others, missing=not comparison.rows)
+    return Summary(first, others, missing=not comparison.rows)
 
 
 def _across(

@@ -21,7 +21,7 @@ from init_study.errors import extra
 from init_study.store import RECORDS, read_manifest
 from init_study.study import Program, Study
 
-FOLDER = "tensorboard"
+EVENTS_FOLDER = "tensorboard"
 
 
 class Scalars:
@@ -71,7 +71,7 @@ class Scalars:
         with extra("tensorboard"):
             from tensorboardX import SummaryWriter
 
-        folder = self._workdir / FOLDER
+        folder = self._workdir / EVENTS_FOLDER
         shutil.rmtree(folder, ignore_errors=True)
         self._writers = {
             scheme: SummaryWriter(str(folder / _file_name(scheme)))

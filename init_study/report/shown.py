@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
-from init_study.report.svg import Drawing, draw, save
+from init_study.report.svg import Drawing, save, to_markup
 
 
 class Shown(NamedTuple):
@@ -58,7 +58,7 @@ def picture(shown: Shown) -> Picture:
         shown.title,
         shown.caption,
         shown.wide,
-        {label: draw(drawing) for label, drawing in shown.drawings.items()},
+        {label: to_markup(drawing) for label, drawing in shown.drawings.items()},
         next(iter(shown.drawings.values())).name,
         base64.b64encode(text.encode()).decode(),
     )

@@ -90,7 +90,7 @@ def mark(place: int, *, seeds: bool = False) -> str:
     return f"scheme-{place}{'-seeds' if seeds else ''}"
 
 
-def draw(drawing: Drawing) -> Markup:
+def to_markup(drawing: Drawing) -> Markup:
     """Draw an `<svg>` element for a page."""
     text = io.StringIO()
     with _settings(drawing):

@@ -8,7 +8,7 @@ from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import Network, Path
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.scheme import Rule, Scheme
-from init_study.theory import edge_of_chaos as edge_of_chaos_of
+from init_study.theory import critical_variances
 
 
 def autoinit() -> Scheme:
@@ -66,7 +66,7 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))["kernel"]
         'edge of chaos: σ_w² 2, σ_b² 0'
     """
-    sigma_w2, sigma_b2 = edge_of_chaos_of(activation, q)
+    sigma_w2, sigma_b2 = critical_variances(activation, q)
     return per_layer(
         lambda layer: variance_scaling(
             sigma_w2, "fan_in", "normal", groups=layer.groups

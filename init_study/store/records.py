@@ -18,7 +18,7 @@ RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
 SPECTRA, FILTERS = "spectra.jsonl", "filters.jsonl"
 PREDICTIONS = "predictions.jsonl"
 
-Values = Mapping[str, np.ndarray]
+Metrics = Mapping[str, np.ndarray]
 
 
 class Recorder:
@@ -47,7 +47,7 @@ class Recorder:
         """Say whether the records of this step are on the disk."""
         return (program.id, step) in self._written
 
-    def append(self, program: Program, step: int, values: Values) -> None:
+    def append(self, program: Program, step: int, values: Metrics) -> None:
         """Write one number per member and metric.
 
         Args:

@@ -1,13 +1,13 @@
 """Signal propagation in wide random nets, for any elementwise activation.
 
 Example:
-    >>> from init_study.theory import edge_of_chaos, gain
+    >>> from init_study.theory import critical_variances, gain
     >>> round(gain(jnp.tanh), 4)  # weights of std gain / √fan_in keep E[h²] = 1
     1.5925
-    >>> sigma_w2, sigma_b2 = edge_of_chaos(jnp.tanh)  # these keep gradients as well
+    >>> sigma_w2, sigma_b2 = critical_variances(jnp.tanh)  # these keep gradients, too
 """
 
-from init_study.theory.criticality import critical_sigma_w2, edge_of_chaos
+from init_study.theory.criticality import critical_sigma_w2, critical_variances
 from init_study.theory.fixed_points import (
     depth_scales,
     fixed_point_c,
@@ -27,10 +27,10 @@ __all__ = [
     "c_map",
     "chi1",
     "critical_sigma_w2",
+    "critical_variances",
     "depth_scales",
     "derivative_moment",
     "dks",
-    "edge_of_chaos",
     "fixed_point_c",
     "fixed_point_q",
     "gain",

@@ -24,7 +24,7 @@ from init_study.theory.moments import derivative_moment, moments, second_moment
 _ORIGIN_Q = 1e-20
 
 
-def edge_of_chaos(phi: Activation | str, q: float = 1.0) -> tuple[float, float]:
+def critical_variances(phi: Activation | str, q: float = 1.0) -> tuple[float, float]:
     """Find (σ_w², σ_b²) for which q is a fixed point with χ1 = 1.
 
     σ_w² = 1 / E[φ'²] and σ_b² = q − σ_w² E[φ²]. Signals keep the variance q if they
@@ -38,7 +38,7 @@ def edge_of_chaos(phi: Activation | str, q: float = 1.0) -> tuple[float, float]:
     References: the module's; Hayou et al. 2019, arXiv:1902.06853.
 
     Example:
-        >>> sigma_w2, sigma_b2 = edge_of_chaos("relu")
+        >>> sigma_w2, sigma_b2 = critical_variances("relu")
         >>> round(sigma_w2, 6), sigma_b2
         (2.0, 0.0)
     """

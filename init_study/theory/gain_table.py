@@ -6,7 +6,7 @@ from typing import Any
 
 from init_study.activations import Activation
 from init_study.errors import UserError
-from init_study.theory.criticality import critical_sigma_w2, edge_of_chaos
+from init_study.theory.criticality import critical_sigma_w2, critical_variances
 from init_study.theory.maps import q_slope
 from init_study.theory.moments import gain, moments
 from init_study.theory.shaping import shaped_activation
@@ -119,7 +119,7 @@ def gain_sentence(overview: dict[str, Any]) -> str:
 
 def _edge(phi: Activation | str, q: float) -> dict[str, float] | None:
     try:
-        sigma_w2, sigma_b2 = edge_of_chaos(phi, q)
+        sigma_w2, sigma_b2 = critical_variances(phi, q)
     except UserError:
         return None
     return {"sigma_w2": sigma_w2, "sigma_b2": sigma_b2}

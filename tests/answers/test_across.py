@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from test_comparison import make_study, records_of
 
-from init_study.answers import compare
+from init_study.answers import compare_runs
 from init_study.answers.views.across import across
 from init_study.errors import UserError
 
@@ -17,7 +17,7 @@ def comparisons_of(tmp_path, programs, accuracy, **changes):
     study = make_study(
         schemes=SCHEMES, learning_rates=(0.1,), depth=depth, seeds=5, **changes
     )
-    return compare(*records_of(tmp_path, study, accuracy))
+    return compare_runs(*records_of(tmp_path, study, accuracy))
 
 
 def accuracy(member):

@@ -8,7 +8,7 @@ import pytest
 
 from init_study import store
 from init_study.answers import (
-    compare,
+    compare_runs,
     format_table,
     learning_curves,
     sentence,
@@ -75,7 +75,7 @@ def test_choices_are_made_on_validation_data_whatever_the_test_data_say(tmp_path
         top = {"good": 0.5, "bad": 0.9}[member.scheme]
         return top - {0.01: 0.0, 0.1: 0.2, 1.0: 0.0}[member.learning_rate]
 
-    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of, test))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy_of, test))
     rows = rows_by_scheme(comparison)
     assert comparison.best == "good" == comparison.rows[0].scheme
     assert rows["good"].best.learning_rate == rows["bad"].best.learning_rate == 0.1
@@ -98,7 +98,7 @@ def test_a_diverged_member_counts_as_chance_and_stays_in_every_count(tmp_path):
         lambda m: 0.0 if m in dead else accuracy_of(m),
         dead,
     )
-    (comparison,) = compare(*records)
+    (comparison,) = compare_runs(*records)
     row = rows_by_scheme(comparison)["good"]
     at_01 = row.rates[1]
     finite = [accuracy_of(m) for m in study.members() if m.scheme == "good"][7:10]
@@ -117,7 +117,7 @@ def test_pairs_hold_diverged_members_as_chance(tmp_path):
     study = make_study(learning_rates=(0.1,))
     dead = [m for m in study.members() if m.scheme == "bad" and m.seed == 0]
     records = records_of(tmp_path, study, accuracy_of, diverged=dead)
-    (comparison,) = compare(*records)
+    (comparison,) = compare_runs(*records)
     good = [accuracy_of(m) for m in study.members() if m.scheme == "good"]
     bad = [accuracy_of(m) for m in study.members() if m.scheme == "bad"]
     bad[0] = CHANCE
@@ -136,7 +136,7 @@ def test_of_equal_rates_the_smaller_is_taken(tmp_path):
         ]
 
     study = make_study(learning_rates=(3.0, 1.0, 2.0), untuned_learning_rate=3.0)
-    (comparison,) = compare(*records_of(tmp_path, study, equal))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, equal))
     assert {row.best.learning_rate for row in comparison.rows} == {1.0}
     assert {row.untuned.learning_rate for row in comparison.rows} == {3.0}
 
@@ -144,19 +144,19 @@ def test_of_equal_rates_the_smaller_is_taken(tmp_path):
 @pytest.mark.parametrize("rates, flagged", [((0.1, 1.0), True), ((0.1,), False)])
 def test_a_best_rate_at_the_edge_of_the_grid_is_flagged(tmp_path, rates, flagged):
     study = make_study(learning_rates=rates)
-    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     assert {row.at_edge for row in comparison.rows} == {flagged}
     assert ("*:" in format_table(comparison)) == flagged
 
 
 def test_a_best_rate_inside_the_grid_is_not_flagged(tmp_path):
-    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy_of))
     assert not any(row.at_edge for row in comparison.rows)
 
 
 def test_the_untuned_rate_is_shown_as_it_is(tmp_path):
     study = make_study(untuned_learning_rate=1.2)
-    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     untuned = rows_by_scheme(comparison)["good"].untuned
     assert comparison.untuned_rate == untuned.learning_rate == 1.0
     assert untuned.test.mean == pytest.approx(0.6, abs=0.01)
@@ -164,7 +164,7 @@ def test_the_untuned_rate_is_shown_as_it_is(tmp_path):
 
 def test_the_sentence_says_who_is_behind_and_who_is_stuck(tmp_path):
     study = make_study(schemes=("good", "bad", "zeros"))
-    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     text = sentence(comparison)
     good = rows_by_scheme(comparison)["good"].best.test
     half = 100 * (good.high - good.mean)
@@ -180,7 +180,7 @@ def test_what_the_interval_does_not_show_is_not_claimed(tmp_path):
         better = member.scheme == "good"
         return 0.8 + 0.001 * better + (0.02 if (member.seed % 2) == better else 0.0)
 
-    (comparison,) = compare(*records_of(tmp_path, make_study(seeds=6), close))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(seeds=6), close))
     assert "no difference shown to bad" in sentence(comparison)
     assert "behind it" not in sentence(comparison)
 
@@ -188,7 +188,7 @@ def test_what_the_interval_does_not_show_is_not_claimed(tmp_path):
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])
 def test_with_few_seeds_there_is_no_conclusion(tmp_path, seeds):
     study = make_study(seeds=seeds)
-    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     text = sentence(comparison)
     assert "too few seeds for a conclusion" in text
     assert "is best" not in text and "behind" not in text
@@ -199,7 +199,7 @@ def test_with_few_seeds_there_is_no_conclusion(tmp_path, seeds):
 
 
 def test_no_winner_where_nothing_was_learned(tmp_path):
-    (comparison,) = compare(*records_of(tmp_path, make_study(), lambda _: CHANCE))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), lambda _: CHANCE))
     assert comparison.best is None
     assert "no scheme learned anything" in sentence(comparison)
     assert not any(row.at_edge for row in comparison.rows)
@@ -207,7 +207,9 @@ def test_no_winner_where_nothing_was_learned(tmp_path):
 
 def test_an_unfinished_program_has_no_answer_and_the_others_have(tmp_path):
     study = make_study(depth=(4, 8, 16))
-    first, second, third = compare(*records_of(tmp_path, study, accuracy_of, until=2))
+    first, second, third = compare_runs(
+        *records_of(tmp_path, study, accuracy_of, until=2)
+    )
     assert first.best == "good"
     assert second.rows == third.rows == () and second.step == third.step == 2
     assert sentence(second) == "depth=8: no answer yet, it is at step 2 of 4"
@@ -216,7 +218,7 @@ def test_an_unfinished_program_has_no_answer_and_the_others_have(tmp_path):
 
 def test_json_is_strict_and_complete(tmp_path):
     study = make_study(seeds=2, depth=(4, 8))
-    document = to_json(compare(*records_of(tmp_path, study, accuracy_of, until=2)))
+    document = to_json(compare_runs(*records_of(tmp_path, study, accuracy_of, until=2)))
     text = json.dumps(document, allow_nan=False)
     first = json.loads(text)[0]
     assert first["best"] == "good" and "too few seeds" in first["answer"]
@@ -228,7 +230,7 @@ def test_json_is_strict_and_complete(tmp_path):
 def test_the_table_fits_a_terminal_of_100_columns(tmp_path):
     long = "truncated_normal(0.0123456789, 0.0123456789, 3.14159)" * 2
     study = make_study(schemes=("good", "bad", long), learning_rates=(0.1,))
-    (comparison,) = compare(*records_of(tmp_path, study, accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     lines = format_table(comparison).splitlines()
     assert max(map(len, lines)) <= 100
     rows = [line for line in lines if line.startswith(("good", "bad", "truncated"))]
@@ -238,11 +240,11 @@ def test_the_table_fits_a_terminal_of_100_columns(tmp_path):
 def test_what_a_scheme_spends_before_its_first_step_is_said(tmp_path):
     study = make_study()
     records, manifest = records_of(tmp_path, study, accuracy_of)
-    (plain,) = compare(records, manifest)
+    (plain,) = compare_runs(records, manifest)
     assert "Before the first" not in format_table(plain)
     (program,) = study.programs()
     passes = {"bad": {"forward": 10, "backward": 40}}
-    (comparison,) = compare(
+    (comparison,) = compare_runs(
         records, manifest | {"programs": {program.id: {"passes": passes}}}
     )
     rows = rows_by_scheme(comparison)
@@ -259,7 +261,7 @@ def test_what_a_scheme_spends_before_its_first_step_is_said(tmp_path):
 
 def test_how_much_tuning_is_worth(tmp_path):
     """`good` has 0.7, 0.9 and 0.6 at the three rates, but for a little noise."""
-    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy_of))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy_of))
     row = rows_by_scheme(comparison)["good"]
     means = [at_rate.validation.mean for at_rate in row.rates]
     narrow, wide = sensitivity(row, 0.05), sensitivity(row, 0.25)
@@ -278,6 +280,6 @@ def test_a_range_that_will_do_is_not_broken(tmp_path):
     def accuracy(member):
         return {0.01: 0.9, 0.1: 0.2, 1.0: 0.899}[member.learning_rate]
 
-    (comparison,) = compare(*records_of(tmp_path, make_study(), accuracy))
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy))
     found = sensitivity(comparison.rows[0], 0.05)
     assert (found.low, found.high) == (0.01, 0.01)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from init_study import store
-from init_study.answers import compare
+from init_study.answers import compare_runs
 from init_study.answers.views.traps import find_traps
 from init_study.plan import make_plan
 from init_study.run import Control, run
@@ -31,7 +31,7 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("traps") / "run"
     run(make_plan(STUDY), folder, "command", Control())
     manifest = store.read_manifest(folder)
-    (comparison,) = compare(store.load(folder), manifest)
+    (comparison,) = compare_runs(store.load(folder), manifest)
     traps = find_traps(comparison, store.load_layers(folder))
     return {s: [t.finding for t in traps if t.scheme == s] for s in STUDY.schemes}
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from test_comparison import CHANCE, make_study, records_of
 
-from init_study.answers import compare
+from init_study.answers import compare_runs
 from init_study.answers.views.target import default_target, steps_to_target
 
 
 def of(tmp_path, accuracy, **changes):
     study = make_study(learning_rates=(0.1,), steps=10, evaluations=5, **changes)
     records, manifest = records_of(tmp_path, study, accuracy)
-    (comparison,) = compare(records, manifest)
+    (comparison,) = compare_runs(records, manifest)
     return records, comparison
 
 

@@ -15,7 +15,7 @@ from init_study.mean_field.ensemble import _second_moments
 from init_study.mean_field.predict import predict
 from init_study.network import trace
 from init_study.schemes import parse_scheme
-from init_study.theory import chi1, edge_of_chaos, second_moment
+from init_study.theory import chi1, critical_variances, second_moment
 
 IMAGES = jax.random.normal(jax.random.key(1), (64, 6, 6, 3))
 WIDTH = 64
@@ -200,7 +200,7 @@ def test_autoinit_draws_under_jit_and_says_its_scales():
 def test_the_edge_of_chaos_has_random_biases():
     net = network("Plain")
     params = parse_scheme("edge_of_chaos(q=0.5)")(jax.random.key(0), net)
-    sigma_w2, sigma_b2 = edge_of_chaos("tanh", 0.5)
+    sigma_w2, sigma_b2 = critical_variances("tanh", 0.5)
     layer = params["Conv_1"]
     fan_in = net.layers[1].fan_in
     assert np.var(layer["kernel"]) * fan_in == pytest.approx(sigma_w2, rel=0.03)

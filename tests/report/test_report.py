@@ -15,13 +15,13 @@ from calling import finish
 
 import init_study
 from init_study import store
-from init_study.answers import Interval, compare
+from init_study.answers import Interval, compare_runs
 from init_study.answers.words import format_columns
 from init_study.errors import UserError
 from init_study.report import export_figures, write_report
 from init_study.report.figures import forest
 from init_study.report.palette import scheme_styles
-from init_study.report.svg import draw, spread
+from init_study.report.svg import spread, to_markup
 from init_study.study import Study
 
 SCHEMES = ("zeros", "normal(0.02)", "he_normal", "torch")
@@ -263,13 +263,13 @@ def test_the_page_of_a_large_study_stays_small(tmp_path):
 
 def test_an_interval_shows_where_it_is_though_its_mean_is_beyond_the_scale(tmp_path):
     folder = make_run(tmp_path, make_study(depth=2))
-    (comparison,) = compare(store.load(folder), store.read_manifest(folder))
+    (comparison,) = compare_runs(store.load(folder), store.read_manifest(folder))
     near, far = Interval(-0.01, -0.02, 0.0, 5), Interval(-0.46, -0.92, -0.005, 5)
     best, *others = comparison.rows
     rows = [row._replace(difference=near) for row in others[:-1]]
     rows = (best, *rows, others[-1]._replace(difference=far))
     styles = scheme_styles(SCHEMES)
-    drawn = draw(forest(comparison._replace(rows=rows), styles, "name"))
+    drawn = to_markup(forest(comparison._replace(rows=rows), styles, "name"))
 
     def line(row):
         colour = styles[row.scheme].colour
@@ -337,7 +337,7 @@ def test_first_filters_are_shown_at_both_times(tmp_path):
     link = 'download="p0filters.csv" href="data:text/csv;base64,([^"]+)"'
     (text,) = re.findall(link, (folder / "report.html").read_text())
     table = pd.read_csv(io.StringIO(base64.b64decode(text).decode()))
-    torch = compare(store.load(folder), store.read_manifest(folder))[0].rows[0]
+    torch = compare_runs(store.load(folder), store.read_manifest(folder))[0].rows[0]
     place = list(study.schemes).index("torch") * len(study.learning_rates)
     place += list(study.learning_rates).index(torch.best.learning_rate)
     after = table[(table["scheme"] == "torch") & (table["when"] == "after")]["value"]

@@ -13,8 +13,8 @@ from init_study.theory import (
     c_map,
     chi1,
     critical_sigma_w2,
+    critical_variances,
     depth_scales,
-    edge_of_chaos,
     fixed_point_c,
     fixed_point_q,
     gain,
@@ -46,14 +46,14 @@ def test_the_slope_of_the_variance_map(name):
 def test_the_edge_of_chaos_is_a_fixed_point_where_gradients_keep_their_size(name):
     phi = ACTIVATIONS[name]
     q = 200.0 if "sigmoid" in name else 1.0
-    sigma_w2, sigma_b2 = edge_of_chaos(phi, q)
+    sigma_w2, sigma_b2 = critical_variances(phi, q)
     assert sigma_b2 >= 0
     assert q_map(phi, q, sigma_w2, sigma_b2) == pytest.approx(q, rel=1e-8)
     assert chi1(phi, sigma_w2, q) == pytest.approx(1, rel=1e-8)
 
 
 def test_order_and_chaos_lie_on_either_side_of_the_edge():
-    sigma_w2, sigma_b2 = edge_of_chaos(TANH)
+    sigma_w2, sigma_b2 = critical_variances(TANH)
     assert fixed_point_q(TANH, sigma_w2, sigma_b2, start=3.0) == pytest.approx(1)
     assert depth_scales(TANH, sigma_w2, sigma_b2)[1] == inf
     assert fixed_point_c(TANH, 0.9 * sigma_w2, sigma_b2) == 1
@@ -244,9 +244,9 @@ def test_padding_gain_is_near_what_a_net_of_twenty_layers_showed(n, measured):
         (lambda: c_map(RELU, 1.1), "c=1.1 is not"),
         (lambda: q_map(RELU, 1.0, -1.0), "sigma_w2=-1.0 is not"),
         (lambda: q_map(RELU, 1.0, 1.0, "much"), "sigma_b2='much' is not"),
-        (lambda: edge_of_chaos(ACTIVATIONS["softplus"]), "none has one; use gain"),
-        (lambda: edge_of_chaos(ACTIVATIONS["sigmoid"]), "use q=46"),
-        (lambda: edge_of_chaos(lambda x: 0 * x + 1), "no slope"),
+        (lambda: critical_variances(ACTIVATIONS["softplus"]), "none has one; use gain"),
+        (lambda: critical_variances(ACTIVATIONS["sigmoid"]), "use q=46"),
+        (lambda: critical_variances(lambda x: 0 * x + 1), "no slope"),
         (lambda: fixed_point_q(RELU, 2.5), "grows without bound"),
         (lambda: fixed_point_q(jnp.exp, 1.0), "grows without bound"),
         (lambda: fixed_point_c(TANH, 0.5), "dies out"),

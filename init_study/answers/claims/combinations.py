@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from init_study.answers.claims.evidence import Evidence
-from init_study.answers.claims.quantities import Quantity, Values
+from init_study.answers.claims.quantities import Quantity, SeedValues
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Difference(_OfTwo):
         """Name both quantities."""
         return f"{self.a.text} − {self.b.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the difference of each seed."""
         return self.a.values(evidence) - self.b.values(evidence)
 
@@ -85,7 +85,7 @@ class Exceeds(_OfTwo):
         more = f" by more than {self.by:g}" if self.by else ""
         return f"share of seeds in which {self.a.text} exceeds{more} {self.b.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find 1 for each seed in which `a` exceeds `b`, else 0."""
         ours, theirs = self.a.values(evidence), self.b.values(evidence)
         return np.where(ours > theirs + self.by, 1.0, 0.0)
@@ -109,7 +109,7 @@ class Log10(_OfSingle):
         """Name the quantity of which the logarithm is taken."""
         return f"log10 of: {self.a.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the logarithm of each seed's value."""
         with np.errstate(divide="ignore"):
             return np.log10(self.a.values(evidence))
@@ -133,7 +133,7 @@ class Closeness(_OfSingle):
         """Name the quantity that is compared with 1."""
         return f"less the orders of magnitude between one and: {self.a.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the closeness of each seed's value, 0 at most."""
         return -np.abs(Log10(self.a).values(evidence))
 
@@ -167,7 +167,7 @@ class RankCorrelation:
         """Name what is correlated, and the number of cells."""
         return f"rank correlation over {len(self.seen)} nets: {self.name}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the correlation of each seed."""
         columns = [q.values(evidence) for q in (*self.seen, *self.comes_to)]
         common = min(len(column) for column in columns)
@@ -204,7 +204,7 @@ class Check:
     unit: str = ""
     kind = "cases"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the number of each case."""
         return np.array(evidence.checks[self.name], np.float64)
 

@@ -17,7 +17,7 @@ from init_study.answers.claims.claim import (
 from init_study.answers.words import count
 
 # What a verdict is called, of a sentence and of a published result.
-WORDS = {
+VERDICT_WORDS = {
     "claims": {verdict: verdict.value for verdict in Verdict},
     "results": {
         Verdict.SUPPORTED: "REPRODUCED",
@@ -101,7 +101,10 @@ def summary(ledger: Mapping[str, Any]) -> str:
     """
     kind, claims = ledger["kind"], ledger["claims"]
     counts = Counter(claim["verdict"] for claim in claims)
-    parts = [f"{counts[v] or 'none'} {word.lower()}" for v, word in WORDS[kind].items()]
+    parts = [
+        f"{counts[v] or 'none'} {word.lower()}"
+        for v, word in VERDICT_WORDS[kind].items()
+    ]
     return f"{count(len(claims), kind[:-1])}: {', '.join(parts)}."
 
 
@@ -114,7 +117,7 @@ def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
         >>> rows({"kind": "claims", "claims": [claim]})[0]["measured"]
         '–'
     """
-    words = WORDS[ledger["kind"]]
+    words = VERDICT_WORDS[ledger["kind"]]
     return [
         {
             "no": claim["number"],

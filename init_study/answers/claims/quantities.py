@@ -16,7 +16,7 @@ from init_study.answers.claims.evidence import LAYER_METRICS, Evidence, Runs
 from init_study.answers.statistics import stuck_at_chance
 from init_study.errors import unknown
 
-Values = Float[np.ndarray, " seeds"]
+SeedValues = Float[np.ndarray, " seeds"]
 
 
 @runtime_checkable
@@ -42,7 +42,7 @@ class Quantity(Protocol):
         """
         ...
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the number of each seed, in the study's order of seeds."""
         ...
 
@@ -84,7 +84,7 @@ class Accuracy(_OfRuns):
         """Name the split and the runs."""
         return f"{self.split} accuracy of {self.of.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the accuracy of each seed, from 0 to 1."""
         outcomes, data = self.of.outcomes(evidence)
         if self.split == "test":
@@ -113,7 +113,7 @@ class Learned(_OfRuns):
         """Name the share and the runs."""
         return f"share of runs that learn, {self.of.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find 1 for each seed that learns and 0 for each that does not."""
         outcomes, data = self.of.outcomes(evidence)
         stuck = stuck_at_chance(outcomes.test, data["test"], data["chance"]) == 1
@@ -141,7 +141,7 @@ class Rises(_OfRuns):
         """Name the climb and the runs."""
         return f"climb of the loss in all, in nats, {self.of.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the climb of each seed's loss."""
         loss = self.of.curve(evidence, "validation", "loss").to_numpy()
         rises = np.clip(np.diff(loss, axis=1), 0.0, None).sum(1)
@@ -173,7 +173,7 @@ class Earlier(_OfRuns):
             f"validation accuracy before {self.than.text}"
         )
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find 1 for each seed that is earlier, 0.5 for a tie, else 0."""
         ours, theirs = (
             _first_step(each.curve(evidence, "validation", "accuracy"), self.accuracy)
@@ -186,7 +186,7 @@ class Earlier(_OfRuns):
         return frozenset((self.of.study, self.than.study))
 
 
-def _first_step(curve: pd.DataFrame, accuracy: float) -> Values:
+def _first_step(curve: pd.DataFrame, accuracy: float) -> SeedValues:
     there = curve.to_numpy() >= accuracy
     steps = np.array(curve.columns, np.float64)
     return np.where(there.any(1), steps[there.argmax(1)], np.inf)
@@ -249,7 +249,7 @@ class Layers(_OfRuns):
         what = LAYER_METRICS[self.metric]
         return f"{what}, {self.take} of the {where}, {when}, {self.of.text}"
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find the number of each seed, from its values `[layers]`."""
         measured = self.of.layer_values(evidence, self.metric, self.first)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -274,7 +274,7 @@ class Lucky(_OfRuns):
             f"data, less that of all, {self.of.text}"
         )
 
-    def values(self, evidence: Evidence) -> Values:
+    def values(self, evidence: Evidence) -> SeedValues:
         """Find what each of the best seeds has more than the mean of all."""
         outcomes, data = self.of.outcomes(evidence)
         test = np.where(outcomes.diverged, data["chance"], outcomes.test)

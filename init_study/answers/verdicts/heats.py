@@ -13,7 +13,7 @@ from init_study.answers.verdicts.decision import Contrast, Decision, Kind
 from init_study.answers.verdicts.protocol import Choice
 from init_study.store import DECISION
 
-Values = dict[str, Float[np.ndarray, " seeds"]]
+ByScheme = dict[str, Float[np.ndarray, " seeds"]]
 
 
 class Heat(NamedTuple):
@@ -33,7 +33,7 @@ class Heat(NamedTuple):
     chance: float
     choices: dict[str, Choice]
     decision: Decision | None
-    test: Values
+    test: ByScheme
     stopped: str
 
 

@@ -53,9 +53,9 @@ def across(comparisons: Sequence[Comparison]) -> Across:
     Raises: UserError for fewer than two programs, or for one that is not finished.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> both = across(compare(*made_up_run(depth=(2, 4))))
+        >>> both = across(compare_runs(*made_up_run(depth=(2, 4))))
         >>> both.schemes, both.ranks, both.p
         (('he_normal', 'zeros'), (1.0, 2.0), None)
     """

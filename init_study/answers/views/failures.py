@@ -41,9 +41,9 @@ def failing_more(comparison: Comparison) -> tuple[str, ...]:
         comparison: of a program; an unfinished one has none.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> failing_more(comparison)
         ()
     """

@@ -40,9 +40,9 @@ def sensitivity(row: Row, margin: float) -> Sensitivity:
         margin: of accuracy, positive.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare(*made_up_run())
+        >>> (comparison,) = compare_runs(*made_up_run())
         >>> found = sensitivity(comparison.rows[0], margin=0.01)
         >>> found.low, found.high, found.factor
         (0.1, 0.1, 1.0)

@@ -39,10 +39,10 @@ def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
         comparison: of a finished program.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
         >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare(records, manifest)
+        >>> (comparison,) = compare_runs(records, manifest)
         >>> round(default_target(records, comparison), 9)
         0.658
     """
@@ -62,10 +62,10 @@ def steps_to_target(
         target: validation accuracy.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
         >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare(records, manifest)
+        >>> (comparison,) = compare_runs(records, manifest)
         >>> [found.steps for found in steps_to_target(records, comparison, target=0.5)]
         [2.0, inf]
     """

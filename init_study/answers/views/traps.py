@@ -42,10 +42,10 @@ def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
         layers: of `store.load_layers`.
 
     Example:
-        >>> from init_study.answers import compare
+        >>> from init_study.answers import compare_runs
         >>> from init_study.answers.made_up import made_up_run
         >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare(records, manifest)
+        >>> (comparison,) = compare_runs(records, manifest)
         >>> layers = records.assign(layer=0)
         >>> len(layers), len(at_best_rates(comparison, layers))
         (140, 70)

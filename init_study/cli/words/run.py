@@ -8,7 +8,7 @@ from init_study.api.compare import train_or_race
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.races import race_rules
 from init_study.cli.reports import reported
-from init_study.cli.training import stopped, train
+from init_study.cli.training import stopped, train_study
 from init_study.interrupts import noted_signals
 from init_study.study import Study
 
@@ -23,7 +23,7 @@ def answer(invocation: Invocation) -> Answer:
     ):
 
         def train_stage(part: Study, folder: Path, stage: str) -> bool:
-            return train(invocation, part, folder, received, stage, recorded)
+            return train_study(invocation, part, folder, received, stage, recorded)
 
         finished = train_or_race(
             study, workdir, invocation.make_plan, train_stage, rules

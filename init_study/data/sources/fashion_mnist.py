@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 PACKAGE = "dataset-fashion-mnist"
-FOLDER = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 # When the publisher compressed each file, in seconds since 1970.
 _COMPRESSED_AT = {
     "train-images-idx3-ubyte.gz": 1504176606,
@@ -22,13 +22,13 @@ _HEADER_SIZE = 10
 
 def is_installed() -> bool:
     """Say whether Debian's package lies on this machine."""
-    return all((FOLDER / name).is_file() for name in _COMPRESSED_AT)
+    return all((DEBIAN_FOLDER / name).is_file() for name in _COMPRESSED_AT)
 
 
 def restore_published_files(folder: Path) -> None:
     """Write the four published files, rebuilt from Debian's, into a folder."""
     for name, time in _COMPRESSED_AT.items():
-        rebuilt = published_bytes((FOLDER / name).read_bytes(), name, time)
+        rebuilt = published_bytes((DEBIAN_FOLDER / name).read_bytes(), name, time)
         (folder / name).write_bytes(rebuilt)
 
 

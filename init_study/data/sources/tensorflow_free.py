@@ -23,7 +23,7 @@ from tensorflow_datasets.core.registered import skip_registration
 from init_study.data.sources import fashion_mnist
 
 
-def prepare(builder: tfds.core.DatasetBuilder) -> None:
+def prepare_builder(builder: tfds.core.DatasetBuilder) -> None:
     """Download, verify and write a set of `BUILDERS` for TFDS.
 
     Files that lie in `manual_folder(builder)` are used in place of a download, and so

@@ -121,7 +121,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     try:
         with _without_banners(), _few_retries():
             if builder.name in tensorflow_free.BUILDERS:
-                tensorflow_free.prepare(builder)
+                tensorflow_free.prepare_builder(builder)
             else:
                 config = tfds.download.DownloadConfig(try_download_gcs=False)
                 builder.download_and_prepare(

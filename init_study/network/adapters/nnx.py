@@ -13,7 +13,7 @@ from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import training_flag, with_axes
 
-Parts = tuple[Any, Any, Any]
+_Parts = tuple[Any, Any, Any]
 
 
 def adapt(
@@ -31,7 +31,7 @@ def adapt(
     """
     given = module if isinstance(module, nnx.Module) else None
 
-    def parts(key: PRNGKeyArray) -> Parts:
+    def parts(key: PRNGKeyArray) -> _Parts:
         made: Any = given if given is not None else module(rngs=nnx.Rngs(key))
         return _split(made)[1]
 
@@ -75,7 +75,7 @@ def adapt(
     return adapter
 
 
-def _split(module: nnx.Module) -> tuple[Any, Parts]:
+def _split(module: nnx.Module) -> tuple[Any, _Parts]:
     """Split a module: its definition; its parameters, random states and the rest."""
     definition, *parts = nnx.split(module, nnx.Param, nnx.RngState, ...)
     return definition, (parts[0], parts[1], parts[2])

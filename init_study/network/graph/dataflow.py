@@ -127,7 +127,7 @@ class _Building:
         return results
 
 
-def evaluate(
+def compute(
     graph: Graph,
     variables: Mapping[Path, Any],
     images: Any,
@@ -147,11 +147,11 @@ def evaluate(
 
     Example:
         >>> graph, _ = make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
-        >>> float(evaluate(graph, {}, 3.0, graph.outputs)[0])
+        >>> float(compute(graph, {}, 3.0, graph.outputs)[0])
         8.0
         >>> middle = graph.nodes[0].outputs[0]
         >>> halved = lambda value, x: x / 2 if value == middle else x
-        >>> float(evaluate(graph, {}, 3.0, graph.outputs, halved)[0])
+        >>> float(compute(graph, {}, 3.0, graph.outputs, halved)[0])
         4.0
     """
     values: dict[int, Any] = dict(graph.constants)

@@ -10,7 +10,7 @@ import numpy as np
 
 from init_study import jaxprs
 from init_study.activations import linear
-from init_study.network.graph.dataflow import Graph, Node, evaluate, run_node
+from init_study.network.graph.dataflow import Graph, Node, compute, run_node
 
 # Primitives that compute each number of the result from those at its place alone.
 ELEMENTWISE = set(
@@ -74,7 +74,7 @@ def function_of(
     needed.reverse()
     inside = {root, *(value for node in needed for value in node.outputs)}
     fixed = sorted({v for node in needed for v in node.inputs} - inside)
-    constants = dict(zip(fixed, evaluate(graph, {}, None, tuple(fixed)), strict=True))
+    constants = dict(zip(fixed, compute(graph, {}, None, tuple(fixed)), strict=True))
     for constant in map(np.asarray, constants.values()):
         if constant.size == 0 or (constant != constant.flat[0]).any():
             return None

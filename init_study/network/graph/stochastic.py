@@ -21,7 +21,7 @@ from init_study.network.graph.dataflow import (
     Graph,
     Node,
     Origins,
-    evaluate,
+    compute,
     needed_places,
     producers,
 )
@@ -181,7 +181,7 @@ def _number(graph: Graph, origins: Origins, value: int) -> float | None:
     """Compute a value that is one number and made of constants, else None."""
     if origins.of_images[value] or origins.variables[value] or graph.size(value) != 1:
         return None
-    (number,) = evaluate(graph, {}, None, (value,))
+    (number,) = compute(graph, {}, None, (value,))
     return float(np.asarray(number).reshape(()))
 
 
