@@ -27,8 +27,7 @@ def pytest_ignore_collect(collection_path, config):
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        if _below_tests(item.path) not in strict.LOOSE:
-            item.add_marker(pytest.mark.filterwarnings("error"))
+        item.add_marker(pytest.mark.filterwarnings("error"))
         slow = item.get_closest_marker("slow")
         if not slow and fast.is_fast(_below_tests(item.path), item.name):
             item.add_marker(pytest.mark.fast)
@@ -41,9 +40,7 @@ def _below_tests(path):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Before the fixtures of a test."""
-    loose = _below_tests(item.path) in strict.LOOSE
-    wrong_types = item.get_closest_marker("wrong_types") is not None
-    strict.hold(promotion=loose, types=not (loose or wrong_types))
+    strict.hold(types=item.get_closest_marker("wrong_types") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

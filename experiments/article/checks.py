@@ -214,7 +214,7 @@ def _unexplained(seed: int) -> jax.Array:
     inputs = jax.random.uniform(keys[0], (512, 8), minval=-1.0)
 
     def net(params: dict, x: jax.Array) -> jax.Array:
-        hidden = jax.nn.relu(x @ params["in"] + params["bias"])
+        hidden = jax.nn.relu(x @ params["in"] + params["bias"][None])
         return hidden @ params["out"] + params["shift"]
 
     teacher = {

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
 from init_study.api.arguments import make_scheme
@@ -17,7 +18,7 @@ def initialize(
     images: Any,
     scheme: Any,
     key: PRNGKeyArray,
-    labels: Int[Array, " n"] | None = None,
+    labels: Int[Array | np.ndarray, " n"] | None = None,
     train_argument: str | None = None,
 ) -> Any:
     """Draw the variables of a module by a scheme, in the form that its framework has.

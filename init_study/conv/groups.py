@@ -65,16 +65,18 @@ def _backward(
     def of_images(images: Array) -> Array:
         return _depthwise(images, kernel, window)
 
+    kh, kw = kernel.shape[:2]
+    # Many small numbers: half precision would lose them.
+    wide = cotangent.dtype if cotangent.dtype.itemsize > 4 else jnp.float32
+
     def add(totals: list[Array], pair: tuple[Array, Array]) -> tuple[list[Array], None]:
         image, change = pair
         seen = _seen(image[None], kernel.shape, window).values()
         return [
-            total + view[0] * change for total, view in zip(totals, seen, strict=True)
+            total + (view[0] * change).astype(wide)
+            for total, view in zip(totals, seen, strict=True)
         ], None
 
-    kh, kw = kernel.shape[:2]
-    # Many small numbers: half precision would lose them.
-    wide = jnp.promote_types(cotangent.dtype, jnp.float32)
     zeros = [jnp.zeros(cotangent.shape[1:], wide)] * (kh * kw)
     totals, _ = lax.scan(add, zeros, (images, cotangent))
     kernel_gradient = jnp.stack([total.sum((0, 1)) for total in totals])

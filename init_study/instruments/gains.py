@@ -62,7 +62,7 @@ def layer_gains(
     network: Network,
     params: Params,
     model_state: ModelState,
-    squares: Sequence[Float[Array, "..."]],
+    squares: Sequence[Float[Array | np.ndarray, "..."]],
     key: PRNGKeyArray,
 ) -> tuple[tuple[Gain, ...], tuple[Gain, ...]]:
     """Measure and predict the gains of every layer.

@@ -30,7 +30,7 @@ def layer_signals(
     network: Network,
     params: Params,
     model_state: ModelState,
-    images: Float[Array, "n h w c"],
+    images: Float[Array, "n ..."],
     *,
     train: bool = True,
     key: PRNGKeyArray | None = None,
@@ -99,8 +99,8 @@ def gradients_at_layers(
     network: Network,
     params: Params,
     model_state: ModelState,
-    images: Float[Array, "n h w c"],
-    cotangent: Float[Array, "n classes"],
+    images: Float[Array, "n ..."],
+    cotangent: Float[Array, "n ..."],
     **options: Any,
 ) -> tuple[Signals, tuple[Array, ...]]:
     """Compute the signals, and the gradient of result · cotangent at each layer.

@@ -45,8 +45,8 @@ def predict(
     network: Network,
     params: Params,
     model_state: ModelState,
-    squares: Sequence[Float[Array, "..."]],
-    images: Float[Array, "n h w c"],
+    squares: Sequence[Float[Array | np.ndarray, "..."]],
+    images: Float[Array, "n ..."],
     key: PRNGKeyArray,
 ) -> PredictedSignals:
     """Predict the mean squares of signals and gradients at every layer.
@@ -88,7 +88,7 @@ def make_predictor(
     network: Network,
     params: Params,
     model_state: ModelState,
-    images: Float[Array, "n h w c"],
+    images: Float[Array, "n ..."],
 ) -> Predictor:
     """Make `predict` for many parameters of one network, compiled once.
 

@@ -168,9 +168,12 @@ def _summands(
 ) -> dict[int, _Feed]:
     """Make, by place, the functions that change the branch's side of sums."""
 
-    def feed(residual: graph.ResidualSum, factor: Array, shift: Array | None) -> _Feed:
+    def feed(
+        residual: graph.ResidualSum, factor: Array, axis: int, shift: Array | None
+    ) -> _Feed:
         def change(x: Array) -> Array:
-            return x * factor if shift is None else x * factor + shift
+            scaled = x * _along(factor, axis, x.ndim)
+            return scaled if shift is None else scaled + shift
 
         return lambda inputs: [
             change(x) if side == residual.side else x for side, x in enumerate(inputs)
@@ -179,15 +182,21 @@ def _summands(
     return {
         residual.place: feed(
             residual,
-            _along(added[factor_path(index)], branches[index].axis),
+            added[factor_path(index)],
+            branches[index].axis,
             added.get((ADDED, f"branch_{index}", "shift")),
         )
         for index, residual in sums.items()
     }
 
 
-def _along(factor: Array, axis: int) -> Array:
-    """Shape a factor per channel for sums whose channels are not the last axis."""
-    if factor.ndim == 0 or axis == -1:
-        return factor
-    return factor.reshape(-1, *([1] * (-axis - 1)))
+def _along(factor: Array, axis: int, rank: int) -> Array:
+    """Shape a factor per channel for sums of so many axes; one of all stays as it is.
+
+    Args:
+        factor: `[channels]` or `[]`.
+        axis: of the channels, counted from the end.
+        rank: of the sum.
+    """
+    others = [place for place in range(-rank, 0) if place != axis]
+    return jnp.expand_dims(factor, others) if factor.ndim else factor

@@ -150,13 +150,16 @@ class Network(NamedTuple):
         self,
         params: Params,
         model_state: ModelState,
-        images: Float[Array, "n h w c"],
+        images: Float[Array, "n ..."],
         *,
         train: bool,
         key: PRNGKeyArray | None = None,
         convolution: str = "xla",
-    ) -> tuple[Float[Array, "n classes"], ModelState]:
-        """Compute logits and, in training, the new model state.
+    ) -> tuple[Float[Array, "n ..."], ModelState]:
+        """Compute what the module gives, most often logits, and its new state.
+
+        Only training changes the state. A module without a head gives other shapes
+        than `[n, classes]`, and it may read other images than `[n, h, w, c]`.
 
         Args:
             params: of the network.

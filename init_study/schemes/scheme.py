@@ -33,11 +33,11 @@ class Batch(NamedTuple):
     """What a scheme may look at: training images, standardized, and their labels.
 
     Attributes:
-        images: `[n, height, width, channels]`.
+        images: `[n, ...]`, most often `[n, height, width, channels]`.
         labels: `[n]`, for the schemes that need them.
     """
 
-    images: Float[Array, "n h w c"] | Any
+    images: Float[Array, "n ..."] | Any
     labels: Int[Array, " n"] | Any = None
 
 

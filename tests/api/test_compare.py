@@ -248,7 +248,11 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"module": nn.Dense(3)}, "one logit per class"),
         ({"steps": 0}, "too small"),
         ({"until": "decided", "budget": 0}, "allows nothing"),
-        ({"until": "decided", "margin": "0.5"}, "margin="),
+        pytest.param(
+            {"until": "decided", "margin": "0.5"},
+            "margin=",
+            marks=pytest.mark.wrong_types,
+        ),
         ({"schemes": ["zeros", "zeros"]}, "twice"),
         ({"schemes": {"zeros", "ones"}.copy()}, "no order"),
         ({"data": (np.zeros((9, 4, 4)), np.zeros(9, int))}, "two classes"),
@@ -336,6 +340,7 @@ def test_a_second_interrupt_does_what_it_did_before():
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.wrong_types
 def test_a_number_is_no_key():
     with pytest.raises(UserError, match="key=0 is no key"):
         init_study.initialize(Net(), data()[0], "he_normal", 0)

@@ -96,6 +96,10 @@ def test_a_warm_up_leaves_a_step_for_the_way_down(warmup, steps):
     assert moved[peak:] == sorted(moved[peak:], reverse=True)
 
 
+def standardized(dataset, images):
+    return standardize(*map(jnp.asarray, (images, dataset.mean, dataset.std)))
+
+
 def assert_same_bits(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -126,7 +130,7 @@ def test_a_member_is_what_plain_flax_makes_of_it(plan, together):
     gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))
     losses = []
     for batch in np.asarray(order):
-        images = standardize(dataset.train.images[batch], dataset.mean, dataset.std)
+        images = standardized(dataset, dataset.train.images[batch])
         (loss, stats), grads = gradient(
             params, stats, images, dataset.train.labels[batch]
         )
@@ -206,7 +210,7 @@ def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
         part = getattr(program.dataset, split)
         bounds = [jnp.int32(bound) for bound in held.bounds(split)]
         measured = fetch_members(compiled.evaluate(state, held.images, *bounds), 8)
-        images = standardize(part.images, program.dataset.mean, program.dataset.std)
+        images = standardized(program.dataset, part.images)
         for place in (0, 5):
             one = jax.tree.map(lambda leaf, i=place: leaf[i], together)
             variables = {"params": one.params, **one.model_state}

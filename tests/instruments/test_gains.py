@@ -50,7 +50,8 @@ class Around(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        return nn.Dense(3, name="head")(self.operation(x).mean((1, 2)))
+        x = self.operation(x).mean((1, 2))
+        return nn.Dense(3, dtype=jnp.float32, name="head")(x)
 
 
 @every_operation

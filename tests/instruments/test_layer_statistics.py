@@ -73,20 +73,22 @@ def test_signals_and_gradients_are_those_of_a_plain_computation(network, data, m
     params = drawn(network, "he_normal")
     found = measure(params)
     images = data.images[PLACES[1]].astype(jnp.float32) / 255
-    images, labels = (images - data.mean) / data.std, data.labels[PLACES[1]]
+    # An axis for each of images, rows and columns: JAX adds none in tests.
+    mean, std = (part[None, None, None] for part in (data.mean, data.std))
+    images, labels = (images - mean) / std, data.labels[PLACES[1]]
 
     def conv(x, p, shift):
         y = jax.lax.conv_general_dilated(
             x, p["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        return y + p["bias"] + shift
+        return y + p["bias"][None, None, None] + shift
 
     def losses(params, shifts):
         first = conv(images, params["Conv_0"], shifts[0])
         second = conv(nn.relu(first), params["Conv_1"], shifts[1])
         pooled = jnp.tanh(second).mean((1, 2))
-        logits = pooled @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
-        logits += shifts[2]
+        logits = pooled @ params["Dense_0"]["kernel"]
+        logits += params["Dense_0"]["bias"][None] + shifts[2]
         each = -jnp.take_along_axis(nn.log_softmax(logits), labels[:, None], 1)[:, 0]
         return each.sum(), (each, (first, second, logits))
 

@@ -51,7 +51,10 @@ def measured():
         return measure_spectra(network, "canonical", member, data, PLACES)
 
     found = jax.tree.map(lambda leaf: leaf[None], spectra(params))
-    images = (data.images[PLACES[1]] / 255.0 - data.mean) / data.std
+    images = data.images[PLACES[1]].astype(jnp.float32) / 255
+    # An axis for each of images, rows and columns: JAX adds none in tests.
+    mean, std = (part[None, None, None] for part in (data.mean, data.std))
+    images = (images - mean) / std
 
     def logits(params, images):
         return Net().apply({"params": params}, images)

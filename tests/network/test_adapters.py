@@ -458,7 +458,8 @@ def test_layers_are_those_of_the_training_call():
 def test_an_axis_of_size_one_changes_no_number():
     def function(x):
         total = jax.lax.psum(x, "i") + jax.lax.all_gather(x, "i").sum(0)
-        return total + jax.lax.axis_index("i") + jax.lax.pmean(x, "j")
+        index = jax.lax.axis_index("i").astype(x.dtype)
+        return total + index + jax.lax.pmean(x, "j")
 
     x = jnp.arange(3.0)
     np.testing.assert_array_equal(with_axes(function, ("i", "j"))(x), 3 * x)

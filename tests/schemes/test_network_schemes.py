@@ -30,7 +30,7 @@ class Layerless(nn.Module):
     @nn.compact
     def __call__(self, x):
         scale = self.param("scale", nn.initializers.ones, (3,))
-        return scale * x.mean((1, 2))
+        return scale[None] * x.mean((1, 2))
 
 
 class Residual(nn.Module):
@@ -250,6 +250,12 @@ def test_rest_is_a_scheme_of_its_own():
         and said["first0", "kernel"] == "normal(0.5)"
     )
     assert said["head", "kernel"] == "zeros: head"
+    with pytest.raises(UserError, match=r"unknown scheme 'nomal'.*'normal'"):
+        parse_scheme("zero_head(rest='nomal')")
+
+
+@pytest.mark.wrong_types
+def test_what_is_no_scheme_and_no_number_is_said():
     for text, words in {
         "zero_head(rest=5)": "rest=5 is no scheme",
         "skipinit('')": "value='' is not a finite number",
@@ -258,8 +264,6 @@ def test_rest_is_a_scheme_of_its_own():
     }.items():
         with pytest.raises(UserError, match=words):
             parse_scheme(text)
-    with pytest.raises(UserError, match=r"unknown scheme 'nomal'.*'normal'"):
-        parse_scheme("zero_head(rest='nomal')")
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,7 @@ def test_costs_and_changes_are_declared():
     assert said["Dense_0", "bias"] == "zeros"
 
 
+@pytest.mark.wrong_types
 @pytest.mark.parametrize(
     ("text", "words"),
     [

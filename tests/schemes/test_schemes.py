@@ -370,7 +370,7 @@ def test_the_type_of_a_layers_parameters_is_kept():
         @nn.compact
         def __call__(self, x):
             x = x.reshape(x.shape[0], -1)
-            return nn.Dense(3, param_dtype=jnp.bfloat16)(x)
+            return nn.Dense(3, param_dtype=jnp.bfloat16, dtype=jnp.float32)(x)
 
     network = trace(Half(), (4, 4, 4), 3)
     params = draw(SCHEMES["he_normal"](), network, jax.random.key(0))

@@ -77,7 +77,7 @@ def find_operations(
         >>> w, b = jnp.ones((3, 2)), jnp.ones(2)
         >>> variables = {("params", "w"): w, ("params", "b"): b}
         >>> traced, _ = graph.make_graph(
-        ...     lambda p, x: x @ p["params", "w"] + p["params", "b"],
+        ...     lambda p, x: x @ p["params", "w"] + p["params", "b"][None],
         ...     variables,
         ...     jnp.ones((4, 3)),
         ... )

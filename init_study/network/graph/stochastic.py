@@ -46,7 +46,7 @@ def without_dropout(graph: Graph, origins: Origins) -> Graph:
         >>> from init_study.network import graph
         >>> def drop(variables, x):
         ...     mask = jax.random.bernoulli(variables[KEYS, "dropout"], 0.5, x.shape)
-        ...     return x * mask / 0.5
+        ...     return x * mask.astype(x.dtype) / 0.5
         >>> keys = {(KEYS, "dropout"): jax.random.key(0)}
         >>> traced, _ = graph.make_graph(drop, keys, np.ones((2, 3), np.float32))
         >>> kept = without_dropout(traced, graph.find_origins(traced))
