@@ -61,7 +61,8 @@ def _correlations(key: jax.Array, sigma_w2: float, q: float, start: float) -> ja
         weights_key, bias_key = jax.random.split(key)
         weights = jax.random.normal(weights_key, (_WIDTH, _WIDTH))
         bias = jax.random.normal(bias_key, (_WIDTH,)) * _BIAS**0.5
-        return jnp.tanh(h) @ weights * (sigma_w2 / _WIDTH) ** 0.5 + bias, correlation
+        summed = jnp.tanh(h) @ weights * (sigma_w2 / _WIDTH) ** 0.5
+        return summed + bias[None, None], correlation
 
     return jax.lax.scan(layer, pairs, jax.random.split(layers_key, _DEPTH))[1]
 

@@ -38,7 +38,7 @@ def _mean_singular_value(law: Initializer, seed: int) -> float:
     for index in range(_LAYERS):
         weights = law(keys[index], (_WIDTH, _WIDTH))
         x = jnp.tanh(x @ weights)
-        jacobian = np.asarray(weights * (1 - x**2), np.float64)
+        jacobian = np.asarray(weights * (1 - x[None] ** 2), np.float64)
         found.append(np.linalg.svd(jacobian, compute_uv=False).mean())
     return float(np.mean(found[1:]))
 
