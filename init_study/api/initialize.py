@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray
+from jaxtyping import Array, Int, Key
 
 from init_study.api.arguments import make_scheme
 from init_study.errors import UserError
@@ -17,7 +17,7 @@ def initialize(
     module: Any,
     images: Any,
     scheme: Any,
-    key: PRNGKeyArray,
+    key: Key[Array, ""],
     labels: Int[Array | np.ndarray, " n"] | None = None,
     train_argument: str | None = None,
 ) -> Any:

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.conv.forms import check_form
-from init_study.errors import check_count, check_number
+from init_study.errors import UserError, check_count, check_number
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.scheme import Cost, Refinement, Scheme, leaf_of, replace_leaf
@@ -191,13 +191,21 @@ def logits_of(network: Network) -> Any:
 
 
 def loss_of(network: Network) -> Any:
-    """Make the function `(params, images, labels) -> mean cross-entropy`."""
+    """Make the function `(params, images, labels) -> mean cross-entropy`.
+
+    It raises UserError where the network gives no logits `[n, classes]`.
+    """
     logits = logits_of(network)
 
     def loss(params: Params, images: Array, labels: Int[Array, " n"]) -> Array:
-        losses = optax.softmax_cross_entropy_with_integer_labels(
-            logits(params, images), labels
-        )
+        made = logits(params, images)
+        if made.ndim != 2:
+            raise UserError(
+                f"the module gives an array of shape {list(made.shape)}, and what is "
+                "optimized is the loss of logits [n, classes]; initialize it with its "
+                "head, or by a scheme without optimization"
+            )
+        losses = optax.softmax_cross_entropy_with_integer_labels(made, labels)
         return losses.mean()
 
     return loss

@@ -11,6 +11,7 @@ import optax
 import pytest
 from flax import traverse_util
 
+from init_study import initialize
 from init_study.errors import UserError
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
@@ -221,3 +222,10 @@ def test_no_label_feeds_a_random_key(name):
     drawn = [one(jax.random.key(0), network(), BATCH) for one in (scheme, reworded)]
     jax.tree.map(np.testing.assert_array_equal, *drawn)
     assert len({step.stream for step in steps}) == len(steps)
+
+
+@pytest.mark.parametrize("text", ["metainit(1)", "gradinit(1)"])
+def test_a_module_that_gives_maps_has_no_loss(text):
+    images, labels = jnp.ones((8, 4, 4, 1)), np.zeros(8, np.int32)
+    with pytest.raises(UserError, match=r"shape \[\d, 4, 4, 2\].*with its head"):
+        initialize(nn.Conv(2, (3, 3)), images, text, jax.random.key(0), labels=labels)
