@@ -1,6 +1,5 @@
 """Strict JAX, checked shapes, two CPU devices and a cache of their own in all tests."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -17,24 +16,12 @@ strict.excuse_others()
 
 
 TESTS = Path(__file__).parent
-UNOPTIMIZED = "jax_disable_most_optimizations"
 
 
 def pytest_ignore_collect(collection_path, config):
     """In the fast lane files without a fast test are not imported."""
     lane = config.option.markexpr == "fast" and collection_path.suffix == ".py"
     return (lane and _below_tests(collection_path) not in fast.FAST) or None
-
-
-def pytest_configure(config):
-    """Most of a test's time is compilation, and most of that LLVM's optimizations.
-
-    They are not what is tested, here and in the processes that tests start; the slow
-    lane, and tests marked `optimized`, run what users run.
-    """
-    if config.option.markexpr != "slow":
-        os.environ.setdefault(UNOPTIMIZED.upper(), "1")
-        jax.config.update(UNOPTIMIZED, True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -54,13 +41,6 @@ def _below_tests(path):
 def pytest_runtest_setup(item):
     """Before the fixtures of a test."""
     strict.hold(types=item.get_closest_marker("wrong_types") is None)
-    if item.get_closest_marker("optimized"):
-        jax.config.update(UNOPTIMIZED, False)
-
-
-def pytest_runtest_teardown(item):
-    if item.get_closest_marker("optimized"):
-        jax.config.update(UNOPTIMIZED, UNOPTIMIZED.upper() in os.environ)
 
 
 @pytest.fixture(scope="session", autouse=True)

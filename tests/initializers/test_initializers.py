@@ -180,7 +180,6 @@ def test_a_key_fixes_the_draw(name):
         assert abs(correlation) < 4 / sqrt(drawn)
 
 
-@pytest.mark.optimized
 def test_compiled_and_batched_draws_are_the_same():
     """To the bit: op by op, compiled, and under `vmap`."""
 

@@ -17,8 +17,6 @@ from init_study.network import trace
 from init_study.schemes import parse_scheme
 from init_study.theory import chi1, critical_variances, second_moment
 
-# Wide nets on many images: to compute takes longer than to compile.
-pytestmark = pytest.mark.optimized
 IMAGES = jax.random.normal(jax.random.key(1), (64, 6, 6, 3))
 WIDTH = 64
 conv = {"kernel_size": (3, 3), "padding": "CIRCULAR"}

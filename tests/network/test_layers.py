@@ -145,7 +145,7 @@ def test_what_follows_a_layer(by_name):
     }
     for name, function in expected.items():
         activation = by_name[name].activation
-        np.testing.assert_allclose(activation(x), function(x), rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(activation(x), function(x), rtol=1e-6, err_msg=name)
     assert by_name["ConvNeXtBlock_0/Dense_1"].scale == ("ConvNeXtBlock_0", "gamma")
     assert not by_name["ConvNeXtBlock_0/Dense_1"].normalized
 

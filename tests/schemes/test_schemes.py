@@ -306,7 +306,6 @@ def test_the_tree_is_the_modules_and_other_leaves_stay_its_own(name):
     np.testing.assert_array_equal(leaves["LayerNorm_0/scale"], np.ones((SEEDS, 8)))
 
 
-@pytest.mark.optimized
 def test_compiled_and_batched_draws_are_the_same_to_the_bit():
     """For all schemes in one compilation: their draws do not disturb each other."""
 
