@@ -67,7 +67,9 @@ def test_every_experiment_says_what_it_asks_costs_and_expects(path):
     assert study.name == path.stem and study.question.endswith("?")
 
 
+@pytest.mark.slow
 def test_the_default_study_runs_shrunk(tmp_path):
+    """Of its kind `test_the_commands_run_shrunk` runs always."""
     small = "--study.steps=2 --study.seeds=1 --study.width=2 --study.depth=1,2"
     code, out, err = launch(*small.split(), cwd=tmp_path)
     assert code == 0, err

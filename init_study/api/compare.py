@@ -1,8 +1,8 @@
 """Training a module from every scheme, and comparing the schemes."""
 
-import contextlib
 import functools
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ from init_study.api.arguments import (
     split_options,
 )
 from init_study.api.result import Result
-from init_study.engine.devices import compiled_folder, prepare_jax
+from init_study.engine.devices import compiled_folder, idle_cores, prepare_jax
 from init_study.engine.progress_lines import ProgressLines
 from init_study.execution import parse_execution
 from init_study.interrupts import noted_signals
@@ -83,12 +83,23 @@ def compare(
         module, data, schemes, learning_rates, test, train_argument, fields
     )
     plan_of = functools.cache(lambda part: _plan(part, given, options))
-    _prepare_jax()
+    prepare_jax(compiled_folder(None))
+    _say_idle_cores()
     # What cannot run leaves no folder.
     plan_of(study)
     folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-")).resolve()
     _train(study, folder, plan_of, rules, options)
     return Result(folder, study, plan_of, temporary=workdir is None)
+
+
+def _say_idle_cores() -> None:
+    """Say what a notebook that has computed something with JAX before loses by it."""
+    if idle := idle_cores():
+        print(
+            f"JAX began before with fewer devices than cores, so {idle} of these stay "
+            "idle; restart and call compare first, or set JAX_NUM_CPU_DEVICES",
+            file=sys.stderr,
+        )
 
 
 def _plan(study: Study, given: Given, options: RunOptions) -> Plan:
@@ -157,12 +168,3 @@ def train_or_race(
 
     race(study, workdir, stage, *rules)
     return not stopped
-
-
-def _prepare_jax() -> None:
-    """Use one device per core, if JAX has not begun in this process.
-
-    Later the devices that there are will do.
-    """
-    with contextlib.suppress(RuntimeError):
-        prepare_jax(compiled_folder(None))

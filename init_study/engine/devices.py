@@ -55,6 +55,18 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
+def idle_cores() -> int:
+    """Count the cores for which JAX has no device, having begun before `prepare_jax`.
+
+    Example:
+        >>> idle_cores() >= 0
+        True
+    """
+    if jax.default_backend() != "cpu":
+        return 0
+    return max(0, _cores() - jax.local_device_count())
+
+
 def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """Lay all devices (or the given ones) along the member axis."""
     return jax.make_mesh(

@@ -192,6 +192,7 @@ def test_a_model_and_a_study_of_ones_own(tmp_path):
     assert report.parent.parent == tmp_path / "runs", "a name cannot leave the folder"
 
 
+@pytest.mark.slow
 def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     study = (
         "--until=decided --workdir=w --looks=5,6 --study.depth=1 --study.width=4 "

@@ -90,7 +90,18 @@ def test_seeds_are_none_of_those_that_the_rules_were_tried_on():
     assert all(min(s.seeds) >= 10 for s in (*FULL.values(), *QUICK.values()))
 
 
-@pytest.mark.parametrize("name", [n for n in CHECKS if not n.startswith("snippet")])
+# These draw and compile for ten seconds.
+LONG = {"xavier_on_input_laws", "parameters_of_zeros"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in LONG))
+        for name in CHECKS
+        if not name.startswith("snippet")
+    ],
+)
 def test_checks_give_numbers(name):
     found = CHECKS[name]()
     assert found and all(isinstance(x, float) and math.isfinite(x) for x in found)

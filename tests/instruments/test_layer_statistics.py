@@ -214,7 +214,13 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "dropout"))
+        for name in OWN
+    ],
+)
 def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
     """Dropout needs a key; a loop hides its layers: neither may stop a run."""
     text = f"import flax.linen as nn\n{OWN[name]}"
@@ -237,6 +243,7 @@ def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
     assert write_report(tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_net_with_dropout_is_shown(tmp_path, monkeypatch):
     (tmp_path / "own_shown.py").write_text(f"import flax.linen as nn\n{OWN['dropout']}")
     monkeypatch.syspath_prepend(tmp_path)

@@ -49,7 +49,10 @@ def run_page(folder, text, monkeypatch):
     return write_report(folder).read_text()
 
 
-@pytest.mark.parametrize("text", MARKUP)
+# Two pages take seconds to draw; the others are of one kind with the first.
+@pytest.mark.parametrize(
+    "text", [MARKUP[0], *(pytest.param(t, marks=pytest.mark.slow) for t in MARKUP[1:])]
+)
 def test_on_the_page_of_a_run(tmp_path, monkeypatch, text):
     pages = [
         run_page(tmp_path / name, own, monkeypatch)
