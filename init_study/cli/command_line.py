@@ -10,6 +10,8 @@ from init_study.cli.options import BY_NAME, WORDS, Option, flag_values, options_
 from init_study.errors import UserError, unknown
 
 _HELP = ("help", "h", "?")
+# A flag that is less like another one is no slip of it.
+_ALIKE = 0.6
 
 
 class CommandLine(NamedTuple):
@@ -114,9 +116,10 @@ def _unknown_flag(name: str, word: str) -> UserError:
         meant = " or ".join(longer[:5]) + (" or ..." if len(longer) > 5 else "")
         return UserError(f"--{name} is short for {meant}; write it in full")
     near = _nearest(name, (*taken, "help"))
+    hint = f" Did you mean --{near}?" if _likeness(name, near) > _ALIKE else ""
     return UserError(
-        f"unknown flag --{name}. Did you mean --{near}? All flags of {word}: python "
-        f"launch.py {word} --help"
+        f"unknown flag --{name}.{hint} All flags of {word}: python launch.py {word} "
+        "--help"
     )
 
 
@@ -144,14 +147,13 @@ def _not_taken(option: Option, word: str) -> UserError:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """`study.` in front makes no flag alike."""
-    plain = name.removeprefix("study.")
+    return max(names, key=lambda other: _likeness(name, other))
 
-    def likeness(other: str) -> float:
-        matcher = difflib.SequenceMatcher(None, other.removeprefix("study."), plain)
-        return matcher.ratio()
 
-    return max(names, key=likeness)
+def _likeness(name: str, other: str) -> float:
+    """Compare two flags, 1 if equal; `study.` in front makes none alike."""
+    plain, bare = (one.removeprefix("study.") for one in (name, other))
+    return difflib.SequenceMatcher(None, bare, plain).ratio()
 
 
 def _refuse_idle(word: str, values: flags.FlagValues) -> None:

@@ -57,6 +57,8 @@ SEEN = {
     "--study.depht=3": "unknown flag --study.depht. Did you mean --study.depth?",
     "status --detph 4": "unknown flag --detph. Did you mean --study.depth?",
     "run --depth 4": "Did you mean --study.depth?",
+    "run --nonsense": "unknown flag --nonsense. All flags of run: ",
+    "run --seed=3": "Did you mean --study.seeds?",
     "run --explain": "--explain of run is called --spectra now",
     "run --work=w": "--work is short for --workdir; write it in full",
     "run --study.sche=w": "--study.schemes or --study.schedule; write it in full",
