@@ -76,10 +76,10 @@ def candidates(
     """List the executions that are worth timing, the default first.
 
     XLA's own gradients are left out on CPU: inside a loop they are a hundred times
-    slower; canonical ones are level with blocked ones at best. On accelerators fewer
-    than 16 members side by side were never the fastest. A given chunk width
-    stays as it is; others are no wider than there are members on a device, which
-    would compute the rest for nothing.
+    slower; canonical ones are level with blocked ones at best. On the GPU that was
+    measured fewer than 16 members side by side were never the fastest. A given chunk
+    width stays as it is; others are no wider than there are members on a device,
+    which would compute the rest for nothing.
 
     Args:
         chunk_width: the given one, if any.
@@ -92,9 +92,9 @@ def candidates(
     """
     first = default_execution(chunk_width, platform, members)
     cpu = platform == "cpu"
-    forms = ("winograd", "blocked") if cpu else ("patches", "xla")
+    forms = ("winograd", "blocked") if cpu else ("patches", "canonical", "xla")
     widths = (1, 4) if cpu else (16, 64, 256)
     narrow = [width for width in widths if width <= max(members, 1)]
-    kept = [chunk_width] if chunk_width else narrow
+    kept = [chunk_width] if chunk_width else narrow or [first.chunk_width]
     rest = [Execution(width, form) for width in kept for form in forms]
     return (first, *(one for one in rest if one != first))

@@ -78,9 +78,7 @@ def race(
     Raises: UserError if the folder is another race's, or the protocol cannot be meant.
     """
     protocol = protocol or Protocol(margin=1.0)
-    check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
-    if len(study.schemes) < 2:
-        raise UserError(f"schemes={study.schemes}: a race takes two at least")
+    check_rules(study, protocol, margin)
     store.open_race(workdir, race_document(study, protocol, margin))
     clock = _Clock(budget)
     heats = _in_turns(
@@ -90,6 +88,21 @@ def race(
     document = json.dumps(to_document(heats), indent=1)
     store.write_atomically(workdir / store.DECISION, document + "\n")
     return heats
+
+
+def check_rules(study: Study, protocol: Protocol, margin: float | None) -> None:
+    """Refuse a race that cannot be meant.
+
+    Args:
+        study: as of `race`.
+        protocol: as of `race`.
+        margin: as of `race`.
+
+    Raises: UserError for a protocol out of range, or fewer than two schemes.
+    """
+    check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
+    if len(study.schemes) < 2:
+        raise UserError(f"schemes={study.schemes}: a race takes two at least")
 
 
 def race_document(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from init_study.data import make_dataset
 from init_study.data.sources import arrays
 from init_study.errors import UserError, check_number, unknown
@@ -68,6 +70,11 @@ def split_options(given: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]
     """
     own = {name: value for name, value in given.items() if name in RunOptions._fields}
     options = RunOptions(**own)
+    if not isinstance(options.execution, str | None):
+        raise UserError(
+            f"execution={options.execution!r} is no text; write FORM/WIDTH, as "
+            "'winograd/1'"
+        )
     check_number("checkpoint_every", options.checkpoint_every, least=0)
     return options, {name: given[name] for name in given if name not in own}
 
@@ -114,9 +121,16 @@ def make_rules(
 
     protocol = Protocol(margin=1.0)
     if looks is not None:
-        protocol = protocol._replace(looks=tuple(looks))
+        protocol = protocol._replace(looks=_whole_numbers("looks", looks))
     check_protocol(protocol)
     return RaceRules(protocol, share, parse_seconds("budget", budget))
+
+
+def _whole_numbers(name: str, given: Any) -> tuple[int, ...]:
+    numbers = tuple(given) if isinstance(given, Sequence | np.ndarray) else None
+    if numbers is None or not all(isinstance(n, int | np.integer) for n in numbers):
+        raise UserError(f"{name}={given!r} are not whole numbers, as (5, 10, 20)")
+    return tuple(map(int, numbers))
 
 
 def parse_seconds(name: str, given: float | str | None) -> float | None:
@@ -132,7 +146,7 @@ def parse_seconds(name: str, given: float | str | None) -> float | None:
         return None
     text = given if isinstance(given, str) else f"{given}s"
     number, unit = text[:-1], text[-1:]
-    if unit not in _SECONDS or not number.replace(".", "", 1).isdigit():
+    if unit not in _SECONDS or not number.replace(".", "", 1).isdecimal():
         raise UserError(f"{name}={given} is no time; write 90s, 20m or 2h")
     if not float(number):
         raise UserError(f"{name}={given} allows nothing; write 90s, 20m or 2h")

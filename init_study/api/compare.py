@@ -22,7 +22,7 @@ from init_study.engine.progress_lines import ProgressLines
 from init_study.execution import parse_execution
 from init_study.interrupts import noted_signals
 from init_study.plan import Given, Plan, make_plan
-from init_study.race import race
+from init_study.race import check_rules, race
 from init_study.run import Control, run
 from init_study.store import load, read_manifest
 from init_study.study import Study
@@ -87,6 +87,8 @@ def compare(
     _say_idle_cores()
     # What cannot run leaves no folder.
     plan_of(study)
+    if rules is not None:
+        check_rules(study, rules.protocol, rules.margin)
     folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-")).resolve()
     _train(study, folder, plan_of, rules, options)
     return Result(folder, study, plan_of, temporary=workdir is None)
@@ -103,7 +105,8 @@ def _say_idle_cores() -> None:
 
 
 def _plan(study: Study, given: Given, options: RunOptions) -> Plan:
-    execution = parse_execution(options.execution) if options.execution else None
+    text = options.execution
+    execution = None if text is None else parse_execution(text)
     return make_plan(study, options.data_dir, execution, given)
 
 

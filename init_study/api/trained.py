@@ -34,7 +34,7 @@ def read_member(
             f"{workdir} has no checkpoints of {study.label(program)}; go on with the "
             "command that began it"
         )
-    checkpoints = store.Checkpoints(folder)
+    checkpoints = store.Checkpoints(folder, only_read=True)
     try:
         state = checkpoints.read(program.steps, ("params", "model_state"))
     finally:

@@ -4,7 +4,7 @@ from absl import flags
 
 from init_study.answers.verdicts.protocol import Protocol
 from init_study.api.arguments import RaceRules, parse_seconds
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 
 
 def race_rules(values: flags.FlagValues) -> RaceRules | None:
@@ -14,6 +14,8 @@ def race_rules(values: flags.FlagValues) -> RaceRules | None:
     """
     if values.until is None:
         return None
+    if values.margin is not None:
+        check_number("--margin", values.margin, above=0, most=100)
     share = None if values.margin is None else values.margin / 100
     # `plan` takes none: it says what the whole race would take.
     given = values.budget if "budget" in values else None

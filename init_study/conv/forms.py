@@ -33,7 +33,7 @@ _CHANNELS_TOGETHER = 32
 def default_form(platform: str) -> str:
     """Name the form that is used where none is asked for.
 
-    On CPU and GPU it is the one that was fastest on most nets (docs/why/execution.md).
+    On CPU and GPU it is the one that was fastest on more nets (docs/why/execution.md).
     On a TPU nothing is measured, and XLA's own is kept.
 
     Args:

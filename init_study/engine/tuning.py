@@ -158,10 +158,11 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     """Count the cost, without a number on a device.
 
     The count takes a loop for one turn of it, so it is made of XLA's own convolutions,
-    which have none.
+    which have none, as patches have none; and those take more room.
     """
     mesh, execution = member_mesh(), program_plan.execution
-    plain = program_plan._replace(execution=execution._replace(convolution="xla"))
+    form = "patches" if execution.convolution == "patches" else "xla"
+    plain = program_plan._replace(execution=execution._replace(convolution=form))
     members = padded_size(1, mesh, execution.chunk_width)
     few = plan.members[:1] * members
     state = empty_population(program_plan, 1)

@@ -39,7 +39,7 @@ def by_step(
     """Draw mean and interval by step, and each seed on demand.
 
     Args:
-        comparison: of the program, by `answers.compare`.
+        comparison: of the program, by `answers.compare_runs`.
         table: of `answers.learning_curves`.
         seeds: of `answers.seed_curves`.
         metric: `accuracy`, or `loss`, whose axis is logarithmic if it varies much.

@@ -27,7 +27,7 @@ def filter_figure(
 
     Args:
         name: letters and digits, which the name of its drawing begins with.
-        comparison: of the program, by `answers.compare`.
+        comparison: of the program, by `answers.compare_runs`.
         kernels: of `store.load_filters`.
         styles: of all schemes of the study.
 

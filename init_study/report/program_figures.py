@@ -31,7 +31,7 @@ def program_figures(
 
     Args:
         name: letters and digits, which the names of its drawings begin with.
-        comparison: of the program, by `answers.compare`.
+        comparison: of the program, by `answers.compare_runs`.
         run: data of all programs.
         styles: of all schemes of the study.
     """

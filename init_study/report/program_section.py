@@ -67,7 +67,7 @@ def program_section(
 
     Args:
         name: of the section, letters and digits.
-        comparison: of the program, by `answers.compare`.
+        comparison: of the program, by `answers.compare_runs`.
         run: data of all programs.
         styles: of all schemes of the study.
     """

@@ -28,10 +28,11 @@ class Checkpoints:
     after `wait`, which the next `save` does first.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only_read: bool = False) -> None:
         self._folder = folder.absolute()
+        # What is unfinished may be what another process is writing.
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, cleanup_tmp_directories=True
+            max_to_keep=2, cleanup_tmp_directories=not only_read
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -89,7 +90,7 @@ class Checkpoints:
 
         Args:
             step: that they are of.
-            fields: of the saved tuple, each a tree of dicts.
+            fields: of the saved tuple, each a tree of dicts with keys of text.
 
         Raises: UserError if there is no whole checkpoint of that step.
         """

@@ -32,6 +32,10 @@ def open_workdir(workdir: Path, study: Study) -> None:
     Raises: UserError as `check_workdir`, or if the folder cannot be written.
     """
     check_workdir(workdir, study)
+    _make_folder(workdir)
+
+
+def _make_folder(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,7 +80,7 @@ def open_race(workdir: Path, document: dict[str, Any]) -> None:
     """
     check_race(workdir, document)
     if not (workdir / RACE).exists():
-        workdir.mkdir(parents=True, exist_ok=True)
+        _make_folder(workdir)
         write_atomically(workdir / RACE, json.dumps(document, indent=1) + "\n")
 
 
@@ -91,6 +95,8 @@ def check_race(workdir: Path, document: dict[str, Any]) -> None:
     """
     if (workdir / RACE).exists():
         there = read_document(workdir / RACE)
+        if not isinstance(there, dict):
+            raise UserError(f"{workdir / RACE} is damaged: it describes no race")
         differing = [part for part in document if document[part] != there.get(part)]
         if differing:
             raise UserError(

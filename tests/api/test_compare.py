@@ -237,6 +237,20 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"looks": (5,)}, "is of a race"),
         ({"until": "decided", "looks": (3, 2)}, "not rising"),
         ({"execution": "winogrd/1"}, "Did you mean 'winograd'"),
+        ({"execution": ""}, "unknown execution ''"),
+        pytest.param(
+            {"execution": 4}, "execution=4 is no text", marks=pytest.mark.wrong_types
+        ),
+        pytest.param(
+            {"until": "decided", "looks": 5}, "looks=5", marks=pytest.mark.wrong_types
+        ),
+        pytest.param(
+            {"until": "decided", "looks": "5,10"},
+            "looks='5,10'",
+            marks=pytest.mark.wrong_types,
+        ),
+        ({"until": "decided", "schemes": ["zeros"]}, "takes two at least"),
+        ({"until": "decided", "budget": "²m"}, "is no time"),
         ({"checkpoint_evry": 3.0}, "Did you mean 'checkpoint_every'"),
         ({"checkpoint_every": -1.0}, "checkpoint_every=-1.0"),
         ({"data_dir": __file__, "data": "mnist"}, "test_compare.py"),

@@ -122,11 +122,13 @@ def test_a_plan_is_refused_where_its_run_would_be(finished):
     seeds = "--study.seeds=3"
     others = [flag for flag in tiny() if flag != seeds]
     assert len(others) == len(tiny()) - 1
-    for flag, said in (
-        ("--study.seeds=1", "another study (seeds"),
-        ("--until=decided", "holds other files"),
+    for flags, said in (
+        (["--study.seeds=1"], "another study (seeds"),
+        (["--until=decided"], "holds other files"),
+        (["--until=decided", "--margin=-5"], "--margin=-5.0 is not"),
+        (["--until=decided", "--margin=nan"], "--margin=nan is not"),
     ):
-        code, _, err = launch("plan", *others, flag, f"--workdir={workdir}", cwd=cwd)
+        code, _, err = launch("plan", *others, *flags, f"--workdir={workdir}", cwd=cwd)
         assert code == 2 and said in err and err.count("\n") == 1, err
 
 

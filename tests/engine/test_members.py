@@ -204,6 +204,9 @@ def test_candidates_begin_with_the_default_and_keep_a_given_width():
             assert len(set(found)) == len(found) > 1
             assert width is None or {one.chunk_width for one in found} == {width}
     assert {one.chunk_width for one in candidates(None, "cpu", 2)} == {1}
+    few = candidates(None, "gpu", 3)
+    assert {one.chunk_width for one in few} == {3}
+    assert {one.convolution for one in few} == {"patches", "canonical", "xla"}
     assert default_execution(None, "gpu", members=3) == Execution(3, "patches")
     assert default_execution(None, "tpu", members=99) == Execution(16, "xla")
 

@@ -1,5 +1,6 @@
 """The execution is chosen by time and by memory, before the first step."""
 
+import flax.linen as nn
 import jax
 import pytest
 
@@ -11,7 +12,7 @@ from init_study.engine.timing import Timing, time_execution
 from init_study.engine.tuning import check_memory, choose_executions, fastest
 from init_study.errors import UserError
 from init_study.execution import Execution
-from init_study.plan import make_plan
+from init_study.plan import Given, make_plan
 from init_study.study import Study
 
 STUDY = Study(
@@ -130,6 +131,22 @@ def test_the_work_of_a_program_is_counted_by_hand():
     assert 2 * multiplied < counted.flops < 1.3 * 2 * multiplied
     assert counted.bytes_accessed > 10 * pixels * batch * 64 * 4
     assert counted.member_bytes == tuning._cost(few, few.programs[0]).member_bytes
+
+
+def test_the_estimate_bounds_what_patches_take():
+    """Of large kernels they take many times what a convolution of XLA's does."""
+    first, second = nn.Conv(16, (7, 7)), nn.Conv(16, (7, 7))
+    net = nn.Sequential(
+        [first, nn.relu, second, lambda x: x.mean((1, 2)), nn.Dense(10)]
+    )
+    study = STUDY.replace(model="net", depth=None, width=None, batch_size=32)
+    given = Given(models={"net": net})
+    found = {}
+    for form in ("xla", "patches"):
+        made = make_plan(study, execution=Execution(2, form), given=given)
+        found[form] = tuning._cost(made, made.programs[0]).bytes_accessed
+    timed = time_execution(made, made.programs[0], member_mesh(), seconds=0.01)
+    assert found["xla"] < timed.temporary_bytes < found["patches"]
 
 
 def test_a_wide_long_program_is_tried(monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import shutil
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -196,3 +197,33 @@ def test_a_flipped_bit_is_noticed_and_the_one_before_is_taken(tmp_path):
     step, restored = store.Checkpoints(tmp_path / "one").restore({"a": noise})
     assert step == 2
     np.testing.assert_array_equal(restored["a"], 3 * noise)
+
+
+class Saved(NamedTuple):
+    """As a training state is: some trees, and more that nobody reads back."""
+
+    params: dict
+    model_state: dict
+    step: np.ndarray
+
+
+def test_some_fields_are_read_and_nothing_is_touched(tmp_path):
+    """Without a template; what another process is writing stays."""
+    noise = np.random.default_rng(0).random((4, 5000), np.float32)
+    params = {"net/~/linear": {"w": noise}}
+    checkpoints = store.Checkpoints(tmp_path / "one")
+    checkpoints.save(1, Saved(params, {}, np.zeros(4)))
+    checkpoints.close()
+    unfinished = tmp_path / "one" / "2.orbax-checkpoint-tmp"
+    unfinished.mkdir()
+    reader = store.Checkpoints(tmp_path / "one", only_read=True)
+    found = reader.read(1, ("params", "model_state"))
+    np.testing.assert_array_equal(found["params"]["net/~/linear"]["w"], noise)
+    assert found["model_state"] == {} and unfinished.is_dir()
+    with pytest.raises(UserError, match=r"has checkpoints of steps \[1\], not of 2"):
+        reader.read(2, ("params",))
+    flip_a_bit(tmp_path / "one" / "1")
+    with pytest.raises(UserError, match="cannot be used") as caught:
+        reader.read(1, ("params",))
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "one" / "1").is_dir(), "a reader sets nothing aside"

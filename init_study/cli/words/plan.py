@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from init_study import store
-from init_study.answers.verdicts.protocol import check_protocol
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.races import race_rules
 from init_study.cli.terminal import table_text
 from init_study.engine.estimate import estimate
 from init_study.plan import Plan, ProgramPlan
-from init_study.race import race_document
+from init_study.race import check_rules, race_document
 
 _SUMMED = ("members", "compilations", "seconds", "disk_bytes")
 _SUMMARY = (
@@ -39,7 +38,7 @@ def _race_answer(invocation: Invocation) -> Answer:
     rules = race_rules(invocation.flags)
     assert rules is not None, "asked for with --until"
     protocol, study = rules.protocol, invocation.the_study()
-    check_protocol(protocol)
+    check_rules(study, protocol, rules.margin)
     race = race_document(study, protocol, rules.margin)
     store.check_race(invocation.the_workdir(), race)
     study = study.replace(seeds=protocol.screening)
