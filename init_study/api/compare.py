@@ -85,13 +85,19 @@ def compare(
     plan_of = functools.cache(lambda part: _plan(part, given, options))
     prepare_jax(compiled_folder(None))
     _say_idle_cores()
-    # What cannot run leaves no folder.
-    plan_of(study)
-    if rules is not None:
-        check_rules(study, rules.protocol, rules.margin)
+    _check(study, plan_of, rules)
     folder = Path(workdir or tempfile.mkdtemp(prefix="init_study-")).resolve()
     _train(study, folder, plan_of, rules, options)
     return Result(folder, study, plan_of, temporary=workdir is None)
+
+
+def _check(
+    study: Study, plan_of: Callable[[Study], Plan], rules: RaceRules | None
+) -> None:
+    """Refuse what cannot run before there is a folder."""
+    plan_of(study)
+    if rules is not None:
+        check_rules(study, rules.protocol, rules.margin)
 
 
 def _say_idle_cores() -> None:
