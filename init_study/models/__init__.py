@@ -10,13 +10,25 @@ from typing import Any
 import flax.linen as nn
 
 from init_study.errors import UserError, unknown
+from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
 from init_study.models.cnn import CNN
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.resnet import ResNet
-from init_study.models.vgg import VGG
+from init_study.models.vgg_stages import VGGStages
 
-__all__ = ["CNN", "MODELS", "VGG", "LeNet", "Linear", "ResNet", "build_model"]
+__all__ = [
+    "CNN",
+    "MODELS",
+    "AlexNet",
+    "AlexNetSmall",
+    "AlexNetTorchvision",
+    "LeNet",
+    "Linear",
+    "ResNet",
+    "VGGStages",
+    "build_model",
+]
 
 
 def build_model(
@@ -78,6 +90,11 @@ def _arguments(model: Any) -> set[str]:
 
 def _users_own(name: str) -> Any:
     module_name, colon, own_name = name.partition(":")
+    if name == "vgg":
+        raise UserError(
+            "model 'vgg' is called 'vgg_stages', as its depth counts stages; the nets "
+            "of VGG's paper are vgg11, vgg13, vgg16, vgg19, and vgg11_small"
+        )
     if not colon:
         raise unknown("model", name, MODELS, "python launch.py list --kind=models")
     try:
@@ -107,5 +124,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "lenet": LeNet,
     "linear": Linear,
     "resnet": ResNet,
-    "vgg": VGG,
+    "vgg_stages": VGGStages,
+    "alexnet": AlexNet,
+    "alexnet_torchvision": AlexNetTorchvision,
+    "alexnet_small": AlexNetSmall,
 }

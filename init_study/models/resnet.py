@@ -4,7 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.cnn import NORMS, check_names, normalize
+from init_study.models.parts import NORMS, check_names, normalize
 from init_study.theory import shaped_activation
 
 
@@ -22,7 +22,8 @@ class ResNet(nn.Module):
         depth: layers with weights, shortcuts not counted: 6n+2.
         width: channels of the first stage.
         activation: a name in `ACTIVATIONS`, `module:function`, or `tat(NAME, DEPTH)`.
-        norm: `none`, `batch` or `layer`. Convolutions have a bias only with `none`.
+        norm: `none`, `batch`, `layer` or `group`. Convolutions have a bias only with
+            `none`.
 
     Reference: He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition.
 

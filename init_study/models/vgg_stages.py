@@ -1,24 +1,19 @@
-"""A small VGG net: pairs of 3×3 convolutions, halved after each pair."""
+"""A small net in VGG's manner, none of its paper's: pairs of 3×3 convolutions."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.cnn import (
-    NORMS,
-    check_names,
-    halve_map,
-    normalize,
-)
+from init_study.models.parts import NORMS, check_names, halve_map, normalize
 from init_study.theory import shaped_activation
 
 
-class VGG(nn.Module):
-    """VGG net: stages of two 3×3 convolutions, halved by 2×2 pooling, a dense head.
+class VGGStages(nn.Module):
+    """VGG-like net: stages of two 3×3 convolutions, halved by pooling, a dense head.
 
     The width doubles from stage to stage, up to eight times the first. Global average
     pooling takes the place of the original's two wide dense layers. The defaults are
-    32-32-M-64-64-M-128-128-M.
+    32-32-M-64-64-M-128-128-M. The paper's own nets are `VGG11` to `VGG19`.
 
     Attributes:
         num_classes: logits per image.
@@ -26,15 +21,15 @@ class VGG(nn.Module):
         width: channels of the first stage.
         activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
             for the depth, `tat(NAME)` or `dks(NAME)`.
-        norm: `none`, `batch` or `layer`, between convolution and activation; the
-            original has none. Convolutions have a bias only with `none`.
+        norm: `none`, `batch`, `layer` or `group`, between convolution and
+            activation. Convolutions have a bias only with `none`.
         pooling: `max` or `average`.
 
     Reference: Simonyan & Zisserman 2015, Very deep convolutional networks for
     large-scale image recognition.
 
     Example:
-        >>> model = VGG(num_classes=10, depth=2, width=4)
+        >>> model = VGGStages(num_classes=10, depth=2, width=4)
         >>> network = trace(model, (8, 8, 1))
         >>> [layer.kernel_shape[-1] for layer in network.layers]
         [4, 4, 8, 8, 10]
@@ -74,6 +69,7 @@ class VGG(nn.Module):
             most = max(least.bit_length() - 1, 0)
             way_out = f"use depth={most} or less" if most else "use model=cnn"
             raise UserError(
-                f"vgg of depth {self.depth} halves the image {self.depth} times; "
-                f"{images.shape[1]}×{images.shape[2]} pixels are too few; {way_out}"
+                f"vgg_stages of depth {self.depth} halves the image {self.depth} "
+                f"times; {images.shape[1]}×{images.shape[2]} pixels are too few; "
+                f"{way_out}"
             )

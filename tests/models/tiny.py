@@ -1,0 +1,15 @@
+"""Every model of the table, so small that it is traced and trained in a moment."""
+
+_ALEXNET = {"width": 6, "dense": 8}
+
+# Fields, and the shape of the images.
+TINY = {
+    "cnn": ({"depth": 2, "width": 3}, (8, 8, 1)),
+    "lenet": ({}, (16, 16, 1)),
+    "linear": ({}, (4, 4, 1)),
+    "resnet": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "vgg_stages": ({"depth": 2, "width": 2}, (8, 8, 1)),
+    "alexnet": (_ALEXNET, (67, 67, 3)),
+    "alexnet_torchvision": ({"width": 2, "dense": 8}, (63, 63, 3)),
+    "alexnet_small": (_ALEXNET, (28, 28, 1)),
+}
