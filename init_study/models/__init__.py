@@ -15,17 +15,23 @@ from init_study.models.cnn import CNN
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.resnet import ResNet
+from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 
 __all__ = [
     "CNN",
     "MODELS",
+    "VGG11",
+    "VGG13",
+    "VGG16",
+    "VGG19",
     "AlexNet",
     "AlexNetSmall",
     "AlexNetTorchvision",
     "LeNet",
     "Linear",
     "ResNet",
+    "VGG11Small",
     "VGGStages",
     "build_model",
 ]
@@ -128,4 +134,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "alexnet": AlexNet,
     "alexnet_torchvision": AlexNetTorchvision,
     "alexnet_small": AlexNetSmall,
+    "vgg11": VGG11,
+    "vgg13": VGG13,
+    "vgg16": VGG16,
+    "vgg19": VGG19,
+    "vgg11_small": VGG11Small,
 }

@@ -24,7 +24,16 @@ def count(name, classes=1000, image_shape=(224, 224, 3), **arguments):
 @pytest.mark.parametrize(
     ("name", "arguments", "published"),
     [
-        ("alexnet_torchvision", {}, 61_100_840),  # torchvision
+        # All of these: torchvision.
+        ("alexnet_torchvision", {}, 61_100_840),
+        ("vgg11", {}, 132_863_336),
+        ("vgg13", {}, 133_047_848),
+        ("vgg16", {}, 138_357_544),
+        ("vgg19", {}, 143_667_240),
+        ("vgg11", {"norm": "batch"}, 132_868_840),
+        ("vgg13", {"norm": "batch"}, 133_053_736),
+        ("vgg16", {"norm": "batch"}, 138_365_992),
+        ("vgg19", {"norm": "batch"}, 143_678_248),
     ],
 )
 def test_counts_are_the_published_ones(name, arguments, published):
@@ -51,3 +60,11 @@ def test_the_small_alexnet_has_what_its_docstring_says():
     # 32 → 28 → 13 → 6 → 2 pixels.
     total += (2 * 2 * 128 + 1) * 512 + 513 * 512 + 513 * 10
     assert count("alexnet_small", 10, (32, 32, 3)) == total == 1_109_194
+
+
+@pytest.mark.parametrize("pixels", [28, 32])
+def test_the_small_vgg_has_the_convolutions_of_vgg11(pixels):
+    # VGG-11 without its three dense layers, and one head of 512 inputs.
+    dense = (7 * 7 * 512 + 1) * 4096 + 4097 * 4096 + 4097 * 1000
+    total = 132_863_336 - dense + 513 * 10
+    assert count("vgg11_small", 10, (pixels, pixels, 3)) == total == 9_225_610

@@ -1,6 +1,7 @@
 """Every model of the table, so small that it is traced and trained in a moment."""
 
 _ALEXNET = {"width": 6, "dense": 8}
+_VGG = {"stages": (1, 1), "width": 2, "dense": 8, "pooled": 2}
 
 # Fields, and the shape of the images.
 TINY = {
@@ -12,4 +13,9 @@ TINY = {
     "alexnet": (_ALEXNET, (67, 67, 3)),
     "alexnet_torchvision": ({"width": 2, "dense": 8}, (63, 63, 3)),
     "alexnet_small": (_ALEXNET, (28, 28, 1)),
+    "vgg11": (_VGG, (8, 8, 1)),
+    "vgg13": (_VGG, (8, 8, 1)),
+    "vgg16": (_VGG, (8, 8, 1)),
+    "vgg19": (_VGG, (8, 8, 1)),
+    "vgg11_small": ({"width": 2}, (8, 8, 1)),
 }
