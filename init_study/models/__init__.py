@@ -14,7 +14,29 @@ from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
 from init_study.models.cnn import CNN
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
-from init_study.models.resnet import ResNet
+from init_study.models.resnet import (
+    ResNet,
+    ResNet20CIFAR,
+    ResNet32CIFAR,
+    ResNet44CIFAR,
+    ResNet56CIFAR,
+    ResNet110CIFAR,
+)
+from init_study.models.resnet_imagenet import (
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+)
+from init_study.models.resnet_v2 import (
+    ResNet18V2,
+    ResNet34V2,
+    ResNet50V2,
+    ResNet101V2,
+    ResNet152V2,
+    WideResNet,
+)
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 
@@ -31,8 +53,24 @@ __all__ = [
     "LeNet",
     "Linear",
     "ResNet",
+    "ResNet18",
+    "ResNet18V2",
+    "ResNet20CIFAR",
+    "ResNet32CIFAR",
+    "ResNet34",
+    "ResNet34V2",
+    "ResNet44CIFAR",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNet56CIFAR",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet110CIFAR",
+    "ResNet152",
+    "ResNet152V2",
     "VGG11Small",
     "VGGStages",
+    "WideResNet",
     "build_model",
 ]
 
@@ -139,4 +177,20 @@ MODELS: dict[str, type[nn.Module]] = {
     "vgg16": VGG16,
     "vgg19": VGG19,
     "vgg11_small": VGG11Small,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "resnet101": ResNet101,
+    "resnet152": ResNet152,
+    "resnet18_v2": ResNet18V2,
+    "resnet34_v2": ResNet34V2,
+    "resnet50_v2": ResNet50V2,
+    "resnet101_v2": ResNet101V2,
+    "resnet152_v2": ResNet152V2,
+    "resnet20_cifar": ResNet20CIFAR,
+    "resnet32_cifar": ResNet32CIFAR,
+    "resnet44_cifar": ResNet44CIFAR,
+    "resnet56_cifar": ResNet56CIFAR,
+    "resnet110_cifar": ResNet110CIFAR,
+    "wide_resnet28_10": WideResNet,
 }

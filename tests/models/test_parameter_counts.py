@@ -34,6 +34,11 @@ def count(name, classes=1000, image_shape=(224, 224, 3), **arguments):
         ("vgg13", {"norm": "batch"}, 133_053_736),
         ("vgg16", {"norm": "batch"}, 138_365_992),
         ("vgg19", {"norm": "batch"}, 143_678_248),
+        ("resnet18", {}, 11_689_512),
+        ("resnet34", {}, 21_797_672),
+        ("resnet50", {}, 25_557_032),
+        ("resnet101", {}, 44_549_160),
+        ("resnet152", {}, 60_192_808),
     ],
 )
 def test_counts_are_the_published_ones(name, arguments, published):
@@ -68,3 +73,59 @@ def test_the_small_vgg_has_the_convolutions_of_vgg11(pixels):
     dense = (7 * 7 * 512 + 1) * 4096 + 4097 * 4096 + 4097 * 1000
     total = 132_863_336 - dense + 513 * 10
     assert count("vgg11_small", 10, (pixels, pixels, 3)) == total == 9_225_610
+
+
+@pytest.mark.parametrize(
+    ("depth", "stages", "of_v1", "total"),
+    [
+        (18, (2, 2, 2, 2), 11_689_512, 11_687_720),
+        (34, (3, 4, 6, 3), 21_797_672, 21_795_880),
+        # The number that timm gives for its `resnetv2_50` is 25.55 million.
+        (50, (3, 4, 6, 3), 25_557_032, 25_549_352),
+        (101, (3, 4, 23, 3), 44_549_160, 44_541_480),
+        (152, (3, 8, 36, 3), 60_192_808, 60_185_128),
+    ],
+)
+def test_preactivation_only_moves_norms(depth, stages, of_v1, total):
+    """As torchvision's v1, but for the channels that norms see, two numbers each."""
+    wide = 1 if depth < 50 else 4
+    # v1 has one behind the stem, v2 one before the head.
+    behind, before, into = 64, 0, 64
+    for stage, blocks in enumerate(stages):
+        width = 64 * 2**stage
+        out = wide * width
+        # The last norm of a block, and that of the shortcut where shapes change.
+        behind += blocks * ((wide > 1) * width + width + out) + (into != out) * out
+        # The first norm of a block reads its input.
+        before += into + (blocks - 1) * out + blocks * (1 + (wide > 1)) * width
+        into = out
+    before += into
+    assert of_v1 - 2 * behind + 2 * before == total
+    assert count(f"resnet{depth}_v2") == total
+
+
+@pytest.mark.parametrize(
+    ("depth", "total"),
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
+)
+def test_cifar_resnets_have_convolutions_norms_and_a_head_alone(depth, total):
+    # The paper's table 6: 0.27, 0.46, 0.66, 0.85 and 1.7 million.
+    blocks = (depth - 2) // 6
+    by_hand = 9 * 3 * 16 + 2 * 16
+    for into, out in ((16, 16), (16, 32), (32, 64)):
+        convolutions = 9 * into * out + (2 * blocks - 1) * 9 * out * out
+        by_hand += convolutions + 2 * blocks * 2 * out
+    assert by_hand + 64 * 10 + 10 == total
+    assert count(f"resnet{depth}_cifar", 10, (32, 32, 3)) == total
+
+
+def test_the_wide_resnet_has_the_36_million_of_its_paper():
+    # The paper's table 5: 36.5 million.
+    by_hand, into = 9 * 3 * 16, 16
+    for out in (160, 320, 640):
+        # The first block: two convolutions, a projection, the norms before the two.
+        by_hand += 9 * into * out + 9 * out * out + into * out + 2 * into + 2 * out
+        by_hand += 3 * (2 * 9 * out * out + 2 * 2 * out)
+        into = out
+    by_hand += 2 * 640 + 640 * 10 + 10
+    assert count("wide_resnet28_10", 10, (32, 32, 3)) == by_hand == 36_479_194

@@ -47,7 +47,7 @@ def test_the_small_one_stops_to_halve_at_one_pixel():
     [
         (
             {},
-            "VGG net of 5 stages needs .* 32×32 pixels, not 28×28; use model=vgg11_small",
+            "VGG net of 5 stages needs .* 32×32 .*, not 28×28; use model=vgg11_small",
         ),
         ({"norm": "bach"}, "Did you mean 'batch'"),
         ({"depth": 16}, "unknown field of model vgg16: 'depth'.*stages, width"),

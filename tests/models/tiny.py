@@ -2,6 +2,7 @@
 
 _ALEXNET = {"width": 6, "dense": 8}
 _VGG = {"stages": (1, 1), "width": 2, "dense": 8, "pooled": 2}
+_RESNET = {"stages": (1, 1), "width": 2}
 
 # Fields, and the shape of the images.
 TINY = {
@@ -18,4 +19,20 @@ TINY = {
     "vgg16": (_VGG, (8, 8, 1)),
     "vgg19": (_VGG, (8, 8, 1)),
     "vgg11_small": ({"width": 2}, (8, 8, 1)),
+    "resnet18": (_RESNET, (16, 16, 1)),
+    "resnet34": (_RESNET, (16, 16, 1)),
+    "resnet50": (_RESNET, (16, 16, 1)),
+    "resnet101": (_RESNET, (16, 16, 1)),
+    "resnet152": (_RESNET, (16, 16, 1)),
+    "resnet18_v2": (_RESNET, (16, 16, 1)),
+    "resnet34_v2": (_RESNET, (16, 16, 1)),
+    "resnet50_v2": (_RESNET, (16, 16, 1)),
+    "resnet101_v2": (_RESNET, (16, 16, 1)),
+    "resnet152_v2": (_RESNET, (16, 16, 1)),
+    "resnet20_cifar": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "resnet32_cifar": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "resnet44_cifar": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "resnet56_cifar": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "resnet110_cifar": ({"depth": 8, "width": 2}, (8, 8, 1)),
+    "wide_resnet28_10": ({**_RESNET, "widening": 2, "dropout": 0.3}, (8, 8, 1)),
 }
