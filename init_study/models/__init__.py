@@ -11,9 +11,14 @@ import flax.linen as nn
 
 from init_study.errors import UserError, unknown
 from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
+from init_study.models.all_cnn import AllCNN
 from init_study.models.cnn import CNN
+from init_study.models.convmixer import ConvMixer
+from init_study.models.convnext import ConvNeXt
+from init_study.models.densenet import DenseNet
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
+from init_study.models.mobilenet import MobileNetV2
 from init_study.models.resnet import (
     ResNet,
     ResNet20CIFAR,
@@ -50,8 +55,13 @@ __all__ = [
     "AlexNet",
     "AlexNetSmall",
     "AlexNetTorchvision",
+    "AllCNN",
+    "ConvMixer",
+    "ConvNeXt",
+    "DenseNet",
     "LeNet",
     "Linear",
+    "MobileNetV2",
     "ResNet",
     "ResNet18",
     "ResNet18V2",
@@ -193,4 +203,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "resnet56_cifar": ResNet56CIFAR,
     "resnet110_cifar": ResNet110CIFAR,
     "wide_resnet28_10": WideResNet,
+    "all_cnn_c": AllCNN,
+    "densenet40": DenseNet,
+    "mobilenet_v2": MobileNetV2,
+    "convnext_tiny": ConvNeXt,
+    "convmixer": ConvMixer,
 }

@@ -39,6 +39,8 @@ def count(name, classes=1000, image_shape=(224, 224, 3), **arguments):
         ("resnet50", {}, 25_557_032),
         ("resnet101", {}, 44_549_160),
         ("resnet152", {}, 60_192_808),
+        ("mobilenet_v2", {}, 3_504_872),
+        ("convnext_tiny", {}, 28_589_128),
     ],
 )
 def test_counts_are_the_published_ones(name, arguments, published):
@@ -129,3 +131,44 @@ def test_the_wide_resnet_has_the_36_million_of_its_paper():
         into = out
     by_hand += 2 * 640 + 640 * 10 + 10
     assert count("wide_resnet28_10", 10, (32, 32, 3)) == by_hand == 36_479_194
+
+
+def test_the_all_convolutional_net_has_nine_kernels_and_biases():
+    # Table 1 of the paper, net C, with the kernels of "All-CNN-C". It says 1.4 million.
+    sizes = [3, 3, 3, 3, 3, 3, 3, 1, 1]
+    channels = [3, 96, 96, 96, 192, 192, 192, 192, 192, 10]
+    pairs = zip(sizes, channels, channels[1:], strict=False)
+    total = sum((size**2 * into + 1) * out for size, into, out in pairs)
+    assert count("all_cnn_c", 10, (32, 32, 3)) == total == 1_369_738
+
+
+def test_the_dense_net_grows_by_twelve():
+    # Table 2 of the paper, k = 12 and L = 40: 1.0 million.
+    total, channels = 9 * 3 * 16, 16
+    for block in range(3):
+        for _ in range(12):
+            total += 2 * channels + 9 * channels * 12
+            channels += 12
+        if block < 2:
+            total += 2 * channels + channels**2
+    total += 2 * channels + (channels + 1) * 10
+    assert count("densenet40", 10, (32, 32, 3)) == total == 1_019_722
+
+
+@pytest.mark.parametrize(
+    ("fields", "classes", "millions"),
+    [
+        # Section 3 of the paper for CIFAR-10, and its table 1 for ImageNet.
+        ({"width": 256, "depth": 8, "patch": 1, "kernel_size": 9}, 10, 0.7),
+        ({"width": 1536, "depth": 20, "patch": 7, "kernel_size": 9}, 1000, 51.6),
+        ({"width": 768, "depth": 32, "patch": 7, "kernel_size": 7}, 1000, 21.1),
+    ],
+)
+def test_convmixers_have_the_counts_of_their_paper(fields, classes, millions):
+    width, size = fields["width"], fields["kernel_size"] ** 2
+    norm = 2 * width
+    block = (size + 1) * width + norm + (width + 1) * width + norm
+    total = (3 * fields["patch"] ** 2 + 1) * width + norm + fields["depth"] * block
+    total += (width + 1) * classes
+    assert count("convmixer", classes, (224, 224, 3), **fields) == total
+    assert round(total / 1e6, 1) == millions
