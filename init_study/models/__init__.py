@@ -44,6 +44,7 @@ from init_study.models.resnet_v2 import (
 )
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
+from init_study.models.vit import ViT
 
 __all__ = [
     "CNN",
@@ -80,6 +81,7 @@ __all__ = [
     "ResNet152V2",
     "VGG11Small",
     "VGGStages",
+    "ViT",
     "WideResNet",
     "build_model",
 ]
@@ -208,4 +210,5 @@ MODELS: dict[str, type[nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
     "convnext_tiny": ConvNeXt,
     "convmixer": ConvMixer,
+    "vit_small": ViT,
 }

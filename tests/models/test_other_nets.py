@@ -74,6 +74,21 @@ def test_convmixers_depthwise_convolutions_are_the_branches():
     assert rows == {16}
 
 
+def test_attention_is_a_branch_and_mixes_patches():
+    network = traced("vit_small", (8, 8, 3), depth=1, width=4, heads=2, patch=4)
+    kinds = [network.layers[i].kernel_shape for i in network.branches[0].layers]
+    assert kinds == [(4, 12), (4, 4)]
+    assert [len(branch.layers) for branch in network.branches] == [2, 2]
+    assert not network.unknown
+    params = network.own_init(jax.random.key(0))
+    images = jnp.ones((1, 8, 8, 3))
+    moved = images.at[0, 0, 0].set(5.0)
+    logits, _ = network.apply(params, {}, images, train=False)
+    others, _ = network.apply(params, {}, moved, train=False)
+    # The head reads the token alone, which hears of a pixel by attention.
+    assert np.abs(logits - others).max() > 1e-6
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
@@ -82,6 +97,8 @@ def test_convmixers_depthwise_convolutions_are_the_branches():
         ("densenet40", {"norm": "bach"}, "Did you mean 'batch'"),
         ("convnext_tiny", {}, "at least 32×32 pixels, not 8×8"),
         ("convmixer", {"patch": 9}, "smaller than patches of 9×9"),
+        ("vit_small", {}, "smaller than patches of 16×16"),
+        ("vit_small", {"width": 5}, "6 heads cannot share it; use 6"),
         ("mobilenet_v2", {"depth": 3}, "unknown field of model mobilenet_v2"),
     ],
 )

@@ -172,3 +172,13 @@ def test_convmixers_have_the_counts_of_their_paper(fields, classes, millions):
     total += (width + 1) * classes
     assert count("convmixer", classes, (224, 224, 3), **fields) == total
     assert round(total / 1e6, 1) == millions
+
+
+def test_the_vision_transformer_has_22_million():
+    # Table 1 of Touvron et al. 2021, DeiT-S: 22 million.
+    width, places = 384, 14 * 14 + 1
+    block = 2 * 2 * width + 3 * (width + 1) * width + (width + 1) * width
+    block += (width + 1) * 4 * width + (4 * width + 1) * width
+    total = (16 * 16 * 3 + 1) * width + width + places * width + 12 * block
+    total += 2 * width + (width + 1) * 1000
+    assert count("vit_small") == total == 22_050_664

@@ -40,4 +40,5 @@ TINY = {
     "mobilenet_v2": ({"width": 4, "blocks": 1}, (16, 16, 1)),
     "convnext_tiny": ({"stages": (1, 1), "width": 4}, (8, 8, 1)),
     "convmixer": ({"depth": 2, "width": 4, "kernel_size": 3}, (8, 8, 1)),
+    "vit_small": ({"depth": 2, "width": 4, "heads": 2, "patch": 4}, (8, 8, 1)),
 }
