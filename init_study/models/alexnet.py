@@ -77,7 +77,8 @@ class AlexNet(nn.Module):
             )
         # The pools need 15×15 pixels behind the first convolution.
         least = self.kernel_size + 13 * self.stride + 1
-        check_image("alexnet", images, least, "alexnet_small")
+        instead = "cnn" if self.stride == 1 else "alexnet_small"
+        check_image(type(self).__name__, images, least, instead)
         act = shaped_activation(self.activation, 7)
         x = images
         for index, share in enumerate((3, 8, 12, 12, 8)):

@@ -84,7 +84,12 @@ def test_pools_overlap_and_reach_any_size():
             "at least 64×64 pixels, not 32×32; use model=alexnet_small",
         ),
         ("alexnet_torchvision", {}, 62, "at least 63×63 pixels"),
-        ("alexnet_small", {"width": 6}, 18, "at least 19×19 pixels"),
+        (
+            "alexnet_small",
+            {"width": 6},
+            18,
+            "AlexNetSmall needs .* 19×19 pixels, not 18×18; use model=cnn",
+        ),
         ("alexnet", {"width": 20}, 64, "multiple of 6, as 18"),
         ("alexnet", {"norm": "respond"}, 64, "Did you mean 'response'"),
         ("alexnet", {"depth": 3}, 64, "'depth'"),
