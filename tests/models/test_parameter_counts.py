@@ -82,7 +82,6 @@ def test_the_small_vgg_has_the_convolutions_of_vgg11(pixels):
     [
         (18, (2, 2, 2, 2), 11_689_512, 11_687_720),
         (34, (3, 4, 6, 3), 21_797_672, 21_795_880),
-        # The number that timm gives for its `resnetv2_50` is 25.55 million.
         (50, (3, 4, 6, 3), 25_557_032, 25_549_352),
         (101, (3, 4, 23, 3), 44_549_160, 44_541_480),
         (152, (3, 8, 36, 3), 60_192_808, 60_185_128),
@@ -122,7 +121,7 @@ def test_cifar_resnets_have_convolutions_norms_and_a_head_alone(depth, total):
 
 
 def test_the_wide_resnet_has_the_36_million_of_its_paper():
-    # The paper's table 5: 36.5 million.
+    # By hand; the paper rounds it to 36.5 million.
     by_hand, into = 9 * 3 * 16, 16
     for out in (160, 320, 640):
         # The first block: two convolutions, a projection, the norms before the two.
@@ -134,7 +133,7 @@ def test_the_wide_resnet_has_the_36_million_of_its_paper():
 
 
 def test_the_all_convolutional_net_has_nine_kernels_and_biases():
-    # Table 1 of the paper, net C, with the kernels of "All-CNN-C". It says 1.4 million.
+    # By hand, from the layers of All-CNN-C.
     sizes = [3, 3, 3, 3, 3, 3, 3, 1, 1]
     channels = [3, 96, 96, 96, 192, 192, 192, 192, 192, 10]
     pairs = zip(sizes, channels, channels[1:], strict=False)
@@ -143,7 +142,7 @@ def test_the_all_convolutional_net_has_nine_kernels_and_biases():
 
 
 def test_the_dense_net_grows_by_twelve():
-    # Table 2 of the paper, k = 12 and L = 40: 1.0 million.
+    # By hand, k = 12 and L = 40; the paper rounds it to 1.0 million.
     total, channels = 9 * 3 * 16, 16
     for block in range(3):
         for _ in range(12):
@@ -158,7 +157,7 @@ def test_the_dense_net_grows_by_twelve():
 @pytest.mark.parametrize(
     ("fields", "classes", "millions"),
     [
-        # Section 3 of the paper for CIFAR-10, and its table 1 for ImageNet.
+        # By hand; the paper and its repository round them so.
         ({"width": 256, "depth": 8, "patch": 1, "kernel_size": 9}, 10, 0.7),
         ({"width": 1536, "depth": 20, "patch": 7, "kernel_size": 9}, 1000, 51.6),
         ({"width": 768, "depth": 32, "patch": 7, "kernel_size": 7}, 1000, 21.1),
@@ -175,7 +174,7 @@ def test_convmixers_have_the_counts_of_their_paper(fields, classes, millions):
 
 
 def test_the_vision_transformer_has_22_million():
-    # Table 1 of Touvron et al. 2021, DeiT-S: 22 million.
+    # By hand; Touvron et al. 2021 round DeiT-S, of the same size, to 22 million.
     width, places = 384, 14 * 14 + 1
     block = 2 * 2 * width + 3 * (width + 1) * width + (width + 1) * width
     block += (width + 1) * 4 * width + (4 * width + 1) * width
