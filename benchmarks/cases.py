@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.models import Small
 from init_study.data import Dataset, Split
 from init_study.errors import unknown
-from init_study.models import CNN, VGG, LeNet, ResNet
+from init_study.models import CNN, LeNet, ResNet, VGGStages
 
 BATCH_SIZE = 64
 NUM_CLASSES = 10
@@ -39,7 +39,7 @@ CASES = {
         Case("tiny", CNN(NUM_CLASSES, depth=4, width=16), (8, 8, 1)),
         Case("small", Small(NUM_CLASSES), (28, 28, 1)),
         Case("lenet", LeNet(NUM_CLASSES), (28, 28, 1)),
-        Case("vgg", VGG(NUM_CLASSES), (32, 32, 3)),
+        Case("vgg_stages", VGGStages(NUM_CLASSES), (32, 32, 3)),
         Case("resnet20", ResNet(NUM_CLASSES), (32, 32, 3)),
     )
 }

@@ -88,7 +88,7 @@ def _lenet(case: Case) -> nn.Module:
     )
 
 
-def _vgg(case: Case) -> nn.Module:
+def _vgg_stages(case: Case) -> nn.Module:
     module: Any = case.module
     into, layers = case.image_shape[-1], []
     for stage in range(module.depth):
@@ -120,7 +120,7 @@ _TWINS = {
     "CNN": _cnn,
     "Small": _small,
     "LeNet": _lenet,
-    "VGG": _vgg,
+    "VGGStages": _vgg_stages,
     "ResNet": _resnet,
 }
 

@@ -52,9 +52,10 @@ FAST = {
     },
     "instruments/test_layer_statistics.py": {"test_copies_are_counted_by_their_bits"},
     "mean_field/test_predict.py": {"test_what_is_not_known_is_named"},
-    "models/test_models.py": {
-        "test_models_give_one_logit_per_class[lenet]",
-        "test_what_cannot_be_is_said",
+    "models/test_models.py": {"test_what_cannot_be_is_said"},
+    "models/test_every_model.py": {
+        "test_it_gives_one_logit_per_class[lenet]",
+        "test_every_model_is_here",
     },
     "network/test_adapters.py": {"test_what_is_no_module_is_one_line"},
     "network/test_branch_scalars.py": {"test_a_plain_net_has_no_branch_to_add_to"},

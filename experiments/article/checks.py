@@ -18,7 +18,7 @@ from init_study.initializers import (
     xavier_normal,
     xavier_uniform,
 )
-from init_study.models import CNN, VGG, ResNet
+from init_study.models import CNN, ResNet, VGGStages
 from init_study.network import Network, trace
 from init_study.schemes import parse_scheme
 from init_study.schemes.scheme import leaf_of
@@ -135,9 +135,10 @@ def more_to_choose_than_gaussian() -> list[float]:
 def parameters_of_zeros() -> list[float]:
     """Compare the number of parameters of a net from zeros with the same from He's law.
 
-    Of a plain net, a VGG and a residual one.
+    Of a plain net, a VGG-like one and a residual one.
     """
-    nets = [trace(model(num_classes=10), (16, 16, 3)) for model in (CNN, VGG, ResNet)]
+    models = (CNN, VGGStages, ResNet)
+    nets = [trace(model(num_classes=10), (16, 16, 3)) for model in models]
     return [_count(net, "zeros") / _count(net, "he_normal") for net in nets]
 
 

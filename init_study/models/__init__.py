@@ -10,13 +10,81 @@ from typing import Any
 import flax.linen as nn
 
 from init_study.errors import UserError, unknown
+from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
+from init_study.models.all_cnn import AllCNN
 from init_study.models.cnn import CNN
+from init_study.models.convmixer import ConvMixer
+from init_study.models.convnext import ConvNeXt
+from init_study.models.densenet import DenseNet
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
-from init_study.models.resnet import ResNet
-from init_study.models.vgg import VGG
+from init_study.models.mobilenet import MobileNetV2
+from init_study.models.resnet import (
+    ResNet,
+    ResNet20CIFAR,
+    ResNet32CIFAR,
+    ResNet44CIFAR,
+    ResNet56CIFAR,
+    ResNet110CIFAR,
+)
+from init_study.models.resnet_imagenet import (
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+)
+from init_study.models.resnet_v2 import (
+    ResNet18V2,
+    ResNet34V2,
+    ResNet50V2,
+    ResNet101V2,
+    ResNet152V2,
+    WideResNet,
+)
+from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
+from init_study.models.vgg_stages import VGGStages
+from init_study.models.vit import ViT
 
-__all__ = ["CNN", "MODELS", "VGG", "LeNet", "Linear", "ResNet", "build_model"]
+__all__ = [
+    "CNN",
+    "MODELS",
+    "VGG11",
+    "VGG13",
+    "VGG16",
+    "VGG19",
+    "AlexNet",
+    "AlexNetSmall",
+    "AlexNetTorchvision",
+    "AllCNN",
+    "ConvMixer",
+    "ConvNeXt",
+    "DenseNet",
+    "LeNet",
+    "Linear",
+    "MobileNetV2",
+    "ResNet",
+    "ResNet18",
+    "ResNet18V2",
+    "ResNet20CIFAR",
+    "ResNet32CIFAR",
+    "ResNet34",
+    "ResNet34V2",
+    "ResNet44CIFAR",
+    "ResNet50",
+    "ResNet50V2",
+    "ResNet56CIFAR",
+    "ResNet101",
+    "ResNet101V2",
+    "ResNet110CIFAR",
+    "ResNet152",
+    "ResNet152V2",
+    "VGG11Small",
+    "VGGStages",
+    "ViT",
+    "WideResNet",
+    "build_model",
+]
 
 
 def build_model(
@@ -78,6 +146,11 @@ def _arguments(model: Any) -> set[str]:
 
 def _users_own(name: str) -> Any:
     module_name, colon, own_name = name.partition(":")
+    if name == "vgg":
+        raise UserError(
+            "model 'vgg' is called 'vgg_stages', as its depth counts stages; the nets "
+            "of VGG's paper are vgg11, vgg13, vgg16, vgg19, and vgg11_small"
+        )
     if not colon:
         raise unknown("model", name, MODELS, "python launch.py list --kind=models")
     try:
@@ -107,5 +180,35 @@ MODELS: dict[str, type[nn.Module]] = {
     "lenet": LeNet,
     "linear": Linear,
     "resnet": ResNet,
-    "vgg": VGG,
+    "vgg_stages": VGGStages,
+    "alexnet": AlexNet,
+    "alexnet_torchvision": AlexNetTorchvision,
+    "alexnet_small": AlexNetSmall,
+    "vgg11": VGG11,
+    "vgg13": VGG13,
+    "vgg16": VGG16,
+    "vgg19": VGG19,
+    "vgg11_small": VGG11Small,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "resnet101": ResNet101,
+    "resnet152": ResNet152,
+    "resnet18_v2": ResNet18V2,
+    "resnet34_v2": ResNet34V2,
+    "resnet50_v2": ResNet50V2,
+    "resnet101_v2": ResNet101V2,
+    "resnet152_v2": ResNet152V2,
+    "resnet20_cifar": ResNet20CIFAR,
+    "resnet32_cifar": ResNet32CIFAR,
+    "resnet44_cifar": ResNet44CIFAR,
+    "resnet56_cifar": ResNet56CIFAR,
+    "resnet110_cifar": ResNet110CIFAR,
+    "wide_resnet28_10": WideResNet,
+    "all_cnn_c": AllCNN,
+    "densenet40": DenseNet,
+    "mobilenet_v2": MobileNetV2,
+    "convnext_tiny": ConvNeXt,
+    "convmixer": ConvMixer,
+    "vit_small": ViT,
 }

@@ -1,14 +1,12 @@
 """The plain CNN: what depth, width and activation do, with nothing in between."""
 
-from collections.abc import Iterable
-
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError, unknown
+from init_study.errors import UserError
+from init_study.models.parts import NORMS, check_names, halve_map, normalize
 from init_study.theory import shaped_activation
 
-NORMS = ("none", "batch", "layer")
 POOLINGS = ("max", "average", "stride", "none")
 PADDINGS = ("same", "valid", "circular")
 
@@ -26,7 +24,7 @@ class CNN(nn.Module):
         width: channels of each.
         activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
             for the depth, `tat(NAME)` or `dks(NAME)`.
-        norm: `none`, `batch` or `layer`, between convolution and activation.
+        norm: `none`, `batch`, `layer` or `group`, between convolution and activation.
         pooling: how the map is halved: `max`, `average`, `stride` (of the
             convolution) or `none` (it is not).
         padding: `same` (zeros), `valid` or `circular`.
@@ -82,27 +80,3 @@ class CNN(nn.Module):
                 f"{images.shape[1]}×{images.shape[2]} are used up after {index} "
                 "convolutions; use padding='same' or a smaller depth"
             )
-
-
-def check_names(module: nn.Module, **tables: Iterable[str]) -> None:
-    """Check that each named field of a model is a name of its table.
-
-    Raises: UserError with the nearest valid name for the first that is not.
-    """
-    for field, table in tables.items():
-        valid, given = tuple(table), getattr(module, field)
-        if given not in valid:
-            raise unknown(field, given, valid, ", ".join(valid))
-
-
-def normalize(x: Float[Array, "n h w c"], norm: str, train: bool) -> Array:
-    """Normalize by `none`, `batch` (momentum 0.9) or `layer` (over channels)."""
-    if norm == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
-    return nn.LayerNorm()(x) if norm == "layer" else x
-
-
-def halve_map(x: Float[Array, "n h w c"], pooling: str) -> Array:
-    """Pool 2×2, by `max` or `average`; an odd last row or column is dropped."""
-    pool = nn.max_pool if pooling == "max" else nn.avg_pool
-    return pool(x, (2, 2), (2, 2))

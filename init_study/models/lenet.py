@@ -4,7 +4,7 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError, unknown
-from init_study.models.cnn import halve_map
+from init_study.models.parts import halve_map
 from init_study.theory import shaped_activation
 
 

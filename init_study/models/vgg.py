@@ -1,51 +1,61 @@
-"""A small VGG net: pairs of 3×3 convolutions, halved after each pair."""
+"""The VGG nets of the paper, and one of them for small images."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError
-from init_study.models.cnn import (
+from init_study.models.parts import (
     NORMS,
+    ComputeType,
+    check_image,
     check_names,
     halve_map,
     normalize,
+    pool_to_size,
 )
 from init_study.theory import shaped_activation
 
 
 class VGG(nn.Module):
-    """VGG net: stages of two 3×3 convolutions, halved by 2×2 pooling, a dense head.
+    """VGG net: five stages of 3×3 convolutions, two hidden dense layers, a head.
 
-    The width doubles from stage to stage, up to eight times the first. Global average
-    pooling takes the place of the original's two wide dense layers. The defaults are
-    32-32-M-64-64-M-128-128-M.
+    A stage ends with 2×2 max pooling, as long as there are two pixels; its width is 1,
+    2, 4, 8 and 8 times the first's. The map is averaged to 7×7 pixels, which at
+    224×224 it has, and dropout follows both hidden layers. Dense layers read the map
+    by rows, columns and then channels; torchvision's read channels first.
 
     Attributes:
         num_classes: logits per image.
-        depth: number of stages.
+        stages: convolutions of each stage.
         width: channels of the first stage.
+        dense: units of either hidden dense layer; 0 for neither.
+        pooled: rows and columns of the map that the dense layers read.
+        dropout: share of hidden units that a training step leaves out.
         activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
             for the depth, `tat(NAME)` or `dks(NAME)`.
-        norm: `none`, `batch` or `layer`, between convolution and activation; the
-            original has none. Convolutions have a bias only with `none`.
-        pooling: `max` or `average`.
+        norm: `none`, or `batch`, `layer` or `group` between convolution and activation;
+            `batch` makes torchvision's `vgg16_bn` of `vgg16`. Convolutions have a bias
+            in any case.
+        dtype: that it computes in; parameters are float32.
 
     Reference: Simonyan & Zisserman 2015, Very deep convolutional networks for
-    large-scale image recognition.
+    large-scale image recognition; `torchvision.models.vgg`.
 
     Example:
-        >>> model = VGG(num_classes=10, depth=2, width=4)
-        >>> network = trace(model, (8, 8, 1))
+        >>> model = VGG(num_classes=10, stages=(1, 2), width=2, dense=8)
+        >>> network = trace(model, (32, 32, 3))
         >>> [layer.kernel_shape[-1] for layer in network.layers]
-        [4, 4, 8, 8, 10]
+        [2, 4, 4, 8, 8, 10]
     """
 
     num_classes: int
-    depth: int = 3
-    width: int = 32
+    stages: tuple[int, ...] = (1, 1, 2, 2, 2)
+    width: int = 64
+    dense: int = 4096
+    pooled: int = 7
+    dropout: float = 0.5
     activation: str = "relu"
-    norm: str = "batch"
-    pooling: str = "max"
+    norm: str = "none"
+    dtype: ComputeType = None
 
     @nn.compact
     def __call__(
@@ -55,25 +65,89 @@ class VGG(nn.Module):
 
         Raises: UserError for an unknown name or an image that is too small.
         """
-        check_names(self, norm=NORMS, pooling=("max", "average"))
-        self._check_size(images)
-        act = shaped_activation(self.activation, 2 * self.depth)
+        check_names(self, norm=NORMS)
+        if self.pooled > 1:
+            name = f"a VGG net of {len(self.stages)} stages"
+            check_image(name, images, 2 ** len(self.stages), "vgg11_small")
+        hidden = 2 if self.dense else 0
+        act = shaped_activation(self.activation, sum(self.stages) + hidden)
         x = images
-        for stage in range(self.depth):
-            channels = self.width * min(2**stage, 8)
-            for _ in range(2):
-                x = nn.Conv(channels, (3, 3), use_bias=self.norm == "none")(x)
-                x = normalize(x, self.norm, train)
-                x = act(x)
-            x = halve_map(x, self.pooling)
-        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+        for stage, convolutions in enumerate(self.stages):
+            for _ in range(convolutions):
+                channels = self.width * min(2**stage, 8)
+                x = nn.Conv(channels, (3, 3), dtype=self.dtype)(x)
+                x = act(normalize(x, self.norm, train, self.dtype))
+            if min(x.shape[1:3]) > 1:
+                x = halve_map(x, "max")
+        x = pool_to_size(x, self.pooled)
+        x = x.reshape(len(x), -1)
+        for _ in range(hidden):
+            x = act(nn.Dense(self.dense, dtype=self.dtype)(x))
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
-    def _check_size(self, images: Array) -> None:
-        least = min(images.shape[1:3])
-        if least < 2**self.depth:
-            most = max(least.bit_length() - 1, 0)
-            way_out = f"use depth={most} or less" if most else "use model=cnn"
-            raise UserError(
-                f"vgg of depth {self.depth} halves the image {self.depth} times; "
-                f"{images.shape[1]}×{images.shape[2]} pixels are too few; {way_out}"
-            )
+
+class VGG11(VGG):
+    """VGG-11, the paper's net A: 8 convolutions and 3 dense layers.
+
+    132,863,336 parameters for 1000 classes; 132,868,840 with batch norm.
+
+    Example:
+        >>> VGG11(num_classes=1000).stages
+        (1, 1, 2, 2, 2)
+    """
+
+
+class VGG13(VGG):
+    """VGG-13, the paper's net B: 10 convolutions and 3 dense layers.
+
+    133,047,848 parameters for 1000 classes; 133,053,736 with batch norm.
+
+    Example:
+        >>> VGG13(num_classes=1000).stages
+        (2, 2, 2, 2, 2)
+    """
+
+    stages: tuple[int, ...] = (2, 2, 2, 2, 2)
+
+
+class VGG16(VGG):
+    """VGG-16, the paper's net D: 13 convolutions and 3 dense layers.
+
+    138,357,544 parameters for 1000 classes; 138,365,992 with batch norm.
+
+    Example:
+        >>> VGG16(num_classes=1000).stages
+        (2, 2, 3, 3, 3)
+    """
+
+    stages: tuple[int, ...] = (2, 2, 3, 3, 3)
+
+
+class VGG19(VGG):
+    """VGG-19, the paper's net E: 16 convolutions and 3 dense layers.
+
+    143,667,240 parameters for 1000 classes; 143,678,248 with batch norm.
+
+    Example:
+        >>> VGG19(num_classes=1000).stages
+        (2, 2, 4, 4, 4)
+    """
+
+    stages: tuple[int, ...] = (2, 2, 4, 4, 4)
+
+
+class VGG11Small(VGG):
+    """VGG-11 for images of 28×28 or 32×32 pixels: its convolutions and one dense layer.
+
+    Global average pooling takes the place of the hidden dense layers: 9,225,610
+    parameters for 10 classes and 3 channels. It takes images of any size.
+
+    Example:
+        >>> model = VGG11Small(num_classes=10, width=2)
+        >>> trace(model, (28, 28, 1)).layers[-1].kernel_shape
+        (16, 10)
+    """
+
+    dense: int = 0
+    pooled: int = 1

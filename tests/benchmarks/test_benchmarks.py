@@ -16,14 +16,14 @@ from benchmarks.crews import Turn
 from benchmarks.models import Small
 from benchmarks.summary import markdown, summarize
 from benchmarks.ways_jax import initial_states, make_step
-from init_study.models import CNN, VGG, LeNet, ResNet
+from init_study.models import CNN, LeNet, ResNet, VGGStages
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
     Case("cnn", CNN(10, depth=3, width=3), (8, 8, 1)),
     Case("small", Small(10), (8, 8, 1)),
     Case("lenet", LeNet(10), (16, 16, 1)),
-    Case("vgg", VGG(10, depth=2, width=3), (8, 8, 2)),
+    Case("vgg_stages", VGGStages(10, depth=2, width=3), (8, 8, 2)),
     Case("resnet", ResNet(10, depth=8, width=3), (8, 8, 2)),
 ]
 

@@ -73,7 +73,7 @@ SEEN = {
     ),
     "show --study.schemes=torch": "the nearest flag of show is --scheme;",
     "show --study.steps=3": "show does not take --study.steps (run, plan, tune, ",
-    "show --study.model=vgg --model=cnn": "leave out --model or --study.model",
+    "show --study.model=lenet --model=cnn": "leave out --model or --study.model",
     "list --study=first_look": "list does not take --study (run, ",
     "list --noquick": "list does not take --quick (claims does)",
     "claims --study.depth=4": "claims does not take --study.depth",

@@ -10,7 +10,7 @@ import pytest
 
 from init_study.errors import UserError
 from init_study.models import build_model
-from init_study.models.cnn import normalize
+from init_study.models.parts import normalize
 from init_study.network import trace
 from init_study.network.branch_scalars import BRANCHES
 from init_study.optimizer import make_optimizer

@@ -15,7 +15,7 @@ from flax import traverse_util
 
 from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
-from init_study.models.cnn import normalize
+from init_study.models.parts import normalize
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
 

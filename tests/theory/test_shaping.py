@@ -86,7 +86,7 @@ def test_models_shape_for_their_own_depth():
     x = jnp.linspace(-2, 2, 9)
     for name, arguments, depth in [
         ("cnn", {"depth": 12, "width": 2}, 12),
-        ("vgg", {"depth": 1, "width": 2, "norm": "none"}, 2),
+        ("vgg_stages", {"depth": 1, "width": 2, "norm": "none"}, 2),
         ("lenet", {}, 4),
     ]:
         network = trace(

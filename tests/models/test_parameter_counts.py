@@ -1,0 +1,183 @@
+"""Published nets have as many parameters as their sources say, and no number less.
+
+Counts at 1000 classes and 224×224×3 pixels where nothing else is said. `torchvision`:
+`num_params` of the weights in `torchvision.models`, table of all available weights.
+"""
+
+from math import prod
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from init_study.models import build_model
+
+
+def count(name, classes=1000, image_shape=(224, 224, 3), **arguments):
+    """The parameters of a model, of which none is made."""
+    model = build_model(name, classes, arguments)
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    return sum(prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "published"),
+    [
+        # All of these: torchvision.
+        ("alexnet_torchvision", {}, 61_100_840),
+        ("vgg11", {}, 132_863_336),
+        ("vgg13", {}, 133_047_848),
+        ("vgg16", {}, 138_357_544),
+        ("vgg19", {}, 143_667_240),
+        ("vgg11", {"norm": "batch"}, 132_868_840),
+        ("vgg13", {"norm": "batch"}, 133_053_736),
+        ("vgg16", {"norm": "batch"}, 138_365_992),
+        ("vgg19", {"norm": "batch"}, 143_678_248),
+        ("resnet18", {}, 11_689_512),
+        ("resnet34", {}, 21_797_672),
+        ("resnet50", {}, 25_557_032),
+        ("resnet101", {}, 44_549_160),
+        ("resnet152", {}, 60_192_808),
+        ("mobilenet_v2", {}, 3_504_872),
+        ("convnext_tiny", {}, 28_589_128),
+    ],
+)
+def test_counts_are_the_published_ones(name, arguments, published):
+    assert count(name, **arguments) == published
+
+
+@pytest.mark.parametrize("pixels", [224, 227])
+def test_alexnet_has_the_parameters_of_its_figure(pixels):
+    # Figure 2 of the paper, by hand: kernels and biases of convolutions, whose inputs
+    # are 3, 48, 256, 192 and 192 channels, then of dense layers. The paper says 60
+    # million.
+    convolutions = [(11, 3, 96), (5, 48, 256), (3, 256, 384), (3, 192, 384)]
+    convolutions += [(3, 192, 256)]
+    dense = [(6 * 6 * 256, 4096), (4096, 4096), (4096, 1000)]
+    total = sum((size**2 * into + 1) * out for size, into, out in convolutions)
+    total += sum((into + 1) * out for into, out in dense)
+    assert total == 60_965_224
+    assert count("alexnet", image_shape=(pixels, pixels, 3)) == total
+
+
+def test_the_small_alexnet_has_what_its_docstring_says():
+    convolutions = [(5, 3, 48), (5, 24, 128), (3, 128, 192), (3, 96, 192), (3, 96, 128)]
+    total = sum((size**2 * into + 1) * out for size, into, out in convolutions)
+    # 32 → 28 → 13 → 6 → 2 pixels.
+    total += (2 * 2 * 128 + 1) * 512 + 513 * 512 + 513 * 10
+    assert count("alexnet_small", 10, (32, 32, 3)) == total == 1_109_194
+
+
+@pytest.mark.parametrize("pixels", [28, 32])
+def test_the_small_vgg_has_the_convolutions_of_vgg11(pixels):
+    # VGG-11 without its three dense layers, and one head of 512 inputs.
+    dense = (7 * 7 * 512 + 1) * 4096 + 4097 * 4096 + 4097 * 1000
+    total = 132_863_336 - dense + 513 * 10
+    assert count("vgg11_small", 10, (pixels, pixels, 3)) == total == 9_225_610
+
+
+@pytest.mark.parametrize(
+    ("depth", "stages", "of_v1", "total"),
+    [
+        (18, (2, 2, 2, 2), 11_689_512, 11_687_720),
+        (34, (3, 4, 6, 3), 21_797_672, 21_795_880),
+        (50, (3, 4, 6, 3), 25_557_032, 25_549_352),
+        (101, (3, 4, 23, 3), 44_549_160, 44_541_480),
+        (152, (3, 8, 36, 3), 60_192_808, 60_185_128),
+    ],
+)
+def test_preactivation_only_moves_norms(depth, stages, of_v1, total):
+    """As torchvision's v1, but for the channels that norms see, two numbers each."""
+    wide = 1 if depth < 50 else 4
+    # v1 has one behind the stem, v2 one before the head.
+    behind, before, into = 64, 0, 64
+    for stage, blocks in enumerate(stages):
+        width = 64 * 2**stage
+        out = wide * width
+        # The last norm of a block, and that of the shortcut where shapes change.
+        behind += blocks * ((wide > 1) * width + width + out) + (into != out) * out
+        # The first norm of a block reads its input.
+        before += into + (blocks - 1) * out + blocks * (1 + (wide > 1)) * width
+        into = out
+    before += into
+    assert of_v1 - 2 * behind + 2 * before == total
+    assert count(f"resnet{depth}_v2") == total
+
+
+@pytest.mark.parametrize(
+    ("depth", "total"),
+    [(20, 269_722), (32, 464_154), (44, 658_586), (56, 853_018), (110, 1_727_962)],
+)
+def test_cifar_resnets_have_convolutions_norms_and_a_head_alone(depth, total):
+    # The paper's table 6: 0.27, 0.46, 0.66, 0.85 and 1.7 million.
+    blocks = (depth - 2) // 6
+    by_hand = 9 * 3 * 16 + 2 * 16
+    for into, out in ((16, 16), (16, 32), (32, 64)):
+        convolutions = 9 * into * out + (2 * blocks - 1) * 9 * out * out
+        by_hand += convolutions + 2 * blocks * 2 * out
+    assert by_hand + 64 * 10 + 10 == total
+    assert count(f"resnet{depth}_cifar", 10, (32, 32, 3)) == total
+
+
+def test_the_wide_resnet_has_the_36_million_of_its_paper():
+    # By hand; the paper rounds it to 36.5 million.
+    by_hand, into = 9 * 3 * 16, 16
+    for out in (160, 320, 640):
+        # The first block: two convolutions, a projection, the norms before the two.
+        by_hand += 9 * into * out + 9 * out * out + into * out + 2 * into + 2 * out
+        by_hand += 3 * (2 * 9 * out * out + 2 * 2 * out)
+        into = out
+    by_hand += 2 * 640 + 640 * 10 + 10
+    assert count("wide_resnet28_10", 10, (32, 32, 3)) == by_hand == 36_479_194
+
+
+def test_the_all_convolutional_net_has_nine_kernels_and_biases():
+    # By hand, from the layers of All-CNN-C.
+    sizes = [3, 3, 3, 3, 3, 3, 3, 1, 1]
+    channels = [3, 96, 96, 96, 192, 192, 192, 192, 192, 10]
+    pairs = zip(sizes, channels, channels[1:], strict=False)
+    total = sum((size**2 * into + 1) * out for size, into, out in pairs)
+    assert count("all_cnn_c", 10, (32, 32, 3)) == total == 1_369_738
+
+
+def test_the_dense_net_grows_by_twelve():
+    # By hand, k = 12 and L = 40; the paper rounds it to 1.0 million.
+    total, channels = 9 * 3 * 16, 16
+    for block in range(3):
+        for _ in range(12):
+            total += 2 * channels + 9 * channels * 12
+            channels += 12
+        if block < 2:
+            total += 2 * channels + channels**2
+    total += 2 * channels + (channels + 1) * 10
+    assert count("densenet40", 10, (32, 32, 3)) == total == 1_019_722
+
+
+@pytest.mark.parametrize(
+    ("fields", "classes", "millions"),
+    [
+        # By hand; the paper and its repository round them so.
+        ({"width": 256, "depth": 8, "patch": 1, "kernel_size": 9}, 10, 0.7),
+        ({"width": 1536, "depth": 20, "patch": 7, "kernel_size": 9}, 1000, 51.6),
+        ({"width": 768, "depth": 32, "patch": 7, "kernel_size": 7}, 1000, 21.1),
+    ],
+)
+def test_convmixers_have_the_counts_of_their_paper(fields, classes, millions):
+    width, size = fields["width"], fields["kernel_size"] ** 2
+    norm = 2 * width
+    block = (size + 1) * width + norm + (width + 1) * width + norm
+    total = (3 * fields["patch"] ** 2 + 1) * width + norm + fields["depth"] * block
+    total += (width + 1) * classes
+    assert count("convmixer", classes, (224, 224, 3), **fields) == total
+    assert round(total / 1e6, 1) == millions
+
+
+def test_the_vision_transformer_has_22_million():
+    # By hand; Touvron et al. 2021 round DeiT-S, of the same size, to 22 million.
+    width, places = 384, 14 * 14 + 1
+    block = 2 * 2 * width + 3 * (width + 1) * width + (width + 1) * width
+    block += (width + 1) * 4 * width + (4 * width + 1) * width
+    total = (16 * 16 * 3 + 1) * width + width + places * width + 12 * block
+    total += 2 * width + (width + 1) * 1000
+    assert count("vit_small") == total == 22_050_664
