@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.models.parts import NORMS, ComputeType, check_names, normalize
+from init_study.models.parts import NORMS, ComputeType, check_names, conv_norm
 from init_study.theory import shaped_activation
 
 # Of table 2 of the paper: expansion, channels for each 32 of the stem, blocks, stride.
@@ -65,13 +65,13 @@ class MobileNetV2(nn.Module):
         """
         check_names(self, norm=NORMS)
         act = shaped_activation(self.activation)
-        x = act(self._conv_norm(images, self.width, 3, 2, 1, train))
+        x = act(conv_norm(self, images, self.width, 3, train, strides=2))
         for expansion, channels, blocks, stride in _STAGES:
             for block in range(min(blocks, self.blocks)):
                 out = max(1, channels * self.width // 32)
                 strides = stride if block == 0 else 1
                 x = self._block(x, expansion, out, strides, train)
-        x = act(self._conv_norm(x, 40 * self.width, 1, 1, 1, train))
+        x = act(conv_norm(self, x, 40 * self.width, 1, train))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.mean((1, 2)))
         return nn.Dense(self.num_classes, dtype=self.dtype)(x)
 
@@ -86,27 +86,7 @@ class MobileNetV2(nn.Module):
         act = shaped_activation(self.activation)
         wide, y = expansion * x.shape[-1], x
         if expansion > 1:
-            y = act(self._conv_norm(y, wide, 1, 1, 1, train))
-        y = act(self._conv_norm(y, wide, 3, strides, wide, train))
-        y = self._conv_norm(y, channels, 1, 1, 1, train)
+            y = act(conv_norm(self, y, wide, 1, train))
+        y = act(conv_norm(self, y, wide, 3, train, strides=strides, groups=wide))
+        y = conv_norm(self, y, channels, 1, train)
         return x + y if x.shape == y.shape else y
-
-    def _conv_norm(
-        self,
-        x: Float[Array, "n h w c"],
-        channels: int,
-        size: int,
-        strides: int,
-        groups: int,
-        train: bool,
-    ) -> Float[Array, "n h2 w2 channels"]:
-        x = nn.Conv(
-            channels,
-            (size, size),
-            strides=strides,
-            padding=size // 2,
-            feature_group_count=groups,
-            use_bias=self.norm == "none",
-            dtype=self.dtype,
-        )(x)
-        return normalize(x, self.norm, train, self.dtype)

@@ -60,6 +60,38 @@ def normalize(
     return nn.LayerNorm(dtype=dtype)(x) if norm == "layer" else x
 
 
+def conv_norm(
+    module: Any,
+    x: Float[Array, "n h w c"],
+    channels: int,
+    size: int,
+    train: bool,
+    strides: int = 1,
+    groups: int = 1,
+) -> Float[Array, "n h2 w2 channels"]:
+    """Convolve by a square kernel with a pixel of padding for each two of it, and norm.
+
+    Args:
+        module: the net, whose `norm` and `dtype` hold; a bias comes with `none` alone.
+        x: maps.
+        channels: of the output.
+        size: rows and columns of the kernel.
+        train: whether batch norm takes the batch's statistics.
+        strides: of the window.
+        groups: of channels.
+    """
+    x = nn.Conv(
+        channels,
+        (size, size),
+        strides=strides,
+        padding=size // 2,
+        feature_group_count=groups,
+        use_bias=module.norm == "none",
+        dtype=module.dtype,
+    )(x)
+    return normalize(x, module.norm, train, module.dtype)
+
+
 def halve_map(x: Float[Array, "n h w c"], pooling: str) -> Array:
     """Pool 2×2, by `max` or `average`; an odd last row or column is dropped."""
     pool = nn.max_pool if pooling == "max" else nn.avg_pool

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.parts import NORMS, ComputeType, check_names, normalize
+from init_study.models.parts import NORMS, ComputeType, check_names, conv_norm
 from init_study.theory import shaped_activation
 
 
@@ -56,7 +56,7 @@ class ResNet(nn.Module):
         check_names(self, norm=NORMS, shortcut=("A", "B"))
         self._check_depth()
         act = shaped_activation(self.activation)
-        x = act(self._conv_norm(images, self.width, 3, 1, train))
+        x = act(conv_norm(self, images, self.width, 3, train))
         for stage in range(3):
             for block in range((self.depth - 2) // 6):
                 strides = 2 if stage > 0 and block == 0 else 1
@@ -67,32 +67,14 @@ class ResNet(nn.Module):
         self, x: Float[Array, "n h w c"], channels: int, strides: int, train: bool
     ) -> Float[Array, "n h2 w2 channels"]:
         act = shaped_activation(self.activation)
-        y = act(self._conv_norm(x, channels, 3, strides, train))
-        y = self._conv_norm(y, channels, 3, 1, train)
+        y = act(conv_norm(self, x, channels, 3, train, strides=strides))
+        y = conv_norm(self, y, channels, 3, train)
         if x.shape != y.shape and self.shortcut == "A":
             new = (0, channels - x.shape[-1])
             x = jnp.pad(x[:, ::strides, ::strides], [(0, 0)] * 3 + [new])
         elif x.shape != y.shape:
-            x = self._conv_norm(x, channels, 1, strides, train)
+            x = conv_norm(self, x, channels, 1, train, strides=strides)
         return act(x + y)
-
-    def _conv_norm(
-        self,
-        x: Float[Array, "n h w c"],
-        channels: int,
-        size: int,
-        strides: int,
-        train: bool,
-    ) -> Float[Array, "n h2 w2 channels"]:
-        x = nn.Conv(
-            channels,
-            (size, size),
-            strides=strides,
-            padding=size // 2,
-            use_bias=self.norm == "none",
-            dtype=self.dtype,
-        )(x)
-        return normalize(x, self.norm, train, self.dtype)
 
     def _check_depth(self) -> None:
         if self.depth < 8 or (self.depth - 2) % 6:

@@ -7,7 +7,7 @@ from init_study.models.parts import (
     NORMS,
     ComputeType,
     check_names,
-    normalize,
+    conv_norm,
     overlapping_pool,
 )
 from init_study.theory import shaped_activation
@@ -63,7 +63,7 @@ class ImageNetResNet(nn.Module):
         """
         check_names(self, norm=NORMS)
         act = shaped_activation(self.activation)
-        x = act(self._conv_norm(images, self.width, 7, 2, train))
+        x = act(conv_norm(self, images, self.width, 7, train, strides=2))
         x = overlapping_pool(x, padding=1)
         for stage, blocks in enumerate(self.stages):
             for block in range(blocks):
@@ -76,33 +76,15 @@ class ImageNetResNet(nn.Module):
     ) -> Float[Array, "n h2 w2 c2"]:
         act = shaped_activation(self.activation)
         if self.bottleneck:
-            y = act(self._conv_norm(x, channels, 1, 1, train))
-            y = act(self._conv_norm(y, channels, 3, strides, train))
-            y = self._conv_norm(y, 4 * channels, 1, 1, train)
+            y = act(conv_norm(self, x, channels, 1, train))
+            y = act(conv_norm(self, y, channels, 3, train, strides=strides))
+            y = conv_norm(self, y, 4 * channels, 1, train)
         else:
-            y = act(self._conv_norm(x, channels, 3, strides, train))
-            y = self._conv_norm(y, channels, 3, 1, train)
+            y = act(conv_norm(self, x, channels, 3, train, strides=strides))
+            y = conv_norm(self, y, channels, 3, train)
         if strides > 1 or x.shape[-1] != y.shape[-1]:
-            x = self._conv_norm(x, y.shape[-1], 1, strides, train)
+            x = conv_norm(self, x, y.shape[-1], 1, train, strides=strides)
         return act(x + y)
-
-    def _conv_norm(
-        self,
-        x: Float[Array, "n h w c"],
-        channels: int,
-        size: int,
-        strides: int,
-        train: bool,
-    ) -> Float[Array, "n h2 w2 channels"]:
-        x = nn.Conv(
-            channels,
-            (size, size),
-            strides=strides,
-            padding=size // 2,
-            use_bias=self.norm == "none",
-            dtype=self.dtype,
-        )(x)
-        return normalize(x, self.norm, train, self.dtype)
 
 
 class ResNet18(ImageNetResNet):
