@@ -22,13 +22,13 @@ from benchmarks.cases import (
     learning_rates,
     peer_batches,
 )
-from init_study.data.feeds import Resident
 from init_study.engine.devices import member_mesh, place_members, prepare_jax
+from init_study.engine.feeding import make_feeding
+from init_study.engine.orders import first_rows
 from init_study.engine.population import (
     compile_population,
     hyperparameters,
     initial_population,
-    training_images,
 )
 from init_study.execution import default_execution, parse_execution
 from init_study.network import trace
@@ -72,18 +72,18 @@ def ours(case: Case, members: int, execution: str = "") -> Way:
         for seed, rate in enumerate(learning_rates(members))
     )
     mesh, width = member_mesh(), plan.execution.chunk_width
-    compiled = compile_population(plan, mesh, tuple(m.seed for m in group))
-    indices = compiled.indices(0, _MOST_STEPS)
+    seeds = tuple(member.seed for member in group)
+    compiled, feeding = compile_population(plan, mesh), make_feeding(plan, mesh, seeds)
+    shared, _ = next(feeding.shared(0))
     schemes = {"he_normal": parse_scheme("he_normal")}
-    start = initial_population(plan, schemes, group, indices[:, 0])
+    start = initial_population(plan, schemes, group, first_rows(plan, seeds))
     hyper = place_members(hyperparameters(group, plan.program), mesh, width)
-    images = training_images(plan, mesh)
 
     def way(steps: int) -> float:
         state = place_members(start, mesh, width)
         for done in range(0, steps, _MOST_STEPS):
-            count = jnp.int32(min(steps - done, _MOST_STEPS))
-            state = compiled.train(state, hyper, Resident(images, indices), count)
+            places = jnp.int32(0), jnp.int32(min(steps - done, _MOST_STEPS))
+            state = compiled.train(state, hyper, shared, *places)
         jax.block_until_ready(state)
         return members * steps
 

@@ -4,6 +4,7 @@ Whatever is wrong with a study is found here, before anything is compiled or wri
 """
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 from absl import logging
 
 from init_study.data import AUGMENTATIONS, Dataset, batch_indices, load_dataset
+from init_study.data.feeds import default_feed
 from init_study.errors import UserError, unknown
 from init_study.execution import Execution, default_execution
 from init_study.models import build_model
@@ -28,6 +30,7 @@ class ProgramPlan(NamedTuple):
         network: the traced model.
         dataset: on the host.
         execution: how its members run.
+        feed: one of `study.FEEDS`: how its examples come to the devices.
     """
 
     program: Program
@@ -35,6 +38,7 @@ class ProgramPlan(NamedTuple):
     network: Network
     dataset: Dataset
     execution: Execution
+    feed: str = "resident"
 
 
 class Plan(NamedTuple):
@@ -180,7 +184,13 @@ def _plan_program(
         network=network,
         dataset=dataset,
         execution=execution,
+        feed=study.feed or default_feed(_image_bytes(dataset)),
     )
+
+
+def _image_bytes(dataset: Dataset) -> int:
+    parts = (dataset.train, dataset.validation, dataset.test)
+    return sum(prod(p.images.shape) * p.images.dtype.itemsize for p in parts)
 
 
 def _check_scheme(text: str, scheme: Scheme, network: Network, batch_size: int) -> None:

@@ -13,13 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from init_study import manifest, store
-from init_study.data.feeds import Resident
 from init_study.engine.devices import fetch_members, place_members
-from init_study.engine.population import (
-    empty_population,
-    initial_population,
-    most_steps,
-)
+from init_study.engine.feeding import Supply
+from init_study.engine.orders import first_rows, most_steps
+from init_study.engine.population import empty_population, initial_population
 from init_study.engine.progress import Progress, progress_of
 from init_study.engine.running import (
     Running,
@@ -223,7 +220,7 @@ def _begin(
         tell("compiling", step)
         return place_members(state, population.mesh, width), step
     tell("compiling", 0)
-    first_steps = population.compiled.indices(0, 1)[:, 0]
+    first_steps = first_rows(program_plan, plan.study.seeds)
     state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
     return place_members(state, population.mesh, width), 0
 
@@ -246,6 +243,7 @@ def _train_on(
     """
     program = population.plan.program
     stops = (0, *program.evaluation_steps())
+    supply = Supply(population.feeding, step)
     length, saved_at = 1, time.monotonic()
     while True:
         last = step == program.steps
@@ -276,19 +274,20 @@ def _train_on(
         next_stop = min(s for s in stops if s > step)
         length = min(length, next_stop - step)
         began = time.monotonic()
-        state = _take_steps(population, state, step, length)
+        state, length = _take_steps(population, state, supply, length)
         step += length
         tell("training", step)
         length = _next_length(length, time.monotonic() - began, population.plan)
 
 
 def _take_steps(
-    population: Running, state: TrainState, step: int, length: int
-) -> TrainState:
-    compiled = population.compiled
-    shared = Resident(population.train_images, compiled.indices(step, length))
-    state = compiled.train(state, population.hyper, shared, jnp.int32(length))
-    return jax.block_until_ready(state)
+    population: Running, state: TrainState, supply: Supply, most: int
+) -> tuple[TrainState, int]:
+    """Take as many steps as there are examples for, and say how many."""
+    shared, first, count = supply.take(most)
+    places = jnp.int32(first), jnp.int32(count)
+    state = population.compiled.train(state, population.hyper, shared, *places)
+    return jax.block_until_ready(state), count
 
 
 def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
@@ -59,6 +60,18 @@ class Hyper(NamedTuple):
     seed_slot: Int[Array, ""]
 
 
+class Sums(NamedTuple):
+    """What an evaluation adds up.
+
+    Attributes:
+        loss: of all examples, in nats.
+        correct: how many were answered rightly.
+    """
+
+    loss: Float[Array | np.ndarray, "..."]
+    correct: Int[Array | np.ndarray, "..."]
+
+
 def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
     """Derive the key of a seed's named stream: `init`, `order` or `augmentation`.
 
@@ -102,12 +115,13 @@ def train(
     feed: Feed,
     member: tuple[TrainState, Hyper],
     shared: Any,
+    first: Int[Array, ""],
     num_steps: Int[Array, ""],
 ) -> TrainState:
-    """Take `num_steps` steps; the first sees the feed's first batch.
+    """Take `num_steps` steps.
 
-    The number of steps is traced, so one compilation serves every number up to the most
-    that `shared` holds, and cutting a run into calls differently changes nothing.
+    Both numbers are traced, so one compilation serves all steps that `shared` holds,
+    and cutting a run into calls differently changes nothing.
 
     Args:
         network: what is trained.
@@ -116,12 +130,13 @@ def train(
         feed: gives the batch of each step.
         member: its state and hyper-parameters.
         shared: what the feed draws from, the same for all members.
+        first: the place there of the first step's batch.
         num_steps: how many.
     """
     state, hyper = member
 
     def one(i: Int[Array, ""], state: TrainState) -> TrainState:
-        batch = feed(shared, hyper.seed_slot, i)
+        batch = feed(shared, hyper.seed_slot, first + i)
         return train_step(network, program, convolution, state, hyper, batch)
 
     return lax.fori_loop(0, num_steps, one, state)
@@ -186,33 +201,42 @@ def _freeze_unless(
     )
 
 
+def no_sums(members: int) -> Sums:
+    """Begin an evaluation: nothing counted yet, host arrays `[members]`.
+
+    Example:
+        >>> no_sums(2).correct.tolist()
+        [0, 0]
+    """
+    return Sums(np.zeros(members, np.float32), np.zeros(members, np.int32))
+
+
 def evaluate(
     network: Network,
     convolution: str,
-    state: TrainState,
+    member: tuple[TrainState, Sums],
     data: Examples,
     start: Int[Array, ""],
     stop: Int[Array, ""],
-) -> dict[str, Float[Array, ""]]:
-    """Measure mean loss and accuracy on a range of examples, in evaluation mode.
+) -> Sums:
+    """Add losses and hits on a range of examples, in evaluation mode.
 
-    The range is traced, so that validation and test share one compilation.
+    The range is traced, so that validation and test share one compilation. Examples are
+    taken in batches from `start` on: a part that comes in blocks of whole batches gives
+    the same sums as one that is there at once.
 
     Args:
         network: what is evaluated.
         convolution: one of `conv.FORMS`.
-        state: of the member.
+        member: its state, and the sums so far.
         data: on the device.
         start: the first example.
         stop: behind the last one.
-
-    Returns: `loss`, in nats, and `accuracy`.
     """
+    state, sums = member
     lanes = min(EVALUATION_BATCH, len(data.labels))
 
-    def one(
-        i: Int[Array, ""], sums: tuple[Float[Array, ""], Int[Array, ""]]
-    ) -> tuple[Float[Array, ""], Int[Array, ""]]:
+    def one(i: Int[Array, ""], sums: Sums) -> Sums:
         places = start + i * lanes + jnp.arange(lanes)
         inside = places < stop
         places = jnp.minimum(places, stop - 1)
@@ -226,15 +250,12 @@ def evaluate(
         )
         losses = cross_entropy(logits, data.labels[places])
         correct = is_correct(logits, data.labels[places])
-        loss_sum = sums[0] + jnp.where(inside, losses, 0.0).sum()
-        return loss_sum, sums[1] + (inside & correct).sum()
+        return Sums(
+            sums.loss + jnp.where(inside, losses, 0.0).sum(),
+            sums.correct + (inside & correct).sum(),
+        )
 
-    zero = (jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
-    num_batches = (stop - start + lanes - 1) // lanes
-    loss_sum, correct_sum = lax.fori_loop(0, num_batches, one, zero)
-    count = (stop - start).astype(jnp.float32)
-    correct = correct_sum.astype(jnp.float32)
-    return {"loss": loss_sum / count, "accuracy": correct / count}
+    return lax.fori_loop(0, (stop - start + lanes - 1) // lanes, one, sums)
 
 
 def cross_entropy(

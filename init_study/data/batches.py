@@ -1,10 +1,12 @@
 """Which examples a step sees, and what the network gets to see of them. All pure."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Float32, Int32, PRNGKeyArray, UInt8
+import numpy as np
+from jaxtyping import Array, Float, Float32, Int, Int32, PRNGKeyArray, UInt8
 
 from init_study.errors import UserError
 
@@ -51,7 +53,7 @@ def batch_indices(
     first = jnp.asarray(first_step, jnp.int32)
 
     def order_of(epoch: Array) -> Array:
-        return jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
+        return epoch_order(key, epoch, num_examples)
 
     def advance(row: Array, carry: tuple[Array, Array, Array]) -> Any:
         epoch, order, rows = carry
@@ -66,6 +68,47 @@ def batch_indices(
     rows = jnp.zeros((num_steps, batch_size), jnp.int32)
     stop = jnp.int32(num_steps if count is None else count)
     return jax.lax.fori_loop(0, stop, advance, (epoch, order_of(epoch), rows))[2]
+
+
+def epoch_order(
+    key: PRNGKeyArray, epoch: int | Int32[Array, ""], num_examples: int
+) -> Int32[Array, " num_examples"]:
+    """Draw the order in which an epoch sees the examples: one permutation of them all.
+
+    Example:
+        >>> sorted(epoch_order(jax.random.key(0), 0, num_examples=4).tolist())
+        [0, 1, 2, 3]
+    """
+    return jax.random.permutation(jax.random.fold_in(key, epoch), num_examples)
+
+
+class Orders(NamedTuple):
+    """The orders in which streams see a training part.
+
+    Attributes:
+        of_epoch: (stream, epoch) -> the places of all examples, on the host.
+        streams: how many there are.
+        batch_size: examples of a step.
+        num_examples: of the training part.
+    """
+
+    of_epoch: Callable[[int, int], Int[np.ndarray, " num_examples"]]
+    streams: int
+    batch_size: int
+    num_examples: int
+
+    def rows(self, step: int) -> Int[np.ndarray, "streams batch"]:
+        """Find the examples of a step, by the rule of `batch_indices`.
+
+        Example:
+            >>> orders = Orders(lambda stream, epoch: np.arange(5) + epoch, 1, 2, 5)
+            >>> orders.rows(1).tolist(), orders.rows(2).tolist()
+            ([[2, 3]], [[1, 2]])
+        """
+        epoch, place = divmod(step, self.num_examples // self.batch_size)
+        chosen = slice(place * self.batch_size, (place + 1) * self.batch_size)
+        streams = range(self.streams)
+        return np.stack([self.of_epoch(stream, epoch)[chosen] for stream in streams])
 
 
 def standardize(

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from init_study.engine.devices import member_mesh
-from init_study.engine.population import held_images
+from init_study.engine.devices import member_mesh, place_members
 from init_study.engine.timing import sample
 from init_study.engine.tuning import fitting
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
+from init_study.train import no_sums
 
 
 class Estimate(NamedTuple):
@@ -61,12 +61,16 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
 
 def _time_evaluation(plan: Plan, program_plan: ProgramPlan) -> tuple[float, float]:
     """Time the validation part, at first and then; seconds per member."""
-    mesh = member_mesh()
-    few, held = sample(plan, program_plan, mesh), held_images(program_plan, mesh)
-    bounds = [jnp.int32(bound) for bound in held.bounds("validation")]
+    few = sample(plan, program_plan, member_mesh())
+    width = program_plan.execution.chunk_width
+    sums = place_members(no_sums(few.members), few.mesh, width)
     seconds = []
     for _ in range(2):
         started = time.monotonic()
-        jax.block_until_ready(few.compiled.evaluate(few.state, held.images, *bounds))
+        found = sums
+        for data, *bounds in few.feeding.held("validation"):
+            member = few.state, found
+            found = few.compiled.evaluate(member, data, *map(jnp.int32, bounds))
+        jax.block_until_ready(found)
         seconds.append((time.monotonic() - started) / few.members)
     return seconds[0], seconds[1]

@@ -1,7 +1,6 @@
 """A program's population: how it begins, and the compiled functions that move it."""
 
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,10 +12,10 @@ from jax import lax
 from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
-from init_study.data import Split, batch_indices, standardize
-from init_study.data.feeds import Examples, from_resident
-from init_study.engine.devices import place_shared
+from init_study.data import standardize
+from init_study.engine.feeding import feed_of
 from init_study.engine.members import over_members, update_members
+from init_study.engine.orders import distinct
 from init_study.instruments.layer_statistics import measure_layers
 from init_study.instruments.spectra import measure_spectra
 from init_study.network import ModelState
@@ -33,42 +32,22 @@ from init_study.train import (
 )
 
 
-class Held(NamedTuple):
-    """The images that are not trained on, validation first, then test.
-
-    Attributes:
-        images: of both parts, on every device.
-        num_validation: how many are of the validation part.
-    """
-
-    images: Examples
-    num_validation: int
-
-    def bounds(self, split: str) -> tuple[int, int]:
-        """Find the places where `validation` or `test` begins and ends."""
-        if split == "validation":
-            return 0, self.num_validation
-        return self.num_validation, len(self.images.labels)
-
-
 class Compiled(NamedTuple):
     """The programs of one population; each is compiled at its first call.
 
     Attributes:
-        train: (state, hyper, what the feed holds, num_steps) -> state.
-        evaluate: (state, held images, start, stop) -> loss and accuracy.
-        measure: ((state, hyper), training images, the first step's indices) -> numbers
+        train: (state, hyper, what the feed holds, the place of the first step in it,
+            num_steps) -> state.
+        evaluate: ((state, sums), held examples, start, stop) -> sums.
+        measure: ((state, hyper), first batches, the places of each seed's) -> numbers
             of every layer.
         spectra: the same to `Spectra`.
-        indices: (first_step, count) -> `[seeds, most_steps, batch]`, of which so many
-            steps are chosen.
     """
 
     train: jax.stages.Wrapped
     evaluate: jax.stages.Wrapped
     measure: jax.stages.Wrapped
     spectra: jax.stages.Wrapped
-    indices: Callable[[int, int], Int[Array, "seeds most_steps batch"]]
 
 
 def initial_population(
@@ -90,7 +69,7 @@ def initial_population(
         first_steps: the first training batch of each seed.
     """
     network, program = plan.network, plan.program
-    seeds = _distinct(member.seed for member in members)
+    seeds = distinct(member.seed for member in members)
     drawn_from = [program.stream_seed("init", seed, seeds[0]) for seed in seeds]
     keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(drawn_from))
     if program.fixed == "init":
@@ -142,9 +121,11 @@ def first_batches(
     Data-dependent schemes look at it.
     """
     places = np.asarray(first_steps)
-    images = jnp.asarray(plan.dataset.train.images[places])
+    train = plan.dataset.train
+    found = np.asarray(train.images[places.ravel()])
+    images = jnp.asarray(found.reshape(*places.shape, *found.shape[1:]))
     mean, std = jnp.asarray(plan.dataset.mean), jnp.asarray(plan.dataset.std)
-    labels = plan.dataset.train.labels[places]
+    labels = train.labels[places]
     return Batch(np.asarray(standardize(images, mean, std)), labels)
 
 
@@ -160,7 +141,7 @@ def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
 
 def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     """List the hyper-parameters of every member, `[members]`."""
-    seeds = _distinct(member.seed for member in members)
+    seeds = distinct(member.seed for member in members)
     augmented = [program.stream_seed("augmentation", m.seed, seeds[0]) for m in members]
     return Hyper(
         learning_rate=jnp.array([m.learning_rate for m in members], jnp.float32),
@@ -169,34 +150,12 @@ def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     )
 
 
-def training_images(plan: ProgramPlan, mesh: Mesh) -> Examples:
-    """Put the training part on every device."""
-    return _place(plan, plan.dataset.train, mesh)
-
-
-def held_images(plan: ProgramPlan, mesh: Mesh) -> Held:
-    """Put the validation and the test part on every device."""
-    validation, test = plan.dataset.validation, plan.dataset.test
-    both = Split(
-        images=np.concatenate([validation.images, test.images]),
-        labels=np.concatenate([validation.labels, test.labels]),
-    )
-    return Held(_place(plan, both, mesh), len(validation.labels))
-
-
-def _place(plan: ProgramPlan, split: Split, mesh: Mesh) -> Examples:
-    leaves = (split.images, split.labels, plan.dataset.mean, plan.dataset.std)
-    return place_shared(Examples(*map(jnp.asarray, leaves)), mesh)
-
-
-def compile_population(
-    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
-) -> Compiled:
+def compile_population(plan: ProgramPlan, mesh: Mesh) -> Compiled:
     """Make the functions of one program for all members on the devices of `mesh`."""
     form = plan.execution.convolution
     width = plan.execution.chunk_width
     train_members = update_members(
-        partial(train, plan.network, plan.program, form, from_resident), mesh, width
+        partial(train, plan.network, plan.program, form, feed_of(plan)), mesh, width
     )
 
     def train_population(state: TrainState, hyper: Hyper, *shared: Any) -> TrainState:
@@ -212,43 +171,4 @@ def compile_population(
         spectra=jax.jit(
             over_members(partial(measure_spectra, plan.network, form), mesh, width)
         ),
-        indices=_index_function(plan, mesh, seeds),
     )
-
-
-def _index_function(
-    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
-) -> Callable[[int, int], Int[Array, "seeds most_steps batch"]]:
-    program = plan.program
-    train_size = len(plan.dataset.train.labels)
-    ordered = [program.stream_seed("order", s, seeds[0]) for s in _distinct(seeds)]
-    distinct = jnp.array(ordered, jnp.int32)
-
-    @jax.jit
-    def indices(first_step: Array, count: Array) -> Array:
-        def of_seed(seed: Int[Array, ""]) -> Int[Array, "most_steps batch"]:
-            return batch_indices(
-                stream(seed, "order"),
-                first_step,
-                most_steps(plan),
-                train_size,
-                program.batch_size,
-                count,
-            )
-
-        return lax.map(of_seed, distinct)
-
-    def placed(first_step: int, count: int) -> Array:
-        return place_shared(indices(jnp.int32(first_step), jnp.int32(count)), mesh)
-
-    return placed
-
-
-def most_steps(plan: ProgramPlan) -> int:
-    """Find the most steps between two evaluations: what one call can take."""
-    stops = (0, *plan.program.evaluation_steps())
-    return max(b - a for a, b in itertools.pairwise(stops))
-
-
-def _distinct(values: Any) -> list[Any]:
-    return list(dict.fromkeys(values))

@@ -11,22 +11,19 @@ from flax import traverse_util
 from jax.sharding import Mesh
 
 from init_study.data import standardize
-from init_study.data.feeds import Examples
 from init_study.engine.devices import fetch_members, member_mesh, place_members
+from init_study.engine.feeding import Feeding, make_feeding
 from init_study.engine.population import (
     Compiled,
-    Held,
     compile_population,
-    held_images,
     hyperparameters,
-    training_images,
 )
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
 from init_study.mean_field.predict import make_predictor
 from init_study.plan import Plan, ProgramPlan
-from init_study.train import Hyper, TrainState
+from init_study.train import Hyper, Sums, TrainState, no_sums
 
 # Numbers of a kernel that are kept and shown, at most.
 _MOST_NUMBERS = 2000
@@ -44,8 +41,7 @@ class Running(NamedTuple):
         mesh: of all devices.
         compiled: the functions of the population.
         hyper: of every member, on the devices.
-        train_images: on every device.
-        held: validation and test images, on every device.
+        feeding: of its members.
     """
 
     plan: ProgramPlan
@@ -56,8 +52,7 @@ class Running(NamedTuple):
     mesh: Mesh
     compiled: Compiled
     hyper: Hyper
-    train_images: Examples
-    held: Held
+    feeding: Feeding
 
 
 def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
@@ -82,12 +77,11 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
         ],
         seeds=len(plan.study.seeds),
         mesh=mesh,
-        compiled=compile_population(program_plan, mesh, plan.study.seeds),
+        compiled=compile_population(program_plan, mesh),
         hyper=place_members(
             hyperparameters(plan.members, program_plan.program), mesh, width
         ),
-        train_images=training_images(program_plan, mesh),
-        held=held_images(program_plan, mesh),
+        feeding=make_feeding(program_plan, mesh, plan.study.seeds),
     )
 
 
@@ -99,18 +93,15 @@ def evaluations(
     All of them leave the devices together.
     """
     last = step == population.plan.program.steps
-    held, compiled = population.held, population.compiled
-    measured = {}
-    for split in ("validation", "test") if last else ("validation",):
-        bounds = (jnp.int32(bound) for bound in held.bounds(split))
-        measured[split] = compiled.evaluate(state, held.images, *bounds)
+    parts = ("validation", "test") if last else ("validation",)
+    sums = {part: _sums(population, state, part) for part in parts}
     small = state._replace(params=(), model_state=(), opt_state=())
-    host, measured = fetch_members((small, measured), population.members)
-    values = {
-        f"{split}/{metric}": value
-        for split, metrics in measured.items()
-        for metric, value in metrics.items()
-    }
+    host, sums = fetch_members((small, sums), population.members)
+    values = {}
+    for part, (loss, correct) in sums.items():
+        count = np.float32(len(getattr(population.plan.dataset, part).labels))
+        values[f"{part}/accuracy"] = correct.astype(np.float32) / count
+        values[f"{part}/loss"] = loss / count
     if step:
         stops = (0, *population.plan.program.evaluation_steps())
         steps = np.float32(step - max(s for s in stops if s < step))
@@ -122,11 +113,21 @@ def evaluations(
     return values
 
 
+def _sums(population: Running, state: TrainState, part: str) -> Sums:
+    """Add up losses and hits on a part of the data, on the devices."""
+    width = population.plan.execution.chunk_width
+    sums = place_members(no_sums(population.members), population.mesh, width)
+    for data, start, stop in population.feeding.held(part):
+        bounds = jnp.int32(start), jnp.int32(stop)
+        sums = population.compiled.evaluate((state, sums), data, *bounds)
+    return sums
+
+
 def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
     """Measure every layer, host arrays `[members, layers]`."""
-    first_steps = population.compiled.indices(0, 1)[:, 0]
+    feeding = population.feeding
     measured = population.compiled.measure(
-        (state, population.hyper), population.train_images, first_steps
+        (state, population.hyper), feeding.first, feeding.first_steps
     )
     return fetch_members(measured, population.members)
 
@@ -139,11 +140,10 @@ def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.nda
     places, width = population.distinct, population.plan.execution.chunk_width
     members = fetch_members((state, population.hyper), population.members)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)
-    first_steps = population.compiled.indices(0, 1)[:, 0]
     measured = population.compiled.spectra(
         place_members(chosen, population.mesh, width),
-        population.train_images,
-        first_steps,
+        population.feeding.first,
+        population.feeding.first_steps,
     )
     return eigenvalues(fetch_members(measured, len(places)))
 
@@ -156,9 +156,8 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
     operation of the network is not known.
     """
     network, places = population.plan.network, population.distinct
-    first_steps = population.compiled.indices(0, 1)[0, 0]
-    data = population.train_images
-    images = standardize(data.images[first_steps], data.mean, data.std)
+    data, first_steps = population.feeding.first, population.feeding.first_steps
+    images = standardize(data.images[first_steps[0]], data.mean, data.std)
     kept = (state.params, state.model_state)
     members = fetch_members(kept, population.members)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)

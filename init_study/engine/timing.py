@@ -9,16 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from init_study.data.feeds import Examples, Resident
 from init_study.engine.devices import bytes_per_device, padded_size, place_members
+from init_study.engine.feeding import Feeding, feeding_shapes, make_feeding
 from init_study.engine.population import (
     Compiled,
     compile_population,
     empty_population,
-    held_images,
     hyperparameters,
-    most_steps,
-    training_images,
 )
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
@@ -72,7 +69,7 @@ class Sample(NamedTuple):
     compiled: Compiled
     state: TrainState
     hyper: Hyper
-    images: Examples
+    feeding: Feeding
     members: int
     mesh: Mesh
 
@@ -91,10 +88,10 @@ def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
     state = jax.tree.map(noise, empty_population(program_plan, len(few)))
     state = state._replace(diverged_step=state.diverged_step - 1)
     return Sample(
-        compiled=compile_population(program_plan, mesh, (few[0].seed,)),
+        compiled=compile_population(program_plan, mesh),
         state=place_members(state, mesh, width),
         hyper=place_members(hyperparameters(few, program_plan.program), mesh, width),
-        images=training_images(program_plan, mesh),
+        feeding=make_feeding(program_plan, mesh, (few[0].seed,)),
         members=len(few),
         mesh=mesh,
     )
@@ -114,14 +111,13 @@ def time_execution(
     # Before the sample takes some of it, which `need` counts as well.
     room = bytes_per_device(jax.default_backend())
     few = sample(plan, program_plan, mesh)
-    indices = few.compiled.indices(0, most_steps(program_plan))
-    shared = Resident(few.images, indices)
+    shared, available = next(few.feeding.shared(0))
     began = time.monotonic()
     train: Any = few.compiled.train.lower(
-        few.state, few.hyper, shared, jnp.int32(1)
+        few.state, few.hyper, shared, jnp.int32(0), jnp.int32(1)
     ).compile()
     memory = train.memory_analysis()
-    held = held_images(program_plan, mesh)
+    _, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
     timing = Timing(
         execution=program_plan.execution,
         devices=mesh.size,
@@ -129,7 +125,7 @@ def time_execution(
         seconds_per_member_step=float("inf"),
         temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
         member_bytes=num_bytes(few.state) // few.members,
-        data_bytes=num_bytes((few.images, held)),
+        data_bytes=data_bytes,
     )
     need = timing.device_bytes(len(plan.members))
     if room is not None and need > room:
@@ -137,13 +133,13 @@ def time_execution(
 
     def take(state: TrainState, steps: int) -> tuple[TrainState, float]:
         started = time.monotonic()
-        state = train(state, few.hyper, shared, jnp.int32(steps))
+        state = train(state, few.hyper, shared, jnp.int32(0), jnp.int32(steps))
         jax.block_until_ready(state)
         return state, (time.monotonic() - started) / steps
 
     state, _ = take(few.state, 1)
     compile_seconds = time.monotonic() - began
-    most, stop = most_steps(program_plan), time.monotonic() + seconds
+    most, stop = available, time.monotonic() + seconds
     state, best = take(state, min(2, most))
     while time.monotonic() < stop:
         steps = max(1, min(most, int(0.25 * seconds / best)))

@@ -9,18 +9,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from init_study.data import Dataset, Split
-from init_study.data.feeds import Examples, Resident
 from init_study.engine.devices import bytes_per_device, member_mesh, padded_size
+from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import (
     compile_population,
     empty_population,
     hyperparameters,
-    most_steps,
 )
 from init_study.engine.timing import Timing, num_bytes, time_execution
 from init_study.errors import UserError
@@ -167,20 +164,18 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     few = plan.members[:1] * members
     state = empty_population(program_plan, 1)
     one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
-    dataset = program_plan.dataset
-    images = _image_shapes(dataset, dataset.train)
-    held = _image_shapes(dataset, dataset.validation, dataset.test)
+    shared, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
 
     def stacked(leaf: Any) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
 
-    shape = (1, most_steps(program_plan), program_plan.program.batch_size)
-    indices: Any = jax.ShapeDtypeStruct(shape, jnp.int32)
-    lowered = compile_population(plain, mesh, (few[0].seed,)).train.lower(
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    lowered = compile_population(plain, mesh).train.lower(
         jax.tree.map(stacked, one),
         jax.eval_shape(lambda: hyperparameters(few, program_plan.program)),
-        Resident(images, indices),
-        jax.ShapeDtypeStruct((), jnp.int32),
+        shared,
+        number,
+        number,
     )
     counted: Any = lowered.cost_analysis() or {}
     unknown = float("inf")
@@ -188,24 +183,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
         flops=counted.get("flops", unknown) / execution.chunk_width,
         bytes_accessed=counted.get("bytes accessed", unknown),
         member_bytes=num_bytes(one),
-        data_bytes=num_bytes((images, held)),
-    )
-
-
-def _image_shapes(dataset: Dataset, *parts: Split) -> Examples:
-    """Describe the images of some parts together, as they lie on a device."""
-
-    def rows(leaves: list[np.ndarray]) -> Any:
-        shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
-        return jax.ShapeDtypeStruct(
-            shape, jax.dtypes.canonicalize_dtype(leaves[0].dtype)
-        )
-
-    return Examples(
-        images=rows([part.images for part in parts]),
-        labels=rows([part.labels for part in parts]),
-        mean=rows([dataset.mean]),
-        std=rows([dataset.std]),
+        data_bytes=data_bytes,
     )
 
 

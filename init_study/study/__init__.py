@@ -1,6 +1,7 @@
 """What is compared: a study, its programs and its members, as data."""
 
 from init_study.study.description import (
+    FEEDS,
     FIXED,
     OPTIMIZERS,
     PROGRAM_AXES,
@@ -12,6 +13,7 @@ from init_study.study.description import (
 from init_study.study.program import Member, Program
 
 __all__ = [
+    "FEEDS",
     "FIXED",
     "OPTIMIZERS",
     "PROGRAM_AXES",

@@ -34,6 +34,11 @@ FIXED = {
     "init": "all seeds start from the draws of the first one",
     "order": "all seeds see the data as the first one does",
 }
+FEEDS = {
+    "resident": "the whole data set lies on every device",
+    "mapped": "read as it goes from the prepared array on the disk",
+    "decoded": "decoded as it goes from the pictures, which takes no room on the disk",
+}
 _TABLES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "fixed": FIXED}
 # What one tries first without tuning, by optimizer: the usual textbook rates.
 _UNTUNED_LEARNING_RATE = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
@@ -62,6 +67,8 @@ class Study:
             0.001 for adam and adamw.
         chunk_width: members that a device trains side by side; by default what suits
             the device. A part of a member's identity: it may change last bits.
+        feed: how examples come to the devices, in `FEEDS`; by default `resident` for
+            sets of up to 1 GiB, `mapped` for larger ones. It changes no bit.
 
     Raises: UserError if a value cannot be meant.
 
@@ -98,18 +105,21 @@ class Study:
     evaluations: int = 10
     untuned_learning_rate: float | None = None
     chunk_width: int | None = None
+    feed: str | None = None
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
             value = fields.coerce(field, getattr(self, field), kind)
             object.__setattr__(self, field, value)
         check_values(self, _TABLES)
+        if self.feed not in (None, *FEEDS):
+            raise unknown("feed", self.feed, FEEDS, ", ".join(FEEDS))
 
     @property
     def hash(self) -> str:
-        """SHA-256 of everything but the labels `name` and `question`."""
+        """SHA-256 of what changes a result: all but `name`, `question` and `feed`."""
         values = self.to_dict()
-        return digest({k: v for k, v in values.items() if k not in _LABELS})
+        return digest({k: v for k, v in values.items() if k not in _CHANGE_NOTHING})
 
     def to_dict(self) -> dict[str, Any]:
         """Turn the study into plain values, lists for tuples; `from_dict` reverses it.
@@ -200,7 +210,7 @@ class Study:
         return min(self.learning_rates, key=lambda r: abs(math.log(r / wanted)))
 
 
-_LABELS = ("name", "question")
+_CHANGE_NOTHING = ("name", "question", "feed")
 _FIELD_TYPES: dict[str, Any] = typing.get_type_hints(Study)
 _PROGRAM_FIELDS = tuple(f.name for f in dataclasses.fields(Program))
 PROGRAM_AXES = tuple(

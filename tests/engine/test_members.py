@@ -13,14 +13,14 @@ from calling import finish
 from flax import traverse_util
 
 from init_study.data import batch_indices
-from init_study.data.feeds import Resident
 from init_study.engine.devices import fetch_members, member_mesh, place_members
+from init_study.engine.feeding import make_feeding
+from init_study.engine.orders import first_rows
 from init_study.engine.population import (
     compile_population,
     empty_population,
     hyperparameters,
     initial_population,
-    training_images,
 )
 from init_study.errors import UserError
 from init_study.execution import (
@@ -57,13 +57,16 @@ def plan():
 def train(plan, execution):
     program = plan.programs[0]._replace(execution=execution)
     mesh, width = member_mesh(), execution.chunk_width
-    compiled = compile_population(program, mesh, STUDY.seeds)
-    indices = compiled.indices(0, STEPS)
-    state = initial_population(program, plan.schemes, plan.members, indices[:, 0])
+    compiled = compile_population(program, mesh)
+    shared, steps = next(make_feeding(program, mesh, STUDY.seeds).shared(0))
+    assert steps == STEPS
+    first = first_rows(program, STUDY.seeds)
+    state = initial_population(program, plan.schemes, plan.members, first)
     trained = compiled.train(
         place_members(state, mesh, width),
         place_members(hyperparameters(plan.members, program.program), mesh, width),
-        Resident(training_images(program, mesh), indices),
+        shared,
+        jnp.int32(0),
         jnp.int32(STEPS),
     )
     return fetch_members(trained, len(plan.members)).params
@@ -151,15 +154,16 @@ def test_the_number_of_devices_changes_no_bit(text):
 def test_more_members_are_the_same_program_and_need_no_more_scratch(plan):
     """Neither compile time nor scratch memory grows with the number of members."""
     program, mesh = plan.programs[0], member_mesh()
-    compiled = compile_population(program, mesh, STUDY.seeds)
-    images, indices = training_images(program, mesh), compiled.indices(0, 1)
+    compiled = compile_population(program, mesh)
+    shared, _ = next(make_feeding(program, mesh, STUDY.seeds).shared(0))
 
     def compile_for(members):
         group = plan.members[:1] * members
         executable = compiled.train.lower(
             place_members(empty_population(program, members), mesh, 1),
             place_members(hyperparameters(group, program.program), mesh, 1),
-            Resident(images, indices),
+            shared,
+            jnp.int32(0),
             jnp.int32(1),
         ).compile()
         memory = executable.memory_analysis()

@@ -9,26 +9,25 @@ import optax
 import pytest
 
 from init_study.data import batch_indices, standardize
-from init_study.data.feeds import Resident
 from init_study.engine.devices import (
     fetch_members,
     member_mesh,
     padded_size,
     place_members,
 )
+from init_study.engine.feeding import Supply, make_feeding
+from init_study.engine.orders import first_rows
 from init_study.engine.population import (
     compile_population,
-    held_images,
     hyperparameters,
     initial_population,
-    training_images,
 )
 from init_study.execution import Execution
 from init_study.models import build_model
 from init_study.optimizer import make_optimizer
 from init_study.plan import make_plan
 from init_study.study import Program, Study
-from init_study.train import stream
+from init_study.train import no_sums, stream
 
 STUDY = Study(
     schemes=("he_normal", "torch"),
@@ -55,21 +54,20 @@ def train_members(plan, members, *, devices=None, width=1, calls=(6,), rates=Non
     """Final states of some members, by name, as host arrays."""
     program = plan.programs[0]._replace(execution=Execution(width, "canonical"))
     mesh = member_mesh(devices)
-    compiled = compile_population(program, mesh, tuple(m.seed for m in members))
-    first_steps = compiled.indices(0, 1)[:, 0]
+    compiled = compile_population(program, mesh)
+    seeds = tuple(member.seed for member in members)
+    first_steps = first_rows(program, seeds)
     state = initial_population(program, plan.schemes, members, first_steps)
     state = place_members(state, mesh, width)
     hyper = hyperparameters(members, program.program)
     if rates is not None:
         hyper = hyper._replace(learning_rate=np.asarray(rates, np.float32))
     hyper = place_members(hyper, mesh, width)
-    images, step = training_images(program, mesh), 0
+    supply = Supply(make_feeding(program, mesh, seeds), 0)
     for length in calls:
-        indices = compiled.indices(step, length)
-        state = compiled.train(
-            state, hyper, Resident(images, indices), jnp.int32(length)
-        )
-        step += length
+        shared, first, count = supply.take(length)
+        assert count == length
+        state = compiled.train(state, hyper, shared, jnp.int32(first), jnp.int32(count))
     compilations = compiled.train._cache_size()
     return fetch_members(state, len(members)), compilations
 
@@ -185,12 +183,11 @@ def test_members_that_differ_in_scheme_share_order_and_draws(plan):
     def start(schemes, seeds):
         study = STUDY.replace(schemes=schemes, seeds=seeds)
         other = make_plan(study)
-        compiled = compile_population(other.programs[0], member_mesh(), study.seeds)
-        indices = np.asarray(compiled.indices(0, 1))
+        rows = first_rows(other.programs[0], study.seeds)
         state = initial_population(
-            other.programs[0], other.schemes, other.members, indices[:, 0]
+            other.programs[0], other.schemes, other.members, rows
         )
-        return indices, state.params["Conv_1"]["kernel"]
+        return rows, state.params["Conv_1"]["kernel"]
 
     indices, he = start(("he_normal",), (7,))
     more_indices, both = start(("zeros", "he_normal"), (3, 7))
@@ -203,13 +200,14 @@ def test_members_that_differ_in_scheme_share_order_and_draws(plan):
 
 def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
     program, mesh = plan.programs[0], member_mesh()
-    compiled = compile_population(program, mesh, STUDY.seeds)
-    held = held_images(program, mesh)
-    state = place_members(together, mesh, 1)
+    compiled = compile_population(program, mesh)
+    feeding = make_feeding(program, mesh, STUDY.seeds)
+    member = place_members((together, no_sums(8)), mesh, 1)
     for split in ("validation", "test"):
         part = getattr(program.dataset, split)
-        bounds = [jnp.int32(bound) for bound in held.bounds(split)]
-        measured = fetch_members(compiled.evaluate(state, held.images, *bounds), 8)
+        ((data, *bounds),) = feeding.held(split)
+        found = compiled.evaluate(member, data, *map(jnp.int32, bounds))
+        losses, correct = fetch_members(found, 8)
         images = standardized(program.dataset, part.images)
         for place in (0, 5):
             one = jax.tree.map(lambda leaf, i=place: leaf[i], together)
@@ -217,11 +215,11 @@ def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
             logits = np.asarray(
                 plain_flax(program).apply(variables, images), np.float64
             )
-            accuracy = (logits.argmax(-1) == part.labels).mean()
+            right = (logits.argmax(-1) == part.labels).sum()
             log_sum = np.log(np.exp(logits).sum(-1))
             loss = (log_sum - logits[np.arange(len(logits)), part.labels]).mean()
-            np.testing.assert_allclose(measured["accuracy"][place], accuracy, rtol=1e-6)
-            np.testing.assert_allclose(measured["loss"][place], loss, rtol=1e-4)
+            assert correct[place] == right
+            np.testing.assert_allclose(losses[place] / len(logits), loss, rtol=1e-4)
     assert compiled.evaluate._cache_size() == 1, "one compilation for both parts"
 
 

@@ -1,0 +1,95 @@
+"""The orders in which the seeds of a program see its training part."""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh
+from jaxtyping import Array, Int
+
+from init_study.data import batch_indices
+from init_study.data.batches import Orders, epoch_order
+from init_study.engine.devices import place_shared
+from init_study.plan import ProgramPlan
+from init_study.train import stream
+
+
+def make_orders(
+    plan: ProgramPlan, seeds: tuple[int, ...]
+) -> tuple[Orders, Int[np.ndarray, " seeds"]]:
+    """Make the orders in which seeds see the training part, and each seed's place."""
+    ordered = _ordered(plan, seeds)
+    streams = distinct(ordered)
+    count = len(plan.dataset.train.labels)
+    # On the host: a chip that computes would let the next block wait.
+    host = jax.local_devices(backend="cpu")[0]
+    draw = jax.jit(lambda seed, epoch: epoch_order(stream(seed, "order"), epoch, count))
+
+    # Of this epoch and the next one: a permutation of a million takes a while.
+    @functools.lru_cache(maxsize=2 * len(streams))
+    def of_epoch(place: int, epoch: int) -> np.ndarray:
+        with jax.default_device(host):
+            return np.asarray(draw(jnp.int32(streams[place]), jnp.int32(epoch)))
+
+    orders = Orders(of_epoch, len(streams), plan.program.batch_size, count)
+    return orders, np.array([streams.index(seed) for seed in ordered])
+
+
+def index_function(
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
+) -> Callable[[int, int], Int[Array, "seeds most_steps batch"]]:
+    """Make the function that finds the examples of some steps, on every device.
+
+    Returns: (first step, how many, at most `most_steps`) -> places of the examples;
+        those of further steps are zeros.
+    """
+    count, size = len(plan.dataset.train.labels), plan.program.batch_size
+    ordered = jnp.array(_ordered(plan, seeds), jnp.int32)
+
+    @jax.jit
+    def indices(first_step: Array, steps: Array) -> Array:
+        def of_seed(seed: Int[Array, ""]) -> Int[Array, "most_steps batch"]:
+            key = stream(seed, "order")
+            return batch_indices(key, first_step, most_steps(plan), count, size, steps)
+
+        return lax.map(of_seed, ordered)
+
+    def placed(first_step: int, steps: int) -> Array:
+        return place_shared(indices(jnp.int32(first_step), jnp.int32(steps)), mesh)
+
+    return placed
+
+
+def first_rows(
+    plan: ProgramPlan, seeds: tuple[int, ...]
+) -> Int[np.ndarray, "seeds batch"]:
+    """Find the examples of each seed's first batch."""
+    orders, stream_of_seed = make_orders(plan, seeds)
+    return orders.rows(0)[stream_of_seed]
+
+
+def most_steps(plan: ProgramPlan) -> int:
+    """Find the most steps between two evaluations: what one call can take."""
+    stops = (0, *plan.program.evaluation_steps())
+    return max(b - a for a, b in itertools.pairwise(stops))
+
+
+def _ordered(plan: ProgramPlan, seeds: tuple[int, ...]) -> list[int]:
+    """List the seed that each distinct seed's order comes from."""
+    stream_seed = plan.program.stream_seed
+    return [stream_seed("order", seed, seeds[0]) for seed in distinct(seeds)]
+
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """List different values in the order of their first appearance.
+
+    Example:
+        >>> distinct([3, 1, 3])
+        [3, 1]
+    """
+    return list(dict.fromkeys(values))

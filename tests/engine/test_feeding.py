@@ -1,0 +1,181 @@
+"""However examples come to the devices, a run has the same bits."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from init_study import store
+from init_study.data import Split, batch_indices, make_dataset
+from init_study.data.batches import Orders
+from init_study.data.feeds import default_feed
+from init_study.data.feeds.reading import row_blocks, step_blocks
+from init_study.data.splits import Published
+from init_study.engine import feeding
+from init_study.engine.devices import member_mesh
+from init_study.engine.feeding import Supply, feeding_shapes, make_feeding
+from init_study.engine.orders import first_rows, make_orders
+from init_study.engine.timing import num_bytes
+from init_study.errors import UserError
+from init_study.plan import Given, make_plan
+from init_study.run import Control, run
+from init_study.study import Study
+from init_study.train import stream
+
+STUDY = Study(
+    schemes=("he_normal", "lsuv"),
+    learning_rates=(0.1,),
+    seeds=(0, 3),
+    dataset="ours",
+    model="linear",
+    batch_size=4,
+    steps=11,
+    evaluations=3,
+    augmentation="crop",
+)
+SIZES = {"train": 30, "validation": 205, "test": 101}
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    draw = np.random.default_rng(0)
+    parts = {
+        name: Split(
+            draw.integers(0, 256, (size, 6, 6, 1)).astype(np.uint8),
+            draw.integers(0, 3, size).astype(np.int32),
+        )
+        for name, size in SIZES.items()
+    }
+    return make_dataset("ours", Published(parts, num_classes=3))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Three steps of two seeds, or two batches of evaluation."""
+    monkeypatch.setattr(feeding, "_BLOCK_BYTES", 2 * 4 * 36 * 3)
+
+
+def on_disk(dataset, folder):
+    """The same data set with images that are read from files."""
+
+    def mapped(name):
+        part = getattr(dataset, name)
+        np.save(folder / f"{name}.npy", part.images)
+        return part._replace(images=np.load(folder / f"{name}.npy", mmap_mode="r"))
+
+    return dataset._replace(**{name: mapped(name) for name in SIZES})
+
+
+def records(study, dataset, workdir, stops=()):
+    """Of a run that is stopped after so many calls to the devices, and goes on."""
+    plan = make_plan(study, given=Given(datasets={"ours": dataset}))
+    for calls in (*stops, None):
+        left = iter(range(calls or 10**6))
+        control = Control(stop_requested=lambda left=left: next(left, None) is None)
+        outcome = run(plan, workdir, "", control)
+    assert outcome.finished
+    names = (store.RECORDS, store.LAYERS, store.FILTERS)
+    return [(workdir / name).read_bytes() for name in names]
+
+
+@pytest.mark.parametrize("fixed", ["nothing", "order"])
+def test_a_streamed_run_has_the_bits_of_a_resident_one(
+    dataset, tmp_path, small_blocks, fixed
+):
+    study = STUDY.replace(fixed=fixed)
+    resident = records(study.replace(feed="resident"), dataset, tmp_path / "resident")
+    mapped = on_disk(dataset, tmp_path)
+    study = study.replace(feed="mapped")
+    assert records(study, mapped, tmp_path / "whole") == resident
+    assert records(study, mapped, tmp_path / "cut", stops=(3, 2)) == resident
+
+
+def test_a_run_goes_on_with_another_feed(dataset, tmp_path, small_blocks):
+    whole = records(STUDY, dataset, tmp_path / "whole")
+    workdir = tmp_path / "both"
+    plan = make_plan(STUDY, given=Given(datasets={"ours": dataset}))
+    left = iter(range(3))
+    control = Control(stop_requested=lambda: next(left, None) is None)
+    assert not run(plan, workdir, "", control).finished
+    assert records(STUDY.replace(feed="mapped"), dataset, workdir) == whole
+
+
+def test_the_study_hash_says_nothing_of_the_feed():
+    assert STUDY.replace(feed="mapped").hash == STUDY.hash
+    with pytest.raises(UserError, match="Did you mean 'mapped'"):
+        STUDY.replace(feed="maped")
+
+
+@pytest.mark.parametrize("first", [0, 1, 5])
+def test_blocks_hold_what_the_rule_of_batches_says(dataset, first):
+    steps, size, count = 11, 4, len(dataset.train.labels)
+    keys = [stream(seed, "order") for seed in (0, 3)]
+    rows = [np.asarray(batch_indices(key, 0, steps, count, size)) for key in keys]
+
+    def of_epoch(place, epoch):
+        key = jax.random.fold_in(keys[place], epoch)
+        return np.asarray(jax.random.permutation(key, count))
+
+    orders = Orders(of_epoch, len(keys), size, count)
+    step = first
+    for block, good in step_blocks(dataset.train, orders, first, steps, length=3):
+        assert block.images.shape == (2, 3, 4, 6, 6, 1)
+        for place in range(good):
+            chosen = np.stack([one[step] for one in rows])
+            images, labels = dataset.train.images[chosen], dataset.train.labels[chosen]
+            np.testing.assert_array_equal(block.images[:, place], images)
+            np.testing.assert_array_equal(block.labels[:, place], labels)
+            step += 1
+        assert not block.images[:, good:].any()
+    assert step == steps
+
+
+def test_row_blocks_hold_every_example_once(dataset):
+    labels = [
+        block.labels[:count] for block, count in row_blocks(dataset.test, length=40)
+    ]
+    assert [len(part) for part in labels] == [40, 40, 21]
+    np.testing.assert_array_equal(np.concatenate(labels), dataset.test.labels)
+
+
+def test_an_error_of_the_reading_threads_is_not_lost(dataset):
+    def broken(place, epoch):
+        raise OSError("the disk is gone")
+
+    orders = Orders(broken, 1, 4, 30)
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(step_blocks(dataset.train, orders, 0, 3, length=2))
+
+
+@pytest.mark.parametrize("feed", ["resident", "mapped"])
+def test_what_a_device_holds_has_the_announced_shapes(dataset, small_blocks, feed):
+    study = STUDY.replace(feed=feed)
+    plan = make_plan(study, given=Given(datasets={"ours": dataset})).programs[0]
+    shared, _ = next(make_feeding(plan, member_mesh(), STUDY.seeds).shared(0))
+    shapes, device_bytes = feeding_shapes(plan, STUDY.seeds)
+    described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes)
+    assert described == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shared)
+    assert device_bytes >= num_bytes(shared)
+
+
+def test_first_rows_are_the_first_batch_of_each_seed(dataset):
+    plan = make_plan(STUDY, given=Given(datasets={"ours": dataset})).programs[0]
+    rows = first_rows(plan, STUDY.seeds)
+    supply = Supply(make_feeding(plan, member_mesh(), STUDY.seeds), 0)
+    shared, place, count = supply.take(2)
+    assert (place, count) == (0, 2) and supply.take(2)[1] == 2
+    np.testing.assert_array_equal(rows, shared.indices[:, 0])
+
+
+def test_seeds_of_one_order_share_a_stream(dataset):
+    study = STUDY.replace(fixed="order")
+    plan = make_plan(study, given=Given(datasets={"ours": dataset})).programs[0]
+    orders, stream_of_seed = make_orders(plan, STUDY.seeds)
+    assert orders.streams == 1 and stream_of_seed.tolist() == [0, 0]
+
+
+def test_the_default_feed_keeps_small_sets_on_the_devices(dataset):
+    plan = make_plan(STUDY, given=Given(datasets={"ours": dataset}))
+    assert plan.programs[0].feed == "resident"
+    assert default_feed(2**30) == "resident" and default_feed(2**30 + 1) == "mapped"
+    assert jnp.asarray(dataset.train.images).dtype == jnp.uint8
