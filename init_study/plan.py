@@ -184,11 +184,17 @@ def _plan_program(
         network=network,
         dataset=dataset,
         execution=execution,
-        feed=study.feed or default_feed(_image_bytes(dataset)),
+        feed=study.feed or default_feed(image_bytes(dataset)),
     )
 
 
-def _image_bytes(dataset: Dataset) -> int:
+def image_bytes(dataset: Dataset) -> int:
+    """Count the bytes of all images of a data set.
+
+    Example:
+        >>> image_bytes(load_dataset("digits", cache_dir=".")) == 1797 * 8 * 8
+        True
+    """
     parts = (dataset.train, dataset.validation, dataset.test)
     return sum(prod(p.images.shape) * p.images.dtype.itemsize for p in parts)
 

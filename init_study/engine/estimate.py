@@ -7,11 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from init_study.engine.devices import member_mesh, place_members
+from init_study.engine.feeding import make_feeding
+from init_study.engine.orders import make_orders
 from init_study.engine.timing import sample
 from init_study.engine.tuning import fitting
 from init_study.execution import Execution
-from init_study.plan import Plan, ProgramPlan
+from init_study.plan import Plan, ProgramPlan, image_bytes
 from init_study.train import no_sums
+
+# At least: blocks take their time where pictures are decoded.
+_SECONDS_OF_READING = 0.5
 
 
 class Estimate(NamedTuple):
@@ -25,6 +30,11 @@ class Estimate(NamedTuple):
         bytes_per_member: of its training state.
         device_bytes: on each device: members, data, and what a chunk needs besides.
         disk_bytes: of the two checkpoints that are kept.
+        images_per_second: that the feed reads, when the devices do nothing; None for a
+            set that lies on them.
+        reading_share: time to read the batches of a step beside that to train on them:
+            below 1 the devices need not wait, and on CPU both want the same cores.
+        prepared_bytes: of the images on the disk.
     """
 
     execution: Execution
@@ -34,6 +44,9 @@ class Estimate(NamedTuple):
     bytes_per_member: int
     device_bytes: int
     disk_bytes: int
+    images_per_second: float | None
+    reading_share: float
+    prepared_bytes: int
 
 
 def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
@@ -48,6 +61,11 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     evaluations = len(program.evaluation_steps()) + 2
     training = members * program.steps * timing.seconds_per_member_step
     compiling = timing.compile_seconds + first - again
+    reading = (
+        None if program_plan.feed == "resident" else _time_reading(plan, program_plan)
+    )
+    a_step = members * timing.seconds_per_member_step
+    wanted = make_orders(program_plan, plan.study.seeds)[0].streams * program.batch_size
     return Estimate(
         execution=timing.execution,
         compile_seconds=compiling,
@@ -56,7 +74,32 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
         bytes_per_member=timing.member_bytes,
         device_bytes=timing.device_bytes(members),
         disk_bytes=2 * members * timing.member_bytes,
+        images_per_second=reading,
+        reading_share=wanted / reading / a_step if reading else 0.0,
+        prepared_bytes=0
+        if program_plan.feed == "decoded"
+        else image_bytes(program_plan.dataset),
     )
+
+
+def _time_reading(plan: Plan, program_plan: ProgramPlan) -> float | None:
+    """Read steps ahead for a while, and say how many images a second come."""
+    if program_plan.feed == "resident":
+        return None
+    feeding = make_feeding(program_plan, member_mesh(), plan.study.seeds)
+    steps, began = 0, time.monotonic()
+    for shared, count in feeding.shared(0):
+        jax.block_until_ready(shared)
+        steps += count
+        if time.monotonic() - began > _SECONDS_OF_READING:
+            break
+    images = steps * _images_per_step(plan, program_plan)
+    return images / (time.monotonic() - began)
+
+
+def _images_per_step(plan: Plan, program_plan: ProgramPlan) -> int:
+    streams = make_orders(program_plan, plan.study.seeds)[0].streams
+    return streams * program_plan.program.batch_size
 
 
 def _time_evaluation(plan: Plan, program_plan: ProgramPlan) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from init_study.plan import Plan, ProgramPlan
 from init_study.race import check_rules, race_document
 
 _SUMMED = ("members", "compilations", "seconds", "disk_bytes")
+_OF_FEED = ("feed", "images_per_second", "reading_share", "prepared_bytes")
 _SUMMARY = (
     "{members} members, {compilations} compilations, about {seconds:.0f} s, "
     "{disk_bytes} bytes in {workdir}"
@@ -31,7 +32,7 @@ def answer(invocation: Invocation) -> Answer:
     store.check_workdir(invocation.the_workdir(), study)
     plan = invocation.make_plan(study)
     overview = plan_overview(plan, invocation.the_workdir())
-    return Answer(overview, table_text(overview, _SUMMARY))
+    return Answer(overview, _text(overview, _SUMMARY))
 
 
 def _race_answer(invocation: Invocation) -> Answer:
@@ -47,7 +48,7 @@ def _race_answer(invocation: Invocation) -> Answer:
     fresh = programs * len(study.schemes) * protocol.looks[-1]
     most = round(overview["seconds"] * (1 + fresh / screened), 1)
     overview |= {"fresh_members": fresh, "most_seconds": most}
-    return Answer(overview, table_text(overview, _RACE_SUMMARY))
+    return Answer(overview, _text(overview, _RACE_SUMMARY))
 
 
 def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
@@ -84,4 +85,22 @@ def _row(plan: Plan, program_plan: ProgramPlan, step: int) -> dict[str, Any]:
         "bytes_per_member": cost.bytes_per_member,
         "device_bytes": cost.device_bytes,
         "disk_bytes": cost.disk_bytes,
+        "feed": program_plan.feed,
+        "images_per_second": cost.images_per_second and round(cost.images_per_second),
+        "reading_share": round(cost.reading_share, 4),
+        "prepared_bytes": cost.prepared_bytes,
     }
+
+
+def _text(overview: dict[str, Any], summary: str) -> str:
+    """Write the table, and a line for each program whose data are read as it goes."""
+    rows = overview["programs"]
+    narrow = [{k: v for k, v in row.items() if k not in _OF_FEED} for row in rows]
+    reading = [
+        f"{row['program']}: {row['feed']}, reads {row['images_per_second']} images a "
+        f"second, {row['reading_share']} of the time that training takes; "
+        f"{row['prepared_bytes']} bytes of images on the disk"
+        for row in rows
+        if row["feed"] != "resident"
+    ]
+    return "\n".join([table_text(overview | {"programs": narrow}, summary), *reading])
