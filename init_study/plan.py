@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from absl import logging
 
-from init_study.data import AUGMENTATIONS, Dataset, batch_indices, load_dataset
+from init_study.data import Dataset, batch_indices, load_dataset
 from init_study.data.feeds import default_feed
-from init_study.errors import UserError, unknown
+from init_study.data.mixing import check_augmentation
+from init_study.errors import UserError
 from init_study.execution import Execution, default_execution
 from init_study.models import build_model
 from init_study.network import Network, trace
@@ -98,10 +99,8 @@ def make_plan(
     for field in ("schemes", "learning_rates"):
         if not getattr(study, field):
             raise UserError(f"the study lists no {field}; give at least one")
-    for name in study.augmentation:
-        if name not in AUGMENTATIONS:
-            valid = ", ".join(AUGMENTATIONS)
-            raise unknown("augmentation", name, AUGMENTATIONS, valid)
+    for text in study.augmentation:
+        check_augmentation(text)
     schemes = {
         text: given.schemes[text] if text in given.schemes else parse_scheme(text)
         for text in study.schemes

@@ -15,8 +15,10 @@ import optax
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from init_study.data import AUGMENTATIONS, standardize
+from init_study.data import standardize
+from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples, Feed
+from init_study.data.mixing import training_batch
 from init_study.network import ModelState, Network, Params
 from init_study.optimizer import make_optimizer
 from init_study.study import Program
@@ -155,8 +157,9 @@ def train_step(
     A member whose loss or update is not finite is frozen.
     """
     augment_key, dropout_key = step_keys(hyper.seed, state.step)
-    augmented = AUGMENTATIONS[program.augmentation](augment_key, batch.images)
-    images, labels = standardize(augmented, batch.mean, batch.std), batch.labels
+    images, targets = training_batch(
+        program.augmentation, augment_key, batch, network.image_shape
+    )
 
     def loss_of(params: Params) -> tuple[Float[Array, ""], tuple[Any, ModelState]]:
         logits, model_state = network.apply(
@@ -167,7 +170,7 @@ def train_step(
             key=dropout_key,
             convolution=convolution,
         )
-        return cross_entropy(logits, labels).mean(), (logits, model_state)
+        return targets.mean(cross_entropy, logits), (logits, model_state)
 
     (loss, (logits, model_state)), gradients = jax.value_and_grad(
         loss_of, has_aux=True
@@ -177,7 +180,7 @@ def train_step(
     params = optax.apply_updates(state.params, updates)
     moved = state._replace(params=params, model_state=model_state, opt_state=opt_state)
     alive = (state.diverged_step < 0) & jnp.isfinite(loss) & _is_finite(params)
-    return _freeze_unless(alive, moved, state, loss, is_correct(logits, labels).mean())
+    return _freeze_unless(alive, moved, state, loss, targets.mean(is_correct, logits))
 
 
 def _freeze_unless(
@@ -240,7 +243,8 @@ def evaluate(
         places = start + i * lanes + jnp.arange(lanes)
         inside = places < stop
         places = jnp.minimum(places, stop - 1)
-        images = standardize(data.images[places], data.mean, data.std)
+        seen = center_crop(data.images[places], network.image_shape[:2])
+        images = standardize(seen, data.mean, data.std)
         logits, _ = network.apply(
             state.params,
             state.model_state,

@@ -1,12 +1,12 @@
 """Which examples a step sees, and what the network gets to see of them. All pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int, Int32, PRNGKeyArray, UInt8
+from jaxtyping import Array, Float, Float32, Int, Int32, PRNGKeyArray, Shaped, UInt8
 
 from init_study.errors import UserError
 
@@ -109,6 +109,28 @@ class Orders(NamedTuple):
         chosen = slice(place * self.batch_size, (place + 1) * self.batch_size)
         streams = range(self.streams)
         return np.stack([self.of_epoch(stream, epoch)[chosen] for stream in streams])
+
+
+def center_crop(
+    images: Shaped[Array, "*batch height width channels"], size: Sequence[int]
+) -> Shaped[Array, "*batch rows columns channels"]:
+    """Cut the middle out of images that are larger than what the network sees.
+
+    An odd row or column more is cut off at the end.
+
+    Args:
+        images: of at least that size.
+        size: rows and columns; what follows in it does not count.
+
+    Example:
+        >>> images = jnp.arange(9).reshape(1, 3, 3, 1)
+        >>> center_crop(images, (1, 3)).ravel().tolist()
+        [3, 4, 5]
+    """
+    for axis, length in zip((-3, -2), size, strict=False):
+        start = (images.shape[axis] - length) // 2
+        images = jax.lax.slice_in_dim(images, start, start + length, axis=axis)
+    return images
 
 
 def standardize(

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Int, Key
 
 from init_study.data import standardize
+from init_study.data.batches import center_crop
 from init_study.engine.feeding import feed_of
 from init_study.engine.members import over_members, update_members
 from init_study.engine.orders import distinct
@@ -123,7 +124,8 @@ def first_batches(
     places = np.asarray(first_steps)
     train = plan.dataset.train
     found = np.asarray(train.images[places.ravel()])
-    images = jnp.asarray(found.reshape(*places.shape, *found.shape[1:]))
+    found = jnp.asarray(found.reshape(*places.shape, *found.shape[1:]))
+    images = center_crop(found, plan.network.image_shape[:2])
     mean, std = jnp.asarray(plan.dataset.mean), jnp.asarray(plan.dataset.std)
     labels = train.labels[places]
     return Batch(np.asarray(standardize(images, mean, std)), labels)

@@ -11,6 +11,7 @@ from flax import traverse_util
 from jax.sharding import Mesh
 
 from init_study.data import standardize
+from init_study.data.batches import center_crop
 from init_study.engine.devices import fetch_members, member_mesh, place_members
 from init_study.engine.feeding import Feeding, make_feeding
 from init_study.engine.population import (
@@ -157,7 +158,8 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
     """
     network, places = population.plan.network, population.distinct
     data, first_steps = population.feeding.first, population.feeding.first_steps
-    images = standardize(data.images[first_steps[0]], data.mean, data.std)
+    seen = center_crop(data.images[first_steps[0]], network.image_shape[:2])
+    images = standardize(seen, data.mean, data.std)
     kept = (state.params, state.model_state)
     members = fetch_members(kept, population.members)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)

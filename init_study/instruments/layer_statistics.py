@@ -13,6 +13,7 @@ from flax import traverse_util
 from jaxtyping import Array, Float, Int
 
 from init_study.data import standardize
+from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples
 from init_study.instruments.signals import Signals, layer_signals
 from init_study.instruments.symmetry import distinct_filters
@@ -130,7 +131,8 @@ def _through_and_back(
     """Pass a member's first training batch through its network, and gradients back."""
     state, hyper = member
     places = first_steps[hyper.seed_slot]
-    images = standardize(data.images[places], data.mean, data.std)
+    seen = center_crop(data.images[places], network.image_shape[:2])
+    images = standardize(seen, data.mean, data.std)
     labels = data.labels[places]
     _, dropout_key = step_keys(hyper.seed, 0)
 

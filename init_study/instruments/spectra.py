@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from scipy.linalg import eigh_tridiagonal
 
 from init_study.data import standardize
+from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples
 from init_study.network import Network, Params
 from init_study.train import Hyper, TrainState, cross_entropy, step_keys
@@ -64,7 +65,8 @@ def measure_spectra(
     """
     state, hyper = member
     places = first_steps[hyper.seed_slot]
-    images = standardize(data.images[places], data.mean, data.std)
+    seen = center_crop(data.images[places], network.image_shape[:2])
+    images = standardize(seen, data.mean, data.std)
     labels = data.labels[places]
     _, dropout_key = step_keys(hyper.seed, 0)
 

@@ -1,11 +1,12 @@
-"""Batches are a function of key and step; augmentation keeps what it promises."""
+"""Batches are a function of key and step."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from init_study.data import AUGMENTATIONS, batch_indices, standardize
+from init_study.data import batch_indices, standardize
+from init_study.data.batches import center_crop
 from init_study.errors import UserError
 
 EXAMPLES, BATCH = 23, 5
@@ -98,53 +99,13 @@ def test_standardized_images_have_mean_0_and_variance_1():
     np.testing.assert_allclose(values[0, 0, 0, 0], expected, rtol=1e-5)
 
 
-def distinct_images(batch: int, side: int) -> jax.Array:
-    """No zeros, and no two pixels of a row or a column are alike."""
-    rows, columns = np.mgrid[:side, :side]
-    image = 1 + (rows * side + columns) % 255
-    shifts = np.arange(batch)[:, None, None]
-    return jnp.asarray((image + shifts) % 255 + 1, jnp.uint8)[..., None]
-
-
-@pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_every_augmentation_keeps_shape_and_dtype_and_is_pure(name):
-    images = distinct_images(9, 8)
-    augment = AUGMENTATIONS[name]
-    once, jitted = (
-        augment(jax.random.key(0), images),
-        jax.jit(augment)(jax.random.key(0), images),
+@pytest.mark.parametrize("side, first", [(4, 2), (5, 2), (9, 0), (8, 0)])
+def test_the_middle_is_seen(side, first):
+    """Of 9 pixels; of an odd number more, the last one goes."""
+    images = np.arange(9 * 9).reshape(1, 9, 9, 1)
+    seen = center_crop(jnp.asarray(images), (side, 9))
+    np.testing.assert_array_equal(seen, images[:, first : first + side])
+    np.testing.assert_array_equal(
+        center_crop(jnp.asarray(images), (9, side, 1)),
+        images[:, :, first : first + side],
     )
-    assert once.shape == images.shape and once.dtype == jnp.uint8
-    np.testing.assert_array_equal(once, jitted)
-    if name == "none":
-        np.testing.assert_array_equal(once, images)
-    else:
-        assert not np.array_equal(once, augment(jax.random.key(1), images))
-
-
-def test_flip_mirrors_about_half_of_the_images_and_leaves_the_others():
-    images = distinct_images(400, 4)
-    flipped = np.asarray(AUGMENTATIONS["flip"](jax.random.key(0), images))
-    mirror = np.asarray(images)[:, :, ::-1]
-    is_mirrored = (flipped == mirror).all((1, 2, 3))
-    is_same = (flipped == np.asarray(images)).all((1, 2, 3))
-    assert (is_mirrored ^ is_same).all()
-    # 400 fair coins: 200 with a standard deviation of 10.
-    assert 150 < is_mirrored.sum() < 250
-
-
-@pytest.mark.parametrize("side, margin", [(8, 1), (16, 1), (17, 4), (28, 4)])
-def test_crop_is_a_shift_of_the_padded_image(side, margin):
-    images = np.asarray(distinct_images(300, side))
-    cropped = np.asarray(AUGMENTATIONS["crop"](jax.random.key(0), jnp.asarray(images)))
-    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
-    shifts = [(i, j) for i in range(2 * margin + 1) for j in range(2 * margin + 1)]
-    windows = {
-        (i, j): (cropped == padded[:, i : i + side, j : j + side]).all((1, 2, 3))
-        for i, j in shifts
-    }
-    assert (sum(windows.values()) == 1).all()
-    # Both axes use their whole range, independently.
-    seen = {shift for shift, matches in windows.items() if matches.any()}
-    assert {i for i, _ in seen} == {j for _, j in seen} == set(range(2 * margin + 1))
-    assert any(i != j for i, j in seen)
