@@ -45,6 +45,7 @@ from init_study.models.resnet_v2 import (
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 from init_study.models.vit import ViT
+from init_study.study.program import MODEL_FIELDS
 
 __all__ = [
     "CNN",
@@ -117,8 +118,7 @@ def build_model(
     takes = _arguments(model)
     for argument in arguments:
         if argument not in takes:
-            names = ", ".join(sorted(takes - {"num_classes"})) or "no fields"
-            raise unknown(f"field of model {name}:", argument, takes, names)
+            raise _no_field(name, argument, takes - {"num_classes"})
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes
@@ -128,6 +128,20 @@ def build_model(
         return model(**given)
     except TypeError as error:
         raise UserError(f"model {name!r} cannot be made: {error}") from error
+
+
+def _no_field(name: str, argument: str, takes: set[str]) -> UserError:
+    """Make the error for a field that a model does not have, with the way out.
+
+    A field that studies set on models is no slip of the pen: it is to be left out.
+    """
+    names = ", ".join(sorted(takes)) or "no fields"
+    if argument not in MODEL_FIELDS:
+        return unknown(f"field of model {name}:", argument, takes, names)
+    return UserError(
+        f"unknown field of model {name}: {argument!r}; leave it out, or say "
+        f"--study.{argument}=default. The model's fields: {names}"
+    )
 
 
 def _arguments(model: Any) -> set[str]:
