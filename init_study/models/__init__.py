@@ -19,6 +19,7 @@ from init_study.models.densenet import DenseNet
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.mobilenet import MobileNetV2
+from init_study.models.plain_circular import PlainCircular
 from init_study.models.resnet import (
     ResNet,
     ResNet20CIFAR,
@@ -64,6 +65,7 @@ __all__ = [
     "LeNet",
     "Linear",
     "MobileNetV2",
+    "PlainCircular",
     "ResNet",
     "ResNet18",
     "ResNet18V2",
@@ -225,4 +227,5 @@ MODELS: dict[str, type[nn.Module]] = {
     "convnext_tiny": ConvNeXt,
     "convmixer": ConvMixer,
     "vit_small": ViT,
+    "plain_circular": PlainCircular,
 }

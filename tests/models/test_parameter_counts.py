@@ -181,3 +181,9 @@ def test_the_vision_transformer_has_22_million():
     total = (16 * 16 * 3 + 1) * width + width + places * width + 12 * block
     total += 2 * width + (width + 1) * 1000
     assert count("vit_small") == total == 22_050_664
+
+
+def test_the_plain_net_has_three_convolutions_before_its_depth():
+    # By hand, from the layers of its authors' notebook.
+    total = (9 * 1 + 1) * 64 + (2 + 50) * (9 * 64 + 1) * 64 + (64 + 1) * 10
+    assert count("plain_circular", 10, (28, 28, 1)) == total == 1_921_546

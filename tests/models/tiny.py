@@ -41,4 +41,5 @@ TINY = {
     "convnext_tiny": ({"stages": (1, 1), "width": 4}, (8, 8, 1)),
     "convmixer": ({"depth": 2, "width": 4, "kernel_size": 3}, (8, 8, 1)),
     "vit_small": ({"depth": 2, "width": 4, "heads": 2, "patch": 4}, (8, 8, 1)),
+    "plain_circular": ({"depth": 2, "width": 3}, (8, 8, 1)),
 }
