@@ -1,5 +1,8 @@
 """The plain nets of ten to ten thousand layers, whose convolutions wrap around."""
 
+from collections.abc import Callable
+from typing import Any
+
 import flax.linen as nn
 from jaxtyping import Array, Float
 
@@ -16,7 +19,7 @@ class PlainCircular(nn.Module):
     a dense head. Their default of 50 layers has 1,921,546 parameters for 10 classes and
     1 channel. Ours is that a map of less than 8×8 pixels is not halved further.
 
-    Every layer has its own name, so that compilation takes longer the deeper the net.
+    Compilation takes longer the deeper the net, unless it is `scanned`.
 
     Attributes:
         num_classes: logits per image.
@@ -26,6 +29,9 @@ class PlainCircular(nn.Module):
             for the depth, `tat(NAME)` or `dks(NAME)`.
         norm: `none`, `batch`, `layer` or `group`, between convolution and activation.
             All layers have a bias.
+        scanned: whether the circular convolutions are one layer that runs `depth` times
+            over stacked parameters, of shapes `[depth, ...]`; it compiles as fast at
+            any depth.
         dtype: that it computes in; parameters are float32.
 
     Reference: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Dynamical
@@ -45,6 +51,7 @@ class PlainCircular(nn.Module):
     width: int = 64
     activation: str = "tanh"
     norm: str = "none"
+    scanned: bool = False
     dtype: ComputeType = None
 
     @nn.compact
@@ -58,14 +65,49 @@ class PlainCircular(nn.Module):
         check_names(self, norm=NORMS)
         act = shaped_activation(self.activation, 3 + self.depth)
         x = images
-        for index in range(3 + self.depth):
-            halve = index in (1, 2) and min(x.shape[1:3]) >= 8
-            x = nn.Conv(
-                self.width,
-                (3, 3),
-                strides=2 if halve else 1,
-                padding="SAME" if index < 3 else "CIRCULAR",
-                dtype=self.dtype,
-            )(x)
-            x = act(normalize(x, self.norm, train, self.dtype))
+        for index in range(3):
+            strides = 2 if index > 0 and min(x.shape[1:3]) >= 8 else 1
+            x = act(_conv_norm(self, x, train, strides, "SAME"))
+        if self.scanned:
+            layers: Any = nn.scan(
+                _Scanned,
+                variable_axes={"params": 0, "batch_stats": 0},
+                split_rngs={"params": True},
+                length=self.depth,
+            )
+            fields = (self.width, act, self.norm, train, self.dtype)
+            x, _ = layers(*fields, name="layers")(x, None)
+        else:
+            for _ in range(self.depth):
+                x = act(_conv_norm(self, x, train))
         return nn.Dense(self.num_classes, dtype=self.dtype)(x.mean((1, 2)))
+
+
+class _Scanned(nn.Module):
+    """One of the equal layers, in the form that a loop over their parameters takes."""
+
+    width: int
+    act: Callable[[Array], Array]
+    norm: str
+    train: bool
+    dtype: ComputeType
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "n h w c"], _: None
+    ) -> tuple[Float[Array, "n h w c"], None]:
+        return self.act(_conv_norm(self, x, self.train)), None
+
+
+def _conv_norm(
+    module: Any,
+    x: Float[Array, "n h w c"],
+    train: bool,
+    strides: int = 1,
+    padding: str = "CIRCULAR",
+) -> Float[Array, "n h2 w2 width"]:
+    size = (3, 3)
+    x = nn.Conv(
+        module.width, size, strides=strides, padding=padding, dtype=module.dtype
+    )(x)
+    return normalize(x, module.norm, train, module.dtype)

@@ -44,6 +44,49 @@ def test_logits_do_not_know_where_the_image_begins():
     assert np.abs(others - logits).max() > 1e-3
 
 
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_scanned_layers_compute_what_layers_of_their_own_do(norm):
+    arguments = {"width": 3, "depth": 4, "norm": norm}
+    images = jax.random.normal(jax.random.key(1), (3, 8, 8, 1))
+    model = build_model("plain_circular", 2, arguments)
+    variables = model.init(jax.random.key(0), images)
+    logits, moved = model.apply(variables, images, train=True, mutable=["batch_stats"])
+
+    def stacked(tree):
+        """The tree with the equal layers in one."""
+        out = {name: leaf for name, leaf in tree.items() if name[-1] in "012"}
+        kinds = {name.split("_")[0] for name in tree} - {"Dense"}
+        deep = [{f"{k}_0": tree[f"{k}_{i}"] for k in kinds} for i in range(3, 7)]
+        each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *deep)
+        return {**out, "layers": each}
+
+    scanned = build_model("plain_circular", 2, {**arguments, "scanned": True})
+    again, moved_again = scanned.apply(
+        {kind: stacked(tree) for kind, tree in variables.items()},
+        images,
+        train=True,
+        mutable=["batch_stats"],
+    )
+    np.testing.assert_allclose(again, logits, rtol=1e-5, atol=1e-6)
+    expected = {kind: stacked(tree) for kind, tree in moved.items()}
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        moved_again,
+        expected,
+    )
+    assert bool(expected) == (norm == "batch")
+
+
+def test_ten_thousand_scanned_layers_are_ten_thousand_draws():
+    arguments = {"width": 2, "depth": 10_000, "scanned": True}
+    model = build_model("plain_circular", 2, arguments)
+    images = jnp.zeros((1, 4, 4, 1))
+    params = jax.jit(model.init)(jax.random.key(0), images)["params"]
+    kernels = params["layers"]["Conv_0"]["kernel"]
+    assert kernels.shape == (10_000, 3, 3, 2, 2)
+    assert len(np.unique(kernels[:, 0, 0, 0, 0])) > 9_900
+
+
 def test_what_cannot_be_is_said():
     with pytest.raises(UserError, match="Did you mean 'batch'"):
         traced((8, 8, 1), norm="bach")
