@@ -16,6 +16,7 @@ from init_study.models.cnn import CNN
 from init_study.models.convmixer import ConvMixer
 from init_study.models.convnext import ConvNeXt
 from init_study.models.densenet import DenseNet
+from init_study.models.googlenet import GoogLeNet, GoogLeNetTorchvision
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.mobilenet import MobileNetV2
@@ -62,6 +63,8 @@ __all__ = [
     "ConvMixer",
     "ConvNeXt",
     "DenseNet",
+    "GoogLeNet",
+    "GoogLeNetTorchvision",
     "LeNet",
     "Linear",
     "MobileNetV2",
@@ -228,4 +231,6 @@ MODELS: dict[str, type[nn.Module]] = {
     "convmixer": ConvMixer,
     "vit_small": ViT,
     "plain_circular": PlainCircular,
+    "googlenet": GoogLeNet,
+    "googlenet_torchvision": GoogLeNetTorchvision,
 }
