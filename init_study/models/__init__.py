@@ -16,9 +16,11 @@ from init_study.models.cnn import CNN
 from init_study.models.convmixer import ConvMixer
 from init_study.models.convnext import ConvNeXt
 from init_study.models.densenet import DenseNet
+from init_study.models.googlenet import GoogLeNet, GoogLeNetTorchvision
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.mobilenet import MobileNetV2
+from init_study.models.plain_circular import PlainCircular
 from init_study.models.resnet import (
     ResNet,
     ResNet20CIFAR,
@@ -45,6 +47,7 @@ from init_study.models.resnet_v2 import (
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 from init_study.models.vit import ViT
+from init_study.study.program import MODEL_FIELDS
 
 __all__ = [
     "CNN",
@@ -60,9 +63,12 @@ __all__ = [
     "ConvMixer",
     "ConvNeXt",
     "DenseNet",
+    "GoogLeNet",
+    "GoogLeNetTorchvision",
     "LeNet",
     "Linear",
     "MobileNetV2",
+    "PlainCircular",
     "ResNet",
     "ResNet18",
     "ResNet18V2",
@@ -117,8 +123,7 @@ def build_model(
     takes = _arguments(model)
     for argument in arguments:
         if argument not in takes:
-            names = ", ".join(sorted(takes - {"num_classes"})) or "no fields"
-            raise unknown(f"field of model {name}:", argument, takes, names)
+            raise _no_field(name, argument, takes - {"num_classes"})
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes
@@ -128,6 +133,20 @@ def build_model(
         return model(**given)
     except TypeError as error:
         raise UserError(f"model {name!r} cannot be made: {error}") from error
+
+
+def _no_field(name: str, argument: str, takes: set[str]) -> UserError:
+    """Make the error for a field that a model does not have, with the way out.
+
+    A field that studies set on models is no slip of the pen: it is to be left out.
+    """
+    names = ", ".join(sorted(takes)) or "no fields"
+    if argument not in MODEL_FIELDS:
+        return unknown(f"field of model {name}:", argument, takes, names)
+    return UserError(
+        f"unknown field of model {name}: {argument!r}; leave it out, or say "
+        f"--study.{argument}=default. The model's fields: {names}"
+    )
 
 
 def _arguments(model: Any) -> set[str]:
@@ -211,4 +230,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "convnext_tiny": ConvNeXt,
     "convmixer": ConvMixer,
     "vit_small": ViT,
+    "plain_circular": PlainCircular,
+    "googlenet": GoogLeNet,
+    "googlenet_torchvision": GoogLeNetTorchvision,
 }

@@ -4,7 +4,13 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.parts import NORMS, check_names, halve_map, normalize
+from init_study.models.parts import (
+    NORMS,
+    ComputeType,
+    check_names,
+    halve_map,
+    normalize,
+)
 from init_study.theory import shaped_activation
 
 POOLINGS = ("max", "average", "stride", "none")
@@ -28,6 +34,7 @@ class CNN(nn.Module):
         pooling: how the map is halved: `max`, `average`, `stride` (of the
             convolution) or `none` (it is not).
         padding: `same` (zeros), `valid` or `circular`.
+        dtype: that it computes in; parameters are float32.
 
     Example:
         >>> model = CNN(num_classes=10, depth=2, width=4)
@@ -43,6 +50,7 @@ class CNN(nn.Module):
     norm: str = "none"
     pooling: str = "max"
     padding: str = "same"
+    dtype: ComputeType = None
 
     @nn.compact
     def __call__(
@@ -65,13 +73,17 @@ class CNN(nn.Module):
             self._check_size(images, x, index)
             strides = 2 if halve and self.pooling == "stride" else 1
             x = nn.Conv(
-                self.width, (3, 3), strides=strides, padding=self.padding.upper()
+                self.width,
+                (3, 3),
+                strides=strides,
+                padding=self.padding.upper(),
+                dtype=self.dtype,
             )(x)
-            x = normalize(x, self.norm, train)
+            x = normalize(x, self.norm, train, self.dtype)
             x = act(x)
             if halve and self.pooling != "stride":
                 x = halve_map(x, self.pooling)
-        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x.mean((1, 2)))
 
     def _check_size(self, images: Array, x: Array, index: int) -> None:
         if self.padding == "valid" and min(x.shape[1:3]) < 3:

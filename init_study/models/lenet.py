@@ -3,8 +3,14 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError, unknown
-from init_study.models.parts import halve_map
+from init_study.models.parts import (
+    NORMS,
+    ComputeType,
+    check_image,
+    check_names,
+    halve_map,
+    normalize,
+)
 from init_study.theory import shaped_activation
 
 
@@ -19,7 +25,10 @@ class LeNet(nn.Module):
         num_classes: logits per image.
         activation: a name in `ACTIVATIONS`, `module:function`, or one of these shaped
             for the depth, `tat(NAME)` or `dks(NAME)`; the original has tanh.
+        norm: `none`, as in the original, or `batch`, `layer` or `group` between
+            convolution and activation. All layers have a bias.
         pooling: `max` or `average`; the original averages.
+        dtype: that it computes in; parameters are float32.
 
     Reference: LeCun et al. 1998, Gradient-based learning applied to document
     recognition.
@@ -33,25 +42,27 @@ class LeNet(nn.Module):
 
     num_classes: int
     activation: str = "tanh"
+    norm: str = "none"
     pooling: str = "average"
+    dtype: ComputeType = None
 
     @nn.compact
-    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n classes"]:
+    def __call__(
+        self, images: Float[Array, "n h w c"], train: bool = False
+    ) -> Float[Array, "n classes"]:
         """Compute the logits of images `[n, height, width, channels]`.
 
         Raises: UserError for an unknown name or an image that is too small.
         """
-        if self.pooling not in ("max", "average"):
-            raise unknown("pooling", self.pooling, ("max", "average"), "max, average")
-        if min(images.shape[1:3]) < 16:
-            raise UserError(
-                f"lenet needs images of at least 16×16 pixels, not "
-                f"{images.shape[1]}×{images.shape[2]}; use model=cnn"
-            )
+        check_names(self, norm=NORMS, pooling=("max", "average"))
+        check_image("lenet", images, 16, "cnn")
         act = shaped_activation(self.activation, 4)
-        x = halve_map(act(nn.Conv(6, (5, 5))(images)), self.pooling)
-        x = halve_map(act(nn.Conv(16, (5, 5), padding="VALID")(x)), self.pooling)
+        x = images
+        for channels, padding in ((6, "SAME"), (16, "VALID")):
+            x = nn.Conv(channels, (5, 5), padding=padding, dtype=self.dtype)(x)
+            x = act(normalize(x, self.norm, train, self.dtype))
+            x = halve_map(x, self.pooling)
         x = x.reshape(x.shape[0], -1)
-        x = act(nn.Dense(120)(x))
-        x = act(nn.Dense(84)(x))
-        return nn.Dense(self.num_classes)(x)
+        for units in (120, 84):
+            x = act(nn.Dense(units, dtype=self.dtype)(x))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x)

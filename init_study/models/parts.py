@@ -46,15 +46,22 @@ def check_image(model: str, images: Array, least: int, instead: str) -> None:
 
 
 def normalize(
-    x: Float[Array, "n h w c"], norm: str, train: bool, dtype: ComputeType = None
+    x: Float[Array, "n h w c"],
+    norm: str,
+    train: bool,
+    dtype: ComputeType = None,
+    epsilon: float = 1e-5,
 ) -> Array:
     """Normalize by `none`, `batch`, `layer` or `group`.
 
-    Batch norm has momentum 0.9; layer norm is over channels; group norm has the 32
-    groups of Wu & He 2018, or as many of them as divide the channels evenly.
+    Batch norm has momentum 0.9 and `epsilon` beside the variance; layer norm is over
+    channels; group norm has the 32 groups of Wu & He 2018, or as many of them as divide
+    the channels evenly.
     """
     if norm == "batch":
-        return nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x)
+        return nn.BatchNorm(
+            use_running_average=not train, momentum=0.9, epsilon=epsilon, dtype=dtype
+        )(x)
     if norm == "group":
         return nn.GroupNorm(num_groups=gcd(32, x.shape[-1]), dtype=dtype)(x)
     return nn.LayerNorm(dtype=dtype)(x) if norm == "layer" else x

@@ -4,7 +4,13 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.parts import NORMS, check_names, halve_map, normalize
+from init_study.models.parts import (
+    NORMS,
+    ComputeType,
+    check_names,
+    halve_map,
+    normalize,
+)
 from init_study.theory import shaped_activation
 
 
@@ -24,6 +30,7 @@ class VGGStages(nn.Module):
         norm: `none`, `batch`, `layer` or `group`, between convolution and
             activation. Convolutions have a bias only with `none`.
         pooling: `max` or `average`.
+        dtype: that it computes in; parameters are float32.
 
     Reference: Simonyan & Zisserman 2015, Very deep convolutional networks for
     large-scale image recognition.
@@ -41,6 +48,7 @@ class VGGStages(nn.Module):
     activation: str = "relu"
     norm: str = "batch"
     pooling: str = "max"
+    dtype: ComputeType = None
 
     @nn.compact
     def __call__(
@@ -57,11 +65,11 @@ class VGGStages(nn.Module):
         for stage in range(self.depth):
             channels = self.width * min(2**stage, 8)
             for _ in range(2):
-                x = nn.Conv(channels, (3, 3), use_bias=self.norm == "none")(x)
-                x = normalize(x, self.norm, train)
-                x = act(x)
+                bias = self.norm == "none"
+                x = nn.Conv(channels, (3, 3), use_bias=bias, dtype=self.dtype)(x)
+                x = act(normalize(x, self.norm, train, self.dtype))
             x = halve_map(x, self.pooling)
-        return nn.Dense(self.num_classes)(x.mean((1, 2)))
+        return nn.Dense(self.num_classes, dtype=self.dtype)(x.mean((1, 2)))
 
     def _check_size(self, images: Array) -> None:
         least = min(images.shape[1:3])

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# The fields of models that a study can set.
+MODEL_FIELDS = ("depth", "width", "activation", "norm", "pooling", "padding")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
@@ -46,8 +49,7 @@ class Program:
 
     def model_arguments(self) -> dict[str, Any]:
         """Collect the arguments that the study sets on the model."""
-        names = ("depth", "width", "activation", "norm", "pooling", "padding")
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in MODEL_FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
     def evaluation_steps(self) -> tuple[int, ...]:

@@ -175,7 +175,13 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
     [
         ("cnnn", {}, "Did you mean 'cnn'"),
         ("vgg", {}, "is called 'vgg_stages'"),
-        ("lenet", {"depth": 3}, "'depth'.*activation, pooling"),
+        (
+            "lenet",
+            {"depth": 3},
+            "'depth'; leave it out.*--study.depth=default.*: activation, dtype, norm",
+        ),
+        ("linear", {"norm": "batch"}, "--study.norm=default.*fields: dtype$"),
+        ("cnn", {"dpth": 3}, "Did you mean 'depth'.*activation, depth"),
         ("cnn", {"activation": "rely"}, "Did you mean 'relu'"),
         ("cnn", {"norm": "bach"}, "Did you mean 'batch'"),
         ("cnn", {"padding": "valid", "depth": 9}, "8×8 are used up after 2"),

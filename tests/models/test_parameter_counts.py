@@ -41,6 +41,8 @@ def count(name, classes=1000, image_shape=(224, 224, 3), **arguments):
         ("resnet152", {}, 60_192_808),
         ("mobilenet_v2", {}, 3_504_872),
         ("convnext_tiny", {}, 28_589_128),
+        # Its table has the net without auxiliary heads.
+        ("googlenet_torchvision", {"auxiliary": False}, 6_624_904),
     ],
 )
 def test_counts_are_the_published_ones(name, arguments, published):
@@ -181,3 +183,50 @@ def test_the_vision_transformer_has_22_million():
     total = (16 * 16 * 3 + 1) * width + width + places * width + 12 * block
     total += 2 * width + (width + 1) * 1000
     assert count("vit_small") == total == 22_050_664
+
+
+def test_the_plain_net_has_three_convolutions_before_its_depth():
+    # By hand, from the layers of its authors' notebook.
+    total = (9 * 1 + 1) * 64 + (2 + 50) * (9 * 64 + 1) * 64 + (64 + 1) * 10
+    assert count("plain_circular", 10, (28, 28, 1)) == total == 1_921_546
+
+
+def googlenet_by_hand(size, per_channel):
+    """Kernels of table 1, numbers per channel, and the head's.
+
+    Args:
+        size: of the larger kernels.
+        per_channel: a bias, or the two numbers of a norm.
+    """
+    convolutions = [(7, 3, 64), (1, 64, 64), (3, 64, 192)]
+    into = 192
+    for one, three_in, three, five_in, five, pooled in [
+        (64, 96, 128, 16, 32, 32),
+        (128, 128, 192, 32, 96, 64),
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+        (256, 160, 320, 32, 128, 128),
+        (384, 192, 384, 48, 128, 128),
+    ]:
+        convolutions += [(1, into, c) for c in (one, three_in, five_in, pooled)]
+        convolutions += [(3, three_in, three), (size, five_in, five)]
+        into = one + three + five + pooled
+    kernels = sum((s**2 * into + per_channel) * out for s, into, out in convolutions)
+    return kernels + (into + 1) * 1000
+
+
+def test_googlenets_have_the_convolutions_of_table_1():
+    # 6,998,552 is also what the authors of Caffe's copy count.
+    by_hand = googlenet_by_hand(size=5, per_channel=1)
+    assert count("googlenet", auxiliary=False) == by_hand == 6_998_552
+    assert googlenet_by_hand(size=3, per_channel=2) == 6_624_904
+    # Heads on 512 and 528 channels; 13,004,888 are torchvision's own parameters.
+    dense = 2 * ((4 * 4 * 128 + 1) * 1024 + (1024 + 1) * 1000)
+    assert count("googlenet_torchvision") == 6_624_904 + dense + (
+        (512 + 2 + 528 + 2) * 128
+    )
+    assert count("googlenet_torchvision") == 13_004_888
+    assert count("googlenet") - by_hand == dense + (512 + 1 + 528 + 1) * 128

@@ -2,6 +2,7 @@
 
 _ALEXNET = {"width": 6, "dense": 8}
 _VGG = {"stages": (1, 1), "width": 2, "dense": 8, "pooled": 2}
+_GOOGLENET = {"width": 4, "modules": 1, "auxiliary": False}
 _RESNET = {"stages": (1, 1), "width": 2}
 
 # Fields, and the shape of the images.
@@ -41,4 +42,7 @@ TINY = {
     "convnext_tiny": ({"stages": (1, 1), "width": 4}, (8, 8, 1)),
     "convmixer": ({"depth": 2, "width": 4, "kernel_size": 3}, (8, 8, 1)),
     "vit_small": ({"depth": 2, "width": 4, "heads": 2, "patch": 4}, (8, 8, 1)),
+    "plain_circular": ({"depth": 2, "width": 3}, (8, 8, 1)),
+    "googlenet": (_GOOGLENET, (16, 16, 1)),
+    "googlenet_torchvision": (_GOOGLENET, (16, 16, 1)),
 }
