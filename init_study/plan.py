@@ -162,6 +162,7 @@ def _plan_program(
         dataset.num_classes,
         program.branches,
         given.train_argument,
+        program.output,
     )
     if not network.shapes:
         raise UserError(

@@ -18,7 +18,13 @@ from typing import Any
 from init_study.errors import unknown
 from init_study.study import fields
 from init_study.study.checks import check_values
-from init_study.study.program import Member, Program, digest
+from init_study.study.program import (
+    Member,
+    Program,
+    digest,
+    later,
+    without_defaults,
+)
 
 OPTIMIZERS = {
     "sgd": "stochastic gradient descent with momentum",
@@ -62,6 +68,8 @@ class Study:
             0.001 for adam and adamw.
         chunk_width: members that a device trains side by side; by default what suits
             the device. A part of a member's identity: it may change last bits.
+        output: which of a model's outputs are its logits, as `logits`, `0` or `aux.1`;
+            by default the first that is `[batch, classes]`.
 
     Raises: UserError if a value cannot be meant.
 
@@ -98,6 +106,7 @@ class Study:
     evaluations: int = 10
     untuned_learning_rate: float | None = None
     chunk_width: int | None = None
+    output: str | None = later(None)
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
@@ -108,7 +117,7 @@ class Study:
     @property
     def hash(self) -> str:
         """SHA-256 of everything but the labels `name` and `question`."""
-        values = self.to_dict()
+        values = without_defaults(self, self.to_dict())
         return digest({k: v for k, v in values.items() if k not in _LABELS})
 
     def to_dict(self) -> dict[str, Any]:
