@@ -39,7 +39,7 @@ class OfFlax:
 
 
 class Net(nn.Module):
-    """A head of 3 classes, one of 5, and features; `pack` makes of them what it likes."""
+    """Two heads of 3 classes and features; `pack` makes of them what it likes."""
 
     pack: Any
 
