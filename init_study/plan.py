@@ -165,6 +165,7 @@ def _plan_program(
         dataset.num_classes,
         program.branches,
         given.train_argument,
+        program.output,
     )
     if not network.shapes:
         raise UserError(

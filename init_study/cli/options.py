@@ -30,7 +30,7 @@ _READ = ("status", "report", "export")
 # What `show` draws depends on these fields of a study and on no other.
 _SHOWN = (
     *("dataset", "model", "depth", "width", "activation", "norm"),
-    *("pooling", "padding", "branches", "batch_size"),
+    *("pooling", "padding", "branches", "batch_size", "output"),
 )
 
 

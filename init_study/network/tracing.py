@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.errors import UserError
 from init_study.network.adapters import Adapter, adapt
+from init_study.network.adapters.outputs import choose_output
 from init_study.network.branch_scalars import added_parameters
 from init_study.network.layers import Layer, Path, find_layers
 from init_study.network.network import ModelState, Network
@@ -26,6 +26,7 @@ def trace(
     num_classes: int | None = None,
     branches: str = "plain",
     train_argument: str | None = None,
+    output: str | None = None,
 ) -> Network:
     """Find the layers of a module that maps images to one logit per class.
 
@@ -36,6 +37,8 @@ def trace(
         branches: in `branch_scalars.BRANCHES`: what is added to its residual branches.
         train_argument: what the module calls its training flag, `NAME` or `NAME=False`
             for one that is false in training; the usual names are known.
+        output: which of its outputs are the logits, as `logits`, `0` or `aux.1`; by
+            default the first that is `[batch, num_classes]`.
 
     Raises: UserError, in one line, if the module cannot be called on such images or
         does not give `[batch, num_classes]`.
@@ -50,8 +53,8 @@ def trace(
     adapter = adapt(module, images, num_classes, train_argument)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(adapter.init, key, images)
+    adapter = choose_output(adapter, variables, images, num_classes, output)
     keys = dict.fromkeys(adapter.streams, key)
-    _check_logits(adapter, variables, images, keys, num_classes)
     shapes: Any = traverse_util.flatten_dict(variables["params"])
     layers, found_branches, unknown = find_layers(
         lambda variables, images, keys: adapter.apply(variables, images, True, keys)[0],
@@ -104,38 +107,3 @@ def _draws(
         "model_state": jax.jit(model_state),
         "remainder": jax.jit(remainder),
     }
-
-
-def _check_logits(
-    adapter: Adapter,
-    variables: Any,
-    images: jax.ShapeDtypeStruct,
-    keys: dict[str, Any],
-    num_classes: int | None,
-) -> None:
-    """Refuse a module that gives something else than one logit per class.
-
-    Raises: UserError with both shapes, for the training call or the evaluation call.
-    """
-    if num_classes is None:
-        return
-    for train in (True, False):
-        outputs, _ = jax.eval_shape(
-            lambda v, x, k, train=train: adapter.apply(v, x, train, k),
-            variables,
-            images,
-            keys,
-        )
-        if getattr(outputs, "shape", None) != (2, num_classes):
-            when = "in training" if train else "in evaluation"
-            raise UserError(
-                f"{adapter.name} gives {_describe(outputs)} for 2 images {when}; one "
-                f"logit per class is needed: (2, {num_classes})"
-            )
-
-
-def _describe(outputs: Any) -> str:
-    """Name what a module gave: a shape, or a type."""
-    if hasattr(outputs, "shape"):
-        return str(outputs.shape)
-    return f"a {type(outputs).__name__}"

@@ -18,7 +18,13 @@ from typing import Any
 from init_study.errors import unknown
 from init_study.study import fields
 from init_study.study.checks import check_values
-from init_study.study.program import Member, Program, digest
+from init_study.study.program import (
+    Member,
+    Program,
+    digest,
+    later,
+    without_defaults,
+)
 
 OPTIMIZERS = {
     "sgd": "stochastic gradient descent with momentum",
@@ -69,6 +75,8 @@ class Study:
             the device. A part of a member's identity: it may change last bits.
         feed: how examples come to the devices, in `FEEDS`; by default `resident` for
             sets of up to 1 GiB, `mapped` for larger ones. It changes no bit.
+        output: which of a model's outputs are its logits, as `logits`, `0` or `aux.1`;
+            by default the first that is `[batch, classes]`.
 
     Raises: UserError if a value cannot be meant.
 
@@ -106,6 +114,7 @@ class Study:
     untuned_learning_rate: float | None = None
     chunk_width: int | None = None
     feed: str | None = None
+    output: str | None = later(None)
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
@@ -118,7 +127,7 @@ class Study:
     @property
     def hash(self) -> str:
         """SHA-256 of what changes a result: all but `name`, `question` and `feed`."""
-        values = self.to_dict()
+        values = without_defaults(self, self.to_dict())
         return digest({k: v for k, v in values.items() if k not in _CHANGE_NOTHING})
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,6 +10,40 @@ from typing import Any
 MODEL_FIELDS = ("depth", "width", "activation", "norm", "pooling", "padding")
 
 
+def later(default: Any) -> Any:
+    """Declare a field that came after the first runs, with its default.
+
+    At its default it is in no hash: a run that began before it goes on, and a program
+    that does without it keeps its name.
+
+    Example:
+        >>> Program().id == Program(output=None).id != Program(output="logits").id
+        True
+    """
+    return dataclasses.field(default=default, metadata={"later": True})
+
+
+def without_defaults(described: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the values of `later` fields that are at their defaults.
+
+    Args:
+        described: a study or a program.
+        values: its plain values, by field.
+
+    Example:
+        >>> kept = without_defaults(Program(), {"depth": None, "output": None})
+        >>> list(kept)
+        ['depth']
+    """
+    unused = {
+        field.name
+        for field in dataclasses.fields(described)
+        if field.metadata.get("later")
+        and getattr(described, field.name) == field.default
+    }
+    return {name: value for name, value in values.items() if name not in unused}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
     """One value of every program axis: what one compilation serves.
@@ -41,11 +75,12 @@ class Program:
     warmup: float = 0.1
     evaluations: int = 10
     chunk_width: int | None = None
+    output: str | None = later(None)
 
     @property
     def id(self) -> str:
         """A name that is the same wherever the program is the same, 12 hex digits."""
-        return digest(dataclasses.asdict(self))[:12]
+        return digest(without_defaults(self, dataclasses.asdict(self)))[:12]
 
     def model_arguments(self) -> dict[str, Any]:
         """Collect the arguments that the study sets on the model."""

@@ -160,3 +160,41 @@ def test_a_number_beside_dropout_stays(name, number):
         behind(lambda m, x: jnp.tanh(drop(m, x / number))),
         lambda x: jnp.tanh(x / number),
     )
+
+
+def squares_around(x):
+    """Sums of squares over five channels, as a window has them."""
+    window = ((0, 0), (2, 2))
+    squares = jax.lax.square(x)
+    return jax.lax.reduce_window(squares, 0.0, jax.lax.add, (1, 5), (1, 1), window)
+
+
+RESPONSES = {
+    "squares": lambda x: x / (2.0 + 1e-4 * squares_around(x)) ** 0.75,
+    "products": lambda x: x * (2.0 + squares_around(x * x)) ** -0.75,
+    # Global response normalization, ConvNeXt V2's.
+    "global": lambda x: x * (jnp.sqrt((x * x).sum(-1, keepdims=True)) + 1e-6),
+    "two readers": lambda x: jnp.concatenate([x, 3.0 * x], -1),
+}
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+@pytest.mark.parametrize("function", [nn.relu, nn.gelu, nn.silu, jnp.tanh])
+def test_a_response_normalization_hides_no_activation(name, function):
+    """All that reads the layer goes through the activation."""
+    layer = behind(lambda m, x: RESPONSES[name](function(x)))
+    assert not layer.normalized
+    check_activation(layer, function)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: jnp.concatenate([nn.relu(x), nn.relu(-x)], -1),
+        lambda x: jnp.concatenate([jnp.tanh(x), nn.relu(x)], -1),
+    ],
+)
+def test_two_functions_of_one_output_are_none(function, scale):
+    """CReLU has no activation that all goes through, whatever scales it before."""
+    assert behind(lambda m, x: function(scale * x)).activation is None

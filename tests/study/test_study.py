@@ -43,6 +43,17 @@ def test_hash_ignores_labels_and_sees_everything_else():
     assert len(hashes | {STUDY.hash}) == len(changes) + 1
 
 
+def test_a_field_that_came_later_changes_no_name_at_its_default():
+    """Runs that began before it go on: these are their names and their hash."""
+    assert Program().id == Program(output=None).id == "9e564a10ff0f"
+    assert Program(depth=4, model="resnet").id == "ce870fa6d468"
+    plain = Study(schemes="zeros", learning_rates=0.1)
+    assert plain.hash.startswith("4e50cf2c9fa4d67056c094dd9a73c9d3")
+    assert plain.replace(output="logits").hash != plain.hash
+    assert Program(output="logits").id != Program().id
+    assert plain.replace(output="logits").programs()[0].output == "logits"
+
+
 def test_programs_are_the_product_of_the_program_axes():
     pairs = [(p.depth, p.norm) for p in STUDY.programs()]
     assert pairs == [(4, "none"), (4, "batch"), (8, "none"), (8, "batch")]

@@ -38,8 +38,9 @@ class Adapter(NamedTuple):
     Attributes:
         name: of the module, for people.
         init: (key, images) -> variables, as the module itself asks for.
-        apply: (variables, images, train, keys) -> (outputs, state): state is all
-            variables but the parameters, behind the call.
+        apply: (variables, images, train, keys) -> (outputs, state): outputs are an
+            array, or arrays by name; state is all variables but the parameters,
+            behind the call.
         own: variables -> what the module's framework makes of them: Linen's variables,
             an NNX or Equinox module, Haiku's parameters (and state).
         streams: names of the random streams that the calls draw from; `keys` must have

@@ -18,6 +18,7 @@ from init_study.network.adapters.calls import (
     training_flag,
     with_axes,
 )
+from init_study.network.adapters.outputs import named_outputs
 
 # The axis of the images, where the module names none.
 _IMAGES = "images"
@@ -99,8 +100,9 @@ def _of_one_image(
     def one(image: Array, state: Any, key: Any) -> Any:
         given = [image, state] if call.state else [image]
         more: dict[str, Any] = {"key": key} if call.key else {}
-        out = whole(*given, **more, **arguments)
-        return out if call.state else (out, state)
+        made = whole(*given, **more, **arguments)
+        outputs, state = made if call.state else (made, state)
+        return named_outputs(outputs), state
 
     return one
 

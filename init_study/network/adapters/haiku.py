@@ -13,6 +13,7 @@ from init_study.network.adapters.both_calls import (
     without_keys_in_evaluation,
 )
 from init_study.network.adapters.calls import training_flag, with_axes
+from init_study.network.adapters.outputs import named_outputs
 
 Transformed = hk.Transformed | hk.TransformedWithState
 
@@ -45,7 +46,8 @@ def adapt(
             given += [variables.get("state", {})] if has_state else []
             given += [keys.get("rng")] if takes_key else []
             made: Any = module.apply(*given, images, **flag.arguments(train))
-            return made if has_state else (made, {})
+            outputs, state = made if has_state else (made, {})
+            return named_outputs(outputs), state
 
         outputs, state = with_axes(call, axes)(variables, images, keys)
         return outputs, {"state": dict(state)} if "state" in variables else {}

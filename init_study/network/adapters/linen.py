@@ -15,6 +15,7 @@ from jaxtyping import Array, PRNGKeyArray
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import TrainingFlag, training_flag, with_axes
+from init_study.network.adapters.outputs import named_outputs
 
 # What modules note for an onlooker grows with every call, and is no state.
 _NOTES = ("intermediates", "perturbations")
@@ -47,13 +48,14 @@ def adapt(
         variables: Variables, images: Array, train: bool, keys: Keys
     ) -> tuple[Any, Variables]:
         def call(variables: Variables, images: Array, keys: Keys) -> Any:
-            return module.apply(
+            outputs, changed = module.apply(
                 variables,
                 images,
                 rngs={n: k for n, k in keys.items() if train or n in in_evaluation},
                 mutable=DenyList("params"),
                 **flag.arguments(train),
             )
+            return named_outputs(outputs), changed
 
         outputs, changed = with_axes(call, axes)(variables, images, keys)
         state = {name: changed[name] for name in variables if name != "params"}

@@ -12,6 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import training_flag, with_axes
+from init_study.network.adapters.outputs import named_outputs
 
 _Parts = tuple[Any, Any, Any]
 
@@ -63,7 +64,7 @@ def adapt(
         def call(variables: Variables, images: Array, keys: Keys) -> Any:
             module = merged(variables, keys)
             module.train() if train else module.eval()
-            outputs = module(images, **flag.arguments(train))
+            outputs = named_outputs(module(images, **flag.arguments(train)))
             rest = _split(module)[1][2]
             return outputs, {"state": _to_dict(rest)} if "state" in variables else {}
 

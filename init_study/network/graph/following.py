@@ -24,6 +24,8 @@ from init_study.network.graph.stochastic import KEYS
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "psum", "pmax", "pmin")
 # What else means go through before they come in: norms over devices stack two of them.
 _PACKS = ("stack", "concatenate", "slice", "split")
+# What scales and shifts by numbers, and casts and moves: no activation by itself.
+_SCALES = ("mul", "div", "neg", "add", "sub", "convert_element_type", *MOVES)
 
 
 class Following(NamedTuple):
@@ -154,7 +156,32 @@ def _region(
     # Means that nothing is divided by or subtracted from are results: a pool.
     left |= reduced
     left |= {v for p in joins for v in graph.nodes[p].inputs if v in inside}
-    return _Region(tuple(places), tuple(sorted(left)) or (root,), None, (), False)
+    exits = _behind_one(graph, places, root, same, left)
+    return _Region(tuple(places), tuple(sorted(exits)) or (root,), None, (), False)
+
+
+def _behind_one(
+    graph: Graph, places: list[int], root: int, same: set[int], exits: set[int]
+) -> set[int]:
+    """Find the one value that all exits are made of, if it is more than a scaled root.
+
+    A response normalization reads an activation's output and its squares: both go
+    through the activation. CReLU, of x and -x, has no value behind x in common.
+    """
+    if len(exits) < 2:
+        return exits
+    # For each value, those that every way to it from the root goes through.
+    through: dict[int, set[int]] = {root: {root}}
+    scaled = set(same)
+    for place in places:
+        node = graph.nodes[place]
+        ways = [through[value] for value in node.inputs if value in through]
+        for value in node.outputs:
+            through[value] = set.intersection(*ways) | {value}
+        if node.name in _SCALES and len(ways) == 1 and scaled & set(node.inputs):
+            scaled.update(node.outputs)
+    common = set.intersection(*(through[value] for value in exits)) - scaled
+    return {max(common)} if common else exits
 
 
 def _part(graph: Graph, node: Node, given: set[str], measured: set[int]) -> str:
