@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
@@ -195,7 +194,7 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
 def _image_shapes(dataset: Dataset, *parts: Split) -> Examples:
     """Describe the images of some parts together, as they lie on a device."""
 
-    def rows(leaves: list[np.ndarray]) -> Any:
+    def rows(leaves: list[Any]) -> Any:
         shape = (sum(map(len, leaves)), *leaves[0].shape[1:])
         return jax.ShapeDtypeStruct(
             shape, jax.dtypes.canonicalize_dtype(leaves[0].dtype)
