@@ -11,6 +11,8 @@ A folder appears whole or not at all. One whose checksums do not match is read a
 from the source, and a cache that cannot be written only costs time: both are warned of.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import uuid
@@ -47,6 +49,7 @@ def load_or_read(
     folder: str | os.PathLike[str],
     versioned_name: str,
     read: Callable[[], Published],
+    reader: str | None = None,
 ) -> Published:
     """Load the cached data set, or read it from its source and cache it.
 
@@ -54,6 +57,7 @@ def load_or_read(
         folder: of all cached data sets.
         versioned_name: of the data set; another version is another folder.
         read: gives the data set if none is cached that is intact.
+        reader: what says that this is the version; for `find_version`.
 
     Example:
         >>> images = np.zeros((1, 8, 8, 1), np.uint8)
@@ -64,37 +68,63 @@ def load_or_read(
     place = Path(folder) / versioned_name.replace("/", "-")
     try:
         if place.exists():
-            return _load(place)
+            return _load(place, reader)
     except (OSError, ValueError) as error:
         logging.warning("cached data in %s is damaged (%s): reading anew", place, error)
     published = read()
     try:
-        _save(place, published)
+        _save(place, published, reader)
     except OSError as error:
         logging.warning("data is not cached in %s: %s", place, error)
     return published
 
 
-def _load(place: Path) -> Published:
+def find_version(folder: Path, name: str, reader: str | None) -> str | None:
+    """Find the version of a set that is cached, as a certain reader had it.
+
+    Args:
+        folder: of all cached data sets.
+        name: of the data set.
+        reader: as of `load_or_read`; None for no answer.
+
+    Returns: the versioned name; None if it is not cached.
+
+    Example:
+        >>> find_version(Path(), "mnist", "tfds 4.9.9") is None
+        True
+    """
+    for place in folder.glob(f"{name}-*") if reader else ():
+        with contextlib.suppress(OSError, ValueError):
+            info = json.loads((place / "info.json").read_text())
+            if info.get("reader") == reader:
+                return place.name.replace(f"{name}-", f"{name}/", 1)
+    return None
+
+
+def is_kept(folder: Path, versioned_name: str) -> bool:
+    """Say whether something is cached under a name."""
+    return (folder / versioned_name.replace("/", "-")).exists()
+
+
+def _load(place: Path, reader: str | None) -> Published:
     """Load what `_save` wrote, of this or an earlier version.
 
     Raises: OSError or ValueError if a file is missing or has changed.
     """
     found = kept.load_kept(place)
     splits = {n: Split(part.images, part.labels) for n, part in found.parts.items()}
-    if any(part.facts is None for part in found.parts.values()):
-        published = Published(splits, found.info["num_classes"])
+    facts = {n: part.facts for n, part in found.parts.items() if part.facts}
+    published = Published(splits, found.info["num_classes"], facts)
+    if len(facts) < len(splits) or found.info.get("reader") != reader:
         # Of an earlier version, which kept no digests: with them the next time is fast.
         try:
-            _save(place, published)
+            _save(place, published, reader)
         except OSError as error:
             logging.info("digests are not kept in %s: %s", place, error)
-        return published
-    facts = {n: part.facts for n, part in found.parts.items() if part.facts}
-    return Published(splits, found.info["num_classes"], facts)
+    return published
 
 
-def _save(place: Path, published: Published) -> None:
+def _save(place: Path, published: Published, reader: str | None) -> None:
     """Write beside, then rename: no reader ever sees half a data set."""
     beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     try:
@@ -109,7 +139,8 @@ def _save(place: Path, published: Published) -> None:
                 "histograms": counts,
             }.items():
                 np.save(beside / f"{part}.{kind}.npy", array, allow_pickle=False)
-        kept.seal(beside, {"num_classes": published.num_classes})
+        noted = {} if reader is None else {"reader": reader}
+        kept.seal(beside, {"num_classes": published.num_classes, **noted})
         shutil.rmtree(place, ignore_errors=True)
         os.rename(beside, place)
     finally:

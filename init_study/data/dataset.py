@@ -5,7 +5,9 @@ TensorFlow Datasets (TFDS), which is used without TensorFlow. What was read once
 as plain arrays; see `cache`. How the parts are cut is said in `splits`.
 """
 
+import contextlib
 import hashlib
+import importlib.metadata
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +17,7 @@ import numpy as np
 from init_study.data import cache
 from init_study.data.histograms import channel_moments, count_values
 from init_study.data.listing import Source, list_arrays
+from init_study.data.names import DATASETS, check_dataset_name, is_own
 from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, how_cut, partition
 from init_study.errors import extra
@@ -138,25 +141,55 @@ def _source(
     name: str, image_size: int | None, data_dir: str | None, folder: Path
 ) -> Source | Published:
     """Find what a name means: arrays as they are, or pictures to be prepared."""
-    kind, _, place = name.partition(":")
-    if kind == "folder":
-        from init_study.data.sources.folder import find_folder
+    if is_own(name):
+        check_dataset_name(name)
+        with extra("data"):
+            from init_study.data.sources.own import find_own
 
-        return find_folder(place)
+        return find_own(name, image_size)
     if name == "digits":
         versioned_name = digits.VERSIONED_NAME
         published = cache.load_or_read(folder, versioned_name, digits.read)
-    else:
-        # Imported here because TFDS takes a second, and digits does not need it.
-        with extra("data"):
+    elif known := cache.find_version(folder, name, _reader(name)):
+        versioned_name = known
+
+        def read() -> Published:
             from init_study.data.sources import tfds
+
+            return tfds.read(tfds.find(name, data_dir), name)
+
+        published = cache.load_or_read(folder, known, read, _reader(name))
+    else:
+        # Imported here because TFDS takes a second, and what is kept does not need it.
+        with extra("data"):
+            from init_study.data.sources import tfds, tfds_pictures
 
         builder = tfds.find(name, data_dir)
         versioned_name = builder.info.full_name
+        is_kept = cache.is_kept(folder, versioned_name)
+        if tfds.varies(builder):
+            return tfds_pictures.list_builder(builder, name, image_size)
+        if not is_kept:
+            tfds.check_features(name, builder.info.features)
+            builder = tfds.prepare(builder, name)
+            if tfds_pictures.is_large(builder):
+                return tfds_pictures.list_builder(builder, name, image_size)
         published = cache.load_or_read(
-            folder, versioned_name, lambda: tfds.read(builder, name)
+            folder, versioned_name, lambda: tfds.read(builder, name), _reader(name)
         )
-    return published if image_size is None else list_arrays(versioned_name, published)
+    if image_size is None:
+        return published
+    kept_as, _, version = versioned_name.replace("/", "-").rpartition("-")
+    return list_arrays(name, kept_as, version, published)
+
+
+def _reader(name: str) -> str | None:
+    """Name the version of TFDS that says which version of a set of `DATASETS` it is."""
+    if name not in DATASETS:
+        return None
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return f"tfds {importlib.metadata.version('tensorflow-datasets')}"
+    return None
 
 
 def _statistics(published: Published, train: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from init_study.data.decoding import decode_row
+from init_study.data.decoding import decode_to
 from init_study.data.listing import ListedPart
 from init_study.data.pictures import Unreadable
 from init_study.errors import UserError
@@ -19,7 +19,8 @@ class Decoded:
 
     Example:
         >>> pictures = [np.full((2, 2), level, np.uint8) for level in range(3)]
-        >>> part = ListedPart(np.arange(3), lambda row: pictures[row], str)
+        >>> read = lambda rows: map(pictures.__getitem__, rows)
+        >>> part = ListedPart(np.arange(3), read, str)
         >>> images = Decoded(part, shape=(2, 2, 1), size=None)
         >>> images[np.array([2, 0])][:, 0, 0, 0].tolist()
         [2, 0]
@@ -55,9 +56,9 @@ class Decoded:
         return np.asarray(self[:], dtype=dtype)
 
     def _decode(self, row: int) -> np.ndarray:
+        name = self._part.name(row)
         try:
-            return decode_row(self._part, row, self._image_shape, self._size)
+            (encoded,) = self._part.read([row])
+            return decode_to(self._image_shape, encoded, self._size, name)
         except Unreadable as error:
-            raise UserError(
-                f"{self._part.name(row)} has become unreadable: {error}"
-            ) from error
+            raise UserError(f"{name} has become unreadable: {error}") from error

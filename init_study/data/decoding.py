@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from init_study.data.histograms import add_image, empty_histograms
-from init_study.data.listing import ListedPart
+from init_study.data.listing import Encoded, ListedPart
 from init_study.data.pictures import Unreadable, decode
 from init_study.data.splits import buckets_of, digest_images
 from init_study.errors import UserError
@@ -140,9 +140,9 @@ def _decode_block(one: Pass, number: int, file: io.FileIO | None, offset: int) -
     digests = np.zeros((len(rows), 32), np.uint8)
     histograms = empty_histograms(one.shape[-1])
     skipped = {}
-    for place, row in enumerate(rows):
+    for place, (row, encoded) in enumerate(zip(rows, one.part.read(rows), strict=True)):
         try:
-            images[place] = decode_row(one.part, row, one.shape, one.size)
+            images[place] = decode_to(one.shape, encoded, one.size, one.part.name(row))
         except Unreadable as error:
             skipped[row] = str(error)
             if one.is_strict:
@@ -158,30 +158,29 @@ def _decode_block(one: Pass, number: int, file: io.FileIO | None, offset: int) -
     return Block(number, digests, histograms, skipped)
 
 
-def decode_row(
-    part: ListedPart, row: int, shape: tuple[int, int, int], size: int | None
+def decode_to(
+    shape: tuple[int, int, int], encoded: Encoded, size: int | None, name: str
 ) -> np.ndarray:
-    """Decode the picture of one row to the shape that all have.
+    """Decode a picture to the shape that all have.
 
     Args:
-        part: the pictures.
-        row: of the picture.
         shape: that it must have.
+        encoded: the picture.
         size: that it is brought to; None for its own.
+        name: of the picture, for messages.
 
     Raises: Unreadable if it cannot be read; UserError if it has another shape.
 
     Example:
-        >>> part = ListedPart(np.zeros(1), lambda row: np.zeros((4, 6), np.uint8), str)
-        >>> decode_row(part, 0, (2, 2, 1), size=2).shape
+        >>> decode_to((2, 2, 1), np.zeros((4, 6), np.uint8), 2, "mine").shape
         (2, 2, 1)
     """
-    pixels = decode(part.read(row), shape[-1], size)
+    pixels = decode(encoded, shape[-1], size)
     if pixels.shape != shape:
         height, width, _ = pixels.shape
         raise UserError(
-            f"{part.name(row)} has {width}x{height} pixels, others {shape[1]}x"
-            f"{shape[0]}; give --study.image_size=64, or another size"
+            f"{name} has {width}x{height} pixels, others {shape[1]}x{shape[0]}; give "
+            "--study.image_size=64, or another size"
         )
     return pixels
 

@@ -1,6 +1,6 @@
 """What is known of a set of pictures before one of them is decoded."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +17,13 @@ class ListedPart(NamedTuple):
 
     Attributes:
         labels: int32 `[n]`.
-        read: gives the picture of a row; several threads may call it at once.
+        read: gives the pictures of rows, one after the other; several threads may call
+            it at once.
         name: says where the picture of a row comes from, for messages.
     """
 
     labels: np.ndarray
-    read: Callable[[int], Encoded]
+    read: Callable[[Sequence[int]], Iterator[Encoded]]
     name: Callable[[int], str]
 
 
@@ -56,19 +57,21 @@ class Source(NamedTuple):
     list_pictures: Callable[[], Listing]
 
 
-def list_arrays(versioned_name: str, published: Published) -> Source:
+def list_arrays(name: str, kept_as: str, version: str, published: Published) -> Source:
     """Take images that are arrays as pictures, to be brought to another size.
 
     Args:
-        versioned_name: of the set, as it is cached.
-        published: its arrays.
+        name: as of `Source`.
+        kept_as: as of `Source`.
+        version: as of `Source`.
+        published: the arrays.
 
     Raises: UserError if they are not 8-bit grey or RGB.
 
     Example:
         >>> images = np.zeros((4, 8, 8, 1), np.uint8)
         >>> published = Published({"all": Split(images, np.zeros(4, np.int32))}, 1)
-        >>> list_arrays("mine/1.0.0", published).list_pictures().channels
+        >>> list_arrays("mine", "mine", "1", published).list_pictures().channels
         1
     """
     splits = published.splits
@@ -76,21 +79,20 @@ def list_arrays(versioned_name: str, published: Published) -> Source:
     ((kind, channels),) = kinds
     if kind != "uint8" or channels not in (1, 3):
         raise UserError(
-            f"image_size is for 8-bit grey or RGB images; those of {versioned_name} "
-            f"are {kind} with {channels} channels"
+            f"image_size is for 8-bit grey or RGB images; those of {name} are {kind} "
+            f"with {channels} channels"
         )
-    name, _, version = versioned_name.replace("/", "-").rpartition("-")
     listing = Listing(
         {part: _part_of_arrays(part, split) for part, split in splits.items()},
         classes=tuple(map(str, range(published.num_classes))),
         channels=channels,
     )
-    return Source(versioned_name, name, version, lambda: listing)
+    return Source(name, kept_as, version, lambda: listing)
 
 
 def _part_of_arrays(part: str, split: Split) -> ListedPart:
     return ListedPart(
         labels=split.labels,
-        read=lambda row: split.images[row],
+        read=lambda rows: (split.images[row] for row in rows),
         name=lambda row: f"image {row} of {part}",
     )

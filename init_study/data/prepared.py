@@ -65,7 +65,8 @@ def load_or_prepare(
     Example:
         >>> from init_study.data.listing import ListedPart
         >>> pictures = [np.full((4, 6), level, np.uint8) for level in range(40)]
-        >>> part = ListedPart(np.arange(40) % 2, lambda row: pictures[row], str)
+        >>> read = lambda rows: map(pictures.__getitem__, rows)
+        >>> part = ListedPart(np.arange(40) % 2, read, str)
         >>> listing = Listing({"all": part}, ("even", "odd"))
         >>> source = Source("mine", "mine", "1", lambda: listing)
         >>> load_or_prepare(source, ".", size=2).splits["all"].images.shape

@@ -1,6 +1,8 @@
 """A look at the heads of pictures: are all of one shape, and is one in colour?"""
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import itertools
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -12,7 +14,8 @@ from init_study.errors import UserError
 
 # So many are looked at before it is said that they vary.
 _ENOUGH = 1000
-_AT_ONCE = 256
+# Read together.
+_ROWS = 64
 
 
 def image_shape(
@@ -32,14 +35,15 @@ def image_shape(
 
     Example:
         >>> pictures = [np.zeros((4, 6), np.uint8)] * 3
-        >>> part = ListedPart(np.arange(3), lambda row: pictures[row], str)
+        >>> read = lambda rows: map(pictures.__getitem__, rows)
+        >>> part = ListedPart(np.arange(3), read, str)
         >>> image_shape(Listing({"all": part}, ("a", "b", "c")), "mine", None, 1)
         (4, 6, 1)
     """
     seen = _Seen(listing.channels)
     total = sum(len(part.labels) for part in listing.parts.values())
     with ThreadPoolExecutor(workers) as pool:
-        for header in _headers(listing, pool):
+        for header in _headers(listing, pool, workers):
             seen = seen.add(header)
             varies = seen.varies and seen.number >= min(_ENOUGH, total)
             if (seen.channels == 3 or listing.channels) and (size or varies):
@@ -80,31 +84,26 @@ class _Seen(NamedTuple):
         return _Seen(channels, self.number + 1, least, most, varies)
 
 
-def _headers(listing: Listing, pool: ThreadPoolExecutor) -> Iterator[Header]:
-    """Read heads, some at a time; what cannot be read the next pass will name."""
-    for some in _batches(_mixed(listing)):
-        yield from filter(None, pool.map(_header, *zip(*some, strict=True)))
-
-
-def _mixed(listing: Listing) -> Iterator[tuple[ListedPart, int]]:
+def _headers(
+    listing: Listing, pool: ThreadPoolExecutor, several: int
+) -> Iterator[Header]:
+    """Read heads, some rows that follow one another at a time, these in mixed order."""
     for part in listing.parts.values():
-        for row in np.random.default_rng(0).permutation(len(part.labels)):
-            yield part, int(row)
+        total = len(part.labels)
+        starts = np.random.default_rng(0).permutation(-(-total // _ROWS)) * _ROWS
+        for first in range(0, len(starts), several):
+            some = [
+                range(start, min(start + _ROWS, total))
+                for start in starts[first : first + several].tolist()
+            ]
+            for headers in pool.map(_look, itertools.repeat(part), some):
+                yield from headers
 
 
-def _batches(items: Iterable[tuple[ListedPart, int]]) -> Iterator[list[tuple]]:
-    batch = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == _AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _header(part: ListedPart, row: int) -> Header | None:
-    try:
-        return read_header(part.read(row))
-    except Unreadable:
-        return None
+def _look(part: ListedPart, rows: range) -> list[Header]:
+    """Read heads; what cannot be read the next pass will name."""
+    headers = []
+    for encoded in part.read(rows):
+        with contextlib.suppress(Unreadable):
+            headers.append(read_header(encoded))
+    return headers
