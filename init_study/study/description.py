@@ -60,9 +60,11 @@ class Study:
         schemes: names as `he_normal`, with arguments as `normal(0.02)`.
         learning_rates: positive; every scheme gets every rate.
         seeds: replicates; the same seed gives every scheme the same order of data.
-    Program axes (several values each): dataset to fixed; see `Program`. `fixed` is what
-        all seeds have in common: all three of `FIXED` tell how much of the spread over
-        seeds is due to the start, and how much to the order of data.
+    Program axes (several values each): dataset to image_size; see `Program`.
+        `fixed` is what all seeds have in common: all three of `FIXED` tell how much of
+        the spread over seeds is due to the start, and how much to the order of data.
+        `image_size` is the height and width that the pictures of a data set are brought
+        to; by default they keep their own.
     One value for the whole study:
         momentum: of sgd.
         weight_decay: of adamw, and added to the gradient for sgd and adam.
@@ -107,6 +109,7 @@ class Study:
     schedule: tuple[str, ...] = ("constant",)
     augmentation: tuple[str, ...] = ("none",)
     fixed: tuple[str, ...] = ("nothing",)
+    image_size: tuple[int | None, ...] = later((None,))
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.1

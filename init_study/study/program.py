@@ -76,11 +76,23 @@ class Program:
     evaluations: int = 10
     chunk_width: int | None = None
     output: str | None = later(None)
+    image_size: int | None = later(None)
 
     @property
     def id(self) -> str:
         """A name that is the same wherever the program is the same, 12 hex digits."""
         return digest(without_defaults(self, dataclasses.asdict(self)))[:12]
+
+    @property
+    def data_name(self) -> str:
+        """What a run calls its data: the data set, with the size that is asked for.
+
+        Example:
+            >>> Program(dataset="digits", image_size=16).data_name
+            'digits at 16'
+        """
+        size = self.image_size
+        return self.dataset if size is None else f"{self.dataset} at {size}"
 
     def model_arguments(self) -> dict[str, Any]:
         """Collect the arguments that the study sets on the model."""

@@ -52,6 +52,9 @@ def test_a_field_that_came_later_changes_no_name_at_its_default():
     assert plain.replace(output="logits").hash != plain.hash
     assert Program(output="logits").id != Program().id
     assert plain.replace(output="logits").programs()[0].output == "logits"
+    sized = STUDY.replace(image_size=(None, 64))
+    assert sized.hash != STUDY.hash
+    assert {p.id for p in STUDY.programs()} < {p.id for p in sized.programs()}
 
 
 def test_programs_are_the_product_of_the_program_axes():
