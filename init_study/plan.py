@@ -14,6 +14,7 @@ from absl import logging
 from init_study.data import Dataset, batch_indices, load_dataset
 from init_study.data.feeds import default_feed
 from init_study.data.mixing import check_augmentation
+from init_study.data.rows import in_memory
 from init_study.errors import UserError
 from init_study.execution import Execution, default_execution
 from init_study.models import build_model
@@ -109,17 +110,16 @@ def make_plan(
     # model name must not wait for that.
     for program in study.programs():
         build_model(program.model, 10, program.model_arguments(), given.models)
+    wanted = {(one.dataset, one.kept_size): None for one in study.programs()}
     datasets = {
-        (name, size): _load(name, size, data_dir, given)
-        for name in study.dataset
-        for size in study.image_size
+        (name, size): _load(study, name, size, data_dir, given) for name, size in wanted
     }
     platform = jax.default_backend()
     programs = tuple(
         _plan_program(
             study,
             program,
-            datasets[program.dataset, program.image_size],
+            datasets[program.dataset, program.kept_size],
             schemes,
             execution
             or default_execution(program.chunk_width, platform, len(study.members())),
@@ -130,9 +130,20 @@ def make_plan(
     return Plan(study, study.members(), schemes, programs)
 
 
-def _load(name: str, size: int | None, data_dir: str | None, given: Given) -> Dataset:
+def _load(
+    study: Study, name: str, size: int | None, data_dir: str | None, given: Given
+) -> Dataset:
+    decoded = study.feed == "decoded"
     if name not in given.datasets:
-        return load_dataset(name, image_size=size, data_dir=data_dir)
+        dataset = load_dataset(
+            name, image_size=size, data_dir=data_dir, store_pixels=not decoded
+        )
+        if decoded and in_memory(dataset.train.images):
+            raise UserError(
+                f"study.feed=decoded is for pictures, and {name!r} has plain arrays; "
+                "use feed=mapped"
+            )
+        return dataset
     if size is not None:
         raise UserError(
             f"image_size={size} is for data sets that have a name; bring the given "
@@ -169,9 +180,11 @@ def _plan_program(
     module = build_model(
         program.model, dataset.num_classes, program.model_arguments(), given.models
     )
+    rows, columns, channels = dataset.image_shape
+    margins = 2 * program.image_margin
     network = trace(
         module,
-        dataset.image_shape,
+        (rows - margins, columns - margins, channels),
         dataset.num_classes,
         program.branches,
         given.train_argument,

@@ -137,11 +137,19 @@ def train(
     """
     state, hyper = member
 
-    def one(i: Int[Array, ""], state: TrainState) -> TrainState:
-        batch = feed(shared, hyper.seed_slot, first + i)
-        return train_step(network, program, convolution, state, hyper, batch)
+    def batch_of(i: Int[Array, ""] | int) -> Examples:
+        return feed(shared, hyper.seed_slot, first + i)
 
-    return lax.fori_loop(0, num_steps, one, state)
+    # The batch comes from the turn before: a step that begins with what a loop carries
+    # is compiled alike, whatever feed it has, and has the same bits.
+    def one(
+        i: Int[Array, ""], carried: tuple[TrainState, Examples]
+    ) -> tuple[TrainState, Examples]:
+        state, batch = carried
+        moved = train_step(network, program, convolution, state, hyper, batch)
+        return moved, batch_of(jnp.minimum(i + 1, num_steps - 1))
+
+    return lax.fori_loop(0, num_steps, one, (state, batch_of(0)))[0]
 
 
 def train_step(

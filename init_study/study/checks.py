@@ -27,6 +27,12 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
     for field in ("depth", "width", "image_size"):
         for value in getattr(study, field):
             _at_least(field, 1 if value is None else value, 1)
+    _at_least("image_margin", study.image_margin, 0)
+    if study.image_margin and None in study.image_size:
+        raise UserError(
+            f"study.image_margin={study.image_margin} is kept beyond the size that the "
+            "network sees: give that as well, as image_size=224"
+        )
     _at_least("seeds", min(study.seeds), 0)
     _at_least("evaluations", study.evaluations, 1)
     _at_least("chunk_width", study.chunk_width or 1, 1)

@@ -75,6 +75,8 @@ class Study:
             0.001 for adam and adamw.
         chunk_width: members that a device trains side by side; by default what suits
             the device. A part of a member's identity: it may change last bits.
+        image_margin: pixels that are kept on each side beyond `image_size`, for the
+            crops of training; evaluation sees the middle.
         feed: how examples come to the devices, in `FEEDS`; by default `resident` for
             sets of up to 1 GiB, `mapped` for larger ones. It changes no bit.
         output: which of a model's outputs are its logits, as `logits`, `0` or `aux.1`;
@@ -116,6 +118,7 @@ class Study:
     evaluations: int = 10
     untuned_learning_rate: float | None = None
     chunk_width: int | None = None
+    image_margin: int = later(0)
     feed: str | None = None
     output: str | None = later(None)
 

@@ -77,11 +77,23 @@ class Program:
     chunk_width: int | None = None
     output: str | None = later(None)
     image_size: int | None = later(None)
+    image_margin: int = later(0)
 
     @property
     def id(self) -> str:
         """A name that is the same wherever the program is the same, 12 hex digits."""
         return digest(without_defaults(self, dataclasses.asdict(self)))[:12]
+
+    @property
+    def kept_size(self) -> int | None:
+        """Height and width of the images that are kept: with the margin for crops.
+
+        Example:
+            >>> Program(image_size=224, image_margin=16).kept_size
+            256
+        """
+        size = self.image_size
+        return None if size is None else size + 2 * self.image_margin
 
     @property
     def data_name(self) -> str:
@@ -91,7 +103,7 @@ class Program:
             >>> Program(dataset="digits", image_size=16).data_name
             'digits at 16'
         """
-        size = self.image_size
+        size = self.kept_size
         return self.dataset if size is None else f"{self.dataset} at {size}"
 
     def model_arguments(self) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
+from sklearn.datasets import load_sample_image
 
 from init_study import store
 from init_study.data import Split, batch_indices, make_dataset
 from init_study.data.batches import Orders
-from init_study.data.feeds import default_feed
+from init_study.data.feeds import Examples, default_feed
 from init_study.data.feeds.reading import row_blocks, step_blocks
 from init_study.data.splits import Published
 from init_study.engine import feeding
@@ -20,7 +22,7 @@ from init_study.errors import UserError
 from init_study.plan import Given, make_plan
 from init_study.run import Control, run
 from init_study.study import Study
-from init_study.train import stream
+from init_study.train import Sums, evaluate, init_state, stream
 
 STUDY = Study(
     schemes=("he_normal", "lsuv"),
@@ -98,6 +100,70 @@ def test_a_run_goes_on_with_another_feed(dataset, tmp_path, small_blocks):
     control = Control(stop_requested=lambda: next(left, None) is None)
     assert not run(plan, workdir, "", control).finished
     assert records(STUDY.replace(feed="mapped"), dataset, workdir) == whole
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Cuttings of a photograph in two classes, of many sizes."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photograph = PIL.Image.fromarray(load_sample_image("china.jpg"))
+    draw = np.random.default_rng(0)
+    for i in range(80):
+        place = folder / ("left" if i % 2 else "right") / f"{i}.png"
+        place.parent.mkdir(exist_ok=True)
+        x, y, w, h = (int(n) for n in draw.integers((0, 0, 12, 12), (99, 99, 30, 30)))
+        photograph.crop((x, y, x + w, y + h)).save(place)
+    return f"folder:{folder}"
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip+crop"])
+def test_pictures_are_the_same_prepared_or_decoded_with_a_margin(
+    pictures, tmp_path, small_blocks, augmentation, monkeypatch
+):
+    study = STUDY.replace(
+        dataset=pictures, image_size=8, image_margin=2, augmentation=augmentation
+    )
+
+    def records(feed):
+        plan = make_plan(study.replace(feed=feed))
+        assert plan.programs[0].feed == feed
+        assert plan.programs[0].network.image_shape == (8, 8, 3)
+        assert plan.programs[0].dataset.image_shape == (12, 12, 3)
+        assert run(plan, tmp_path / feed, "").finished
+        return (tmp_path / feed / store.RECORDS).read_bytes()
+
+    resident = records("resident")
+    assert records("mapped") == resident
+    # Where no pixels are kept.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert records("decoded") == resident
+
+
+def test_evaluation_sees_the_middle(pictures):
+    """What is around it may be anything."""
+    study = STUDY.replace(dataset=pictures, image_size=8, image_margin=2)
+    plan = make_plan(study).programs[0]
+    images = jnp.asarray(plan.dataset.test.images)
+    labels = jnp.asarray(plan.dataset.test.labels)
+    state = init_state(plan.program, plan.network.own_init(jax.random.key(0)), {})
+
+    def loss(images):
+        statistics = map(jnp.asarray, (plan.dataset.mean, plan.dataset.std))
+        data = Examples(images, labels, *statistics)
+        sums = Sums(jnp.float32(0), jnp.int32(0))
+        member, count = (state, sums), len(labels)
+        bounds = jnp.int32(0), jnp.int32(count)
+        return float(evaluate(plan.network, "xla", member, data, *bounds).loss)
+
+    around = images.at[:, 2:10, 2:10].set(0)
+    assert loss(images - around) == loss(images) != loss(images.at[:, 2].set(0))
+
+
+def test_plain_arrays_are_not_decoded():
+    with pytest.raises(UserError, match=r"feed=decoded is for pictures.*=mapped"):
+        make_plan(STUDY.replace(dataset="digits", feed="decoded"))
+    with pytest.raises(UserError, match="give that as well, as image_size=224"):
+        STUDY.replace(image_margin=2)
 
 
 def test_the_study_hash_says_nothing_of_the_feed():
