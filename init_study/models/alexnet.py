@@ -2,6 +2,7 @@
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
@@ -214,4 +215,6 @@ def response_norm(x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
     # Padded first: a square of x itself would be taken for part of the activation.
     squares = jnp.square(jnp.pad(x, [(0, 0)] * 3 + [(2, 2)]))
     sums = sum(squares[..., i : i + channels] for i in range(5))
-    return x / (2.0 + 1e-4 * sums) ** 0.75
+    # s^-0.75 by square roots: a power takes ten times as long on CPU.
+    root = lax.rsqrt(2.0 + 1e-4 * sums)
+    return x * root * jnp.sqrt(root)
