@@ -20,6 +20,7 @@ from init_study.models.googlenet import GoogLeNet, GoogLeNetTorchvision
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.mobilenet import MobileNetV2
+from init_study.models.nfnet import NFNet
 from init_study.models.plain_circular import PlainCircular
 from init_study.models.resnet import (
     ResNet,
@@ -68,6 +69,7 @@ __all__ = [
     "LeNet",
     "Linear",
     "MobileNetV2",
+    "NFNet",
     "PlainCircular",
     "ResNet",
     "ResNet18",
@@ -233,4 +235,5 @@ MODELS: dict[str, type[nn.Module]] = {
     "plain_circular": PlainCircular,
     "googlenet": GoogLeNet,
     "googlenet_torchvision": GoogLeNetTorchvision,
+    "nfnet_f0": NFNet,
 }

@@ -230,3 +230,23 @@ def test_googlenets_have_the_convolutions_of_table_1():
     )
     assert count("googlenet_torchvision") == 13_004_888
     assert count("googlenet") - by_hand == dense + (512 + 1 + 528 + 1) * 128
+
+
+def test_the_norm_free_net_has_the_71_million_of_its_paper():
+    # By hand, a gain and a bias for each channel; the paper rounds it to 71.5 million.
+    def conv(size, into, out):
+        return (size**2 * into + 2) * out
+
+    total = conv(3, 3, 16) + conv(3, 16, 32) + conv(3, 32, 64) + conv(3, 64, 128)
+    into = 128
+    for blocks, out in ((1, 256), (2, 512), (6, 1536), (3, 1536)):
+        for block in range(blocks):
+            half = out // 2
+            total += conv(1, into, half) + 2 * conv(3, 128, half) + conv(1, half, out)
+            # The gate, and the number on the branch.
+            total += (out + 1) * half + (half + 1) * out + 1
+            # At the first of a stage width or map change.
+            total += conv(1, into, out) if block == 0 else 0
+            into = out
+    total += conv(1, 1536, 3072) + (3072 + 1) * 1000
+    assert count("nfnet_f0") == total == 71_489_284

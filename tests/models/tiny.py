@@ -45,4 +45,5 @@ TINY = {
     "plain_circular": ({"depth": 2, "width": 3}, (8, 8, 1)),
     "googlenet": (_GOOGLENET, (16, 16, 1)),
     "googlenet_torchvision": (_GOOGLENET, (16, 16, 1)),
+    "nfnet_f0": ({"stages": (1, 1), "width": 4, "group_width": 1}, (8, 8, 1)),
 }
