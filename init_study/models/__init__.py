@@ -45,6 +45,7 @@ from init_study.models.resnet_v2 import (
     ResNet152V2,
     WideResNet,
 )
+from init_study.models.unet import UNet
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 from init_study.models.vit import ViT
@@ -87,6 +88,7 @@ __all__ = [
     "ResNet110CIFAR",
     "ResNet152",
     "ResNet152V2",
+    "UNet",
     "VGG11Small",
     "VGGStages",
     "ViT",
@@ -236,4 +238,5 @@ MODELS: dict[str, type[nn.Module]] = {
     "googlenet": GoogLeNet,
     "googlenet_torchvision": GoogLeNetTorchvision,
     "nfnet_f0": NFNet,
+    "unet": UNet,
 }

@@ -4,6 +4,7 @@ Counts at 1000 classes and 224×224×3 pixels where nothing else is said. `torch
 `num_params` of the weights in `torchvision.models`, table of all available weights.
 """
 
+from itertools import pairwise
 from math import prod
 
 import jax
@@ -250,3 +251,19 @@ def test_the_norm_free_net_has_the_71_million_of_its_paper():
             into = out
     total += conv(1, 1536, 3072) + (3072 + 1) * 1000
     assert count("nfnet_f0") == total == 71_489_284
+
+
+def test_the_u_net_has_the_23_convolutions_of_its_figure():
+    # By hand, for 1 channel and 2 classes. A much used copy counts 31,031,685: it has a
+    # 3×3 convolution to 2 channels and a 1×1 one to 1 in the place of the last.
+    def pair(into, out):
+        return (9 * into + 1) * out + (9 * out + 1) * out
+
+    widths = [64, 128, 256, 512, 1024]
+    total = sum(pair(*both) for both in zip([1, *widths[:-1]], widths, strict=True))
+    for out, into in pairwise(widths):
+        total += (4 * into + 1) * out + pair(2 * out, out)
+    copy = total + (9 * 64 + 1) * 2 + 2 + 1
+    total += 64 * 2 + 2
+    assert (total, copy) == (31_030_658, 31_031_685)
+    assert count("unet", 2, (572, 572, 1)) == total

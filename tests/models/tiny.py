@@ -46,4 +46,5 @@ TINY = {
     "googlenet": (_GOOGLENET, (16, 16, 1)),
     "googlenet_torchvision": (_GOOGLENET, (16, 16, 1)),
     "nfnet_f0": ({"stages": (1, 1), "width": 4, "group_width": 1}, (8, 8, 1)),
+    "unet": ({"depth": 1, "width": 2, "padding": "same"}, (8, 8, 1)),
 }
