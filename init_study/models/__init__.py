@@ -15,7 +15,7 @@ from init_study.models.all_cnn import AllCNN
 from init_study.models.cnn import CNN
 from init_study.models.convmixer import ConvMixer
 from init_study.models.convnext import ConvNeXt
-from init_study.models.densenet import DenseNet
+from init_study.models.densenet import DenseNet, DenseNetBC
 from init_study.models.googlenet import GoogLeNet, GoogLeNetTorchvision
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
@@ -65,6 +65,7 @@ __all__ = [
     "ConvMixer",
     "ConvNeXt",
     "DenseNet",
+    "DenseNetBC",
     "GoogLeNet",
     "GoogLeNetTorchvision",
     "LeNet",
@@ -230,6 +231,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "wide_resnet28_10": WideResNet,
     "all_cnn_c": AllCNN,
     "densenet40": DenseNet,
+    "densenet_bc100": DenseNetBC,
     "mobilenet_v2": MobileNetV2,
     "convnext_tiny": ConvNeXt,
     "convmixer": ConvMixer,

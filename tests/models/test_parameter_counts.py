@@ -157,6 +157,20 @@ def test_the_dense_net_grows_by_twelve():
     assert count("densenet40", 10, (32, 32, 3)) == total == 1_019_722
 
 
+def test_the_dense_net_with_bottlenecks_keeps_half_of_its_channels():
+    # By hand, k = 12 and L = 100; the paper rounds it to 0.8 million.
+    total, channels = 9 * 3 * 24, 24
+    for block in range(3):
+        for _ in range(16):
+            total += 2 * channels + channels * 48 + 2 * 48 + 9 * 48 * 12
+            channels += 12
+        if block < 2:
+            total += 2 * channels + channels * (channels // 2)
+            channels //= 2
+    total += 2 * channels + (channels + 1) * 10
+    assert count("densenet_bc100", 10, (32, 32, 3)) == total == 769_162
+
+
 @pytest.mark.parametrize(
     ("fields", "classes", "millions"),
     [
