@@ -126,9 +126,9 @@ def build_model(
     known = {**MODELS, **(given or {})}
     model = known[name] if name in known else _users_own(name)
     takes = _arguments(model)
-    for argument in arguments:
-        if argument not in takes:
-            raise _no_field(name, argument, takes - {"num_classes"})
+    missing = [argument for argument in arguments if argument not in takes]
+    if missing:
+        raise _no_field(name, missing, takes - {"num_classes"})
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes
@@ -140,17 +140,20 @@ def build_model(
         raise UserError(f"model {name!r} cannot be made: {error}") from error
 
 
-def _no_field(name: str, argument: str, takes: set[str]) -> UserError:
-    """Make the error for a field that a model does not have, with the way out.
+def _no_field(name: str, missing: list[str], takes: set[str]) -> UserError:
+    """Make the error for fields that a model does not have, with the way out.
 
-    A field that studies set on models is no slip of the pen: it is to be left out.
+    Fields that studies set on models are no slip of the pen: they are to be left out.
     """
     names = ", ".join(sorted(takes)) or "no fields"
-    if argument not in MODEL_FIELDS:
-        return unknown(f"field of model {name}:", argument, takes, names)
+    for argument in missing:
+        if argument not in MODEL_FIELDS:
+            return unknown(f"field of model {name}:", argument, takes, names)
+    given = ", ".join(map(repr, missing))
+    flags = " ".join(f"--study.{argument}=default" for argument in missing)
     return UserError(
-        f"unknown field of model {name}: {argument!r}; leave it out, or say "
-        f"--study.{argument}=default. The model's fields: {names}"
+        f"unknown field of model {name}: {given}; leave it out, or say {flags}. The "
+        f"model's fields: {names}"
     )
 
 

@@ -33,7 +33,8 @@ class NFNet(nn.Module):
         num_classes: logits per image.
         stages: blocks of each of four stages.
         width: channels of the first stage; the others have 2, 6 and 6 times as many.
-        group_width: channels of a group of the 3×3 convolutions.
+        group_width: channels of a group of the 3×3 convolutions; half the width, if
+            that is less.
         alpha: that branches are multiplied by.
         branch_scale: where the learned numbers on branches begin.
         squeeze: hidden units of the gate for each channel.
@@ -73,7 +74,7 @@ class NFNet(nn.Module):
     ) -> Float[Array, "n classes"]:
         """Compute the logits of images `[n, height, width, channels]`.
 
-        Raises: UserError for an unknown name, or a width that leaves no group.
+        Raises: UserError for an unknown name, no width, or too many stages.
         """
         self._check()
         act, x = scaled_to_unit_variance(self.activation), images
@@ -127,8 +128,9 @@ class NFNet(nn.Module):
         self, x: Float[Array, "n h w c"], channels: int, strides: int
     ) -> Float[Array, "n h2 w2 channels"]:
         act = scaled_to_unit_variance(self.activation)
-        groups = channels // 2 // self.group_width
-        x = act(self._conv(x, groups * self.group_width, 1))
+        group_width = min(self.group_width, self.width // 2)
+        groups = channels // 2 // group_width
+        x = act(self._conv(x, groups * group_width, 1))
         for step in (strides, 1):
             x = act(self._conv(x, x.shape[-1], 3, step, groups))
         x = self._conv(x, channels, 1)
@@ -145,11 +147,9 @@ class NFNet(nn.Module):
         return self.alpha * BranchScale(self.branch_scale)(y)
 
     def _check(self) -> None:
-        if self.width < 2 * self.group_width:
+        if self.width < 2:
             raise UserError(
-                f"nfnet_f0 of width {self.width}: half of it holds no group of "
-                f"{self.group_width} channels; use width={2 * self.group_width} or "
-                f"group_width={max(1, self.width // 2)}"
+                f"nfnet_f0 of width {self.width}: use a width of at least 2"
             )
         if len(self.stages) > 4:
             raise UserError(

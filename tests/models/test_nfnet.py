@@ -119,7 +119,13 @@ def test_blocks_divide_by_what_branches_will_add():
 
 
 def test_what_cannot_be_is_said():
-    with pytest.raises(UserError, match=r"holds no group of 128.*use width=256 or"):
-        trace(build_model("nfnet_f0", 5, {"width": 64}), (32, 32, 3), 5)
+    with pytest.raises(UserError, match="use a width of at least 2"):
+        traced(width=1)
     with pytest.raises(UserError, match="four stages at most, not 5"):
         traced(stages=(1,) * 5)
+
+
+def test_narrow_nets_have_narrow_groups():
+    network = traced(stages=(1, 1), width=8, group_width=128)
+    groups = [layer.groups for layer in network.layers if layer.kernel_shape[0] == 3]
+    assert groups == [1] * 4 + [1, 1] + [2, 2]
