@@ -48,7 +48,10 @@ LEFT_OUT = {
         "its closed form was not to be had; `gaussian_field` is a plain relative"
     ),
     "RAI (asymmetric, against dead ReLUs)": "its formula could not be checked",
-    "NF-ResNets": "scaled weight standardization is another forward pass",
+    "NF-ResNets": (
+        "scaled weight standardization is another forward pass; the model `nfnet_f0` "
+        "has it"
+    ),
     "T-Fixup": "for transformers; what is general in it is in `fixup`",
     "Mimetic initialization": "for self-attention",
     "Filters from trained nets": "transfer is another question than initialization",

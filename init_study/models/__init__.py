@@ -15,11 +15,12 @@ from init_study.models.all_cnn import AllCNN
 from init_study.models.cnn import CNN
 from init_study.models.convmixer import ConvMixer
 from init_study.models.convnext import ConvNeXt
-from init_study.models.densenet import DenseNet
+from init_study.models.densenet import DenseNet, DenseNetBC
 from init_study.models.googlenet import GoogLeNet, GoogLeNetTorchvision
 from init_study.models.lenet import LeNet
 from init_study.models.linear import Linear
 from init_study.models.mobilenet import MobileNetV2
+from init_study.models.nfnet import NFNet
 from init_study.models.plain_circular import PlainCircular
 from init_study.models.resnet import (
     ResNet,
@@ -44,6 +45,7 @@ from init_study.models.resnet_v2 import (
     ResNet152V2,
     WideResNet,
 )
+from init_study.models.unet import UNet
 from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 from init_study.models.vit import ViT
@@ -63,11 +65,13 @@ __all__ = [
     "ConvMixer",
     "ConvNeXt",
     "DenseNet",
+    "DenseNetBC",
     "GoogLeNet",
     "GoogLeNetTorchvision",
     "LeNet",
     "Linear",
     "MobileNetV2",
+    "NFNet",
     "PlainCircular",
     "ResNet",
     "ResNet18",
@@ -85,6 +89,7 @@ __all__ = [
     "ResNet110CIFAR",
     "ResNet152",
     "ResNet152V2",
+    "UNet",
     "VGG11Small",
     "VGGStages",
     "ViT",
@@ -121,9 +126,9 @@ def build_model(
     known = {**MODELS, **(given or {})}
     model = known[name] if name in known else _users_own(name)
     takes = _arguments(model)
-    for argument in arguments:
-        if argument not in takes:
-            raise _no_field(name, argument, takes - {"num_classes"})
+    missing = [argument for argument in arguments if argument not in takes]
+    if missing:
+        raise _no_field(name, missing, takes - {"num_classes"})
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes
@@ -135,17 +140,20 @@ def build_model(
         raise UserError(f"model {name!r} cannot be made: {error}") from error
 
 
-def _no_field(name: str, argument: str, takes: set[str]) -> UserError:
-    """Make the error for a field that a model does not have, with the way out.
+def _no_field(name: str, missing: list[str], takes: set[str]) -> UserError:
+    """Make the error for fields that a model does not have, with the way out.
 
-    A field that studies set on models is no slip of the pen: it is to be left out.
+    Fields that studies set on models are no slip of the pen: they are to be left out.
     """
     names = ", ".join(sorted(takes)) or "no fields"
-    if argument not in MODEL_FIELDS:
-        return unknown(f"field of model {name}:", argument, takes, names)
+    for argument in missing:
+        if argument not in MODEL_FIELDS:
+            return unknown(f"field of model {name}:", argument, takes, names)
+    given = ", ".join(map(repr, missing))
+    flags = " ".join(f"--study.{argument}=default" for argument in missing)
     return UserError(
-        f"unknown field of model {name}: {argument!r}; leave it out, or say "
-        f"--study.{argument}=default. The model's fields: {names}"
+        f"unknown field of model {name}: {given}; leave it out, or say {flags}. The "
+        f"model's fields: {names}"
     )
 
 
@@ -226,6 +234,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "wide_resnet28_10": WideResNet,
     "all_cnn_c": AllCNN,
     "densenet40": DenseNet,
+    "densenet_bc100": DenseNetBC,
     "mobilenet_v2": MobileNetV2,
     "convnext_tiny": ConvNeXt,
     "convmixer": ConvMixer,
@@ -233,4 +242,6 @@ MODELS: dict[str, type[nn.Module]] = {
     "plain_circular": PlainCircular,
     "googlenet": GoogLeNet,
     "googlenet_torchvision": GoogLeNetTorchvision,
+    "nfnet_f0": NFNet,
+    "unet": UNet,
 }

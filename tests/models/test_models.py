@@ -181,6 +181,11 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
             "'depth'; leave it out.*--study.depth=default.*: activation, dtype, norm",
         ),
         ("linear", {"norm": "batch"}, "--study.norm=default.*fields: dtype$"),
+        (
+            "linear",
+            {"depth": 3, "width": 4},
+            "'depth', 'width'; .* --study.depth=default --study.width=default[.] The",
+        ),
         ("cnn", {"dpth": 3}, "Did you mean 'depth'.*activation, depth"),
         ("cnn", {"activation": "rely"}, "Did you mean 'relu'"),
         ("cnn", {"norm": "bach"}, "Did you mean 'batch'"),

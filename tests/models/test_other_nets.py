@@ -94,6 +94,7 @@ def test_attention_is_a_branch_and_mixes_patches():
     [
         ("all_cnn_c", {}, "at least 9×9 pixels, not 8×8; use model=cnn"),
         ("densenet40", {"depth": 39}, "3n\\+4.*nearest is 40"),
+        ("densenet_bc100", {"depth": 42}, "6n\\+4 .10, 16, 22.*nearest is 40"),
         ("densenet40", {"norm": "bach"}, "Did you mean 'batch'"),
         ("convnext_tiny", {}, "at least 32×32 pixels, not 8×8"),
         ("convmixer", {"patch": 9}, "smaller than patches of 9×9"),

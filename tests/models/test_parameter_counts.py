@@ -4,6 +4,7 @@ Counts at 1000 classes and 224×224×3 pixels where nothing else is said. `torch
 `num_params` of the weights in `torchvision.models`, table of all available weights.
 """
 
+from itertools import pairwise
 from math import prod
 
 import jax
@@ -156,6 +157,20 @@ def test_the_dense_net_grows_by_twelve():
     assert count("densenet40", 10, (32, 32, 3)) == total == 1_019_722
 
 
+def test_the_dense_net_with_bottlenecks_keeps_half_of_its_channels():
+    # By hand, k = 12 and L = 100; the paper rounds it to 0.8 million.
+    total, channels = 9 * 3 * 24, 24
+    for block in range(3):
+        for _ in range(16):
+            total += 2 * channels + channels * 48 + 2 * 48 + 9 * 48 * 12
+            channels += 12
+        if block < 2:
+            total += 2 * channels + channels * (channels // 2)
+            channels //= 2
+    total += 2 * channels + (channels + 1) * 10
+    assert count("densenet_bc100", 10, (32, 32, 3)) == total == 769_162
+
+
 @pytest.mark.parametrize(
     ("fields", "classes", "millions"),
     [
@@ -230,3 +245,39 @@ def test_googlenets_have_the_convolutions_of_table_1():
     )
     assert count("googlenet_torchvision") == 13_004_888
     assert count("googlenet") - by_hand == dense + (512 + 1 + 528 + 1) * 128
+
+
+def test_the_norm_free_net_has_the_71_million_of_its_paper():
+    # By hand, a gain and a bias for each channel; the paper rounds it to 71.5 million.
+    def conv(size, into, out):
+        return (size**2 * into + 2) * out
+
+    total = conv(3, 3, 16) + conv(3, 16, 32) + conv(3, 32, 64) + conv(3, 64, 128)
+    into = 128
+    for blocks, out in ((1, 256), (2, 512), (6, 1536), (3, 1536)):
+        for block in range(blocks):
+            half = out // 2
+            total += conv(1, into, half) + 2 * conv(3, 128, half) + conv(1, half, out)
+            # The gate, and the number on the branch.
+            total += (out + 1) * half + (half + 1) * out + 1
+            # At the first of a stage width or map change.
+            total += conv(1, into, out) if block == 0 else 0
+            into = out
+    total += conv(1, 1536, 3072) + (3072 + 1) * 1000
+    assert count("nfnet_f0") == total == 71_489_284
+
+
+def test_the_u_net_has_the_23_convolutions_of_its_figure():
+    # By hand, for 1 channel and 2 classes. A much used copy counts 31,031,685: it has a
+    # 3×3 convolution to 2 channels and a 1×1 one to 1 in the place of the last.
+    def pair(into, out):
+        return (9 * into + 1) * out + (9 * out + 1) * out
+
+    widths = [64, 128, 256, 512, 1024]
+    total = sum(pair(*both) for both in zip([1, *widths[:-1]], widths, strict=True))
+    for out, into in pairwise(widths):
+        total += (4 * into + 1) * out + pair(2 * out, out)
+    copy = total + (9 * 64 + 1) * 2 + 2 + 1
+    total += 64 * 2 + 2
+    assert (total, copy) == (31_030_658, 31_031_685)
+    assert count("unet", 2, (572, 572, 1)) == total

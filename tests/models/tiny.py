@@ -38,6 +38,7 @@ TINY = {
     "wide_resnet28_10": ({**_RESNET, "widening": 2, "dropout": 0.3}, (8, 8, 1)),
     "all_cnn_c": ({"width": 2}, (9, 9, 1)),
     "densenet40": ({"depth": 7, "width": 4, "growth": 2}, (8, 8, 1)),
+    "densenet_bc100": ({"depth": 10, "width": 4, "growth": 2}, (8, 8, 1)),
     "mobilenet_v2": ({"width": 4, "blocks": 1}, (16, 16, 1)),
     "convnext_tiny": ({"stages": (1, 1), "width": 4}, (8, 8, 1)),
     "convmixer": ({"depth": 2, "width": 4, "kernel_size": 3}, (8, 8, 1)),
@@ -45,4 +46,6 @@ TINY = {
     "plain_circular": ({"depth": 2, "width": 3}, (8, 8, 1)),
     "googlenet": (_GOOGLENET, (16, 16, 1)),
     "googlenet_torchvision": (_GOOGLENET, (16, 16, 1)),
+    "nfnet_f0": ({"stages": (1, 1), "width": 4, "group_width": 1}, (8, 8, 1)),
+    "unet": ({"depth": 1, "width": 2, "padding": "same"}, (8, 8, 1)),
 }
