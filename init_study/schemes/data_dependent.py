@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from init_study.conv.forms import check_form
-from init_study.errors import check_count, check_number
+from init_study.errors import UserError, check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
 from init_study.instruments.signals import layer_signals
 from init_study.network import Layer, Network, Params, Path
@@ -59,6 +59,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     check_count("most", most)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
+        _refuse_stacks(network)
         return _scale_in_order(network, params, batch, tolerance, most)
 
     step = Refinement(
@@ -172,6 +173,21 @@ def _kernels(network: Network) -> list[Path]:
     return [layer.kernel for layer in network.layers]
 
 
+def _refuse_stacks(network: Network) -> None:
+    """Refuse kernels that are mapped over: they have one output, of many variances.
+
+    Raises: UserError with the layer, and what to take instead.
+    """
+    for layer in network.layers:
+        if layer.stacked:
+            raise UserError(
+                f"lsuv scales every layer by one factor, and {layer.name} is "
+                f"{layer.parts} kernels that are mapped over (vmap), each with a scale "
+                "of its own; use weight_norm, which scales channels, or a scheme "
+                "without data"
+            )
+
+
 def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...]:
     state = _model_state(network)
     signals = layer_signals(network, params, state, batch.images, train=True)
@@ -236,7 +252,7 @@ def _standardized(
     params: Params, layer: Layer, outputs: Array, bias: float, chosen: Bool[Array, ""]
 ) -> Params:
     """Divide and shift the layer's channels if it is the chosen one."""
-    channels = layer.kernel_shape[-1]
+    channels = layer.whole_shape[-1]
     flat = outputs.reshape(-1, channels)
     mean, deviation = flat.mean(0), flat.std(0)
     usable = chosen & jnp.isfinite(deviation) & (deviation > 0)

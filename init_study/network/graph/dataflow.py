@@ -40,6 +40,7 @@ class Graph(NamedTuple):
         variables: the value of each variable.
         images: the value of the array.
         outputs: flat.
+        sliced: values that loops read slice by slice, along the first axis.
     """
 
     nodes: tuple[Node, ...]
@@ -48,6 +49,7 @@ class Graph(NamedTuple):
     variables: dict[Path, int]
     images: int
     outputs: tuple[int, ...]
+    sliced: frozenset[int] = frozenset()
 
     def size(self, value: int) -> int:
         """Count the numbers of a value."""
@@ -60,71 +62,6 @@ class Graph(NamedTuple):
             for value in dict.fromkeys(node.inputs):
                 found.setdefault(value, []).append(place)
         return found
-
-
-def make_graph(
-    function: Callable[..., Any], variables: Mapping[Path, Any], images: Any
-) -> tuple[Graph, Any]:
-    """Trace `function(variables, images)`.
-
-    Calls of compiled and of rematerialized functions are taken apart; loops, branches
-    and functions with derivatives of their own stay single nodes.
-
-    Args:
-        function: of both, to anything.
-        variables: a flat dict, by path.
-        images: an array, or its shape and dtype.
-
-    Returns: the graph, and the structure of the function's result.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> variables = {("params", "w"): jnp.ones((3, 2))}
-        >>> graph, _ = make_graph(
-        ...     lambda p, x: jnp.tanh(x @ p["params", "w"]), variables, jnp.ones((4, 3))
-        ... )
-        >>> [node.name for node in graph.nodes]
-        ['dot_general', 'tanh']
-    """
-    traced, shape = jax.make_jaxpr(function, return_shape=True)(dict(variables), images)
-    building = _Building()
-    values = [building.value(var.aval) for var in traced.jaxpr.invars]
-    outputs = jaxprs.interpret(traced, (), values, building.add, building.constant)
-    # A dict's leaves come in the order of its sorted keys.
-    paths = sorted(variables)
-    graph = Graph(
-        nodes=tuple(building.nodes),
-        constants=building.constants,
-        shapes=tuple(building.shapes),
-        variables=dict(zip(paths, values[: len(paths)], strict=True)),
-        images=values[-1],
-        outputs=tuple(outputs),
-    )
-    return graph, jax.tree.structure(shape)
-
-
-class _Building:
-    """A graph that grows: numbers are given out in order."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[int, Any] = {}
-        self.shapes: list[jax.ShapeDtypeStruct] = []
-
-    def value(self, aval: Any) -> int:
-        dtype = aval.dtype
-        self.shapes.append(jax.ShapeDtypeStruct(getattr(aval, "shape", ()), dtype))
-        return len(self.shapes) - 1
-
-    def constant(self, value: Any, aval: Any) -> int:
-        number = self.value(aval)
-        self.constants[number] = value
-        return number
-
-    def add(self, equation: JaxprEqn, inputs: list[int]) -> list[int]:
-        results = [self.value(var.aval) for var in equation.outvars]
-        self.nodes.append(Node(equation, tuple(inputs), tuple(results)))
-        return results
 
 
 def compute(
@@ -146,6 +83,7 @@ def compute(
         feed: (place, inputs) -> what the node at this place alone shall see.
 
     Example:
+        >>> from init_study.network.graph import make_graph
         >>> graph, _ = make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
         >>> float(compute(graph, {}, 3.0, graph.outputs)[0])
         8.0
@@ -200,6 +138,7 @@ def find_origins(graph: Graph) -> Origins:
     """Find what each value of a graph comes from.
 
     Example:
+        >>> from init_study.network.graph import make_graph
         >>> graph, _ = make_graph(lambda p, x: x * (p["w",] + 1.0), {("w",): 2.0}, 3.0)
         >>> origins = find_origins(graph)
         >>> plus, times = (node.outputs[0] for node in graph.nodes)
