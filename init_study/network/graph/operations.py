@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from init_study import jaxprs
 from init_study.network.graph.biases import Output, find_bias
 from init_study.network.graph.dataflow import Graph, Node, Origins, Path, producers
 from init_study.network.graph.layouts import places_in_leaf
 from init_study.network.graph.side_by_side import packed_parts, stacked_parts
+
+_CONTRACTIONS = ("conv_general_dilated", "dot_general")
 
 
 class Operation(NamedTuple):
@@ -94,7 +97,7 @@ def find_operations(
     unknown: set[Path] = set()
     made_by, users = producers(graph), graph.users()
     for place, node in enumerate(graph.nodes):
-        if not _contracts(node):
+        if not _contracts(node) or _is_lookup(node, origins):
             continue
         fixed = [value for value in node.inputs if not origins.of_images[value]]
         paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
@@ -124,8 +127,16 @@ def find_operations(
 
 def _contracts(node: Node) -> bool:
     """Tell whether numbers of different places may meet in a node under weights."""
-    known = ("conv_general_dilated", "dot_general", "gather")
-    return node.name in known or node.name in ("scan", "while", "cond")
+    if node.name.startswith("custom_"):
+        # A derivative of the user's own; activations have such as well.
+        inner = {str(e.primitive) for e in jaxprs.inner_equations(node.equation)}
+        return not inner.isdisjoint(_CONTRACTIONS)
+    return node.name in (*_CONTRACTIONS, "gather", "scan", "while", "cond")
+
+
+def _is_lookup(node: Node, origins: Origins) -> bool:
+    """Tell whether a node takes rows of a table at places that no image decides."""
+    return node.name == "gather" and not origins.of_images[node.inputs[1]]
 
 
 def _find_layer(
