@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from init_study.conv.forms import check_form
-from init_study.errors import UserError, check_count, check_number
+from init_study.errors import check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
 from init_study.instruments.signals import layer_signals
 from init_study.network import Layer, Network, Params, Path
@@ -25,6 +25,7 @@ from init_study.schemes.scheme import (
     Refinement,
     Scheme,
     leaf_of,
+    refuse_stacks,
     replace_leaf,
 )
 
@@ -59,7 +60,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     check_count("most", most)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
-        _refuse_stacks(network)
+        refuse_stacks(network, "lsuv scales every layer by one factor")
         return _scale_in_order(network, params, batch, tolerance, most)
 
     step = Refinement(
@@ -171,21 +172,6 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
 
 def _kernels(network: Network) -> list[Path]:
     return [layer.kernel for layer in network.layers]
-
-
-def _refuse_stacks(network: Network) -> None:
-    """Refuse kernels that are mapped over: they have one output, of many variances.
-
-    Raises: UserError with the layer, and what to take instead.
-    """
-    for layer in network.layers:
-        if layer.stacked:
-            raise UserError(
-                f"lsuv scales every layer by one factor, and {layer.name} is "
-                f"{layer.parts} kernels that are mapped over (vmap), each with a scale "
-                "of its own; use weight_norm, which scales channels, or a scheme "
-                "without data"
-            )
 
 
 def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...]:

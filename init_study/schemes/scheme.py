@@ -197,6 +197,20 @@ def end_layer(network: Network, place: int) -> Layer:
     return network.layers[place]
 
 
+def refuse_stacks(network: Network, why: str) -> None:
+    """Refuse kernels that are mapped over: one layer, of several outputs.
+
+    Raises: UserError with the reason, the layer, and what to take instead.
+    """
+    for layer in network.layers:
+        if layer.stacked:
+            raise UserError(
+                f"{why}, and {layer.name} is {layer.parts} kernels that are mapped "
+                "over (vmap), which need one each; use weight_norm, or a scheme "
+                "without data"
+            )
+
+
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     """Derive the key of one parameter from its path."""
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
