@@ -578,7 +578,7 @@ def test_a_haiku_module_is_told_to_come_in_a_function():
 
 
 class ManyCollections(nn.Module):
-    """Stochastic depth of a stream of its own, averages, and a count in another place."""
+    """Stochastic depth with its own stream, averages, and a count elsewhere."""
 
     @nn.compact
     def __call__(self, x, train=False):
