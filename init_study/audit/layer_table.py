@@ -57,7 +57,7 @@ def inspect_scheme(
         batch: what goes through it.
         seed: of the draw.
 
-    Keys of a row: `layer`, `kind`, `shape`, `groups`, `fan_in`, `fan_out`,
+    Keys of a row: `layer`, `kind`, `shape`, `parts`, `groups`, `fan_in`, `fan_out`,
     `activation`, `normalized`, `rule`; `asked_mean` and `asked_std` over draws;
     `mean`, `std`, `min`, `max` of this one; `forward` and `backward`, factors on the
     mean square of noise that goes through the layer's operation, with `predicted_`
@@ -103,7 +103,7 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "layer": row["layer"],
-            "kernel": "×".join(map(str, row["shape"])),
+            "kernel": _kernel_word(row),
             "fan in/out": f"{row['fan_in']}/{row['fan_out']}",
             "then": ("norm, " if row["normalized"] else "") + row["activation"],
             "mean": _word(row["mean"]),
@@ -169,6 +169,7 @@ def _what(layer: Layer, rule: str) -> dict[str, Any]:
         "layer": layer.name,
         "kind": layer.kind,
         "shape": list(layer.kernel_shape),
+        "parts": layer.parts,
         "groups": layer.groups,
         "fan_in": layer.fan_in,
         "fan_out": layer.fan_out,
@@ -201,6 +202,12 @@ def _gains(measured: Gain, predicted: Gain) -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _kernel_word(row: dict[str, Any]) -> str:
+    """Write a kernel's shape, and how many there are side by side: `3 of 64×64`."""
+    shape = "×".join(map(str, row["shape"]))
+    return shape if row["parts"] == 1 else f"{row['parts']} of {shape}"
 
 
 def _word(value: float | None) -> str:

@@ -91,7 +91,7 @@ class _Pass(NamedTuple):
     """What one pass through a network and back shows of a layer.
 
     Attributes:
-        kernel: as `Layer.kernel_shape`.
+        kernel: as `Layer.whole_shape`.
         slope: gradient of the batch's loss by the kernel.
         output: before norm and activation.
         gradient: of the batch's loss by the output.

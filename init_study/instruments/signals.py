@@ -68,7 +68,7 @@ def layer_signals(
         index = places.get(value, -1)
         if index not in shifts:
             return computed
-        return computed + _moved(shifts[index], -1, found[index].features)
+        return computed + _features_back(shifts[index], found[index], computed.shape)
 
     wanted = (
         *(layer.inputs for layer in found),
@@ -82,17 +82,29 @@ def layer_signals(
     values = fast_in_loops(run, convolution)(forward.variables, images)
     count = len(found)
     outputs = [
-        _moved(value, layer.features, -1)
+        _features_last(value, layer)
         for value, layer in zip(values[count : 2 * count], found, strict=True)
     ]
     return Signals(tuple(values[:count]), tuple(outputs), values[-1])
 
 
-def _moved(value: Array, source: int, target: int) -> Array:
-    """Move an axis; most nets have their features last, and nothing is done."""
-    last = value.ndim - 1
-    source, target = source % value.ndim, target % value.ndim
-    return value if source == target == last else jnp.moveaxis(value, source, target)
+def _features_last(value: Array, layer: graph.Operation) -> Array:
+    """Bring features last, those of all parts; in most nets nothing is done."""
+    axes = (*layer.across, layer.features)
+    if axes == (value.ndim - 1,):
+        return value
+    moved = jnp.moveaxis(value, axes, range(-len(axes), 0))
+    return moved.reshape(*moved.shape[: value.ndim - len(axes)], -1)
+
+
+def _features_back(value: Array, layer: graph.Operation, shape: Any) -> Array:
+    """Bring features back to their places in an output; undoes `_features_last`."""
+    axes = (*layer.across, layer.features)
+    if axes == (len(shape) - 1,):
+        return value
+    sizes = [shape[axis] for axis in axes]
+    rest = [size for axis, size in enumerate(shape) if axis not in axes]
+    return jnp.moveaxis(value.reshape(*rest, *sizes), range(-len(axes), 0), axes)
 
 
 def gradients_at_layers(

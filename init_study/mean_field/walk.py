@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.errors import UserError
 from init_study.instruments.gains import Gain
 from init_study.mean_field.ensemble import CHANNELS, of_images, through_layer
 from init_study.mean_field.nodes import through_node
@@ -58,6 +59,7 @@ def walk(
 
     Raises: UserError for an operation that is not known.
     """
+    _refuse_stacks_of_vmap(forward)
     traced = forward.traced
     layer_at = {layer.place: index for index, layer in enumerate(forward.layers)}
     layer_of = {layer.outputs: index for index, layer in enumerate(forward.layers)}
@@ -98,6 +100,19 @@ def walk(
     count = range(len(forward.layers))
     result = read(traced.outputs[0])
     return Walk(result, [inputs[i] for i in count], [outputs[i] for i in count])
+
+
+def _refuse_stacks_of_vmap(forward: Forward) -> None:
+    """Refuse kernels that are mapped over: an ensemble has no axis for them.
+
+    Raises: UserError with the kernel.
+    """
+    for layer in forward.layers:
+        if layer.parts > 1 and (layer.across or layer.kind == "conv"):
+            raise UserError(
+                f"nothing is known of kernels that are mapped over (vmap), as the "
+                f"{layer.parts} of {'/'.join(layer.kernel[1:])}"
+            )
 
 
 def _through_other(

@@ -9,7 +9,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from init_study.errors import UserError, unknown
+from init_study.errors import UserError, nearest, unknown
 from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
 from init_study.models.all_cnn import AllCNN
 from init_study.models.cnn import CNN
@@ -179,27 +179,43 @@ def _users_own(name: str) -> Any:
             "of VGG's paper are vgg11, vgg13, vgg16, vgg19, and vgg11_small"
         )
     if not colon:
-        raise unknown("model", name, MODELS, "python launch.py list --kind=models")
-    try:
-        found = getattr(importlib.import_module(module_name), own_name)
-    except AttributeError:
+        way_out = (
+            "python launch.py list --kind=models; one of your own is module:NAME, as "
+            f"my_package.nets:{name}"
+        )
+        raise unknown("model", name, MODELS, way_out)
+    if "/" in module_name or module_name.endswith(".py"):
+        dotted = module_name.removesuffix(".py").strip("./").replace("/", ".")
         raise UserError(
-            f"model {name!r}: module {module_name!r} has no {own_name!r}"
-        ) from None
+            f"model {name!r} names a file; write it as Python imports it, from the "
+            f"folder you are in or Python's path: {dotted}:{own_name}"
+        )
+    try:
+        module = importlib.import_module(module_name)
     # The user's module runs here: whatever it raises is why it does not import.
     except Exception as error:
+        lines = str(error).splitlines() or [""]
         raise UserError(
             f"model {name!r}: {module_name!r} does not import: "
-            f"{type(error).__name__}: {error}{_cure(error)}"
+            f"{type(error).__name__}: {lines[0]}{_cure(error, module_name)}"
         ) from error
-    return found
+    if not hasattr(module, own_name):
+        near = nearest(own_name, [n for n in vars(module) if not n.startswith("_")])
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UserError(
+            f"model {name!r}: module {module_name!r} has no {own_name!r}{hint}"
+        )
+    return getattr(module, own_name)
 
 
-def _cure(error: Exception) -> str:
-    """Say how to get a framework that the user's module imports and that is absent."""
+def _cure(error: Exception, module_name: str) -> str:
+    """Say how to get what is absent: a framework, or the user's module itself."""
     missing = error.name if isinstance(error, ModuleNotFoundError) else None
-    extras = ("haiku", "equinox")
-    return f'; get it by: pip install "init_study[{missing}]"' * (missing in extras)
+    if missing in ("haiku", "equinox"):
+        return f'; get it by: pip install "init_study[{missing}]"'
+    if missing and f"{module_name}.".startswith(f"{missing}."):
+        return "; it is looked for in the folder you are in, and on Python's path"
+    return ""
 
 
 MODELS: dict[str, type[nn.Module]] = {

@@ -35,7 +35,7 @@ class ViT(nn.Module):
     Example:
         >>> model = ViT(num_classes=10, depth=1, width=4, heads=2, patch=4)
         >>> network = trace(model, (8, 8, 3))
-        >>> [layer.kernel_shape for layer in network.layers]
+        >>> [layer.whole_shape for layer in network.layers]
         [(4, 4, 3, 4), (4, 12), (4, 4), (4, 16), (16, 4), (4, 10)]
     """
 

@@ -22,9 +22,9 @@ class Layer(NamedTuple):
         kernel, bias: paths of the parameters themselves; no bias is None.
         kind: `conv`, `conv_transpose` or `dense`.
         kernel_shape: `[height, width, in / groups, out]`, or `[in, out]`, whatever
-            layout the module stores.
-        order: for each number of such a kernel its place in the stored one, flat; None
-            where the module stores this layout.
+            layout the module stores; of one part, if there are several.
+        order: for each number of the whole kernel its place in the stored one, flat;
+            None where the module stores this layout.
         fan_in: inputs that feed one output.
         fan_out: outputs that one input feeds, at stride 1.
         groups: of a grouped convolution, else 1.
@@ -36,6 +36,10 @@ class Layer(NamedTuple):
         activation: the function that follows; `linear` for none, None where it is no
             function of one number or has parameters.
         branch: index of the residual branch that it is on, the innermost, or None.
+        parts: how many kernels of this shape are side by side along the outputs of the
+            whole one, each with a draw of its own: 3 for queries, keys and values of
+            one dense layer, or as many as `nn.vmap` maps over.
+        stacked: whether the parts are a stack that is mapped over.
     """
 
     path: Path
@@ -58,11 +62,23 @@ class Layer(NamedTuple):
     shift: Path | None
     activation: Activation | None
     branch: int | None
+    parts: int = 1
+    stacked: bool = False
 
     @property
     def name(self) -> str:
-        """The name for people: `Conv_0`, or the kernel's path if it is no `kernel`."""
-        return "/".join(self.path if self.kernel[-1] == "kernel" else self.kernel)
+        """The name for people: `Conv_0`, or the kernel's path if it is no `kernel`.
+
+        A block in a loop is `Conv_0[2]`.
+        """
+        leaf, bracket, place = self.kernel[-1].partition("[")
+        path = self.path if leaf == "kernel" else (*self.path, leaf)
+        return "/".join(path) + bracket + place
+
+    @property
+    def whole_shape(self) -> tuple[int, ...]:
+        """The shape of its kernel with all parts, side by side along the outputs."""
+        return (*self.kernel_shape[:-1], self.parts * self.kernel_shape[-1])
 
     @property
     def leaves(self) -> tuple[Path, ...]:
@@ -80,7 +96,7 @@ class Layer(NamedTuple):
         return self.fan_out / prod(self.strides)
 
     def stored(self, kernel: Array) -> Array:
-        """Bring a kernel of `kernel_shape` into the order that the module stores.
+        """Bring a kernel of `whole_shape` into the order that the module stores.
 
         Where that is another order, the result is flat.
         """
@@ -89,10 +105,10 @@ class Layer(NamedTuple):
         return kernel.reshape(-1)[np.argsort(self.order)]
 
     def plain(self, stored: Array) -> Array:
-        """Bring a stored kernel into `kernel_shape`; the inverse of `stored`."""
+        """Bring a stored kernel into `whole_shape`; the inverse of `stored`."""
         if self.order is None:
             return stored
-        return stored.reshape(-1)[self.order].reshape(self.kernel_shape)
+        return stored.reshape(-1)[self.order].reshape(self.whole_shape)
 
 
 class Branch(NamedTuple):
@@ -140,14 +156,7 @@ def find_layers(
         >>> layers[0].name, layers[0].fan_in, layers[0].fan_out
         ('w', 3, 5)
     """
-
-    def call(flat: dict[Path, Any], images: Array) -> Any:
-        tree = traverse_util.unflatten_dict(flat)
-        keys = tree.pop(graph.KEYS, {})
-        return function(tree, images, keys)
-
-    flat = traverse_util.flatten_dict({**variables, graph.KEYS: dict(keys)})
-    traced, _ = graph.make_graph(call, flat, images)
+    traced = graph_of_call(function, variables, images, keys)
     traced = graph.without_dropout(traced, graph.find_origins(traced))
     origins, users = graph.find_origins(traced), traced.users()
     found, unknown = graph.find_operations(traced, origins)
@@ -171,6 +180,38 @@ def find_layers(
     )
     known = tuple(_branch(traced, residual, place, found) for residual in sums)
     return layers, known, frozenset(path[1:] for path in unknown)
+
+
+def graph_of_call(
+    function: Callable[..., Any],
+    variables: Any,
+    images: jax.ShapeDtypeStruct,
+    keys: Mapping[str, Any],
+) -> graph.Graph:
+    """Trace a call as a graph, its random keys among the variables, under `KEYS`.
+
+    Args:
+        function: (variables, images, keys) -> anything.
+        variables: a tree, parameters under `params`.
+        images: their shape.
+        keys: of the random streams.
+
+    Example:
+        >>> call = lambda variables, x, keys: x @ variables["params"]["w"]
+        >>> images = jax.ShapeDtypeStruct((2, 3), "float32")
+        >>> kernel = jax.ShapeDtypeStruct((3, 5), "float32")
+        >>> traced = graph_of_call(call, {"params": {"w": kernel}}, images, {})
+        >>> [node.name for node in traced.nodes]
+        ['dot_general']
+    """
+
+    def call(flat: dict[Path, Any], images: Array) -> Any:
+        tree = traverse_util.unflatten_dict(flat)
+        keys = tree.pop(graph.KEYS, {})
+        return function(tree, images, keys)
+
+    flat = traverse_util.flatten_dict({**variables, graph.KEYS: dict(keys)})
+    return graph.make_graph(call, flat, images)[0]
 
 
 def _branch(
@@ -200,8 +241,11 @@ def _layer(
     branch: int | None,
 ) -> Layer:
     """Put together what the graph says of an operation; paths lose their `params`."""
-    shape = found.shape
-    spatial = shape[:-2]
+    shape = (*found.shape[:-1], found.shape[-1] // found.parts)
+    # Parts that read each their own are groups of the whole.
+    own_groups = found.groups % found.parts == 0
+    groups = found.groups // found.parts if own_groups else found.groups
+    stored = traced.shapes[traced.variables[found.kernel]].shape
     transposed |= any(dilation > 1 for dilation in found.input_dilation)
     return Layer(
         path=found.kernel[1:-1],
@@ -211,8 +255,8 @@ def _layer(
         kernel_shape=shape,
         order=found.order,
         fan_in=prod(shape[:-1]),
-        fan_out=prod(spatial) * shape[-1] // found.groups,
-        groups=found.groups,
+        fan_out=prod(shape[:-2]) * shape[-1] // groups,
+        groups=groups,
         strides=found.strides,
         kernel_dilation=found.kernel_dilation,
         input_dilation=found.input_dilation,
@@ -224,4 +268,6 @@ def _layer(
         shift=following.shift and following.shift[1:],
         activation=following.function,
         branch=branch,
+        parts=found.parts,
+        stacked=found.parts > 1 and (bool(found.across) or len(stored) > len(shape)),
     )

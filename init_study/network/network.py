@@ -122,8 +122,10 @@ class Network(NamedTuple):
             if path in (layered | self.unknown) and path not in kept:
                 raise UserError(
                     f"no rule sets {'/'.join(path)}, which is used as a kernel; known "
-                    "are convolutions and products with images, outside of loops: give "
-                    "it a rule, or use the scheme 'module' to keep the module's own"
+                    "are convolutions and products with images, also in loops over the "
+                    "first axis of a stack, but not in cond, while and long loops: "
+                    "give it a rule, or use the scheme 'module' to keep the module's "
+                    "own"
                 )
         own: Any = {}
         if any(path in layered for path in rest):

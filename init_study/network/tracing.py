@@ -18,6 +18,7 @@ from init_study.network.adapters.outputs import choose_output
 from init_study.network.branch_scalars import added_parameters
 from init_study.network.layers import Layer, Path, find_layers
 from init_study.network.network import ModelState, Network
+from init_study.network.stacks import unstack
 
 
 def trace(
@@ -51,9 +52,10 @@ def trace(
     """
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     adapter = adapt(module, images, num_classes, train_argument)
+    adapter = choose_output(adapter, images, num_classes, output)
+    adapter = unstack(adapter, images)
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(adapter.init, key, images)
-    adapter = choose_output(adapter, variables, images, num_classes, output)
     keys = dict.fromkeys(adapter.streams, key)
     shapes: Any = traverse_util.flatten_dict(variables["params"])
     layers, found_branches, unknown = find_layers(

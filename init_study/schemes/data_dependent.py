@@ -25,6 +25,7 @@ from init_study.schemes.scheme import (
     Refinement,
     Scheme,
     leaf_of,
+    refuse_stacks,
     replace_leaf,
 )
 
@@ -59,6 +60,7 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     check_count("most", most)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
+        refuse_stacks(network, "lsuv scales every layer by one factor")
         return _scale_in_order(network, params, batch, tolerance, most)
 
     step = Refinement(
@@ -236,7 +238,7 @@ def _standardized(
     params: Params, layer: Layer, outputs: Array, bias: float, chosen: Bool[Array, ""]
 ) -> Params:
     """Divide and shift the layer's channels if it is the chosen one."""
-    channels = layer.kernel_shape[-1]
+    channels = layer.whole_shape[-1]
     flat = outputs.reshape(-1, channels)
     mean, deviation = flat.mean(0), flat.std(0)
     usable = chosen & jnp.isfinite(deviation) & (deviation > 0)

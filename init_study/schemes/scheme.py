@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.errors import UserError
 from init_study.initializers import Initializer
 from init_study.network import Layer, Network, Params, Path
 from init_study.network.branch_scalars import ADDED
+from init_study.network.stacks import slice_path
 
 OWN = "the module's own"
 
@@ -195,6 +197,20 @@ def end_layer(network: Network, place: int) -> Layer:
     return network.layers[place]
 
 
+def refuse_stacks(network: Network, why: str) -> None:
+    """Refuse kernels that are mapped over: one layer, of several outputs.
+
+    Raises: UserError with the reason, the layer, and what to take instead.
+    """
+    for layer in network.layers:
+        if layer.stacked:
+            raise UserError(
+                f"{why}, and {layer.name} is {layer.parts} kernels that are mapped "
+                "over (vmap), which need one each; use weight_norm, or a scheme "
+                "without data"
+            )
+
+
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
     """Derive the key of one parameter from its path."""
     return jax.random.fold_in(key, zlib.crc32("/".join(path).encode()))
@@ -247,11 +263,25 @@ def _draw(
     layer: Layer | None,
 ) -> Array:
     leaf = network.shapes[path]
-    own_key = leaf_key(key, path)
     if layer is None:
-        return initializer(own_key, leaf.shape, leaf.dtype)
+        return initializer(leaf_key(key, path), leaf.shape, leaf.dtype)
+    paths = [path]
+    if layer.parts > 1:
+        paths = [slice_path(path, part) for part in range(layer.parts)]
+    kernels = [_kernel(initializer, leaf_key(key, p), layer, leaf) for p in paths]
+    whole = kernels[0] if layer.parts == 1 else jnp.concatenate(kernels, -1)
+    return layer.stored(whole).reshape(leaf.shape)
+
+
+def _kernel(
+    initializer: Initializer, key: PRNGKeyArray, layer: Layer, leaf: Any
+) -> Array:
+    """Draw the kernel of a layer, or of one part of it.
+
+    Raises: UserError with the layer, for a law that does not fit its shape.
+    """
     try:
-        kernel = initializer(own_key, layer.kernel_shape, leaf.dtype)
+        kernel = initializer(key, layer.kernel_shape, leaf.dtype)
     except UserError as error:
         raise UserError(f"layer {layer.name}: {error}") from error
     if kernel.shape != layer.kernel_shape:
@@ -259,4 +289,4 @@ def _draw(
             f"layer {layer.name} needs a kernel of shape {layer.kernel_shape}, and "
             f"the rule gave {kernel.shape}"
         )
-    return layer.stored(kernel).reshape(leaf.shape)
+    return kernel

@@ -63,11 +63,13 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
 
 def _first_convolution(network: Network) -> Layer:
     first = end_layer(network, 0)
-    if first.kind != "conv" or first.groups != 1 or len(first.kernel_shape) != 4:
+    is_plain = first.kind == "conv" and first.groups == first.parts == 1
+    if not is_plain or len(first.kernel_shape) != 4:
+        stack = f"{first.parts} of " if first.parts > 1 else ""
         raise UserError(
             f"whitened makes filters for a first convolution, and {first.name} is a "
-            f"{first.kind} of kernel {first.kernel_shape} with {first.groups} groups; "
-            "use another scheme for this network"
+            f"{first.kind} of kernel {stack}{first.kernel_shape} with {first.groups} "
+            "groups; use another scheme for this network"
         )
     return first
 

@@ -211,6 +211,17 @@ OWN = {
         "        x, _ = scan()(x.reshape(len(x), -1), None)\n"
         "        return x[:, : self.num_classes]\n"
     ),
+    "hidden": (
+        "import jax\n"
+        "class Net(nn.Module):\n"
+        "    num_classes: int\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x):\n"
+        "        x = x.reshape(len(x), -1)[:, : self.num_classes]\n"
+        "        shape = (self.num_classes, self.num_classes)\n"
+        "        w = self.param('w', nn.initializers.lecun_normal(), shape)\n"
+        "        return jax.lax.cond(x.sum() > 0, lambda: x @ w, lambda: x)\n"
+    ),
 }
 
 
@@ -222,7 +233,7 @@ OWN = {
     ],
 )
 def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
-    """Dropout needs a key; a loop hides its layers: neither may stop a run."""
+    """Dropout needs a key; a branch hides its layers: neither may stop a run."""
     text = f"import flax.linen as nn\n{OWN[name]}"
     (tmp_path / f"own_{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -238,7 +249,7 @@ def test_nets_of_anybody_are_measured_or_left_out(tmp_path, monkeypatch, name):
     control = Control(spectra=True)
     run(make_plan(study), tmp_path / "run", "command", control)
     layers = store.load_layers(tmp_path / "run")
-    assert layers.empty == (name == "loop")
+    assert layers.empty == (name == "hidden")
     assert len(store.load_spectra(tmp_path / "run"))
     assert write_report(tmp_path / "run").exists()
 

@@ -159,14 +159,18 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
     model = build_model("own_net:Net", 4, {"width": 5})
     assert (model.num_classes, model.width) == (4, 5)
     for name, words in {
-        "own_net:Nett": "has no 'Nett'",
+        "own_net:Nett": "has no 'Nett'; did you mean 'Net'",
         "own_net:number": "is no module",
         "own_net:Silent": "cannot be called",
         "broken_net:Net": "nothing_of_this_name",
-        "no_such_file:Net": "does not import",
+        "no_such_file:Net": "does not import.*in the folder you are in",
+        "./nets/own_net.py:Net": "as Python imports it.*: nets.own_net:Net",
+        "Net": "of your own is module:NAME, as my_package.nets:Net",
     }.items():
         with pytest.raises(UserError, match=words):
             trace(build_model(name, 4, {}), (4, 4, 1), 4)
+    with pytest.raises(UserError, match=r"'depth'.*study.depth=default$"):
+        build_model("own_net:Net", 4, {"depth": 3})
     sys.modules.pop("own_net")
 
 

@@ -2,7 +2,7 @@
 
 _ALEXNET = {"width": 6, "dense": 8}
 _VGG = {"stages": (1, 1), "width": 2, "dense": 8, "pooled": 2}
-_GOOGLENET = {"width": 4, "modules": 1, "auxiliary": False}
+_GOOGLENET = {"width": 4, "modules": 4, "dense": 3}
 _RESNET = {"stages": (1, 1), "width": 2}
 
 # Fields, and the shape of the images.

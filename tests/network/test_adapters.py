@@ -575,3 +575,42 @@ def test_haiku_functions_without_a_key_will_do(module):
 def test_a_haiku_module_is_told_to_come_in_a_function():
     with pytest.raises(UserError, match="in a function"):
         trace(hk.nets.ResNet18, SHAPE, 3)
+
+
+class ManyCollections(nn.Module):
+    """Stochastic depth with its own stream, averages, and a count elsewhere."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        seen = self.variable("counts", "seen", lambda: jnp.zeros(()))
+        seen.value += float(train)
+        x = nn.Dense(4)(x.mean((1, 2)))
+        y = nn.relu(nn.BatchNorm(use_running_average=not train)(nn.Dense(4)(x)))
+        if train:
+            kept = jax.random.bernoulli(self.make_rng("depth"), 0.5, (len(x), 1))
+            y = jnp.where(kept, y / 0.5, 0.0)
+        x = nn.Dropout(0.5, rng_collection="other", deterministic=not train)(x + y)
+        return nn.Dense(3)(x)
+
+
+def test_streams_and_collections_of_any_name_are_kept():
+    network = trace(ManyCollections(), SHAPE, 3)
+    assert set(network.adapter.streams) == {"depth", "other"}
+    assert [layer.name for layer in network.layers] == ["Dense_0", "Dense_1", "Dense_2"]
+    assert len(network.branches) == 1 and network.layers[1].normalized
+    params = network.own_init(jax.random.key(0))
+    state = network.model_state(jax.random.key(0))
+    assert set(state) == {"counts", "batch_stats"}
+    images = numbers()[0]
+    calls = [
+        network.apply(params, state, images, train=True, key=jax.random.key(seed))
+        for seed in (0, 1)
+    ]
+    assert not np.array_equal(calls[0][0], calls[1][0])
+    assert float(calls[0][1]["counts"]["seen"]) == 1 + float(state["counts"]["seen"])
+    still = [
+        network.apply(params, state, images, train=False, key=jax.random.key(seed))
+        for seed in (0, 1)
+    ]
+    np.testing.assert_array_equal(still[0][0], still[1][0])
+    assert still[0][1] is state

@@ -198,3 +198,10 @@ def test_a_response_normalization_hides_no_activation(name, function):
 def test_two_functions_of_one_output_are_none(function, scale):
     """CReLU has no activation that all goes through, whatever scales it before."""
     assert behind(lambda m, x: function(scale * x)).activation is None
+
+
+def test_numbers_that_are_moved_on_the_way_are_those_that_were_asked_for():
+    """Token mixing: the activation reads a transposed output."""
+    turned = behind(lambda m, x: nn.relu(x.reshape(len(x), 2, 4).swapaxes(1, 2)))
+    x = jnp.array([-2.0, -1.0, 1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(turned.activation(x), [0, 0, 1, 2, 3])

@@ -14,6 +14,8 @@ from init_study.models import build_model
 from init_study.network import trace
 from init_study.schemes import parse_scheme, per_layer
 
+IMAGES = jax.ShapeDtypeStruct((2, 8, 8, 1), "float32")
+
 
 def key(seed=0):
     return jax.random.key(seed)
@@ -238,3 +240,96 @@ def test_initialize_says_what_is_wrong_with_a_batch():
             initialize(module, images, "lsuv", key)
     with pytest.raises(UserError, match="4 images and 3 labels"):
         initialize(module, jnp.zeros((4, 3)), "gradinit", key, jnp.zeros(3, int))
+
+
+class Embedded(nn.Module):
+    """Learned places as rows of a table; a table read at the images' values."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(32, (2, 2), strides=2, name="patches")(x).reshape(len(x), 16, 32)
+        x = x + nn.Embed(16, 32, name="places")(jnp.arange(16))[None]
+        return nn.Dense(3, name="head")(x.reshape(len(x), -1))
+
+
+def test_a_lookup_at_fixed_places_is_no_kernel():
+    """The table keeps the module's own numbers; nothing is refused."""
+    said = explain(Embedded(), IMAGES, "zeros")
+    assert said["places/embedding"] == "the module's own"
+    made = initialize(Embedded(), IMAGES, "zeros", key())["params"]
+    own = Embedded().init(key(), jnp.zeros(IMAGES.shape))["params"]
+    # Compiled, and not.
+    np.testing.assert_allclose(
+        made["places"]["embedding"], own["places"]["embedding"], rtol=1e-6
+    )
+    assert not made["head"]["kernel"].any()
+
+
+class Pooled(nn.Module):
+    """Attention pooling: a learned query for all images."""
+
+    flip: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(8, (2, 2), strides=2, name="patches")(x).reshape(len(x), 16, 8)
+        probe = self.param("probe", nn.initializers.normal(), (1, 2, 8))
+        if self.flip:
+            # As Equinox has it, w·x.
+            w = self.param("query", nn.initializers.normal(), (8, 8))
+            q = jnp.einsum("oi,ti->ot", w, probe[0]).T
+            scores = jnp.einsum("ntd,nqd->nqt", x, jnp.broadcast_to(q, (len(x), 2, 8)))
+            x = nn.softmax(scores) @ x
+        else:
+            query = jnp.tile(probe, [len(x), 1, 1])
+            x = nn.MultiHeadDotProductAttention(2, name="pool")(query, x)
+        return nn.Dense(3, name="head")(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_learned_query_goes_through_a_layer(flip):
+    network = trace(Pooled(flip), IMAGES.shape[1:], 3)
+    names = {layer.name: layer for layer in network.layers}
+    query = names["query" if flip else "pool/query"]
+    assert (query.kind, query.fan_in, query.fan_out) == ("dense", 8, 8)
+    assert not network.unknown
+    params = parse_scheme("zeros")(key(), network)
+    assert params["probe"].any() and not params["head"]["kernel"].any()
+
+
+class LowRank(nn.Module):
+    """A kernel that is a product of two parameters."""
+
+    @nn.compact
+    def __call__(self, x):
+        first = self.param("first", nn.initializers.ones, (64, 2))
+        second = self.param("second", nn.initializers.ones, (2, 3))
+        return x.reshape(len(x), -1) @ (first @ second)
+
+
+def test_a_kernel_of_two_parameters_is_refused_by_name():
+    with pytest.raises(UserError, match=r"no rule sets (first|second),"):
+        initialize(LowRank(), IMAGES, "zeros", key())
+
+
+class Guarded(nn.Module):
+    """A dense layer whose derivative is the user's own."""
+
+    @nn.compact
+    def __call__(self, x):
+        w = self.param("guarded", nn.initializers.ones, (64, 3))
+
+        @jax.custom_vjp
+        def product(x, w):
+            return x @ w
+
+        product.defvjp(
+            lambda x, w: (x @ w, (x, w)),
+            lambda kept, slope: (slope @ kept[1].T, kept[0].T @ slope),
+        )
+        return product(x.reshape(len(x), -1), w)
+
+
+def test_a_kernel_behind_a_derivative_of_its_own_is_refused_by_name():
+    with pytest.raises(UserError, match="no rule sets guarded,"):
+        initialize(Guarded(), IMAGES, "zeros", key())

@@ -75,23 +75,19 @@ def test_a_leaf_that_is_missing_extra_or_misshapen_is_named(odd):
 
 
 class Unclassified(nn.Module):
-    """Kernels that a loop goes through."""
+    """A kernel that is used on one of two ways alone."""
 
     @nn.compact
     def __call__(self, x):
-        stack = nn.scan(
-            lambda dense, x, _: (dense(x), None),
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            length=2,
-        )
-        x, _ = stack(nn.Dense(4), x.reshape(x.shape[0], -1), None)
+        x = x.reshape(x.shape[0], -1)
+        kernel = self.param("way", nn.initializers.ones, (4, 4))
+        x = jax.lax.cond(x.sum() > 0, lambda: x @ kernel, lambda: x)
         return nn.Dense(3)(x)
 
 
 def test_a_kernel_that_is_in_no_known_layer_is_an_error():
     network = trace(Unclassified(), (2, 2, 1), 3)
-    with pytest.raises(UserError, match=r"Dense_0/kernel.*scheme 'module'"):
+    with pytest.raises(UserError, match=r"way, .*scheme 'module'"):
         network.complete(jax.random.key(0), leaves(network))
 
 

@@ -112,7 +112,10 @@ def _seeded(shapes: Any, keys: Keys) -> Any:
         if isinstance(variable, nnx.RngCount):
             return variable.replace(jnp.zeros(variable.shape, variable.dtype))
         own = zlib.crc32("/".join(map(str, path)).encode())
-        return variable.replace(jax.random.fold_in(keys[_tag(variable)], own))
+        key = jax.random.fold_in(keys[_tag(variable)], own)
+        # Blocks that are stacked, for a loop, have a key each.
+        key = jax.random.split(key, variable.shape) if variable.shape else key
+        return variable.replace(key)
 
     return nnx.from_flat_state(
         [(path, seed(path, v)) for path, v in nnx.to_flat_state(shapes)]

@@ -36,7 +36,6 @@ def named_outputs(outputs: Any) -> Any:
 
 def choose_output(
     adapter: Adapter,
-    variables: Variables,
     images: jax.ShapeDtypeStruct,
     num_classes: int | None,
     output: str | None = None,
@@ -45,7 +44,6 @@ def choose_output(
 
     Args:
         adapter: gives an array, or arrays by name, as of `named_outputs`.
-        variables: of these only shapes count.
         images: the shape of a batch.
         num_classes: how many logits there are; None for any number.
         output: the name of the logits, as `logits`, `0`, `aux.1` or `aux/1`; by default
@@ -60,15 +58,15 @@ def choose_output(
         >>> net = nn.Sequential([nn.Dense(4), lambda x: {"features": x, "logits": x}])
         >>> images = jax.ShapeDtypeStruct((2, 3), "float32")
         >>> both = adapt(net, images)
-        >>> variables = jax.eval_shape(both.init, jax.random.key(0), images)
-        >>> chosen = choose_output(both, variables, images, 4, "logits")
+        >>> chosen = choose_output(both, images, 4, "logits")
+        >>> variables = jax.eval_shape(chosen.init, jax.random.key(0), images)
         >>> logits, _ = jax.eval_shape(
         ...     lambda v, x: chosen.apply(v, x, False, {}), variables, images
         ... )
         >>> logits.shape
         (2, 4)
     """
-    shapes = {train: _shapes(adapter, variables, images, train) for train in _CALLS}
+    shapes = {train: _shapes(adapter, images, train) for train in _CALLS}
     if output is not None and not any(isinstance(s, dict) for s in shapes.values()):
         raise UserError(
             f"output={output!r}: {adapter.name} gives one array alone; leave out output"
@@ -125,12 +123,12 @@ def _text(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
-def _shapes(
-    adapter: Adapter, variables: Variables, images: jax.ShapeDtypeStruct, train: bool
-) -> Any:
+def _shapes(adapter: Adapter, images: jax.ShapeDtypeStruct, train: bool) -> Any:
     """Find what a call gives for two images: a shape, or shapes by name."""
     two = jax.ShapeDtypeStruct((_IMAGES, *images.shape[1:]), images.dtype)
-    keys = dict.fromkeys(adapter.streams, jax.eval_shape(lambda: jax.random.key(0)))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    keys = dict.fromkeys(adapter.streams, key)
+    variables = jax.eval_shape(adapter.init, key, two)
     outputs, _ = jax.eval_shape(
         lambda v, x, k: adapter.apply(v, x, train, k), variables, two, keys
     )

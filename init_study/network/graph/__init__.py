@@ -5,13 +5,13 @@ jaxpr that each file looks for.
 """
 
 from init_study.network.graph.branches import ResidualSum, find_sums
+from init_study.network.graph.building import make_graph
 from init_study.network.graph.dataflow import (
     Graph,
     Origins,
     Path,
     compute,
     find_origins,
-    make_graph,
     run_node,
 )
 from init_study.network.graph.elementwise import ELEMENTWISE

@@ -92,7 +92,7 @@ def find_sums(
 
 def _ancestors(graph: Graph, origins: Origins) -> dict[int, int]:
     """Collect, for each value of the images, what it depends on and itself, as bits."""
-    above = {graph.images: 1 << graph.images}
+    above = {value: 1 << value for value in (graph.images, *origins.tokens)}
     for node in graph.nodes:
         bits = 0
         for value in node.inputs:

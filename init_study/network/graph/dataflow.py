@@ -40,6 +40,7 @@ class Graph(NamedTuple):
         variables: the value of each variable.
         images: the value of the array.
         outputs: flat.
+        sliced: values that loops read slice by slice, along the first axis.
     """
 
     nodes: tuple[Node, ...]
@@ -48,6 +49,7 @@ class Graph(NamedTuple):
     variables: dict[Path, int]
     images: int
     outputs: tuple[int, ...]
+    sliced: frozenset[int] = frozenset()
 
     def size(self, value: int) -> int:
         """Count the numbers of a value."""
@@ -60,71 +62,6 @@ class Graph(NamedTuple):
             for value in dict.fromkeys(node.inputs):
                 found.setdefault(value, []).append(place)
         return found
-
-
-def make_graph(
-    function: Callable[..., Any], variables: Mapping[Path, Any], images: Any
-) -> tuple[Graph, Any]:
-    """Trace `function(variables, images)`.
-
-    Calls of compiled and of rematerialized functions are taken apart; loops, branches
-    and functions with derivatives of their own stay single nodes.
-
-    Args:
-        function: of both, to anything.
-        variables: a flat dict, by path.
-        images: an array, or its shape and dtype.
-
-    Returns: the graph, and the structure of the function's result.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> variables = {("params", "w"): jnp.ones((3, 2))}
-        >>> graph, _ = make_graph(
-        ...     lambda p, x: jnp.tanh(x @ p["params", "w"]), variables, jnp.ones((4, 3))
-        ... )
-        >>> [node.name for node in graph.nodes]
-        ['dot_general', 'tanh']
-    """
-    traced, shape = jax.make_jaxpr(function, return_shape=True)(dict(variables), images)
-    building = _Building()
-    values = [building.value(var.aval) for var in traced.jaxpr.invars]
-    outputs = jaxprs.interpret(traced, (), values, building.add, building.constant)
-    # A dict's leaves come in the order of its sorted keys.
-    paths = sorted(variables)
-    graph = Graph(
-        nodes=tuple(building.nodes),
-        constants=building.constants,
-        shapes=tuple(building.shapes),
-        variables=dict(zip(paths, values[: len(paths)], strict=True)),
-        images=values[-1],
-        outputs=tuple(outputs),
-    )
-    return graph, jax.tree.structure(shape)
-
-
-class _Building:
-    """A graph that grows: numbers are given out in order."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.constants: dict[int, Any] = {}
-        self.shapes: list[jax.ShapeDtypeStruct] = []
-
-    def value(self, aval: Any) -> int:
-        dtype = aval.dtype
-        self.shapes.append(jax.ShapeDtypeStruct(getattr(aval, "shape", ()), dtype))
-        return len(self.shapes) - 1
-
-    def constant(self, value: Any, aval: Any) -> int:
-        number = self.value(aval)
-        self.constants[number] = value
-        return number
-
-    def add(self, equation: JaxprEqn, inputs: list[int]) -> list[int]:
-        results = [self.value(var.aval) for var in equation.outvars]
-        self.nodes.append(Node(equation, tuple(inputs), tuple(results)))
-        return results
 
 
 def compute(
@@ -146,6 +83,7 @@ def compute(
         feed: (place, inputs) -> what the node at this place alone shall see.
 
     Example:
+        >>> from init_study.network.graph import make_graph
         >>> graph, _ = make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
         >>> float(compute(graph, {}, 3.0, graph.outputs)[0])
         8.0
@@ -188,36 +126,82 @@ class Origins(NamedTuple):
     """What each value comes from.
 
     Attributes:
-        of_images: whether it depends on the images.
+        of_images: whether it depends on the images, or on a parameter that the network
+            treats as it treats images: a token that is learned.
         variables: for the others, the variables that they are made of.
+        tokens: the values of such parameters.
     """
 
     of_images: tuple[bool, ...]
     variables: tuple[frozenset[Path], ...]
+    tokens: frozenset[int] = frozenset()
 
 
 def find_origins(graph: Graph) -> Origins:
     """Find what each value of a graph comes from.
 
     Example:
+        >>> from init_study.network.graph import make_graph
         >>> graph, _ = make_graph(lambda p, x: x * (p["w",] + 1.0), {("w",): 2.0}, 3.0)
         >>> origins = find_origins(graph)
         >>> plus, times = (node.outputs[0] for node in graph.nodes)
         >>> origins.of_images[plus], origins.of_images[times], origins.variables[plus]
         (False, True, frozenset({('w',)}))
     """
+    origins = _origins(graph, frozenset())
+    while more := _tokens(graph, origins):
+        origins = _origins(graph, origins.tokens | more)
+    return origins
+
+
+def _origins(graph: Graph, tokens: frozenset[int]) -> Origins:
+    """Find what each value comes from; tokens count as images."""
     of_images = [False] * len(graph.shapes)
     variables: list[frozenset[Path]] = [frozenset()] * len(graph.shapes)
-    of_images[graph.images] = True
+    for value in (graph.images, *tokens):
+        of_images[value] = True
     for path, value in graph.variables.items():
-        variables[value] = frozenset([path])
+        variables[value] = frozenset() if value in tokens else frozenset([path])
     for node in graph.nodes:
         moved = any(of_images[value] for value in node.inputs)
         made_of = frozenset().union(*(variables[value] for value in node.inputs))
         for value in node.outputs:
             of_images[value] = moved
             variables[value] = frozenset() if moved else made_of
-    return Origins(tuple(of_images), tuple(variables))
+    return Origins(tuple(of_images), tuple(variables), tokens)
+
+
+def _tokens(graph: Graph, origins: Origins) -> frozenset[int]:
+    """Find parameters that go through kernels of their own before they meet images.
+
+    So does a learned query: q = dot_general probe w; then dot_general[batch] q k, where
+    each image has a product of its own. A matrix that is a product of two, as in
+    `x @ (a @ b)`, meets all images alike, in a product without a batch.
+    """
+    # For what is a product of two parameters, the one that is no kernel.
+    queries: dict[int, frozenset[int]] = {}
+    for node in graph.nodes:
+        fixed = [v for v in node.inputs if not origins.of_images[v]]
+        known = frozenset().union(*(queries.get(v, frozenset()) for v in fixed))
+        if node.name == "dot_general" and len(fixed) == 2 and not known:
+            paths = [_of_params(origins, value) for value in node.inputs]
+            if len(paths[0]) == len(paths[1]) == 1 and paths[0] != paths[1]:
+                (_, contracted), _ = node.equation.params["dimension_numbers"]
+                # x·w sums over the first axis of w, and w·x over the last of x.
+                last = len(graph.shapes[node.inputs[1]].shape) - 1
+                of_token = paths[1 if last in contracted else 0]
+                known = frozenset(graph.variables[path] for path in of_token)
+        if known and node.name == "dot_general" and len(fixed) == 1:
+            _, (batch, _) = node.equation.params["dimension_numbers"]
+            if batch:
+                return known
+        if known and len(fixed) == len(node.inputs):
+            queries.update(dict.fromkeys(node.outputs, known))
+    return frozenset()
+
+
+def _of_params(origins: Origins, value: int) -> frozenset[Path]:
+    return frozenset(path for path in origins.variables[value] if path[0] == "params")
 
 
 def producers(graph: Graph) -> dict[int, int]:

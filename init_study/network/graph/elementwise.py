@@ -56,6 +56,33 @@ def only_casts(graph: Graph, node: Node) -> bool:
     return node.name in ("convert_element_type", "copy") and floats
 
 
+def moved_as(node: Node, numbers: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Move numbers as a node does that keeps all of them.
+
+    Args:
+        node: of the graph; one that moves nothing leaves them in order.
+        numbers: in the shape of its input.
+        shape: of its output.
+
+    Example:
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(lambda p, x: x.T, {}, jnp.ones((2, 2)))
+        >>> moved_as(traced.nodes[0], np.arange(4).reshape(2, 2), (2, 2)).tolist()
+        [[0, 2], [1, 3]]
+    """
+    permutation = _permutation(node)
+    moved = numbers if permutation is None else numbers.transpose(permutation)
+    return moved.reshape(shape)
+
+
+def _permutation(node: Node) -> Any:
+    """Find the order of axes that a node makes; a reshape may make one before."""
+    params = node.equation.params
+    return params.get("permutation") or (
+        params.get("dimensions") if node.name == "reshape" else None
+    )
+
+
 def function_of(
     graph: Graph, root: int, places: tuple[int, ...], exit_value: int
 ) -> Callable[[Any], Any] | None:
@@ -72,6 +99,9 @@ def function_of(
             needed.append(node)
             wanted.update(node.inputs)
     needed.reverse()
+    order = _order_of(graph, root, needed, exit_value)
+    if order is None:
+        return None
     inside = {root, *(value for node in needed for value in node.outputs)}
     fixed = sorted({v for node in needed for v in node.inputs} - inside)
     constants = dict(zip(fixed, compute(graph, {}, None, tuple(fixed)), strict=True))
@@ -85,7 +115,7 @@ def function_of(
         for node in needed:
             results = run_node(node, [values[value] for value in node.inputs])
             values.update(zip(node.outputs, results, strict=True))
-        return values[exit_value].reshape(-1)
+        return values[exit_value].reshape(-1)[order]
 
     def function(x: Any) -> Any:
         """Apply it in blocks of the shape that was traced: nodes may depend on it."""
@@ -96,3 +126,23 @@ def function_of(
         return blocks.reshape(-1)[: x.size].reshape(x.shape).astype(x.dtype)
 
     return function
+
+
+def _order_of(
+    graph: Graph, root: int, nodes: list[Node], exit_value: int
+) -> np.ndarray | slice | None:
+    """Find where at the exit each number of the root is, as transposes leave it.
+
+    None if a node meets numbers of different places, as x + xᵀ does.
+    """
+    if all(_permutation(node) is None for node in nodes):
+        return slice(None)
+    numbers = np.arange(graph.size(root), dtype=np.int32)
+    places = {root: numbers.reshape(graph.shapes[root].shape)}
+    for node in nodes:
+        given = [places[value] for value in node.inputs if value in places]
+        if any((one != given[0]).any() for one in given[1:]):
+            return None
+        for value in node.outputs:
+            places[value] = moved_as(node, given[0], graph.shapes[value].shape)
+    return np.argsort(places[exit_value], axis=None)

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from init_study import jaxprs
+from init_study.network.graph.biases import Output, find_bias
 from init_study.network.graph.dataflow import Graph, Node, Origins, Path, producers
 from init_study.network.graph.layouts import places_in_leaf
+from init_study.network.graph.side_by_side import packed_parts, stacked_parts
 
-# What an output passes on its way to its bias, each number unchanged or only cast.
-_CARRIES = ("reshape", "convert_element_type", "squeeze", "transpose")
+_CONTRACTIONS = ("conv_general_dilated", "dot_general")
 
 
 class Operation(NamedTuple):
@@ -31,12 +33,16 @@ class Operation(NamedTuple):
         shape: of the kernel as `[*spatial, in / groups, out]`.
         order: place in the stored kernel, flat, of each number of the kernel in that
             layout; None where the stored kernel has it.
-        groups, strides, kernel_dilation, input_dilation, padding: of the operation.
+        groups, strides, kernel_dilation, input_dilation, padding: of the operation; a
+            batched product has a group for each matrix.
+        parts: how many kernels it is, side by side along the outputs.
         side: which of its operands the images are.
         inputs: that operand.
         result: the value that its operation gives.
         outputs: the value behind it, bias included.
         features: the axis of `outputs` along which the operation's outputs are.
+        across: the axes of `outputs` along which those of its parts are; none where all
+            are along `features`.
         place: of its node.
     """
 
@@ -56,6 +62,8 @@ class Operation(NamedTuple):
     outputs: int
     features: int
     place: int
+    parts: int = 1
+    across: tuple[int, ...] = ()
 
 
 def find_operations(
@@ -89,7 +97,7 @@ def find_operations(
     unknown: set[Path] = set()
     made_by, users = producers(graph), graph.users()
     for place, node in enumerate(graph.nodes):
-        if not _contracts(node):
+        if not _contracts(node) or _is_lookup(node, origins):
             continue
         fixed = [value for value in node.inputs if not origins.of_images[value]]
         paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
@@ -97,7 +105,12 @@ def find_operations(
         if len(node.inputs) == 2 and len(fixed) == 1:
             layer = _find_layer(graph, origins, made_by, place)
         if layer is not None:
-            layer = _find_bias(graph, origins, users, layer)
+            output = Output(layer.outputs, layer.features, layer.across)
+            bias, output = find_bias(
+                graph, origins, users, output, layer.shape[-1], layer.parts
+            )
+            layer = layer._replace(bias=bias, **output._asdict())
+            layer = _find_packed(graph, users, layer)
             found.setdefault(layer.kernel, layer)
         unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
     layers = tuple(found.values())
@@ -114,8 +127,16 @@ def find_operations(
 
 def _contracts(node: Node) -> bool:
     """Tell whether numbers of different places may meet in a node under weights."""
-    known = ("conv_general_dilated", "dot_general", "gather")
-    return node.name in known or node.name in ("scan", "while", "cond")
+    if node.name.startswith("custom_"):
+        # A derivative of the user's own; activations have such as well.
+        inner = {str(e.primitive) for e in jaxprs.inner_equations(node.equation)}
+        return not inner.isdisjoint(_CONTRACTIONS)
+    return node.name in (*_CONTRACTIONS, "gather", "scan", "while", "cond")
+
+
+def _is_lookup(node: Node, origins: Origins) -> bool:
+    """Tell whether a node takes rows of a table at places that no image decides."""
+    return node.name == "gather" and not origins.of_images[node.inputs[1]]
 
 
 def _find_layer(
@@ -145,8 +166,6 @@ def _find_layer(
         axes, fields = _product(graph, node, weights)
     else:
         return None
-    if axes is None:
-        return None
     inputs, outputs = axes
     spatial = [a for a in range(moved.ndim) if a not in (*inputs, *outputs)]
     moved = moved.transpose(*spatial, *inputs, *outputs)
@@ -155,6 +174,9 @@ def _find_layer(
     shape = (*sizes, count, moved.size // max(1, prod(sizes) * count))
     stored = graph.shapes[graph.variables[paths[0]]].shape
     order = moved.reshape(-1)
+    batches = fields["groups"] if fields["kind"] == "dense" else 1
+    parts = stacked_parts(moved.reshape(shape), stored, batches)
+    across, features = _features(graph, node, images == first, len(outputs), parts)
     plain = stored == shape and bool((order == np.arange(order.size)).all())
     return Operation(
         kernel=paths[0],
@@ -165,8 +187,10 @@ def _find_layer(
         inputs=images,
         result=node.outputs[0],
         outputs=node.outputs[0],
-        features=_features(graph, node, images == first),
+        features=features,
         place=place,
+        parts=parts,
+        across=across,
         **fields,
     )
 
@@ -186,76 +210,49 @@ def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
     return ([inputs], [out]), fields
 
 
-def _features(graph: Graph, node: Node, images_first: bool) -> int:
-    """Find the axis of a node's result along which its outputs are."""
+def _features(
+    graph: Graph, node: Node, images_first: bool, axes: int, parts: int
+) -> tuple[tuple[int, ...], int]:
+    """Find the axes of a node's result along which its parts, and its outputs, are.
+
+    `axes` of the kernel are of outputs; of a product all but the last are of parts.
+    """
     if node.name == "conv_general_dilated":
-        return node.equation.params["dimension_numbers"].out_spec[1]
-    return len(graph.shapes[node.outputs[0]].shape) - 1 if images_first else 0
+        return (), node.equation.params["dimension_numbers"].out_spec[1]
+    last = len(graph.shapes[node.outputs[0]].shape) - 1
+    if parts == 1:
+        return (), last if images_first else 0
+    _, (batched, _) = node.equation.params["dimension_numbers"]
+    count = len(batched)
+    first = last + 1 - (axes - count) if images_first else count
+    ends = tuple(range(first, first + axes - count))
+    return (*range(count), *ends[:-1]), ends[-1]
 
 
 def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any]]:
-    """Read the matrix's axes of inputs and of outputs; None for a batched product."""
+    """Read the axes of inputs and of outputs; those of a batch are outputs, too."""
     contracted, batched = node.equation.params["dimension_numbers"]
     side = 0 if node.inputs[0] == weights else 1
-    if batched[side]:
-        return None, {}
-    inputs = list(contracted[side])
-    outputs = [a for a in range(len(graph.shapes[weights].shape)) if a not in inputs]
+    shape = graph.shapes[weights].shape
+    inputs, batch = list(contracted[side]), list(batched[side])
+    outputs = [a for a in range(len(shape)) if a not in (*inputs, *batch)]
     fields = {
         "kind": "dense",
-        "groups": 1,
+        "groups": prod(shape[axis] for axis in batch),
         "strides": (),
         "kernel_dilation": (),
         "input_dilation": (),
         "padding": (),
     }
-    return (inputs, outputs), fields
+    return (inputs, [*batch, *outputs]), fields
 
 
-def _find_bias(
-    graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
+def _find_packed(
+    graph: Graph, users: dict[int, list[int]], layer: Operation
 ) -> Operation:
-    """Add to an operation the parameter of one number per output that is added next."""
-    value, axis = layer.outputs, layer.features
-    while len(users.get(value, ())) == 1:
-        node = graph.nodes[users[value][0]]
-        if node.name in _CARRIES:
-            axis = _carried(graph, node, axis)
-            value = node.outputs[0]
-            if axis is None:
-                break
-            if node.name == "transpose" and layer.features == 0:
-                # What W·x gives has its features before its images until here.
-                layer = layer._replace(outputs=value, features=axis)
-            continue
-        if node.name != "add":
-            break
-        other = node.inputs[1] if node.inputs[0] == value else node.inputs[0]
-        paths = [p for p in origins.variables[other] if p[0] == "params"]
-        is_bias = (
-            not origins.of_images[other]
-            and len(paths) == 1
-            and graph.size(graph.variables[paths[0]]) == layer.shape[-1]
-        )
-        if is_bias:
-            return layer._replace(bias=paths[0], outputs=node.outputs[0], features=axis)
-        break
-    return layer
-
-
-def _carried(graph: Graph, node: Node, axis: int) -> int | None:
-    """Follow an axis of a node's input into its output; None where it is lost."""
-    before, after = (
-        graph.shapes[value].shape for value in (node.inputs[0], node.outputs[0])
-    )
-    if node.name == "convert_element_type":
-        return axis
-    if node.name == "transpose":
-        return list(node.equation.params["permutation"]).index(axis)
-    size, inner = before[axis], prod(before[axis + 1 :])
-    places = [
-        place
-        for place in range(len(after))
-        if after[place] == size and prod(after[place + 1 :]) == inner
-    ]
-    return places[-1] if places else None
+    """Find the parts of a dense layer whose output is cut into equal parts."""
+    width = graph.shapes[layer.outputs].shape[layer.features]
+    if layer.kind != "dense" or layer.parts > 1 or width != layer.shape[-1]:
+        return layer
+    parts = packed_parts(graph, users, layer.outputs, layer.features)
+    return layer._replace(parts=parts)
