@@ -146,7 +146,7 @@ def _load(
         return dataset
     if size is not None:
         raise UserError(
-            f"image_size={size} is for data sets that have a name; bring the given "
+            f"image_size={size} is for data sets with names; bring the given "
             "arrays to the size, and leave it out"
         )
     return given.datasets[name]

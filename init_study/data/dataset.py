@@ -1,8 +1,9 @@
 """A data set by its name: three fixed parts and the numbers that go with them.
 
-`digits` comes with scikit-learn and needs no network. Every other name is looked up in
-TensorFlow Datasets (TFDS), which is used without TensorFlow. What was read once is kept
-as plain arrays; see `cache`. How the parts are cut is said in `splits`.
+`digits` comes with scikit-learn and needs no network. `folder:DIR`, `arrays:FILE.npz`
+and `parquet:DIR` are the user's own. Every other name is looked up in TensorFlow
+Datasets (TFDS), which is used without TensorFlow. What was read once is kept as plain
+arrays; see `cache` and `prepared`. How the parts are cut is said in `splits`.
 """
 
 import contextlib
@@ -17,7 +18,7 @@ import numpy as np
 from init_study.data import cache
 from init_study.data.histograms import channel_moments, count_values
 from init_study.data.listing import Source, list_arrays
-from init_study.data.names import DATASETS, check_dataset_name, is_own
+from init_study.data.names import DATASETS, check_dataset_name, check_kind, is_own
 from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, how_cut, partition
 from init_study.errors import extra
@@ -75,7 +76,7 @@ def load_dataset(
 
     Args:
         name: one of `DATASETS`, or any image classification set of TFDS, also as
-            `name/config` or `name:version`; or `folder:DIR`.
+            `name/config` or `name:version`; or one of `OWN_SETS`.
         image_size: height and width that pictures are brought to, by the rule of
             `pictures`; needed where they vary in size.
         data_dir: where TFDS keeps prepared sets; by default where TFDS does.
@@ -147,6 +148,7 @@ def _source(
             from init_study.data.sources.own import find_own
 
         return find_own(name, image_size)
+    check_kind(name)
     if name == "digits":
         versioned_name = digits.VERSIONED_NAME
         published = cache.load_or_read(folder, versioned_name, digits.read)
