@@ -138,6 +138,16 @@ def test_slices_have_the_laws_deviation_and_are_independent():
     check_slices(kernel)
 
 
+def test_the_modules_own_numbers_come_back_as_it_drew_them(looped):
+    """Taken apart and stacked again, up to what compiling rounds."""
+    params = looped.own_init(jax.random.key(0))
+    back = looped.own_variables(params, looped.model_state(jax.random.key(0)))
+    streams = dict.fromkeys(("params", "dropout"), jax.random.key(0))
+    own = InALoop().init(streams, jnp.zeros((2, *SHAPE)), train=True)
+    assert jax.tree.structure(back) == jax.tree.structure(own)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), back, own)
+
+
 def test_a_draw_comes_from_path_and_place_alone():
     """Another number of blocks changes no block that there was."""
 
