@@ -176,7 +176,7 @@ def add_session(
 
 def describe(plan: Plan, command: str) -> dict[str, Any]:
     """Describe a run that has not begun, as its manifest says it."""
-    datasets = {p.dataset.name: p.dataset for p in plan.programs}
+    datasets = {p.program.data_name: p.dataset for p in plan.programs}
     what_runs = {
         "study_hash": plan.study.hash,
         "data": {name: _describe_data(data) for name, data in datasets.items()},

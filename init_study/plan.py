@@ -110,17 +110,16 @@ def make_plan(
     for program in study.programs():
         build_model(program.model, 10, program.model_arguments(), given.models)
     datasets = {
-        name: given.datasets[name]
-        if name in given.datasets
-        else load_dataset(name, data_dir=data_dir)
+        (name, size): _load(name, size, data_dir, given)
         for name in study.dataset
+        for size in study.image_size
     }
     platform = jax.default_backend()
     programs = tuple(
         _plan_program(
             study,
             program,
-            datasets[program.dataset],
+            datasets[program.dataset, program.image_size],
             schemes,
             execution
             or default_execution(program.chunk_width, platform, len(study.members())),
@@ -129,6 +128,17 @@ def make_plan(
         for program in study.programs()
     )
     return Plan(study, study.members(), schemes, programs)
+
+
+def _load(name: str, size: int | None, data_dir: str | None, given: Given) -> Dataset:
+    if name not in given.datasets:
+        return load_dataset(name, image_size=size, data_dir=data_dir)
+    if size is not None:
+        raise UserError(
+            f"image_size={size} is for data sets that have a name; bring the given "
+            "arrays to the size, and leave it out"
+        )
+    return given.datasets[name]
 
 
 def _check_execution(study: Study, execution: Execution | None) -> None:

@@ -214,7 +214,7 @@ class _Stage(NamedTuple):
             self.clock.seconds += time.monotonic() - began
             self.clock.member_steps += member_steps
         records, manifest = trained
-        data = manifest["data"][self.program.dataset]
+        data = manifest["data"][self.program.data_name]
         (program,) = study.programs()
         ours = records.loc[records["program"] == program.id]
         final = ours.loc[ours["step"] == program.steps]

@@ -153,7 +153,7 @@ def compare_runs(
             records.loc[records["program"] == program.id],
             study,
             program,
-            manifest["data"][program.dataset],
+            manifest["data"][program.data_name],
             manifest.get("programs", {}).get(program.id, {}).get("passes", {}),
         )
         for program in study.programs()

@@ -46,10 +46,14 @@ def made_up_run(**axes: Any) -> MadeUp:
         for measured in _measured(m, program.steps)
     ]
     columns = "program scheme learning_rate seed member split step metric value"
-    data = {"validation": 100, "test": 100, "chance": 0.1}
+    facts = {"validation": 100, "test": 100, "chance": 0.1}
+    data = {program.data_name: facts for program in study.programs()}
     return MadeUp(
         pd.DataFrame(rows, columns=pd.Index(columns.split())),
-        {"study": study.to_dict(), "data": dict.fromkeys(study.dataset, data)},
+        {
+            "study": study.to_dict(),
+            "data": data,
+        },
     )
 
 

@@ -29,7 +29,7 @@ _TRAIN = ("run", "claims", "published")
 _READ = ("status", "report", "export")
 # What `show` draws depends on these fields of a study and on no other.
 _SHOWN = (
-    *("dataset", "model", "depth", "width", "activation", "norm"),
+    *("dataset", "image_size", "model", "depth", "width", "activation", "norm"),
     *("pooling", "padding", "branches", "batch_size"),
 )
 

@@ -2,14 +2,16 @@
 
     FOLDER/NAME-VERSION/
       train.images.npy  train.labels.npy  ...     one pair for each published part
-      info.json                                   number of classes
+      train.digests.npy                           SHA-256 of each image
+      train.histograms.npy                        of its values, by bucket and channel
+      info.json                                   number of classes, and more
       SHA256SUMS                                  of the files above
 
 A folder appears whole or not at all. One whose checksums do not match is read anew
 from the source, and a cache that cannot be written only costs time: both are warned of.
 """
 
-import hashlib
+import contextlib
 import json
 import os
 import shutil
@@ -20,10 +22,14 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from init_study.data.splits import Published, Split
-
-_SUMS = "SHA256SUMS"
-_INFO = "info.json"
+from init_study.data import kept
+from init_study.data.histograms import count_values
+from init_study.data.splits import (
+    Published,
+    Split,
+    buckets_of,
+    digest_images,
+)
 
 
 def data_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
@@ -43,6 +49,7 @@ def load_or_read(
     folder: str | os.PathLike[str],
     versioned_name: str,
     read: Callable[[], Published],
+    reader: str | None = None,
 ) -> Published:
     """Load the cached data set, or read it from its source and cache it.
 
@@ -50,6 +57,7 @@ def load_or_read(
         folder: of all cached data sets.
         versioned_name: of the data set; another version is another folder.
         read: gives the data set if none is cached that is intact.
+        reader: what says that this is the version; for `find_version`.
 
     Example:
         >>> images = np.zeros((1, 8, 8, 1), np.uint8)
@@ -60,66 +68,80 @@ def load_or_read(
     place = Path(folder) / versioned_name.replace("/", "-")
     try:
         if place.exists():
-            return _load(place)
+            return _load(place, reader)
     except (OSError, ValueError) as error:
         logging.warning("cached data in %s is damaged (%s): reading anew", place, error)
     published = read()
     try:
-        _save(place, published)
+        _save(place, published, reader)
     except OSError as error:
         logging.warning("data is not cached in %s: %s", place, error)
     return published
 
 
-def _load(place: Path) -> Published:
-    """Load what `_save` wrote.
+def find_version(folder: Path, name: str, reader: str | None) -> str | None:
+    """Find the version of a set that is cached, as a certain reader had it.
+
+    Args:
+        folder: of all cached data sets.
+        name: of the data set.
+        reader: as of `load_or_read`; None for no answer.
+
+    Returns: the versioned name; None if it is not cached.
+
+    Example:
+        >>> find_version(Path(), "mnist", "tfds 4.9.9") is None
+        True
+    """
+    for place in folder.glob(f"{name}-*") if reader else ():
+        with contextlib.suppress(OSError, ValueError):
+            info = json.loads((place / "info.json").read_text())
+            if info.get("reader") == reader:
+                return place.name.replace(f"{name}-", f"{name}/", 1)
+    return None
+
+
+def is_kept(folder: Path, versioned_name: str) -> bool:
+    """Say whether something is cached under a name."""
+    return (folder / versioned_name.replace("/", "-")).exists()
+
+
+def _load(place: Path, reader: str | None) -> Published:
+    """Load what `_save` wrote, of this or an earlier version.
 
     Raises: OSError or ValueError if a file is missing or has changed.
     """
-    names = _files(place)
-    # All the lines, and no others: a list cut short must not pass for a smaller set.
-    if not names or (place / _SUMS).read_text() != _sums(place, names):
-        raise ValueError(f"its files do not match {_SUMS}")
-    parts = [name.split(".")[0] for name in names if name.endswith(".images.npy")]
-    splits = {
-        part: Split(_array(place, part, "images"), _array(place, part, "labels"))
-        for part in parts
-    }
-    info = json.loads((place / _INFO).read_text())
-    return Published(splits=splits, num_classes=info["num_classes"])
+    found = kept.load_kept(place)
+    splits = {n: Split(part.images, part.labels) for n, part in found.parts.items()}
+    facts = {n: part.facts for n, part in found.parts.items() if part.facts}
+    published = Published(splits, found.info["num_classes"], facts)
+    if len(facts) < len(splits) or found.info.get("reader") != reader:
+        # Of an earlier version, which kept no digests: with them the next time is fast.
+        try:
+            _save(place, published, reader)
+        except OSError as error:
+            logging.info("digests are not kept in %s: %s", place, error)
+    return published
 
 
-def _array(place: Path, part: str, kind: str) -> np.ndarray:
-    return np.load(place / f"{part}.{kind}.npy", allow_pickle=False)
-
-
-def _save(place: Path, published: Published) -> None:
+def _save(place: Path, published: Published, reader: str | None) -> None:
     """Write beside, then rename: no reader ever sees half a data set."""
     beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     try:
         beside.mkdir(parents=True)
         for part, split in published.splits.items():
-            np.save(beside / f"{part}.images.npy", split.images, allow_pickle=False)
-            np.save(beside / f"{part}.labels.npy", split.labels, allow_pickle=False)
-        info = json.dumps({"num_classes": published.num_classes})
-        (beside / _INFO).write_text(info + "\n")
-        (beside / _SUMS).write_text(_sums(beside, _files(beside)))
+            digests = digest_images(split.images)
+            counts = count_values(split.images, buckets_of(digests))
+            for kind, array in {
+                "images": split.images,
+                "labels": split.labels,
+                "digests": digests,
+                "histograms": counts,
+            }.items():
+                np.save(beside / f"{part}.{kind}.npy", array, allow_pickle=False)
+        noted = {} if reader is None else {"reader": reader}
+        kept.seal(beside, {"num_classes": published.num_classes, **noted})
         shutil.rmtree(place, ignore_errors=True)
         os.rename(beside, place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-
-
-def _files(place: Path) -> list[str]:
-    ours = (path for path in place.iterdir() if path.suffix in (".npy", ".json"))
-    return sorted(path.name for path in ours)
-
-
-def _sums(place: Path, names: list[str]) -> str:
-    """Sum the files up, a line each, as `sha256sum` prints it."""
-    lines = []
-    for name in names:
-        with open(place / name, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {name}\n")
-    return "".join(lines)

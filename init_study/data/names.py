@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from init_study.errors import nearest, unknown
+from init_study.errors import UserError, nearest, unknown
 
 _CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 _NO_SETS = ("core", "scripts", "testing")
@@ -20,7 +20,7 @@ def describe_datasets() -> dict[str, str]:
         '60,000 small photographs, 32x32 colour, 10 classes'
     """
     others = "any other image classification set of TensorFlow Datasets, by its name"
-    return DATASETS | {"NAME or NAME/CONFIG": others}
+    return DATASETS | {"NAME or NAME/CONFIG": others} | OWN_SETS
 
 
 def check_dataset_name(name: str, data_dir: str | None = None) -> None:
@@ -29,22 +29,60 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
     Importing TFDS to look a name up takes many seconds on a cold disk.
 
     Args:
-        name: also as `name/config` or `name:version`.
+        name: also as `name/config` or `name:version`, or one of `OWN_SETS`.
         data_dir: where TFDS keeps prepared sets, some of which it may not know by
             itself.
 
-    Raises: UserError with the nearest name, of `DATASETS` first.
+    Raises: UserError with the nearest name, of `DATASETS` first, or of the nearest
+        folder or file.
 
     Example:
         >>> check_dataset_name("digits")
     """
     base = re.split("[/:]", name)[0]
+    if base in DATASETS:
+        return
+    if is_own(name):
+        _check_place(name)
+        return
     known = _tfds_names()
     root = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets"))
-    if base in DATASETS or base in known or (base and (root / base).is_dir()):
+    if base in known or (base and (root / base).is_dir()):
         return
+    kinds = [place.partition(":")[0] for place in OWN_SETS]
+    if ":" in name and (kind := nearest(base, kinds)):
+        meant = f"{kind}:{name.partition(':')[2]}"
+        raise unknown(
+            "data set", name, [meant], f"{', '.join(OWN_SETS)}, and {_CATALOG}"
+        )
     ours = nearest(base, DATASETS)
     raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+
+
+def is_own(name: str) -> bool:
+    """Say whether a name is that of a folder or file of the user's own.
+
+    Example:
+        >>> is_own("folder:pets"), is_own("mnist:3.0.1")
+        (True, False)
+    """
+    kind, colon, _ = name.partition(":")
+    return bool(colon) and any(place.startswith(f"{kind}:") for place in OWN_SETS)
+
+
+def _check_place(name: str) -> None:
+    """Refuse a folder or file that is not there."""
+    kind, _, place = name.partition(":")
+    path = Path(os.path.expanduser(place))
+    wanted = "file" if kind == "arrays" else "folder"
+    if place and (path.is_file() if kind == "arrays" else path.is_dir()):
+        return
+    beside = path.parent if path.parent.is_dir() else Path()
+    near = nearest(path.name, [entry.name for entry in beside.iterdir()])
+    hint = f". Did you mean '{kind}:{beside / near}'?" if near and place else ""
+    if place and path.exists():
+        hint = ": it is a file" if path.is_file() else ": it is a folder"
+    raise UserError(f"data set {name!r}: there is no {wanted} {place!r}{hint}")
 
 
 @functools.cache
@@ -78,6 +116,12 @@ def _snake(name: str) -> str:
     return re.sub("([a-z0-9])([A-Z])", r"\1_\2", spaced).lower()
 
 
+# Data of the user's own, by what it is.
+OWN_SETS: dict[str, str] = {
+    "folder:DIR": "your own pictures, DIR/train/CLASS/*.png or DIR/CLASS/*.png, ...",
+    "arrays:FILE.npz": "your own arrays, images and labels",
+    "parquet:DIR": "your own pictures in Parquet files, as Hugging Face keeps them",
+}
 DATASETS: dict[str, str] = {
     "digits": "1,797 handwritten digits, 8x8 grey, from scikit-learn; no download",
     "fashion_mnist": "70,000 articles of clothing, 28x28 grey, 10 classes",

@@ -24,7 +24,7 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
             _check_axis(field, value)
     for field in ("batch_size", "steps"):
         _at_least(field, min(getattr(study, field)), 1)
-    for field in ("depth", "width"):
+    for field in ("depth", "width", "image_size"):
         for value in getattr(study, field):
             _at_least(field, 1 if value is None else value, 1)
     _at_least("seeds", min(study.seeds), 0)

@@ -18,7 +18,7 @@ from typing import Any
 from init_study.errors import unknown
 from init_study.study import fields
 from init_study.study.checks import check_values
-from init_study.study.program import Member, Program, digest
+from init_study.study.program import Member, Program, digest, without_later
 
 OPTIMIZERS = {
     "sgd": "stochastic gradient descent with momentum",
@@ -54,9 +54,11 @@ class Study:
         schemes: names as `he_normal`, with arguments as `normal(0.02)`.
         learning_rates: positive; every scheme gets every rate.
         seeds: replicates; the same seed gives every scheme the same order of data.
-    Program axes (several values each): dataset to fixed; see `Program`. `fixed` is what
-        all seeds have in common: all three of `FIXED` tell how much of the spread over
-        seeds is due to the start, and how much to the order of data.
+    Program axes (several values each): dataset to image_size; see `Program`.
+        `fixed` is what all seeds have in common: all three of `FIXED` tell how much of
+        the spread over seeds is due to the start, and how much to the order of data.
+        `image_size` is the height and width that the pictures of a data set are brought
+        to; by default they keep their own.
     One value for the whole study:
         momentum: of sgd.
         weight_decay: of adamw, and added to the gradient for sgd and adam.
@@ -99,6 +101,7 @@ class Study:
     schedule: tuple[str, ...] = ("constant",)
     augmentation: tuple[str, ...] = ("none",)
     fixed: tuple[str, ...] = ("nothing",)
+    image_size: tuple[int | None, ...] = (None,)
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.1
@@ -118,7 +121,7 @@ class Study:
     @property
     def hash(self) -> str:
         """SHA-256 of what changes a result: all but `name`, `question` and `feed`."""
-        values = self.to_dict()
+        values = without_later(self, self.to_dict())
         return digest({k: v for k, v in values.items() if k not in _CHANGE_NOTHING})
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Introduced when there were runs already: at its default a field is in no hash, so that
+# what was begun before goes on.
+_LATER_FIELDS = ("image_size",)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Program:
@@ -38,11 +42,23 @@ class Program:
     warmup: float = 0.1
     evaluations: int = 10
     chunk_width: int | None = None
+    image_size: int | None = None
 
     @property
     def id(self) -> str:
         """A name that is the same wherever the program is the same, 12 hex digits."""
-        return digest(dataclasses.asdict(self))[:12]
+        return digest(without_later(self, dataclasses.asdict(self)))[:12]
+
+    @property
+    def data_name(self) -> str:
+        """What a run calls its data: the data set, with the size that is asked for.
+
+        Example:
+            >>> Program(dataset="digits", image_size=16).data_name
+            'digits at 16'
+        """
+        size = self.image_size
+        return self.dataset if size is None else f"{self.dataset} at {size}"
 
     def model_arguments(self) -> dict[str, Any]:
         """Collect the arguments that the study sets on the model."""
@@ -97,6 +113,22 @@ class Member:
     def name(self) -> str:
         """The name of the member, for example `he_normal/lr=0.1/3`."""
         return f"{self.scheme}/lr={self.learning_rate:g}/{self.seed}"
+
+
+def without_later(described: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the fields that came later and are at their defaults.
+
+    Args:
+        described: a study or a program.
+        values: of its fields, plain.
+
+    Example:
+        >>> sorted(without_later(Program(), {"image_size": None, "steps": 1}))
+        ['steps']
+    """
+    fields = {field.name: field.default for field in dataclasses.fields(described)}
+    at_default = {f for f in _LATER_FIELDS if getattr(described, f) == fields[f]}
+    return {name: value for name, value in values.items() if name not in at_default}
 
 
 def digest(values: Mapping[str, Any]) -> str:

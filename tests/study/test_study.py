@@ -1,5 +1,6 @@
 """A study is data: it hashes, round-trips, and refuses what cannot be meant."""
 
+import hashlib
 import json
 
 import jax.numpy as jnp
@@ -26,6 +27,20 @@ def test_round_trip_keeps_study_and_hash():
     assert again == STUDY
     assert again.hash == STUDY.hash
     assert hash(again) == hash(STUDY)
+
+
+def test_a_field_that_came_later_is_in_no_hash_at_its_default():
+    """What was begun before there was `image_size` goes on."""
+    values = {n: v for n, v in vars(Program()).items() if n != "image_size"}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    assert Program().id == hashlib.sha256(text.encode()).hexdigest()[:12]
+    labels = ("name", "question", "feed", "image_size")
+    values = {n: v for n, v in STUDY.to_dict().items() if n not in labels}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    assert STUDY.hash == hashlib.sha256(text.encode()).hexdigest()
+    sized = STUDY.replace(image_size=(None, 64))
+    assert sized.hash != STUDY.hash
+    assert {p.id for p in STUDY.programs()} < {p.id for p in sized.programs()}
 
 
 def test_hash_ignores_labels_and_sees_everything_else():

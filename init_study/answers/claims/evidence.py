@@ -50,7 +50,7 @@ class Measured:
     def _outcomes(self, program: Program) -> Outcomes:
         ours = self.records.loc[self.records["program"] == program.id]
         final = ours.loc[ours["step"] == program.steps]
-        chance = self.manifest["data"][program.dataset]["chance"]
+        chance = self.manifest["data"][program.data_name]["chance"]
         return final_outcomes(final, self.study, chance)
 
 
@@ -126,7 +126,7 @@ class Runs:
         program = self.program(measured)
         found = measured.outcomes[program.id]
         ours = Outcomes(*(part[self.place(measured)] for part in found))
-        return ours, measured.manifest["data"][program.dataset]
+        return ours, measured.manifest["data"][program.data_name]
 
     def curve(self, evidence: Evidence, split: str, metric: str) -> pd.DataFrame:
         """Arrange a metric by seed (rows, in the study's order) and step (columns)."""

@@ -67,7 +67,7 @@ def variance_splits(
         if program.fixed != "nothing":
             continue
         three = [dataclasses.replace(program, fixed=fixed) for fixed in FIXED]
-        data = manifest["data"][program.dataset]
+        data = manifest["data"][program.data_name]
         runs = [_runs(records, study, one, data["chance"]) for one in three]
         if all(one is not None for one in runs):
             found += _splits(study, program, runs, data["test"])

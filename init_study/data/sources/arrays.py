@@ -1,5 +1,6 @@
 """A data set from arrays that the user holds: NumPy, JAX, or what becomes one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,34 @@ def read(data: Any, test: Any = None) -> Published:
         >>> published.num_classes, published.splits["all"].images.shape
         (2, (4, 8, 8, 1))
     """
-    parts = {ALL: _split(data, "data")}
-    if test is not None:
-        parts = {"train": parts[ALL], "test": _split(test, "test")}
+    if test is None:
+        return read_parts({ALL: data}, "data")
+    return read_parts({"train": data, "test": test}, "data")
+
+
+def read_parts(given: Mapping[str, Any], name: str) -> Published:
+    """Check the arrays of several parts and take them as a published data set.
+
+    Args:
+        given: `(images, labels)` as of `read`, by part.
+        name: of the whole, for messages.
+
+    Raises: UserError for what are no such arrays, or differ from part to part.
+
+    Example:
+        >>> pair = np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1]
+        >>> read_parts({"train": pair, "test": pair}, "mine").num_classes
+        2
+    """
+    parts = {
+        part: _split(pair, name if part in (ALL, "train") else part)
+        for part, pair in given.items()
+    }
     shapes = {split.images.shape[1:] for split in parts.values()}
     kinds = {split.images.dtype for split in parts.values()}
     if len(shapes) > 1 or len(kinds) > 1:
         raise UserError(
-            "the images of data and test differ: "
+            f"the images of {' and '.join([name, *list(parts)[1:]])} differ: "
             + ", ".join(
                 f"{s.images.dtype} {s.images.shape[1:]}" for s in parts.values()
             )

@@ -62,20 +62,39 @@ def read(builder: tfds.core.DatasetBuilder, name: str) -> Published:
     Raises: UserError if the set does not classify images of one uint8 shape, or if it
         can be neither read nor prepared here.
     """
-    _check_features(name, builder.info.features)
-    if not builder.is_prepared():
-        _prepare(builder, name)
-        builder = find(name, os.fspath(builder.data_dir_root))
-    splits = [split for split in _SPLITS if split in builder.info.splits]
+    check_features(name, builder.info.features)
+    builder = prepare(builder, name)
     features: Any = builder.info.features
     return Published(
-        splits={split: _read_split(builder, name, split) for split in splits},
+        splits={
+            split: _read_split(builder, name, split) for split in parts_of(builder)
+        },
         num_classes=features["label"].num_classes,
     )
 
 
-def _check_features(name: str, features: Any) -> None:
+def parts_of(builder: tfds.core.DatasetBuilder) -> list[str]:
+    """List the published parts of a prepared set that are of use."""
+    return [split for split in _SPLITS if split in builder.info.splits]
+
+
+def varies(builder: tfds.core.DatasetBuilder) -> bool:
+    """Say whether a set of images is known to have images of several shapes."""
+    features: Any = builder.info.features
+    try:
+        shape = features["image"].shape
+    except (KeyError, TypeError):
+        return False
+    return len(shape or ()) == 3 and None in shape
+
+
+def check_features(name: str, features: Any, image_size: int | None = None) -> None:
     """Refuse a set whose features are not a uint8 image and its class.
+
+    Args:
+        name: what the user calls the set.
+        features: of TFDS.
+        image_size: that images are brought to; without one they must be of one shape.
 
     Raises: UserError saying what they are.
     """
@@ -91,10 +110,11 @@ def _check_features(name: str, features: Any) -> None:
             f"data set {name!r} is not classification: its label is a "
             f"{type(label).__name__}, not a ClassLabel; see {_CATALOG}"
         )
-    if len(image.shape or ()) != 3 or None in image.shape:
+    is_open = image_size is None and None in (image.shape or ())
+    if len(image.shape or ()) != 3 or is_open:
         raise UserError(
             f"the images of data set {name!r} vary in shape: (height, width, "
-            f"channels) is {image.shape}; choose a set whose images have one shape"
+            f"channels) is {image.shape}; give --study.image_size=64, or another size"
         )
     if image.np_dtype != np.uint8:
         raise UserError(
@@ -110,11 +130,24 @@ def _feature_names(features: Any) -> str:
         return type(features).__name__
 
 
-def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
-    """Write the set in a format that can be read without TensorFlow.
+def prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBuilder:
+    """Have a set in a format that can be read without TensorFlow.
+
+    Args:
+        builder: what `find` returned.
+        name: what the user calls the set, for messages.
+
+    Returns: the builder of what is on the disk.
 
     Raises: UserError saying what to do if that is not possible here.
     """
+    if builder.is_prepared():
+        return builder
+    _prepare(builder, name)
+    return find(name, os.fspath(builder.data_dir_root))
+
+
+def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     root = os.fspath(builder.data_dir_root)
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
@@ -195,9 +228,19 @@ def _unknown_name(name: str, error: Exception) -> UserError:
     return unknown(what, config, configs, listed or "it has none")
 
 
-def _read_split(builder: Any, name: str, split: str) -> Split:
+def open_split(builder: Any, name: str, split: str, **options: Any) -> Any:
+    """Open one part of a prepared set, to read examples by their rows.
+
+    Args:
+        builder: of `prepare`.
+        name: what the user calls the set, for messages.
+        split: the part.
+        options: further ones of TFDS's `as_data_source`.
+
+    Raises: UserError if it needs TensorFlow, or lacks examples.
+    """
     try:
-        source = builder.as_data_source(split=split)
+        source = builder.as_data_source(split=split, **options)
     except NotImplementedError as error:
         raise UserError(
             f"data set {name!r} in {builder.data_dir} needs TensorFlow to be read. "
@@ -209,6 +252,11 @@ def _read_split(builder: Any, name: str, split: str) -> Split:
             f"data set {name!r} in {builder.data_dir} is incomplete: {split} has "
             f"{len(source)} of {expected} examples; remove the folder and try again"
         )
+    return source
+
+
+def _read_split(builder: Any, name: str, split: str) -> Split:
+    source = open_split(builder, name, split)
     shape = builder.info.features["image"].shape
     images = np.empty((len(source), *shape), dtype=np.uint8)
     labels = np.empty(len(source), dtype=np.int32)
