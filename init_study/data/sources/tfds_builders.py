@@ -30,6 +30,23 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         raise _unknown_name(name, error) from error
 
 
+def is_ready(builder: tfds.core.DatasetBuilder) -> bool:
+    """Say whether a set is prepared.
+
+    Raises: UserError if its folder is there, but lacks what makes it a set: TFDS would
+        take it for the set and find no examples.
+    """
+    with without_noise():
+        if builder.is_prepared():
+            return True
+    if builder.data_path.exists():
+        raise UserError(
+            f"{builder.data_path} holds a data set that is not whole: it has no "
+            "dataset_info.json; remove the folder and try again"
+        )
+    return False
+
+
 def import_error(name: str, folder: str, error: ImportError) -> UserError:
     """Make the error for a package that a set needs and that is not installed."""
     if "tensorflow" not in str(error):

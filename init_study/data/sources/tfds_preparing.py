@@ -27,6 +27,7 @@ from init_study.data.sources.tfds_builders import (
     build_command,
     find,
     import_error,
+    is_ready,
     one_line,
 )
 from init_study.errors import UserError
@@ -47,7 +48,7 @@ def prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBu
 
     Raises: UserError saying what to do if that is not possible here.
     """
-    if builder.is_prepared():
+    if is_ready(builder):
         return builder
     root = Path(builder.data_dir_root)
     try:
@@ -55,7 +56,7 @@ def prepare(builder: tfds.core.DatasetBuilder, name: str) -> tfds.core.DatasetBu
         with hold_lock(root / f".{builder.name}.lock", f"data set {name!r}"):
             # Who waited for the lock finds what the other process prepared.
             builder = find(name, os.fspath(root))
-            if not builder.is_prepared():
+            if not is_ready(builder):
                 _prepare(builder, name)
     except OSError as error:
         raise _cannot(name, os.fspath(root), error) from error
@@ -83,12 +84,12 @@ def download(name: str, data_dir: str | None, mirror: str | None) -> dict[str, s
             f"--mirror is for {', '.join(tensorflow_free.BUILDERS)}; of {name} "
             f"{_offline_way_out(builder, name)}"
         )
-    if mirror is not None and builder.is_prepared():
+    if mirror is not None and is_ready(builder):
         raise UserError(
             f"data set {name!r} is prepared in {builder.data_dir}; leave out "
             f"--mirror={mirror}"
         )
-    if not is_ours or builder.is_prepared():
+    if not is_ours or is_ready(builder):
         return {}
     try:
         root.mkdir(parents=True, exist_ok=True)
