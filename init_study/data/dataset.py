@@ -17,7 +17,7 @@ import numpy as np
 from init_study.data import cache
 from init_study.data.histograms import channel_moments, count_values
 from init_study.data.listing import Source, list_arrays
-from init_study.data.names import DATASETS, check_dataset_name, is_own
+from init_study.data.names import DATASETS, check_dataset_name, check_kind, is_own
 from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, how_cut, partition
 from init_study.errors import extra
@@ -147,6 +147,7 @@ def _source(
             from init_study.data.sources.own import find_own
 
         return find_own(name, image_size)
+    check_kind(name)
     if name == "digits":
         versioned_name = digits.VERSIONED_NAME
         published = cache.load_or_read(folder, versioned_name, digits.read)

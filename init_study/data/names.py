@@ -49,14 +49,25 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
     root = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets"))
     if base in known or (base and (root / base).is_dir()):
         return
-    kinds = [place.partition(":")[0] for place in OWN_SETS]
-    if ":" in name and (kind := nearest(base, kinds)):
-        meant = f"{kind}:{name.partition(':')[2]}"
-        raise unknown(
-            "data set", name, [meant], f"{', '.join(OWN_SETS)}, and {_CATALOG}"
-        )
+    check_kind(name)
     ours = nearest(base, DATASETS)
     raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+
+
+def check_kind(name: str) -> None:
+    """Refuse what looks like a folder or file of the user's own, but misspelt.
+
+    Raises: UserError with the name that is meant.
+
+    Example:
+        >>> check_kind("mnist:3.0.1")
+    """
+    kind, colon, place = name.partition(":")
+    kinds = [own.partition(":")[0] for own in OWN_SETS]
+    near = nearest(kind, kinds) if colon else None
+    if near and near != kind and kind not in _tfds_names():
+        listed = ", ".join((*OWN_SETS, _CATALOG))
+        raise unknown("data set", name, [f"{near}:{place}"], listed)
 
 
 def is_own(name: str) -> bool:

@@ -24,7 +24,7 @@ with extra("data"):
 
 RULE = 1
 # Formats that Pillow reads by itself: none that starts another program.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 _GREY = ("1", "L", "LA", "I", "I;16", "I;16L", "I;16B")
 _ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 

@@ -82,8 +82,14 @@ def load_or_prepare(
         place.parent.mkdir(parents=True, exist_ok=True)
         with _locked(place):
             if place.exists():
-                with contextlib.suppress(_Damaged):
+                try:
                     return _load(source, place, size)
+                except _Damaged as error:
+                    logging.warning(
+                        "prepared data in %s is damaged (%s): preparing anew",
+                        place,
+                        error,
+                    )
                 shutil.rmtree(place)
             _prepare(source, place, size, strict, store_pixels)
     except OSError as error:
@@ -116,8 +122,7 @@ def _load(source: Source, place: Path, size: int | None) -> Published:
         found = kept.load_kept(place)
         shape = tuple(found.info["shape"])
     except (OSError, ValueError, KeyError) as error:
-        logging.warning("prepared data in %s is damaged (%s)", place, error)
-        raise _Damaged from error
+        raise _Damaged(str(error)) from error
     splits: dict[str, Split] = {}
     listing: Listing | None = None
     for name, part in found.parts.items():

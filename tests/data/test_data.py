@@ -1,13 +1,15 @@
 """Data sets: how they are cut, described and kept."""
 
 import hashlib
+import importlib.metadata
 
 import numpy as np
 import pytest
 from absl import logging
 
-from init_study.data import Split, load_dataset
+from init_study.data import Split, load_dataset, splits
 from init_study.data import cache as data_cache
+from init_study.data.rows import ImageRows, choose_rows
 from init_study.data.sources import digits
 from init_study.data.splits import Published, buckets, carve, partition
 from init_study.errors import UserError
@@ -224,6 +226,76 @@ def test_a_damaged_cache_is_noticed_and_rebuilt(tmp_path, warnings, damage):
     assert len(warnings) == 1 and "damaged" in warnings[0]
     assert load_dataset("digits", cache_dir=tmp_path).checksums == first.checksums
     assert len(warnings) == 1
+
+
+def test_a_cache_of_an_earlier_version_is_used_and_gets_digests(
+    tmp_path, monkeypatch, warnings
+):
+    first = load_dataset("digits", cache_dir=tmp_path)
+    folder = only_folder(tmp_path)
+    for kind in ("digests", "histograms"):
+        (folder / f"all.{kind}.npy").unlink()
+    names = ("all.images.npy", "all.labels.npy", "info.json")
+    (folder / "info.json").write_text('{"num_classes": 10}\n')
+    sums = [(hashlib.sha256((folder / n).read_bytes()).hexdigest(), n) for n in names]
+    (folder / "SHA256SUMS").write_text("".join(f"{s}  {n}\n" for s, n in sums))
+    monkeypatch.setattr(digits, "read", lambda: pytest.fail("read again"))
+    for _ in range(2):
+        again = load_dataset("digits", cache_dir=tmp_path)
+        assert again.checksums == first.checksums and not warnings
+        assert (again.mean == first.mean).all() and (again.std == first.std).all()
+        images = np.load(folder / "all.images.npy")
+        found = np.load(folder / "all.digests.npy")
+        for image, digest in zip(images, found, strict=True):
+            assert hashlib.sha256(image.tobytes()).digest() == digest.tobytes()
+
+
+def test_the_second_time_no_image_is_hashed(tmp_path, monkeypatch):
+    first = load_dataset("digits", cache_dir=tmp_path)
+    monkeypatch.setattr(splits, "digest_images", lambda images: pytest.fail("hashed"))
+    assert load_dataset("digits", cache_dir=tmp_path).checksums == first.checksums
+
+
+def test_what_is_cached_is_found_without_tfds(tmp_path, monkeypatch):
+    """Which takes seconds to import."""
+    rng = np.random.default_rng(0)
+    parts = {
+        part: Split(rng.integers(0, 256, (60, 4, 4, 1), np.uint8), np.arange(60) % 10)
+        for part in ("train", "test")
+    }
+    parts = {n: Split(s.images, s.labels.astype(np.int32)) for n, s in parts.items()}
+    reader = f"tfds {importlib.metadata.version('tensorflow-datasets')}"
+    made = Published(parts, num_classes=10)
+    data_cache.load_or_read(tmp_path / "data", "mnist/3.0.1", lambda: made, reader)
+    from init_study.data.sources import tfds
+
+    monkeypatch.setattr(
+        tfds, "find", lambda *a: (_ for _ in ()).throw(KeyError("asked"))
+    )
+    dataset = load_dataset("mnist", cache_dir=tmp_path)
+    np.testing.assert_array_equal(dataset.test.images, parts["test"].images)
+    # Another version of TFDS may have another version of the set.
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "99.0")
+    with pytest.raises(KeyError, match="asked"):
+        load_dataset("mnist", cache_dir=tmp_path)
+
+
+def test_rows_of_images_that_are_no_array_stay_where_they_are(tmp_path):
+    whole = random_split(200)
+    np.save(tmp_path / "images.npy", whole.images)
+    mapped = Split(np.load(tmp_path / "images.npy", mmap_mode="r"), whole.labels)
+    ours = carve(mapped, test=25, validation=15)
+    theirs = carve(whole, test=25, validation=15)
+    for one, other in zip(ours, theirs, strict=True):
+        assert isinstance(one.images, ImageRows) and len(one.images) == len(one.labels)
+        assert one.images.shape == other.images.shape
+        assert one.images.dtype == other.images.dtype
+        np.testing.assert_array_equal(np.asarray(one.images), other.images)
+        rows = np.array([3, 0, 3])
+        np.testing.assert_array_equal(one.images[rows], other.images[rows])
+        assert type(one.images[rows]) is np.ndarray
+        again = choose_rows(one.images, rows)
+        np.testing.assert_array_equal(np.asarray(again), other.images[rows])
 
 
 def test_a_cache_that_cannot_be_written_costs_only_a_warning(tmp_path, warnings):

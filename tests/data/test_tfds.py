@@ -10,13 +10,17 @@ import numpy as np
 import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
+from pictures_of import content
 
 from init_study.data import (
     DATASETS,
     check_dataset_name,
     describe_datasets,
+    kept,
     load_dataset,
 )
+from init_study.data.pictures import decode
+from init_study.data.sources import tfds_pictures
 from init_study.errors import UserError
 
 # Before the sets below are made.
@@ -74,6 +78,23 @@ def builder_with(name: str, features: dict[str, object]) -> None:
 
 Image, ClassLabel = tfds.features.Image, tfds.features.ClassLabel
 builder_with("VaryingShape", {"image": Image(), "label": ClassLabel(num_classes=2)})
+
+
+class VaryingPictures(TinyPictures):
+    """Colour images of many shapes, as most sets of photographs have them."""
+
+    def _info(self):
+        features = {"image": Image(), "label": ClassLabel(num_classes=4)}
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features)
+        )
+
+    def _generate_examples(self, seed):
+        for index, (image, label) in enumerate(zip(*tiny_pictures(seed), strict=True)):
+            cut = PIL.Image.fromarray(image[: 3 + index % 4, : 2 + index % 3])
+            yield index, {"image": cut, "label": int(label)}
+
+
 builder_with("NoClass", {"image": Image(shape=(4, 4, 1)), "label": np.float32})
 builder_with("NoImage", {"text": tfds.features.Text(), "label": np.int64})
 builder_with(
@@ -118,6 +139,41 @@ def test_a_tfds_set_is_prepared_and_read_without_tensorflow(prepared, tmp_path):
     assert len(source) == 80
 
 
+def test_a_set_that_varies_in_shape_is_brought_to_a_size(tmp_path):
+    dataset = load_dataset(
+        "varying_pictures",
+        image_size=4,
+        data_dir=str(tmp_path),
+        cache_dir=tmp_path / "cache",
+    )
+    assert (dataset.image_shape, dataset.num_classes) == ((4, 4, 3), 4)
+    for seed, parts in enumerate(
+        [(dataset.train, dataset.validation), (dataset.test,)]
+    ):
+        pairs = enumerate(zip(*tiny_pictures(seed), strict=True))
+        wanted = [
+            (decode(image[: 3 + i % 4, : 2 + i % 3], 3, 4).tobytes(), int(label))
+            for i, (image, label) in pairs
+        ]
+        assert content(*parts) == sorted(wanted)
+
+
+def test_a_set_that_is_too_large_is_prepared_out_of_memory(
+    prepared, tmp_path, monkeypatch
+):
+    """With the pixels, parts and statistics of a small one."""
+    small = load_tiny(prepared, tmp_path)
+    monkeypatch.setattr(kept, "IN_MEMORY", 0)
+    monkeypatch.setattr(tfds_pictures, "IN_MEMORY", 0)
+    for _ in range(2):
+        large = load_tiny(prepared, tmp_path / "large")
+        assert not isinstance(large.train.images, np.ndarray)
+        for ours, theirs in zip(large[1:4], small[1:4], strict=True):
+            np.testing.assert_array_equal(np.asarray(ours.images), theirs.images)
+            np.testing.assert_array_equal(ours.labels, theirs.labels)
+        assert (large.mean == small.mean).all() and (large.std == small.std).all()
+
+
 def test_statistics_are_of_the_training_part_alone(prepared, tmp_path):
     dataset = load_tiny(prepared, tmp_path)
     pixels = dataset.train.images.astype(np.float64) / 255
@@ -156,7 +212,7 @@ def test_a_prepared_set_needs_no_code_of_its_own(prepared, tmp_path):
 @pytest.mark.parametrize(
     "name, message",
     [
-        ("varying_shape", r"vary in shape: .* \(None, None, 3\)"),
+        ("varying_shape", r"vary in shape: .* \(None, None, 3\); give --study.image_"),
         ("no_class", "not classification: its label is a"),
         ("no_image", "not image classification: .* but label, text"),
         ("deep_pixels", "are uint16, not uint8"),

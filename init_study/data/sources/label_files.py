@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from init_study.data.sources.picture_files import DiskFile, StoredPicture
@@ -216,7 +217,7 @@ def _read_meta(path: Path) -> dict[int, str]:
         synsets = loadmat(str(path), squeeze_me=True)["synsets"]
         return {
             int(one["ILSVRC2012_ID"]): str(one["WNID"])
-            for one in synsets
+            for one in np.atleast_1d(synsets)
             if int(one["num_children"]) == 0
         }
     # SciPy raises whatever its readers trip over.

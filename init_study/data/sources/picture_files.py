@@ -158,6 +158,11 @@ def _members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, int]]:
             with tarfile.open(fileobj=inner, mode="r:") as below:
                 for path, offset, size in _members(below):
                     yield f"{stem}/{path}", member.offset_data + offset, size
+    # An archive that is cut off between members, or in a head, ends in silence.
+    assert opened.fileobj is not None, "it is open"
+    opened.fileobj.seek(opened.offset)
+    if opened.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it has no end, so it is cut off")
 
 
 def read_unchanged(root: Path, picture: StoredPicture) -> bytes:
