@@ -4,6 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from absl import logging
 from tqdm import tqdm
@@ -12,10 +13,40 @@ from tqdm import tqdm
 _EVERY = 10.0
 # A download that takes so many seconds more is long.
 LONG = 300.0
+_WAY_OUT = (
+    "a nearer copy helps: python launch.py data --dataset=NAME "
+    "--mirror=ADDRESS-OR-FOLDER; what has come is kept when this is stopped"
+)
 
 
 class TooSlow(Exception):
     """Error for a place that is so slow that another one is tried first."""
+
+
+class Pace(NamedTuple):
+    """How fast a file comes, and what is left of it.
+
+    Attributes:
+        come: bytes in this try.
+        seconds: that they took.
+        left: bytes that are missing.
+    """
+
+    come: int
+    seconds: float
+    left: int
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest takes at this rate."""
+        return self.left * self.seconds / max(self.come, 1)
+
+    def __str__(self) -> str:
+        """Write rate and time."""
+        return (
+            f"{describe_rate(self.come, self.seconds)}, "
+            f"{describe_time(self.seconds_left)} left"
+        )
 
 
 @contextlib.contextmanager
@@ -37,18 +68,8 @@ def shown_download(
         ...     show(9)
     """
     is_seen = sys.stderr.isatty()
-    bar = tqdm(
-        total=size,
-        initial=start,
-        desc=name,
-        unit="B",
-        unit_scale=True,
-        file=sys.stderr,
-        leave=False,
-        disable=not is_seen,
-    )
-    began = time.monotonic()
-    first, told = start, began
+    began = told = time.monotonic()
+    first = start
 
     def show(here: int) -> None:
         nonlocal first, told
@@ -59,32 +80,26 @@ def shown_download(
         now = time.monotonic()
         if now - told < _EVERY:
             return
-        seconds = (size - here) * (now - began) / max(here - first, 1)
-        is_first = told == began
-        told = now
-        if seconds > LONG and may_leave:
-            raise TooSlow(
-                f"{describe_rate(here - first, now - began)}, which would take "
-                f"{describe_time(seconds)}"
-            )
-        if is_first and seconds > LONG:
-            logging.warning(
-                "%s takes %s more from %s; a nearer copy helps: python launch.py data "
-                "--dataset=NAME --mirror=ADDRESS-OR-FOLDER",
-                name,
-                describe_time(seconds),
-                host,
-            )
+        pace = Pace(here - first, now - began, size - here)
+        if pace.seconds_left > LONG and may_leave:
+            raise TooSlow(str(pace))
+        if pace.seconds_left > LONG and told == began:
+            logging.warning("%s from %s: %s; %s", name, host, pace, _WAY_OUT)
         if not is_seen:
-            print(
-                f"{name}: {here / 1e6:.1f} of {size / 1e6:.1f} MB, "
-                f"{describe_rate(here - first, now - began)}, "
-                f"{describe_time(seconds)} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            megabytes = f"{here / 1e6:.1f} of {size / 1e6:.1f} MB"
+            print(f"{name}: {megabytes}, {pace}", file=sys.stderr, flush=True)
+        told = now
 
-    with contextlib.closing(bar):
+    with tqdm(
+        total=size,
+        initial=start,
+        desc=name,
+        unit="B",
+        unit_scale=True,
+        file=sys.stderr,
+        leave=False,
+        disable=not is_seen,
+    ) as bar:
         yield show
 
 
