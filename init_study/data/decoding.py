@@ -23,8 +23,9 @@ from typing import NamedTuple
 import numpy as np
 
 from init_study.data.histograms import add_image, empty_histograms
+from init_study.data.kept import synced
 from init_study.data.listing import Encoded, ListedPart
-from init_study.data.pictures import Unreadable, decode
+from init_study.data.pictures import Unreadable, decode, has_frames
 from init_study.data.splits import buckets_of, digest_images
 from init_study.errors import UserError
 
@@ -57,6 +58,7 @@ class Block(NamedTuple):
     digests: np.ndarray
     histograms: np.ndarray
     skipped: dict[int, str]
+    animated: int
 
 
 class Pass(NamedTuple):
@@ -97,21 +99,22 @@ class Pass(NamedTuple):
 
 
 def decode_part(
-    one: Pass, workers: int, report: Callable[[int, dict[int, str]], None]
+    one: Pass, workers: int, report: Callable[[int, dict[int, str], int], None]
 ) -> PassProgress:
     """Decode all pictures of a part that are not yet.
 
     Args:
         one: what to do.
         workers: threads that decode.
-        report: is told the rows that are done and what was left out, block by block.
+        report: is told how many rows are done, what was left out, and how many were
+            animated, block by block.
 
     Raises: UserError for a picture of another shape, or, if strict, one that cannot be
         read; OSError if the disk is full.
     """
     progress = _load_progress(one)
     rows = np.arange(len(one.part.labels)) // one.block_rows
-    report(int(progress.done[rows].sum()), {})
+    report(int(progress.done[rows].sum()), {}, 0)
     todo = iter(np.flatnonzero(~progress.done).tolist())
     with _opened(one) as file, ThreadPoolExecutor(workers) as pool:
         offset = file.tell() if file else 0
@@ -123,7 +126,7 @@ def decode_part(
         try:
             for block in _in_flight(todo, start, 2 * workers):
                 _add(one, progress, block)
-                report(len(block.digests), block.skipped)
+                report(len(block.digests), block.skipped, block.animated)
                 if time.monotonic() - noted > _SECONDS_BETWEEN_NOTES:
                     _save_progress(one, progress, file)
                     noted = time.monotonic()
@@ -139,7 +142,7 @@ def _decode_block(one: Pass, number: int, file: io.FileIO | None, offset: int) -
     images = np.zeros((len(rows), *one.shape), np.uint8)
     digests = np.zeros((len(rows), 32), np.uint8)
     histograms = empty_histograms(one.shape[-1])
-    skipped = {}
+    skipped, animated = {}, 0
     for place, (row, encoded) in enumerate(zip(rows, one.part.read(rows), strict=True)):
         try:
             images[place] = decode_to(one.shape, encoded, one.size, one.part.name(row))
@@ -150,12 +153,13 @@ def _decode_block(one: Pass, number: int, file: io.FileIO | None, offset: int) -
                     f"{one.part.name(row)} cannot be read: {error}"
                 ) from error
             continue
+        animated += has_frames(encoded)
         digests[place] = digest_images(images[place : place + 1])
         (bucket,) = buckets_of(digests[place : place + 1])
         add_image(histograms, images[place], int(bucket))
     if file is not None:
         _write(file, images, offset + rows.start * images[0].nbytes)
-    return Block(number, digests, histograms, skipped)
+    return Block(number, digests, histograms, skipped, animated)
 
 
 def decode_to(
@@ -266,7 +270,7 @@ def _save_progress(one: Pass, progress: PassProgress, file: io.FileIO | None) ->
     if file is not None:
         os.fsync(file.fileno())
     beside = one.progress_file.with_suffix(".new")
-    with open(beside, "wb") as whole:
+    with synced(beside) as whole:
         np.savez(
             whole,
             done=progress.done,
@@ -275,6 +279,4 @@ def _save_progress(one: Pass, progress: PassProgress, file: io.FileIO | None) ->
             rows=np.array(list(progress.skipped), np.int64),
             reasons=np.array(list(progress.skipped.values()), np.str_),
         )
-        whole.flush()
-        os.fsync(whole.fileno())
     os.replace(beside, one.progress_file)

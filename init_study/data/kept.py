@@ -6,10 +6,12 @@ images of a set of more than 256 MiB are not read for that: their sizes and time
 be those of `info.json`, and `check_prepared` verifies each image by its digest.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,9 +76,28 @@ def seal(place: Path, info: Mapping[str, Any]) -> None:
     """
     large = _large_files(place)
     stamped = {**info, "files": _stamps(place, large)} if large else info
-    (place / _INFO).write_text(json.dumps(stamped, indent=1) + "\n")
+    with synced(place / _INFO) as file:
+        file.write(f"{json.dumps(stamped, indent=1)}\n".encode())
     names = [name for name in _files(place) if name not in large]
-    (place / _SUMS).write_text("".join(_sum_line(place, name) for name in names))
+    with synced(place / _SUMS) as file:
+        file.write("".join(_sum_line(place, name) for name in names).encode())
+
+
+@contextlib.contextmanager
+def synced(path: Path) -> Iterator[io.BufferedWriter]:
+    """Write a file that is on the disk when the block ends.
+
+    Args:
+        path: of the file.
+
+    Example:
+        >>> with synced(Path("mine")) as file:
+        ...     _ = file.write(b"text")
+    """
+    with open(path, "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def check_prepared(place: str | os.PathLike[str]) -> int:

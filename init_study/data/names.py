@@ -89,7 +89,8 @@ def _check_place(name: str) -> None:
     if place and (path.is_file() if kind == "arrays" else path.is_dir()):
         return
     beside = path.parent if path.parent.is_dir() else Path()
-    near = nearest(path.name, [entry.name for entry in beside.iterdir()])
+    fits = Path.is_dir if wanted == "folder" else lambda p: p.suffix == ".npz"
+    near = nearest(path.name, [entry.name for entry in beside.iterdir() if fits(entry)])
     hint = f". Did you mean '{kind}:{beside / near}'?" if near and place else ""
     if place and path.exists():
         hint = ": it is a file" if path.is_file() else ": it is a folder"

@@ -11,6 +11,7 @@
 `RULE` changes with any of this, and what was prepared by another rule is not used.
 """
 
+import contextlib
 import io
 from typing import NamedTuple
 
@@ -40,13 +41,11 @@ class Header(NamedTuple):
         width: in pixels, turned as it is shown.
         height: in pixels, turned as it is shown.
         is_grey: whether it has no colour.
-        has_frames: whether it is animated.
     """
 
     width: int
     height: int
     is_grey: bool
-    has_frames: bool
 
 
 def read_header(encoded: Encoded) -> Header:
@@ -56,25 +55,40 @@ def read_header(encoded: Encoded) -> Header:
 
     Example:
         >>> read_header(np.zeros((4, 6), np.uint8))
-        Header(width=6, height=4, is_grey=True, has_frames=False)
+        Header(width=6, height=4, is_grey=True)
     """
     if isinstance(encoded, np.ndarray):
         height, width = encoded.shape[:2]
         is_grey = encoded.ndim == 2 or encoded.shape[2] == 1
-        return Header(width, height, is_grey, has_frames=False)
+        return Header(width, height, is_grey)
     try:
         with _open(encoded) as image:
             width, height = image.size
             if image.getexif().get(_ORIENTATION) in _TURNED:
                 width, height = height, width
-            has_frames = image.format != "MPO" and getattr(image, "is_animated", False)
-            is_grey = image.mode in _GREY
-            return Header(width, height, is_grey, bool(has_frames))
+            return Header(width, height, image.mode in _GREY)
     except Unreadable:
         raise
     # Pillow raises whatever its readers trip over.
     except Exception as error:
         raise Unreadable(_why(error)) from error
+
+
+def has_frames(encoded: Encoded) -> bool:
+    """Say whether a picture is animated: a GIF, WebP or PNG of several frames.
+
+    Example:
+        >>> has_frames(np.zeros((4, 6), np.uint8))
+        False
+    """
+    if isinstance(encoded, np.ndarray):
+        return False
+    may = encoded.startswith((b"GIF8", b"RIFF"))
+    if not may and b"acTL" not in encoded[: encoded.find(b"IDAT")]:
+        return False
+    with contextlib.suppress(Exception), _open(encoded) as image:
+        return bool(getattr(image, "is_animated", False))
+    return False
 
 
 def decode(encoded: Encoded, channels: int, size: int | None) -> np.ndarray:

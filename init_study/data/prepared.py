@@ -76,14 +76,14 @@ def load_or_prepare(
     for stored in (place, _without_pixels(place)):
         if (stored == place or not store_pixels) and stored.exists():
             with contextlib.suppress(_Damaged):
-                return _load(source, stored, size)
+                return _load(source, stored, size, strict)
     place = place if store_pixels else _without_pixels(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with _locked(place):
             if place.exists():
                 try:
-                    return _load(source, place, size)
+                    return _load(source, place, size, strict)
                 except _Damaged as error:
                     logging.warning(
                         "prepared data in %s is damaged (%s): preparing anew",
@@ -93,15 +93,10 @@ def load_or_prepare(
                 shutil.rmtree(place)
             _prepare(source, place, size, strict, store_pixels)
     except OSError as error:
-        if error.errno in _FULL:
-            raise UserError(
-                f"data set {source.name!r}: the disk is full in {place.parent}; "
-                f"{_WAY_OUT}; the next run goes on where this one stopped"
-            ) from error
         raise UserError(
             f"data set {source.name!r} cannot be prepared in {place.parent}: {error}"
         ) from error
-    return _load(source, place, size)
+    return _load(source, place, size, strict)
 
 
 class _Damaged(Exception):
@@ -117,12 +112,15 @@ def _without_pixels(place: Path) -> Path:
     return place.with_name(f"{place.name}-digests")
 
 
-def _load(source: Source, place: Path, size: int | None) -> Published:
+def _load(source: Source, place: Path, size: int | None, strict: bool) -> Published:
     try:
         found = kept.load_kept(place)
-        shape = tuple(found.info["shape"])
+        shape, left_out = tuple(found.info["shape"]), found.info["left_out"]
     except (OSError, ValueError, KeyError) as error:
         raise _Damaged(str(error)) from error
+    if strict and left_out:
+        name, why = next(iter(left_out.items()))
+        raise UserError(f"{name} cannot be read: {why}")
     splits: dict[str, Split] = {}
     listing: Listing | None = None
     for name, part in found.parts.items():
@@ -145,57 +143,76 @@ def _prepare(
     shape = image_shape(listing, source.name, size, workers)
     work = place.with_name(f".{place.name}.part")
     work.mkdir(exist_ok=True)
-    if store_pixels:
-        _check_room(listing, source.name, shape, work)
-    _say_if_changed(source, place)
     total = sum(len(part.labels) for part in listing.parts.values())
-    skipped: dict[str, dict[int, str]] = {}
-    with _bar(source.name, total) as bar:
-        for name, part in listing.parts.items():
-            one = Pass(part, shape, size, work, name, store_pixels, strict)
-
-            def report(rows: int, left_out: dict[int, str], part: Any = part) -> None:
-                bar.update(rows)
-                for row, why in left_out.items():
-                    _say_left_out(part.name(row), why, bar)
-
-            progress = decode_part(one, workers, report)
-            skipped[name] = progress.skipped
-            _write_facts(one, progress)
-    left_out = sum(map(len, skipped.values()))
-    if left_out == total:
-        shutil.rmtree(work)
-        raise UserError(
-            f"data set {source.name!r}: none of its {total} pictures can be read"
-        )
+    needed = total * (int(np.prod(shape)) * store_pixels + 64)
+    _check_room(source.name, needed, work)
+    _say_if_changed(source, place)
+    passes = [
+        Pass(part, shape, size, work, name, store_pixels, strict)
+        for name, part in listing.parts.items()
+    ]
+    try:
+        left_out = _decode_all(source.name, passes, workers)
+        if len(left_out) == total:
+            shutil.rmtree(work)
+            raise UserError(
+                f"data set {source.name!r}: none of its {total} pictures can be read"
+            )
+        about = {"num_classes": len(listing.classes), "classes": listing.classes}
+        about |= {"shape": shape, "source": source.name, "left_out": left_out}
+        kept.seal(work, about)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(
+                f"data set {source.name!r}: the disk is full in {place.parent}; "
+                f"{needed - _allocated(work):,} bytes more are needed: {_WAY_OUT}; the "
+                "next run goes on where this one stopped"
+            ) from error
+        raise
+    os.rename(work, place)
+    for file in place.glob("*.progress.*"):
+        file.unlink()
     if left_out:
         logging.warning(
-            "data set %r: %d of %d pictures cannot be read and are left out; %s in %s "
-            "names them",
+            "data set %r: %d of %d pictures cannot be read and are left out; info.json "
+            "in %s names them",
             source.name,
-            left_out,
+            len(left_out),
             total,
-            "info.json",
             place,
         )
-    for file in work.glob("*.progress.npz"):
-        file.unlink()
-    names = {
-        listing.parts[name].name(row): why
-        for name, rows in skipped.items()
-        for row, why in sorted(rows.items())
-    }
-    kept.seal(
-        work,
-        {
-            "num_classes": len(listing.classes),
-            "classes": listing.classes,
-            "shape": shape,
-            "source": source.name,
-            "left_out": names,
-        },
-    )
-    os.rename(work, place)
+
+
+def _decode_all(name: str, passes: list[Pass], workers: int) -> dict[str, str]:
+    """Decode what is not yet decoded, part by part; say why which was left out."""
+    total = sum(len(one.part.labels) for one in passes)
+    named: dict[str, str] = {}
+    of_frames = 0
+    with _bar(name, total) as bar:
+        for one in passes:
+
+            def report(
+                rows: int, left_out: dict[int, str], animated: int, one: Pass = one
+            ) -> None:
+                nonlocal of_frames
+                of_frames += animated
+                bar.update(rows)
+                for row, why in left_out.items():
+                    named[one.part.name(row)] = why
+                    if len(named) <= _NAMED:
+                        logging.warning("%s is left out: %s", one.part.name(row), why)
+
+            progress = decode_part(one, workers, report)
+            _write_facts(one, progress)
+            for row, why in sorted(progress.skipped.items()):
+                named[one.part.name(row)] = why
+    if of_frames:
+        logging.warning(
+            "data set %r: %d pictures have several frames; the first one counts",
+            name,
+            of_frames,
+        )
+    return named
 
 
 def _write_facts(one: Pass, progress: PassProgress) -> None:
@@ -210,23 +227,23 @@ def _write_facts(one: Pass, progress: PassProgress) -> None:
     if progress.skipped:
         arrays["rows"] = np.flatnonzero(is_good)
     for kind, array in arrays.items():
-        path = one.place / f"{one.part_name}.{kind}.npy"
-        np.save(path, array, allow_pickle=False)
+        with kept.synced(one.place / f"{one.part_name}.{kind}.npy") as file:
+            np.save(file, array, allow_pickle=False)
 
 
-def _check_room(
-    listing: Listing, name: str, shape: tuple[int, ...], work: Path
-) -> None:
-    total = sum(len(part.labels) for part in listing.parts.values())
-    needed = total * (int(np.prod(shape)) + 64)
-    here = sum(file.stat().st_blocks * 512 for file in work.iterdir())
-    free = shutil.disk_usage(work).free
-    if needed > free + here:
+def _check_room(name: str, needed: int, work: Path) -> None:
+    """Refuse what will not fit on the disk, beside what is there of it."""
+    missing, free = needed - _allocated(work), shutil.disk_usage(work).free
+    if missing > free:
         raise UserError(
-            f"data set {name!r} takes {needed - here:,} bytes on the disk, but "
-            f"{work.parent} has {free:,} left; {_WAY_OUT}, or give a smaller "
-            "--study.image_size"
+            f"data set {name!r} takes {missing:,} bytes on the disk, but {work.parent} "
+            f"has {free:,} left: {_WAY_OUT}, or give a smaller --study.image_size"
         )
+
+
+def _allocated(work: Path) -> int:
+    files = work.glob("*.images.npy")
+    return sum(file.stat().st_blocks * 512 for file in files)
 
 
 def _say_if_changed(source: Source, place: Path) -> None:
@@ -255,12 +272,6 @@ def _bar(name: str, total: int) -> Any:
         mininterval=0.2 if is_seen else 30,
         leave=False,
     )
-
-
-def _say_left_out(picture: str, why: str, bar: Any) -> None:
-    bar.left_out = getattr(bar, "left_out", 0) + 1
-    if bar.left_out <= _NAMED:
-        logging.warning("%s is left out: %s", picture, why)
 
 
 @contextlib.contextmanager

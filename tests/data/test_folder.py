@@ -111,6 +111,17 @@ def test_pictures_in_folders_of_a_class_are_of_the_class(tmp_path):
     assert np.bincount(labels).tolist() == [20, 30]
 
 
+def test_it_is_said_that_of_several_frames_the_first_counts(tmp_path, warnings):
+    root = tmp_path / "set"
+    write_classes(root, ("a", "b"), 10)
+    frames = [Image.new("L", (10, 12), level) for level in (3, 200)]
+    for number in range(30):
+        path = root / "a" / f"moving_{number}.gif"
+        save(path, frames[0], save_all=True, append_images=frames[1:])
+    load(root, tmp_path, image_size=SIZE)
+    assert "30 pictures have several frames; the first one counts" in warnings[0]
+
+
 def test_classes_may_be_called_like_parts(tmp_path):
     root = tmp_path / "set"
     write_classes(root, ("train", "plane", "car"), 12)
@@ -204,6 +215,7 @@ def test_a_pipe_is_no_picture(tmp_path):
     [
         ("foldr:{}", "Did you mean 'folder:{}'"),
         ("folder:{}x", "there is no folder '{}x'. Did you mean 'folder:{}'"),
+        ("arrays:{}.npy", "there is no file '{}.npy'. Did you mean 'arrays:{}.npz'"),
         ("folder:", "there is no folder ''"),
         ("folder:{}/a/a_0.png", "it is a file"),
         ("arrays:{}", "it is a folder"),
@@ -212,6 +224,7 @@ def test_a_pipe_is_no_picture(tmp_path):
 def test_a_place_that_is_not_there_is_named(tmp_path, name, said):
     root = tmp_path / "set"
     two_classes(root)
+    (tmp_path / "set.npz").write_bytes(b"")
     with pytest.raises(UserError, match=re.escape(said.format(root, root))) as error:
         load_dataset(name.format(root), cache_dir=tmp_path)
     assert "\n" not in str(error.value)

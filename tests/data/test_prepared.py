@@ -193,6 +193,10 @@ def test_strictly_it_is_refused(damaged, tmp_path):
     with pytest.raises(UserError, match=r"(003|010).jpg cannot be read: .*runcated"):
         load(damaged, tmp_path, strict=True)
     assert folders(tmp_path) == []
+    load(damaged, tmp_path)
+    # Nor is taken what was prepared when it was not asked for.
+    with pytest.raises(UserError, match=r"(003|010).jpg cannot be read: .*runcated"):
+        load(damaged, tmp_path, strict=True)
 
 
 def test_a_set_of_which_nothing_can_be_read_is_refused(tmp_path):
@@ -262,6 +266,21 @@ def test_after_a_kill_the_next_run_goes_on(
     assert not list(tmp_path.glob("data/.*.part"))
 
 
+def test_killed_at_the_very_end_nothing_is_decoded_again(
+    photographs, tmp_path, monkeypatch
+):
+    def killed(*paths):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", killed)
+        with pytest.raises(UserError, match="killed"):
+            load(photographs, tmp_path)
+    monkeypatch.setattr(decoding, "decode", lambda *a: pytest.fail("decoded again"))
+    assert len(content(load(photographs, tmp_path))) == 80
+    assert not list(only_folder(tmp_path).glob("*.progress.*"))
+
+
 def test_a_damaged_note_of_progress_begins_anew(photographs, tmp_path, small_blocks):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept, "seal", lambda *a: (_ for _ in ()).throw(OSError("stop")))
@@ -285,7 +304,9 @@ def test_a_full_disk_is_one_line_and_the_next_run_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "pwrite", full)
-        with pytest.raises(UserError, match="the disk is full in") as error:
+        with pytest.raises(
+            UserError, match=r"the disk is full in .* [\d,]+ bytes more"
+        ) as error:
             load(photographs, tmp_path)
     assert "\n" not in str(error.value) and folders(tmp_path) == []
     assert len(content(load(photographs, tmp_path))) == 80
