@@ -4,10 +4,14 @@ import contextlib
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from absl import logging
+
+_LOOKS, _BETWEEN = 20, 0.01
 
 
 @contextlib.contextmanager
@@ -29,11 +33,23 @@ def hold_lock(path: Path, what: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = _holder(file)
             logging.warning("%s is being prepared by %s: waiting", what, holder)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def _holder(file: TextIO) -> str:
+    """Read who holds a lock; who has only just taken it writes that in a moment."""
+    for _ in range(_LOOKS):
+        file.seek(0)
+        if holder := file.read().strip():
+            return holder
+        time.sleep(_BETWEEN)
+    return "another process"
