@@ -24,7 +24,7 @@ HTML = b"<!DOCTYPE html><html><head><title>Log in</title></head></html>"
 def at_once(monkeypatch):
     """No pauses between tries, and no proxy."""
     monkeypatch.setattr(download, "_PAUSES", (0.0,) * 4)
-    monkeypatch.setattr(download, "_PAUSES_WITHOUT_CONNECTION", (0.0,) * 2)
+    monkeypatch.setattr(download, "_PAUSES_WITHOUT_CONNECTION", (0.0,))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from init_study.answers.columns import format_columns
 from init_study.cli.invocation import Answer, Invocation
@@ -21,6 +21,9 @@ from init_study.data.overview import (
 from init_study.data.sources import fashion_mnist
 from init_study.data.sources.mirrors import check_mirror
 from init_study.errors import UserError, check_count
+
+if TYPE_CHECKING:
+    from init_study.data.dataset import Dataset
 
 _EXIT_DAMAGED = 2
 
@@ -50,13 +53,17 @@ def _list(data_dir: str | None) -> Answer:
         }
         for row in rows
     ]
-    places = [f"{row.name}: {row.where}" for row in rows if row.where and _is_here(row)]
-    missing = [fill(_by_hand(row), 100) for row in rows if row.state == BY_HAND]
+    places = [
+        f"{row.name} {_image(row.image) or ''}: {row.where}"
+        for row in rows
+        if row.where and _is_here(row)
+    ]
+    missing = [_wrapped(_by_hand(row)) for row in rows if row.state == BY_HAND]
     others = ", ".join(("any image classification set of TFDS", *OWN_SETS))
     how = (
         f"python launch.py data --dataset=NAME has one here; NAME may be {others}, too"
     )
-    lines = [format_columns(table), "", *places, *missing, "", fill(how, 100)]
+    lines = [format_columns(table), "", *places, *missing, "", _wrapped(how)]
     document = {
         "tfds_dir": str(tfds_folder(data_dir)),
         "kept_in": str(data_folder(None)),
@@ -65,15 +72,20 @@ def _list(data_dir: str | None) -> Answer:
     return Answer(document, "\n".join(lines))
 
 
+def _wrapped(text: str) -> str:
+    return fill(text, 100, break_long_words=False, break_on_hyphens=False)
+
+
 def _is_here(row: DatasetRow) -> bool:
     return not row.missing and row.bytes is not None
 
 
 def _by_hand(row: DatasetRow) -> str:
     return (
-        f"{row.name}: put {' and '.join(row.missing)} into a folder DIR, it is "
-        f"folder:DIR then, or into {row.where} for TFDS; folder:DIR reads "
-        "DIR/train/CLASS/* and DIR/val/CLASS/* as well"
+        f"{row.name}: put {' and '.join(row.missing)} into a folder DIR, with "
+        "LOC_val_solution.csv for the labels of the second, and take folder:DIR, which "
+        "may also hold DIR/train/CLASS/* and DIR/val/CLASS/*; TFDS wants them in "
+        f"{row.where}"
     )
 
 
@@ -84,12 +96,12 @@ def _prepare(
         check_count("image_size", image_size)
     if mirror is not None:
         mirror = check_mirror(mirror)
+    for row in find_datasets(data_dir):
+        if row.state == BY_HAND and is_same_set(name, row.name):
+            raise UserError(f"data set {name!r} cannot be downloaded: {_by_hand(row)}")
     before = _kept_places(name)
     came = _download(name, data_dir, mirror, before)
-    # Imported here because a list needs none of it.
-    from init_study.data.dataset import load_dataset
-
-    dataset = load_dataset(name, image_size=image_size, data_dir=data_dir)
+    dataset = _load(name, image_size, data_dir)
     parts = {part: len(getattr(dataset, part).labels) for part in dataset.checksums}
     added = sorted(_kept_places(name) - before)
     document = {
@@ -102,6 +114,21 @@ def _prepare(
         "kept_in": str(data_folder(None)),
     }
     return Answer(document, _prepared_text(document))
+
+
+def _load(name: str, image_size: int | None, data_dir: str | None) -> "Dataset":
+    # Imported here because a list needs none of it.
+    from init_study.data.dataset import load_dataset
+
+    try:
+        return load_dataset(name, image_size=image_size, data_dir=data_dir)
+    except UserError as error:
+        # What a study calls a field is a flag of this word.
+        text = str(error)
+        if "--study.image_size" not in text:
+            raise
+        text = text.replace("--study.image_size", "--image_size")
+        raise UserError(text) from error
 
 
 def _download(

@@ -25,7 +25,7 @@ from init_study.errors import UserError
 # Seconds to wait between tries that bring nothing; one that brings bytes counts anew.
 _PAUSES = (0.5, 1.5, 4.0, 10.0)
 # Where not even a connection comes about, there may be no network at all.
-_PAUSES_WITHOUT_CONNECTION = (0.5, 1.5)
+_PAUSES_WITHOUT_CONNECTION = (1.0,)
 _MOST_TRIES = 100
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LOOKED_AT = 2**12

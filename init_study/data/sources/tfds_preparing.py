@@ -115,6 +115,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
                     file_format="array_record", download_config=config
                 )
     except ImportError as error:
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            raise _by_hand(builder, name) from error
         raise import_error(name, root, error) from error
     except UserError:
         raise
