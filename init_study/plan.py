@@ -135,7 +135,7 @@ def _load(name: str, size: int | None, data_dir: str | None, given: Given) -> Da
         return load_dataset(name, image_size=size, data_dir=data_dir)
     if size is not None:
         raise UserError(
-            f"image_size={size} is for data sets that have a name; bring the given "
+            f"image_size={size} is for data sets with names; bring the given "
             "arrays to the size, and leave it out"
         )
     return given.datasets[name]

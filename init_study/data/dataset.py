@@ -1,8 +1,9 @@
 """A data set by its name: three fixed parts and the numbers that go with them.
 
-`digits` comes with scikit-learn and needs no network. Every other name is looked up in
-TensorFlow Datasets (TFDS), which is used without TensorFlow. What was read once is kept
-as plain arrays; see `cache`. How the parts are cut is said in `splits`.
+`digits` comes with scikit-learn and needs no network. `folder:DIR`, `arrays:FILE.npz`
+and `parquet:DIR` are the user's own. Every other name is looked up in TensorFlow
+Datasets (TFDS), which is used without TensorFlow. What was read once is kept as plain
+arrays; see `cache` and `prepared`. How the parts are cut is said in `splits`.
 """
 
 import contextlib
@@ -75,7 +76,7 @@ def load_dataset(
 
     Args:
         name: one of `DATASETS`, or any image classification set of TFDS, also as
-            `name/config` or `name:version`; or `folder:DIR`.
+            `name/config` or `name:version`; or one of `OWN_SETS`.
         image_size: height and width that pictures are brought to, by the rule of
             `pictures`; needed where they vary in size.
         data_dir: where TFDS keeps prepared sets; by default where TFDS does.

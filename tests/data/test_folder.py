@@ -25,6 +25,7 @@ from pictures_of import (
 from PIL import Image
 from sklearn.datasets import load_digits
 
+import init_study
 from init_study.data import load_dataset
 from init_study.errors import UserError
 
@@ -322,3 +323,27 @@ def test_photographs_and_a_batch_that_is_too_large(tmp_path):
     )
     with pytest.raises(UserError, match="batch_size=64 is larger than the training"):
         make_plan(study)
+
+
+def test_given_arrays_have_no_size_to_be_brought_to():
+    images = np.stack([noise(seed) for seed in range(20)])
+    with pytest.raises(UserError, match="image_size=4 is for data sets with"):
+        init_study.compare("linear", (images, np.arange(20) % 2), image_size=4)
+
+
+def test_a_study_over_two_sizes_keeps_their_data_apart(tmp_path, call, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    write_photographs(tmp_path / "set", 30)
+    code, _, err = call(
+        *("run", f"--study.dataset=folder:{tmp_path / 'set'}", "--study.steps=2"),
+        *("--study.image_size=8,12", "--study.schemes=zeros", "--study.seeds=1"),
+        *("--study.learning_rates=0.1", "--study.depth=2", "--workdir=run"),
+        "--study.batch_size=8",
+    )
+    assert code == 0, err
+    data = json.loads((tmp_path / "run" / "manifest.json").read_text())["data"]
+    name = f"folder:{tmp_path / 'set'}"
+    assert list(data) == [f"{name} at 8", f"{name} at 12"]
+    for size in (8, 12):
+        facts = load(tmp_path / "set", tmp_path / "init_study", image_size=size)
+        assert data[f"{name} at {size}"]["checksums"] == facts.checksums
