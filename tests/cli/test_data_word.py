@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -91,6 +92,21 @@ def test_from_a_mirror_to_arrays_and_again(data, mirror, tmp_path):
     assert code == 0 and "12x12x1" in out and "prepared in" in out
     code, out, err = data("--check")
     assert code == 0 and "all as they were written" in out, out
+
+
+def test_what_tfds_has_prepared_is_listed_by_its_own_files(data, mirror, tmp_path):
+    assert data("--dataset=kmnist", f"--mirror={mirror}")[0] == 0
+    shutil.rmtree(tmp_path / "cache")
+    rows = {row["name"]: row for row in json.loads(data("--json")[1])["datasets"]}
+    place = tmp_path / "tfds" / "kmnist" / "3.0.1"
+    assert rows["kmnist"]["state"] == "prepared by TFDS"
+    assert rows["kmnist"]["where"] == str(place)
+    assert rows["kmnist"]["bytes"] == sum(f.stat().st_size for f in place.iterdir())
+    assert (rows["kmnist"]["examples"], rows["kmnist"]["classes"]) == (70, 10)
+    assert rows["kmnist"]["image"] == [28, 28, 1]
+    next(place.glob("*test*array_record*")).unlink()
+    code, out, _ = data("--check")
+    assert code == 2 and "of test 0 of 1 files are here" in out
 
 
 def test_files_that_are_here_and_one_that_has_begun(data, tmp_path):

@@ -20,7 +20,7 @@ from init_study.data.overview import (
 )
 from init_study.data.sources import fashion_mnist
 from init_study.data.sources.mirrors import check_mirror
-from init_study.errors import UserError, check_count
+from init_study.errors import UserError, check_count, extra
 
 if TYPE_CHECKING:
     from init_study.data.dataset import Dataset
@@ -143,7 +143,8 @@ def _download(
     if mirror is None and name == "fashion_mnist" and fashion_mnist.is_installed():
         return {}
     # Imported here because TFDS takes a second.
-    from init_study.data.sources.tfds_preparing import download
+    with extra("data"):
+        from init_study.data.sources.tfds_preparing import download
 
     return download(name, data_dir, mirror)
 

@@ -127,6 +127,9 @@ def _download(file: RemoteFile, folder: Path, session: requests.Session) -> str:
                 raise KeyboardInterrupt(kept) from None
             raise
         else:
+            # After a power cut a name without its bytes would be a damaged file.
+            with open(part, "rb") as whole:
+                os.fsync(whole.fileno())
             os.replace(part, path)
             partial.forget(part)
             return place
@@ -149,6 +152,7 @@ def _fetch(
     if not is_address(place):
         if not Path(place).is_file():
             raise FileNotFoundError("no such file")
+        partial.forget(part)
         shutil.copyfile(place, part)
     else:
         went_on = _stream(file, place, part, session, may_leave)
