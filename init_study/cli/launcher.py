@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _answer(argv)
     except UserError as error:
         return _fail(error, argv)
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(": ".join(["stopped", *map(str, stop.args)]), file=sys.stderr)
         return EXIT_CODES[signal.SIGINT]
     except BrokenPipeError:
         # Whoever read the answer has seen enough; the interpreter's last flush fails

@@ -22,6 +22,7 @@ WORDS = {
     "claims": "what an introduction to initialization claims, put to the test",
     "published": "whether results of papers come out again",
     "list": "studies, results, models, data sets, initializers, schemes",
+    "data": "data sets: which there are and are here; have one here; check them",
     "show": "what a scheme makes of a model, layer by layer",
     "gain": "what activations do to signal and gradients",
 }
@@ -172,6 +173,32 @@ OPTIONS: tuple[Option, ...] = (
         needs="member",
     ),
     Option("kind", ("list",), "One kind only, e.g. models."),
+    Option("dataset", ("data",), "Has this data set here; without it all are listed."),
+    Option(
+        "image_size",
+        ("data",),
+        "Height and width that its pictures are brought to.",
+        int,
+        needs="dataset",
+    ),
+    Option(
+        "mirror",
+        ("data",),
+        "Where its published files can be had as well: an address that begins with "
+        "https://, or a folder; each is verified.",
+        needs="dataset",
+    ),
+    Option(
+        "check",
+        ("data",),
+        "Read all that is here, or all of --dataset, and verify every checksum.",
+        bool,
+        False,
+        against={
+            "image_size": "all sizes are checked",
+            "mirror": "a check downloads nothing",
+        },
+    ),
     Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),
     Option(
         "model",
@@ -185,7 +212,7 @@ OPTIONS: tuple[Option, ...] = (
         "A name, or module:function of your own; by default all names.",
     ),
     Option("q", ("gain",), "Variance of the pre-activations.", float, 1.0),
-    Option("data_dir", _PLANS, "Where TFDS keeps its data sets."),
+    Option("data_dir", (*_PLANS, "data"), "Where TFDS keeps its data sets."),
     Option(
         "cache_dir",
         _PLANS,

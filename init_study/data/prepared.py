@@ -10,13 +10,10 @@ next run goes on with; a lock keeps two processes from preparing one set at once
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
-import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from init_study.data import kept
 from init_study.data.decoded import Decoded
 from init_study.data.decoding import Pass, PassProgress, decode_part
 from init_study.data.listing import Listing, Source
+from init_study.data.locks import hold_lock
 from init_study.data.pictures import RULE
 from init_study.data.rows import Images, choose_rows
 from init_study.data.splits import Published, Split
@@ -80,7 +78,8 @@ def load_or_prepare(
     place = place if store_pixels else _without_pixels(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(place):
+        lock = place.with_name(f".{place.name}.lock")
+        with hold_lock(lock, os.fspath(place)):
             if place.exists():
                 try:
                     return _load(source, place, size, strict)
@@ -272,20 +271,3 @@ def _bar(name: str, total: int) -> Any:
         mininterval=0.2 if is_seen else 30,
         leave=False,
     )
-
-
-@contextlib.contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Keep other processes from preparing the same set; wait while one does."""
-    with open(place.with_name(f".{place.name}.lock"), "a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            logging.warning("%s is being prepared by %s: waiting", place, holder)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield

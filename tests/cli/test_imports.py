@@ -52,6 +52,10 @@ def imported(*words, cwd):
     [
         ("list", 0),
         ("list --json --kind=schemes", 0),
+        ("data", 0),
+        ("data --json --data_dir=nowhere", 0),
+        ("data --dataset=cifra10", 2),
+        ("data --dataset=imagenet2012", 2),
         ("--help", 0),
         ("run --help", 0),
         ("run --only=x", 2),

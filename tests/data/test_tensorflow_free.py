@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import requests
 import tensorflow_datasets as tfds
+from published import idx, register
 
 from init_study.data import Split, load_dataset
 from init_study.data.sources import fashion_mnist
@@ -21,23 +22,12 @@ def image_bytes(split: Split) -> list[bytes]:
     return [image.tobytes() for image in split.images]
 
 
-def idx(array: np.ndarray) -> bytes:
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-    return gzip.compress(header + array.tobytes())
-
-
 def publish(monkeypatch, builder, url: str, files: dict[str, bytes], folder) -> None:
     """Put files where a user would, and have TFDS expect just these."""
     folder.mkdir(parents=True)
-    infos = {}
     for name, content in files.items():
         (folder / name).write_bytes(content)
-        infos[url + name] = tfds.core.download.checksums.UrlInfo(
-            size=tfds.core.utils.Size(len(content)),
-            checksum=hashlib.sha256(content).hexdigest(),
-            filename=name,
-        )
-    monkeypatch.setattr(builder, "url_infos", infos)
+    register(monkeypatch, builder, url, files)
 
 
 def test_kmnist_is_prepared_from_files_that_the_user_put_there(monkeypatch, tmp_path):

@@ -21,6 +21,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.registered import skip_registration
 
 from init_study.data.sources import fashion_mnist
+from init_study.data.sources.download import RemoteFile, download_files
+from init_study.data.sources.mirrors import places_of
 
 
 def prepare_builder(builder: tfds.core.DatasetBuilder) -> None:
@@ -28,7 +30,8 @@ def prepare_builder(builder: tfds.core.DatasetBuilder) -> None:
 
     Files that lie in `manual_folder(builder)` are used in place of a download, and so
     is Debian's package for Fashion-MNIST.
-    Raises: what TFDS raises when a download or a checksum fails.
+    Raises: NotDownloaded and UserError as `download_files`; what TFDS raises when a
+        checksum fails.
     """
     subclass = BUILDERS[builder.name]
     with _manual_files(builder) as folder:
@@ -40,6 +43,27 @@ def prepare_builder(builder: tfds.core.DatasetBuilder) -> None:
                 force_checksums_validation=True,
             ),
         )
+
+
+def download_builder(
+    builder: tfds.core.DatasetBuilder, mirror: str | None = None
+) -> dict[str, str]:
+    """Have the published files of a set of `BUILDERS` in `manual_folder(builder)`.
+
+    Args:
+        builder: of the set.
+        mirror: an address or folder to try first, of `mirrors.check_mirror`.
+
+    Returns: where each file came from that was not there yet, by its name.
+
+    Raises: NotDownloaded and UserError as `download_files`.
+    """
+    files = []
+    for url, info in (builder.url_infos or {}).items():
+        name = str(info.filename)
+        places = places_of(builder.name, url, name, mirror)
+        files.append(RemoteFile(name, int(info.size), info.checksum, places))
+    return download_files(files, manual_folder(builder))
 
 
 def manual_folder(builder: tfds.core.DatasetBuilder) -> Path:
@@ -57,6 +81,7 @@ def _manual_files(builder: tfds.core.DatasetBuilder) -> Iterator[Path]:
             fashion_mnist.restore_published_files(Path(folder))
             yield Path(folder)
     else:
+        download_builder(builder)
         yield manual_folder(builder)
 
 
