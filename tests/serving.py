@@ -13,7 +13,10 @@ class Site:
         url: of the root, with a slash at its end.
         asked: path and Range header of each request so far.
         tags: whether answers say what the file is (ETag).
+        weak: whether such a tag may be of other bytes as well (RFC 9110, 8.8.1).
         ranges: whether a part of a file may be asked for.
+        length: whether answers say how long the file is.
+        kind: what answers say that the file is.
         cut_after: bytes after which the connection of each coming request ends.
         statuses: of each coming request, in place of the file.
         stalls: whether nothing comes after the head, until `go_on` is set.
@@ -24,7 +27,7 @@ class Site:
         self.url = ""
         self.asked: list[tuple[str, str | None]] = []
         self.tags, self.ranges, self.stalls = True, True, False
-        self.length = True
+        self.weak, self.length = False, True
         self.kind = "application/octet-stream"
         self.cut_after: list[int] = []
         self.statuses: list[int] = []
@@ -68,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status >= 400 or content is None:
             self.send_error(status if status >= 400 else 404)
             return
-        tag = f'"{hash(content)}"'
+        tag = f'{"W/" if site.weak else ""}"{hash(content)}"'
         start = 0
         if asked and site.ranges and self.headers.get("If-Range") in (None, tag):
             start = int(asked.removeprefix("bytes=").removesuffix("-"))

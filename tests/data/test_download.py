@@ -89,13 +89,21 @@ def test_the_next_process_goes_on_where_one_stopped(site, tmp_path):
     assert site.asked == [("/a.gz", f"bytes={here}-")] and here > 0
 
 
-@pytest.mark.parametrize("what", ["ranges", "tags"])
+@pytest.mark.parametrize("what", ["ranges", "tags", "weak"])
 def test_a_server_that_gives_no_rest_is_asked_for_all(what, site, tmp_path):
-    setattr(site, what, False)
+    setattr(site, what, what == "weak")
     site.cut_after = [64_000]
     download_files([file_at(site)], tmp_path)
     assert is_whole(tmp_path)
     assert site.asked[0] == ("/a.gz", None) and len(site.asked) == 2
+    assert what == "ranges" or site.asked[1] == ("/a.gz", None)
+
+
+def test_another_place_gives_all_of_it(site, other, tmp_path):
+    """What tells one server's copy from its next one says nothing of another's."""
+    site.cut_after = [64_000] + [0] * 5
+    download_files([file_at(site, other)], tmp_path)
+    assert is_whole(tmp_path) and other.asked == [("/a.gz", None)]
 
 
 def test_a_file_that_changed_meanwhile_is_not_spliced(site, tmp_path):
@@ -148,10 +156,14 @@ def test_wrong_bytes_of_the_right_length_never_get_the_name(site, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_too_many_bytes_are_not_taken(site, tmp_path):
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [(False, "more than the 100,000 bytes"), (True, "another file of 200,000 bytes")],
+)
+def test_too_many_bytes_are_not_taken(length, said, site, tmp_path):
     site.files["/a.gz"] = CONTENT + CONTENT
-    site.length = False
-    with pytest.raises(NotDownloaded, match="more than the 100,000 bytes"):
+    site.length = length
+    with pytest.raises(NotDownloaded, match=said):
         download_files([file_at(site)], tmp_path)
     assert names(tmp_path) == []
 
