@@ -189,6 +189,14 @@ OPTIONS: tuple[Option, ...] = (
         needs="dataset",
     ),
     Option(
+        "strict",
+        ("data",),
+        "Refuse a set with a picture that cannot be read, which is else left out.",
+        bool,
+        False,
+        needs="dataset",
+    ),
+    Option(
         "check",
         ("data",),
         "Read all that is here, or all of --dataset, and verify every checksum.",
@@ -197,6 +205,7 @@ OPTIONS: tuple[Option, ...] = (
         against={
             "image_size": "all sizes are checked",
             "mirror": "a check downloads nothing",
+            "strict": "a check reads what is prepared, not pictures",
         },
     ),
     Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from pictures_of import write_digits
 from published import idx, register
 
 from init_study.data import checking
@@ -179,6 +180,19 @@ def test_pictures_of_many_sizes_need_this_words_flag(data, tmp_path):
     assert code == 2 and " --image_size=64" in err and "study" not in err
 
 
+def test_a_picture_that_cannot_be_read_is_left_out_or_refused(data, tmp_path):
+    write_digits(tmp_path / "digits")
+    broken = tmp_path / "digits" / "0" / "broken.png"
+    broken.write_bytes(b"no picture")
+    name = f"--dataset=folder:{tmp_path / 'digits'}"
+    code, out, err = data(name, "--strict")
+    assert code == 2 and out == "" and "broken.png" in err and err.count("\n") == 1
+    code, out, _ = data(name, "--json")
+    assert code == 0 and sum(json.loads(out)["examples"].values()) == 200
+    # What was prepared without it is refused as well.
+    assert data(name, "--strict")[0] == 2
+
+
 def test_ctrl_c_keeps_the_partial_file_and_says_so(data, monkeypatch, tmp_path):
     def come_halfway(part, *_):
         part.write_bytes(bytes(9))
@@ -205,6 +219,8 @@ WRONG = {
     "--image_size=8": "--image_size is of --dataset=NAME",
     "--check --dataset=mnist --mirror=.": "leave out --check or --mirror",
     "--check --dataset=mnist --image_size=8": "leave out --check or --image_size",
+    "--strict": "--strict is of --dataset=NAME",
+    "--check --dataset=mnist --strict": "leave out --check or --strict",
     "--image=8": "--image is short for --image_size",
     "--study.dataset=mnist": "data does not take --study.dataset",
     "--workdir=w": "the nearest flag of data is",

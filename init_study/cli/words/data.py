@@ -37,7 +37,7 @@ def answer(invocation: Invocation) -> Answer:
         return _check(flags.dataset, flags.data_dir)
     if flags.dataset is None:
         return _list(flags.data_dir)
-    return _prepare(flags.dataset, flags.image_size, flags.data_dir, flags.mirror)
+    return _prepare(invocation)
 
 
 def _list(data_dir: str | None) -> Answer:
@@ -89,9 +89,10 @@ def _by_hand(row: DatasetRow) -> str:
     )
 
 
-def _prepare(
-    name: str, image_size: int | None, data_dir: str | None, mirror: str | None
-) -> Answer:
+def _prepare(invocation: Invocation) -> Answer:
+    flags = invocation.flags
+    name, image_size = flags.dataset, flags.image_size
+    data_dir, mirror = flags.data_dir, flags.mirror
     if image_size is not None:
         check_count("image_size", image_size)
     if mirror is not None:
@@ -101,7 +102,7 @@ def _prepare(
             raise UserError(f"data set {name!r} cannot be downloaded: {_by_hand(row)}")
     before = _kept_places(name)
     came = _download(name, data_dir, mirror, before)
-    dataset = _load(name, image_size, data_dir)
+    dataset = _load(name, image_size, data_dir, flags.strict)
     parts = {part: len(getattr(dataset, part).labels) for part in dataset.checksums}
     added = sorted(_kept_places(name) - before)
     document = {
@@ -116,12 +117,16 @@ def _prepare(
     return Answer(document, _prepared_text(document))
 
 
-def _load(name: str, image_size: int | None, data_dir: str | None) -> "Dataset":
+def _load(
+    name: str, image_size: int | None, data_dir: str | None, strict: bool
+) -> "Dataset":
     # Imported here because a list needs none of it.
     from init_study.data.dataset import load_dataset
 
     try:
-        return load_dataset(name, image_size=image_size, data_dir=data_dir)
+        return load_dataset(
+            name, image_size=image_size, data_dir=data_dir, strict=strict
+        )
     except UserError as error:
         # What a study calls a field is a flag of this word.
         text = str(error)
