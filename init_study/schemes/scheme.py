@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from init_study.errors import UserError
+from init_study.errors import UserError, nearest
 from init_study.initializers import Initializer
 from init_study.network import Layer, Network, Params, Path
 from init_study.network.branch_scalars import ADDED
@@ -126,8 +126,9 @@ class Scheme:
         return params
 
     def explain(self, network: Network) -> dict[Path, str]:
-        """Say in words what sets each parameter, by path."""
+        """Say in words what sets each parameter, by path; refuse as a draw does."""
         rules = self.rules(network)
+        _check_paths(rules, network)
         said = {path: _said(path, rules) for path in network.shapes}
         for step in self.refinements:
             for path in step.changes(network):
@@ -155,15 +156,22 @@ def draw(rules: Mapping[Path, Rule], key: PRNGKeyArray, network: Network) -> Par
 
     Raises: UserError for a rule of a parameter that is not there.
     """
+    _check_paths(rules, network)
     layers = {layer.kernel: layer for layer in network.layers}
     leaves: dict[Path, Array] = {}
     for path, rule in rules.items():
         if rule.initializer is not None:
-            if path not in network.shapes:
-                raise UserError(f"the network has no parameter {'/'.join(path)!r}")
             leaves[path] = _draw(rule.initializer, path, key, network, layers.get(path))
     kept = [path for path, rule in rules.items() if rule.initializer is None]
     return network.complete(key, leaves, kept)
+
+
+def _check_paths(rules: Mapping[Path, Rule], network: Network) -> None:
+    names = ["/".join(path) for path in network.shapes]
+    for name in ("/".join(path) for path in rules if path not in network.shapes):
+        near = nearest(name, names)
+        hint = f"; did you mean {near!r}?" if near else ""
+        raise UserError(f"the network has no parameter {name!r}{hint}")
 
 
 def override(

@@ -10,9 +10,11 @@ from strict import leniently
 from init_study import explain, initialize
 from init_study.activations import ACTIVATIONS
 from init_study.errors import UserError
+from init_study.initializers import zeros
 from init_study.models import build_model
 from init_study.network import trace
-from init_study.schemes import parse_scheme, per_layer
+from init_study.schemes import Scheme, parse_scheme, per_layer
+from init_study.schemes.scheme import Rule
 
 IMAGES = jax.ShapeDtypeStruct((2, 8, 8, 1), "float32")
 
@@ -333,3 +335,14 @@ class Guarded(nn.Module):
 def test_a_kernel_behind_a_derivative_of_its_own_is_refused_by_name():
     with pytest.raises(UserError, match="no rule sets guarded,"):
         initialize(Guarded(), IMAGES, "zeros", key())
+
+
+def test_a_rule_for_what_is_not_there_is_refused_with_the_nearest_name():
+    """Whether it is drawn or only said."""
+    scheme = Scheme(rules=lambda network: {("kernels",): Rule("zeros", zeros())})
+    for call in (
+        lambda: explain(nn.Dense(3), IMAGES, scheme),
+        lambda: initialize(nn.Dense(3), IMAGES, scheme, key()),
+    ):
+        with pytest.raises(UserError, match=r"'kernels'; did you mean 'kernel'"):
+            call()
