@@ -41,13 +41,12 @@ def start(*words, cwd, limit=200, launcher=(ROOT / "launch.py",), **options):
     """The process, killed for certain if a test forgets it."""
     # In the foreground, `timeout` passes a signal on once.
     kill = ["timeout", "--foreground", "-s", "KILL", str(limit)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [*kill, sys.executable, *launcher, *map(str, words)],
         cwd=cwd,
         text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,
+        **pipes | options,
     )
 
 

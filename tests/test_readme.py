@@ -30,6 +30,7 @@ NOT_RUN = {
     " show": "slow tests run it",
     "fashion_mnist": "the data are not here",
     "fashion_depth": "the data are not here",
+    "nets_of_the_article": "the data are not here",
     "cifar10": "the data are not here",
     "data --dataset": "tests of the word prepare a set",
     "data --check": "it reads all that whoever tests has",

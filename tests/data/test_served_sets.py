@@ -1,15 +1,15 @@
 """Sets that come from a server on this machine, from the first byte to arrays."""
 
 import json
+import os
+import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from absl import logging
-from calling import wait_until
+from calling import ROOT, start, wait_until
 from published import idx, register
 from serving import serving
 
@@ -109,9 +109,9 @@ def process(site, tmp_path, number):
     }
     # Each has a cache of its own, so that both need what TFDS prepares.
     folders = [str(tmp_path), str(tmp_path / f"cache{number}")]
-    command = [sys.executable, "-c", PROCESS, site.url, *folders, json.dumps(infos)]
+    words = (site.url, *folders, json.dumps(infos))
     with open(tmp_path / f"said{number}", "w") as said:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True)
+        return start(*words, cwd=ROOT, launcher=("-c", PROCESS), stderr=said)
 
 
 @pytest.mark.parametrize("ends", ["finishes", "is killed"])
@@ -124,11 +124,11 @@ def test_of_two_processes_one_waits_for_the_other(ends, kmnist, tmp_path):
         second = process(kmnist, tmp_path, 2)
         said = tmp_path / "said2"
         wait_until(lambda: "is being prepared by process" in said.read_text())
-        assert f"process {first.pid} " in said.read_text()
+        (holder,) = re.findall(r"by process (\d+) ", said.read_text())
         assert len(kmnist.asked) == 1
         if ends == "is killed":
-            first.send_signal(signal.SIGKILL)
-            first.wait()
+            os.kill(int(holder), signal.SIGKILL)
+            assert first.wait() != 0
         kmnist.stalls = False
         kmnist.go_on.set()
         assert second.communicate(timeout=100)[0] == "20\n", said.read_text()
