@@ -169,7 +169,7 @@ def test_a_users_own_module_is_found_by_name(tmp_path, monkeypatch):
     }.items():
         with pytest.raises(UserError, match=words):
             trace(build_model(name, 4, {}), (4, 4, 1), 4)
-    with pytest.raises(UserError, match=r"'depth'.*study.depth=default$"):
+    with pytest.raises(UserError, match=r"'depth'.*study.depth=default\."):
         build_model("own_net:Net", 4, {"depth": 3})
     sys.modules.pop("own_net")
 
