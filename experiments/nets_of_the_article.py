@@ -1,6 +1,6 @@
 """Do the nets that an introduction names care how they start, and does one rule do?
 
-AlexNet, VGG-11 and ResNet-20 in their forms for small images, and a plain net of eight
+AlexNet, VGG-11 and ResNet-20 in their forms for small images, and a plain net of four
 convolutions, twelve channels at first, on real Fashion-MNIST: the three initializations
 of the introduction (zeros, a Gaussian of fixed scale, Xavier) against He and the
 defaults of Flax and PyTorch, each at its own best learning rate.
@@ -32,5 +32,5 @@ STUDY = Study(
     width=(12,),
     batch_size=(32,),
     steps=(100,),
-    evaluations=4,
+    evaluations=1,
 )

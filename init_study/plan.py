@@ -133,21 +133,20 @@ def make_plan(
 def _load(
     study: Study, name: str, size: int | None, data_dir: str | None, given: Given
 ) -> Dataset:
-    decoded = study.feed == "decoded"
+    is_decoded = study.feed == "decoded"
     if name not in given.datasets:
-        dataset = load_dataset(
-            name, image_size=size, data_dir=data_dir, store_pixels=not decoded
+        return load_dataset(
+            name, image_size=size, data_dir=data_dir, store_pixels=not is_decoded
         )
-        if decoded and in_memory(dataset.train.images):
-            raise UserError(
-                f"study.feed=decoded is for pictures, and {name!r} has plain arrays; "
-                "use feed=mapped"
-            )
-        return dataset
     if size is not None:
         raise UserError(
             f"image_size={size} is for data sets with names; bring the given "
             "arrays to the size, and leave it out"
+        )
+    if is_decoded and in_memory(given.datasets[name].train.images):
+        raise UserError(
+            "feed=decoded is for pictures, and the given data are arrays; use "
+            "feed=mapped"
         )
     return given.datasets[name]
 

@@ -21,7 +21,7 @@ from init_study.data.listing import Source, list_arrays
 from init_study.data.names import DATASETS, check_dataset_name, check_kind, is_own
 from init_study.data.sources import digits
 from init_study.data.splits import Published, Split, how_cut, partition
-from init_study.errors import extra
+from init_study.errors import UserError, extra
 
 
 class Dataset(NamedTuple):
@@ -99,6 +99,12 @@ def load_dataset(
     folder = cache.data_folder(cache_dir)
     source = _source(name, image_size, data_dir, folder)
     if isinstance(source, Published):
+        if strict or not store_pixels:
+            asked = "strict" if strict else "store_pixels=False, or feed=decoded,"
+            raise UserError(
+                f"data set {name!r} has arrays, and {asked} is for pictures; leave it "
+                "out" + ", or use feed=mapped" * (not store_pixels)
+            )
         return make_dataset(name, source)
     # Imported here because Pillow is not needed for arrays.
     with extra("data"):

@@ -74,7 +74,7 @@ def load_or_prepare(
     for stored in (place, _without_pixels(place)):
         if (stored == place or not store_pixels) and stored.exists():
             with contextlib.suppress(_Damaged):
-                return _load(source, stored, size, strict)
+                return _load(source, stored, size, strict, store_pixels)
     place = place if store_pixels else _without_pixels(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def load_or_prepare(
         with hold_lock(lock, os.fspath(place)):
             if place.exists():
                 try:
-                    return _load(source, place, size, strict)
+                    return _load(source, place, size, strict, store_pixels)
                 except _Damaged as error:
                     logging.warning(
                         "prepared data in %s is damaged (%s): preparing anew",
@@ -95,7 +95,7 @@ def load_or_prepare(
         raise UserError(
             f"data set {source.name!r} cannot be prepared in {place.parent}: {error}"
         ) from error
-    return _load(source, place, size, strict)
+    return _load(source, place, size, strict, store_pixels)
 
 
 class _Damaged(Exception):
@@ -111,7 +111,9 @@ def _without_pixels(place: Path) -> Path:
     return place.with_name(f"{place.name}-digests")
 
 
-def _load(source: Source, place: Path, size: int | None, strict: bool) -> Published:
+def _load(
+    source: Source, place: Path, size: int | None, strict: bool, store_pixels: bool
+) -> Published:
     try:
         found = kept.load_kept(place)
         shape, left_out = tuple(found.info["shape"]), found.info["left_out"]
@@ -124,7 +126,7 @@ def _load(source: Source, place: Path, size: int | None, strict: bool) -> Publis
     listing: Listing | None = None
     for name, part in found.parts.items():
         images: Images = part.images
-        if images is None:
+        if not store_pixels:
             listing = listing or source.list_pictures()
             images = Decoded(listing.parts[name], shape, size)
         if part.rows is not None:

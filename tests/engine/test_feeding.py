@@ -8,13 +8,15 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from init_study import store
-from init_study.data import Split, batch_indices, make_dataset
+from init_study.data import Split, batch_indices, load_dataset, make_dataset
 from init_study.data.batches import Orders
 from init_study.data.feeds import Examples, default_feed
 from init_study.data.feeds.reading import row_blocks, step_blocks
+from init_study.data.rows import in_memory
 from init_study.data.splits import Published
 from init_study.engine import feeding
 from init_study.engine.devices import member_mesh
+from init_study.engine.estimate import estimate
 from init_study.engine.feeding import Supply, feeding_shapes, make_feeding
 from init_study.engine.orders import first_rows, make_orders
 from init_study.engine.timing import num_bytes
@@ -53,7 +55,7 @@ def dataset():
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Three steps of two seeds, or two batches of evaluation."""
+    """Three steps of two seeds, or one batch of evaluation."""
     monkeypatch.setattr(feeding, "_BLOCK_BYTES", 2 * 4 * 36 * 3)
 
 
@@ -118,7 +120,7 @@ def pictures(tmp_path_factory):
 
 @pytest.mark.parametrize("augmentation", ["none", "flip+crop"])
 def test_pictures_are_the_same_prepared_or_decoded_with_a_margin(
-    pictures, tmp_path, small_blocks, augmentation, monkeypatch
+    pictures, tmp_path, small_blocks, augmentation
 ):
     study = STUDY.replace(
         dataset=pictures, image_size=8, image_margin=2, augmentation=augmentation
@@ -127,6 +129,8 @@ def test_pictures_are_the_same_prepared_or_decoded_with_a_margin(
     def records(feed):
         plan = make_plan(study.replace(feed=feed))
         assert plan.programs[0].feed == feed
+        images = plan.programs[0].dataset.train.images
+        assert in_memory(images) == (feed != "decoded")
         assert plan.programs[0].network.image_shape == (8, 8, 3)
         assert plan.programs[0].dataset.image_shape == (12, 12, 3)
         assert run(plan, tmp_path / feed, "").finished
@@ -134,8 +138,7 @@ def test_pictures_are_the_same_prepared_or_decoded_with_a_margin(
 
     resident = records("resident")
     assert records("mapped") == resident
-    # Where no pixels are kept.
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # What was kept for the others is no reason not to decode.
     assert records("decoded") == resident
 
 
@@ -160,8 +163,13 @@ def test_evaluation_sees_the_middle(pictures):
 
 
 def test_plain_arrays_are_not_decoded():
-    with pytest.raises(UserError, match=r"feed=decoded is for pictures.*=mapped"):
-        make_plan(STUDY.replace(dataset="digits", feed="decoded"))
+    study = STUDY.replace(dataset="digits", feed="decoded")
+    with pytest.raises(UserError, match=r"'digits' has arrays.*use feed=mapped"):
+        make_plan(study)
+    with pytest.raises(UserError, match="given data are arrays; use feed=mapped"):
+        make_plan(study, given=Given(datasets={"digits": load_dataset("digits")}))
+    with pytest.raises(UserError, match="strict is for pictures; leave it out"):
+        load_dataset("digits", strict=True)
     with pytest.raises(UserError, match="give that as well, as image_size=224"):
         STUDY.replace(image_margin=2)
 
@@ -221,7 +229,30 @@ def test_what_a_device_holds_has_the_announced_shapes(dataset, small_blocks, fee
     shapes, device_bytes = feeding_shapes(plan, STUDY.seeds)
     described = jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shapes)
     assert described == jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), shared)
-    assert device_bytes >= num_bytes(shared)
+    parts = (dataset.validation, dataset.test)
+    if feed == "resident":
+        held = sum(part.images.nbytes + part.labels.nbytes for part in parts)
+        statistics = dataset.mean.nbytes + dataset.std.nbytes
+        assert device_bytes == num_bytes(shared) + held + statistics
+    else:
+        # Two blocks of what is larger: here a batch of evaluation, not three steps.
+        rows = 100 * (6 * 6 + 4) + dataset.mean.nbytes + dataset.std.nbytes
+        assert device_bytes == pytest.approx(2 * max(num_bytes(shared), rows), rel=0.01)
+
+
+@pytest.mark.parametrize("feed", ["resident", "mapped"])
+def test_a_plan_prices_the_feed(dataset, feed, small_blocks):
+    study = STUDY.replace(feed=feed, seeds=2, schemes="he_normal")
+    plan = make_plan(study, given=Given(datasets={"ours": dataset}))
+    cost = estimate(plan, plan.programs[0])
+    assert cost.prepared_bytes == sum(SIZES.values()) * 6 * 6
+    if feed == "resident":
+        assert cost.images_per_second is None and cost.reading_share == 0
+    else:
+        # By definition: images that a step wants, by both speeds.
+        a_step = 2 * 4 / cost.images_per_second
+        training = 2 / cost.member_steps_per_second
+        assert cost.reading_share == pytest.approx(a_step / training)
 
 
 def test_first_rows_are_the_first_batch_of_each_seed(dataset):
