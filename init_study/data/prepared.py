@@ -31,6 +31,7 @@ from init_study.data.rows import Images, choose_rows
 from init_study.data.splits import Published, Split
 from init_study.data.survey import image_shape
 from init_study.errors import UserError
+from init_study.host import usable_cores
 
 _NAMED = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -138,7 +139,7 @@ def _prepare(
     source: Source, place: Path, size: int | None, strict: bool, store_pixels: bool
 ) -> None:
     listing = source.list_pictures()
-    workers = len(os.sched_getaffinity(0))
+    workers = usable_cores()
     shape = image_shape(listing, source.name, size, workers)
     work = place.with_name(f".{place.name}.part")
     work.mkdir(exist_ok=True)
