@@ -46,12 +46,22 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
         _check_place(name)
         return
     known = _tfds_names()
-    root = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets"))
-    if base in known or (base and (root / base).is_dir()):
+    if base in known or (base and (tfds_folder(data_dir) / base).is_dir()):
         return
     check_kind(name)
     ours = nearest(base, DATASETS)
     raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+
+
+def tfds_folder(data_dir: str | None) -> Path:
+    """Say where TFDS keeps prepared sets.
+
+    Example:
+        >>> tfds_folder("mine").as_posix()
+        'mine'
+    """
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return Path(os.path.expanduser(chosen))
 
 
 def check_kind(name: str) -> None:

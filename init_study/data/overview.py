@@ -12,7 +12,7 @@ import numpy as np
 
 from init_study.data.cache import data_folder
 from init_study.data.known_sets import KNOWN_SETS
-from init_study.data.names import is_own
+from init_study.data.names import is_own, tfds_folder
 from init_study.data.sources import fashion_mnist
 
 # What is to be done for a set to be used.
@@ -44,17 +44,6 @@ class DatasetRow(NamedTuple):
     bytes: int | None
     where: str | None
     missing: tuple[str, ...] = ()
-
-
-def tfds_folder(data_dir: str | None) -> Path:
-    """Say where TFDS keeps prepared sets.
-
-    Example:
-        >>> tfds_folder("mine").as_posix()
-        'mine'
-    """
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(os.path.expanduser(chosen))
 
 
 def find_datasets(

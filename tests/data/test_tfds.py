@@ -317,6 +317,17 @@ def test_a_prepared_set_that_tfds_does_not_know_passes(tmp_path):
     check_dataset_name("own_pictures", str(tmp_path))
 
 
+def test_a_set_passes_where_the_environment_says_that_tfds_keeps_them(
+    tmp_path, monkeypatch
+):
+    """TFDS's own variable, which a folder that is given goes before."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    (tmp_path / "tfds" / "own_pictures").mkdir(parents=True)
+    check_dataset_name("own_pictures")
+    with pytest.raises(UserError, match="unknown data set"):
+        check_dataset_name("own_pictures", str(tmp_path))
+
+
 def test_every_listed_name_is_one_that_can_be_loaded():
     others = set(DATASETS) - {"digits"}
     assert others <= set(tfds.list_builders(with_community_datasets=False))

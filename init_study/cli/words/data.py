@@ -9,14 +9,13 @@ from init_study.answers.columns import format_columns
 from init_study.cli.invocation import Answer, Invocation
 from init_study.data.cache import data_folder
 from init_study.data.checking import check_datasets
-from init_study.data.names import OWN_SETS, check_dataset_name, is_own
+from init_study.data.names import OWN_SETS, check_dataset_name, is_own, tfds_folder
 from init_study.data.overview import (
     BY_HAND,
     DatasetRow,
     find_datasets,
     find_kept,
     is_same_set,
-    tfds_folder,
 )
 from init_study.data.sources import fashion_mnist
 from init_study.data.sources.mirrors import check_mirror
