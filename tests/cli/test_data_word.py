@@ -157,6 +157,34 @@ def test_a_check_names_every_damaged_file(data, mirror, tmp_path):
     assert code == 2 and "all.images.npy has changed" in out and "kmnist" not in out
 
 
+def test_a_check_does_not_vouch_for_files_that_it_cannot_verify(data, mirror, tmp_path):
+    """TFDS keeps sets as tfrecord, too, which only TensorFlow reads."""
+    assert data("--dataset=kmnist", f"--mirror={mirror}")[0] == 0
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "tfds" / "downloads")
+    place = tmp_path / "tfds" / "kmnist" / "3.0.1"
+    code, out, _ = data("--check")
+    # One file each of the training and of the test part.
+    assert code == 0 and out == "2 files in 1 folders: all as they were written\n"
+    for part, verified in {
+        "test": "1 files in 1 folders: all",
+        "train": "none",
+    }.items():
+        (file,) = place.glob(f"*{part}*array_record*")
+        other = file.with_name(file.name.replace("array_record", "tfrecord"))
+        other.write_bytes(b"anything")
+        file.unlink()
+        code, out, _ = data("--check")
+        assert code == 0 and verified in out and "cannot be verified" in out, out
+        assert str(place) in out
+    assert "as they were written" not in out
+    said = json.loads(data("--check", "--json")[1])
+    assert said["intact"] is True and said["unverified"] == 2
+    (checked,) = said["checked"]
+    assert checked["files"] == 0 and checked["damaged"] == []
+    assert len(checked["unverified"]) == 2
+
+
 def test_nothing_to_check(data):
     assert data("--check") == (0, "nothing is here to check\n", "")
 

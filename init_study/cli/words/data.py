@@ -175,19 +175,28 @@ def _prepared_text(document: dict[str, Any]) -> str:
 def _check(name: str | None, data_dir: str | None) -> Answer:
     checked = check_datasets(name, data_dir)
     damaged = [f"{Path(c.where)}: {line}" for c in checked for line in c.damaged]
+    unverified = [(c.where, c.unverified) for c in checked if c.unverified]
     files = sum(one.files for one in checked)
+    lines = [f"damaged: {line}" for line in damaged]
+    lines += [
+        f"cannot be verified, being no array_record: {len(names)} files in {where}, "
+        f"as {names[0]}"
+        for where, names in unverified
+    ]
     what = "nothing is here to check"
     if checked:
         what = f"{files} files in {len(checked)} folders: "
-        what += f"{len(damaged)} damaged" if damaged else "all as they were written"
+        intact = "all as they were written" if files else "none was verified"
+        what += f"{len(damaged)} damaged" if damaged else intact
     if damaged:
         what += "; remove the folder of a damaged file, and it is prepared anew"
     document = {
         "intact": not damaged,
+        "unverified": sum(len(names) for _, names in unverified),
         "checked": [one._asdict() for one in checked],
     }
-    lines = [*(f"damaged: {line}" for line in damaged), what]
-    return Answer(document, "\n".join(lines), exit_code=_EXIT_DAMAGED if damaged else 0)
+    text = "\n".join([*lines, what])
+    return Answer(document, text, exit_code=_EXIT_DAMAGED if damaged else 0)
 
 
 def _image(shape: Iterable[int] | None) -> str | None:
