@@ -91,6 +91,21 @@ def is_own(name: str) -> bool:
     return bool(colon) and any(place.startswith(f"{kind}:") for place in OWN_SETS)
 
 
+def resolve_name(name: str) -> str:
+    """Write the name of a folder or file of the user's own with its whole path.
+
+    Any other name stays as it is.
+
+    Example:
+        >>> resolve_name("folder:/pets/../cats/"), resolve_name("mnist")
+        ('folder:/cats', 'mnist')
+    """
+    if not is_own(name):
+        return name
+    kind, _, place = name.partition(":")
+    return f"{kind}:{Path(os.path.expanduser(place)).resolve()}"
+
+
 def _check_place(name: str) -> None:
     """Refuse a folder or file that is not there."""
     kind, _, place = name.partition(":")

@@ -12,7 +12,7 @@ import numpy as np
 
 from init_study.data.cache import data_folder
 from init_study.data.known_sets import KNOWN_SETS
-from init_study.data.names import is_own, tfds_folder
+from init_study.data.names import is_own, resolve_name, tfds_folder
 from init_study.data.sources import fashion_mnist
 
 # What is to be done for a set to be used.
@@ -104,11 +104,15 @@ def find_of_tfds(data_dir: str | None = None) -> Iterator[DatasetRow]:
 def is_same_set(name: str, other: str) -> bool:
     """Say whether two names are of one set, in whatever version.
 
+    Folders and files are the same by their place, however it is written.
+
     Example:
         >>> is_same_set("mnist:3.0.1", "mnist"), is_same_set("folder:a", "folder:b")
         (True, False)
+        >>> is_same_set("folder:a", "folder:./a/"), is_same_set("folder:a", "parquet:a")
+        (True, False)
     """
-    one, two = (n if is_own(n) else _plain(n) for n in (name, other))
+    one, two = (resolve_name(n) if is_own(n) else _plain(n) for n in (name, other))
     return one == two
 
 

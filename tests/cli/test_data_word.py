@@ -30,7 +30,8 @@ def data(call, monkeypatch, tmp_path):
     """The word with folders of its own: exit code, standard output and error."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(fashion_mnist, "is_installed", lambda: False)
-    return lambda *words: call("data", f"--data_dir={tmp_path / 'tfds'}", *words)
+    words = ("data", f"--data_dir={tmp_path / 'tfds'}")
+    return lambda *more, **place: call(*words, *more, **place)
 
 
 @pytest.fixture
@@ -219,6 +220,22 @@ def test_a_picture_that_cannot_be_read_is_left_out_or_refused(data, tmp_path):
     assert code == 0 and sum(json.loads(out)["examples"].values()) == 200
     # What was prepared without it is refused as well.
     assert data(name, "--strict")[0] == 2
+
+
+def test_a_folder_is_the_same_set_however_its_place_is_written(data, tmp_path):
+    write_digits(tmp_path / "digits", 60)
+    assert data("--dataset=folder:digits")[0] == 0
+    whole = f"folder:{tmp_path / 'digits'}"
+    assert states(data)[whole] == "prepared"
+    for name in ("folder:digits", "folder:./digits/", whole):
+        code, out, _ = data("--check", f"--dataset={name}")
+        assert code == 0 and "in 1 folders: all as they were written" in out, name
+        assert "was prepared before" in data(f"--dataset={name}")[1]
+    # Elsewhere the same words mean another folder.
+    write_digits(tmp_path / "elsewhere" / "digits", 50)
+    words = ("--check", "--dataset=folder:digits")
+    code, out, _ = data(*words, cwd=tmp_path / "elsewhere")
+    assert "nothing is here" in out
 
 
 def test_ctrl_c_keeps_the_partial_file_and_says_so(data, monkeypatch, tmp_path):
