@@ -238,6 +238,22 @@ def test_a_folder_is_the_same_set_however_its_place_is_written(data, tmp_path):
     assert "nothing is here" in out
 
 
+def test_what_cannot_be_kept_is_not_said_to_be(data, tmp_path):
+    """A file lies where the cache would be."""
+    (tmp_path / "cache").write_text("")
+    place = tmp_path / "cache" / "init_study" / "data"
+    for _ in range(2):
+        code, out, _ = data("--dataset=digits")
+        assert code == 0 and "before" not in out and f" {place}\n" in out
+        assert "is not kept" in out
+    said = json.loads(data("--dataset=digits", "--json")[1])
+    assert said["prepared"] == said["prepared_before"] == []
+    (tmp_path / "cache").unlink()
+    assert data("--dataset=digits")[0] == 0
+    code, out, _ = data("--dataset=digits")
+    assert f"was prepared before, in {place / 'digits-1.0.0'}\n" in out
+
+
 def test_ctrl_c_keeps_the_partial_file_and_says_so(data, monkeypatch, tmp_path):
     def come_halfway(part, *_):
         part.write_bytes(bytes(9))

@@ -104,6 +104,7 @@ def _prepare(invocation: Invocation) -> Answer:
     dataset = _load(name, image_size, data_dir, flags.strict)
     parts = {part: len(getattr(dataset, part).labels) for part in dataset.checksums}
     added = sorted(_kept_places(name) - before)
+    there = set() if added else _kept_places(name, dataset.image_shape)
     document = {
         "dataset": name,
         "image_shape": list(dataset.image_shape),
@@ -111,6 +112,7 @@ def _prepare(invocation: Invocation) -> Answer:
         "examples": parts,
         "downloaded": came,
         "prepared": added,
+        "prepared_before": sorted(there),
         "kept_in": str(data_folder(None)),
     }
     return Answer(document, _prepared_text(document))
@@ -153,8 +155,10 @@ def _download(
     return download(name, data_dir, mirror)
 
 
-def _kept_places(name: str) -> set[str]:
-    return {str(row.where) for row in find_kept() if is_same_set(name, row.name)}
+def _kept_places(name: str, image: tuple[int, ...] | None = None) -> set[str]:
+    """Find the folders that a set is kept in, or its images of one shape."""
+    rows = [row for row in find_kept() if is_same_set(name, row.name)]
+    return {str(row.where) for row in rows if image in (None, row.image)}
 
 
 def _prepared_text(document: dict[str, Any]) -> str:
@@ -167,8 +171,10 @@ def _prepared_text(document: dict[str, Any]) -> str:
     ]
     lines += [f"{file} from {place}" for file, place in document["downloaded"].items()]
     lines += [f"prepared in {place}" for place in document["prepared"]]
-    if not document["prepared"]:
-        lines.append(f"was prepared before, in {document['kept_in']}")
+    there = document["prepared_before"]
+    lines += [f"was prepared before, in {place}" for place in there]
+    if not document["prepared"] and not there:
+        lines.append(f"is not kept; what is kept lies in {document['kept_in']}")
     return "\n".join(lines)
 
 
