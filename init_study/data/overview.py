@@ -61,8 +61,8 @@ def find_datasets(
         ['to be downloaded']
     """
     rows = list(find_kept(cache_dir))
-    names = {row.name for row in rows}
-    rows += [row for row in find_of_tfds(data_dir) if row.name not in names]
+    names = {_name_of(Path(row.where or "").name) for row in rows}
+    rows += [row for row in find_of_tfds(data_dir) if _plain(row.name) not in names]
     names |= {row.name for row in rows}
     rows += [_absent(name, data_dir) for name in KNOWN_SETS if name not in names]
     ranks = {name: place for place, name in enumerate(KNOWN_SETS)}
@@ -104,16 +104,20 @@ def find_of_tfds(data_dir: str | None = None) -> Iterator[DatasetRow]:
 def is_same_set(name: str, other: str) -> bool:
     """Say whether two names are of one set, in whatever version.
 
-    Folders and files are the same by their place, however it is written.
+    A name without a configuration is of them all. Folders and files of the user's own
+    are the same by their place, however it is written.
 
     Example:
         >>> is_same_set("mnist:3.0.1", "mnist"), is_same_set("folder:a", "folder:b")
+        (True, False)
+        >>> is_same_set("emnist", "emnist/mnist"), is_same_set("emnist/mnist", "mnist")
         (True, False)
         >>> is_same_set("folder:a", "folder:./a/"), is_same_set("folder:a", "parquet:a")
         (True, False)
     """
     one, two = (resolve_name(n) if is_own(n) else _plain(n) for n in (name, other))
-    return one == two
+    is_config = not is_own(name) and two.startswith(f"{one}-")
+    return one == two or is_config
 
 
 def _plain(name: str) -> str:
@@ -174,8 +178,8 @@ def _kept_row(place: Path) -> DatasetRow:
 
 
 def _name_of(folder: str) -> str:
-    """Take the version from the name of a folder: `mnist-3.0.1` holds `mnist`."""
-    return re.sub(r"-\d+(\.\d+)*$", "", folder)
+    """Take version, size and rule from a folder: `mnist-3.0.1-8-r1` holds `mnist`."""
+    return re.sub(r"-\d+(\.\d+)*(-(own|\d+)-r\d+(-digests)?)?$", "", folder)
 
 
 def _tfds_row(root: Path, place: Path) -> DatasetRow:
