@@ -72,7 +72,12 @@ def test_a_list_of_what_there_is(data, tmp_path):
         out.split()
     )
     assert "folder:DIR" in out and str(tmp_path) in out
-    assert max(map(len, out.splitlines())) <= 100
+    folder = tmp_path / "tfds" / "downloads" / "manual"
+    for name in ("fashion_mnist", "mnist", "kmnist", "cifar10", "cifar100"):
+        (line,) = [x for x in out.splitlines() if x.startswith(f"{name}: ")]
+        assert line.endswith(f" {folder / name}")
+    assert "digits: " not in out
+    assert max(len(x) for x in out.splitlines() if str(folder) not in x) <= 100
     assert not (tmp_path / "tfds").exists() and not (tmp_path / "cache").exists()
 
 

@@ -11,7 +11,9 @@ from init_study.data.cache import data_folder
 from init_study.data.checking import check_datasets
 from init_study.data.names import OWN_SETS, check_dataset_name, is_own, tfds_folder
 from init_study.data.overview import (
+    BEGUN,
     BY_HAND,
+    REMOTE,
     DatasetRow,
     find_datasets,
     find_kept,
@@ -57,12 +59,17 @@ def _list(data_dir: str | None) -> Answer:
         for row in rows
         if row.where and _is_here(row)
     ]
+    wanted = [
+        f"{row.name}: is downloaded, or put its published files into {row.where}"
+        for row in rows
+        if row.state in (REMOTE, BEGUN)
+    ]
     missing = [_wrapped(_by_hand(row)) for row in rows if row.state == BY_HAND]
     others = ", ".join(("any image classification set of TFDS", *OWN_SETS))
     how = (
         f"python launch.py data --dataset=NAME has one here; NAME may be {others}, too"
     )
-    lines = [format_columns(table), "", *places, *missing, "", _wrapped(how)]
+    lines = [format_columns(table), "", *places, *wanted, *missing, "", _wrapped(how)]
     document = {
         "tfds_dir": str(tfds_folder(data_dir)),
         "kept_in": str(data_folder(None)),
