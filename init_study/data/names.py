@@ -8,7 +8,7 @@ from pathlib import Path
 
 from init_study.errors import UserError, nearest, unknown
 
-_CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
+CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 _NO_SETS = ("core", "scripts", "testing")
 
 
@@ -50,7 +50,7 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
         return
     check_kind(name)
     ours = nearest(base, DATASETS)
-    raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+    raise unknown("data set", name, [ours] if ours else known, CATALOG)
 
 
 def tfds_folder(data_dir: str | None) -> Path:
@@ -76,7 +76,7 @@ def check_kind(name: str) -> None:
     kinds = [own.partition(":")[0] for own in OWN_SETS]
     near = nearest(kind, kinds) if colon else None
     if near and near != kind and kind not in _tfds_names():
-        listed = ", ".join((*OWN_SETS, _CATALOG))
+        listed = ", ".join((*OWN_SETS, CATALOG))
         raise unknown("data set", name, [f"{near}:{place}"], listed)
 
 
