@@ -11,8 +11,9 @@ import tensorflow_datasets as tfds
 from pictures_of import write_digits
 from published import idx, register
 
-from init_study.data import checking
+from init_study.data import checking, load_dataset
 from init_study.data.sources import fashion_mnist, partial
+from init_study.errors import UserError
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.integers(0, 256, (70, 28, 28), dtype=np.uint8)
@@ -201,6 +202,16 @@ def test_a_set_by_hand_says_which_files_to_put_where(data, tmp_path):
     folder = tmp_path / "tfds" / "downloads" / "manual"
     for part in ("ILSVRC2012_img_train.tar", "_img_val.tar", str(folder), "folder:DIR"):
         assert part in err
+    assert "LOC_val_solution.csv" in err
+    # The same words as where a study needs the set.
+    with pytest.raises(UserError) as error:
+        load_dataset(
+            "imagenet2012",
+            image_size=8,
+            data_dir=str(tmp_path / "tfds"),
+            cache_dir=tmp_path / "cache",
+        )
+    assert err == f"error: {error.value}\n"
 
 
 def test_pictures_of_many_sizes_need_this_words_flag(data, tmp_path):

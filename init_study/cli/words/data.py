@@ -9,6 +9,7 @@ from init_study.answers.columns import format_columns
 from init_study.cli.invocation import Answer, Invocation
 from init_study.data.cache import data_folder
 from init_study.data.checking import check_datasets
+from init_study.data.known_sets import say_by_hand
 from init_study.data.names import OWN_SETS, check_dataset_name, is_own, tfds_folder
 from init_study.data.overview import (
     BEGUN,
@@ -64,7 +65,9 @@ def _list(data_dir: str | None) -> Answer:
         for row in rows
         if row.state in (REMOTE, BEGUN)
     ]
-    missing = [_wrapped(_by_hand(row)) for row in rows if row.state == BY_HAND]
+    missing = [
+        _wrapped(f"{row.name}: {_by_hand(row)}") for row in rows if row.state == BY_HAND
+    ]
     others = ", ".join(("any image classification set of TFDS", *OWN_SETS))
     how = (
         f"python launch.py data --dataset=NAME has one here; NAME may be {others}, too"
@@ -87,12 +90,7 @@ def _is_here(row: DatasetRow) -> bool:
 
 
 def _by_hand(row: DatasetRow) -> str:
-    return (
-        f"{row.name}: put {' and '.join(row.missing)} into a folder DIR, with "
-        "LOC_val_solution.csv for the labels of the second, and take folder:DIR, which "
-        "may also hold DIR/train/CLASS/* and DIR/val/CLASS/*; TFDS wants them in "
-        f"{row.where}"
-    )
+    return say_by_hand(row.missing, str(row.where))
 
 
 def _prepare(invocation: Invocation) -> Answer:
@@ -105,7 +103,9 @@ def _prepare(invocation: Invocation) -> Answer:
         mirror = check_mirror(mirror)
     for row in find_datasets(data_dir):
         if row.state == BY_HAND and is_same_set(name, row.name):
-            raise UserError(f"data set {name!r} cannot be downloaded: {_by_hand(row)}")
+            raise UserError(
+                f"data set {name!r} cannot be downloaded by a program: {_by_hand(row)}"
+            )
     before = _kept_places(name)
     came = _download(name, data_dir, mirror, before)
     dataset = _load(name, image_size, data_dir, flags.strict)
