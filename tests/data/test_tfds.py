@@ -311,6 +311,9 @@ def test_a_kept_configuration_is_listed_once_by_a_name_that_loads(tmp_path):
     rows = [row for row in find_datasets(data_dir, tmp_path) if row.name == names[0]]
     assert [row.image for row in rows] == [(3, 3, 3), (6, 5, 3)]
     assert {row.state for row in rows} == {"prepared"}
+    shutil.rmtree(rows[1].where)
+    rows = [row for row in find_datasets(data_dir, tmp_path) if row.name == names[0]]
+    assert [row.image for row in rows] == [(3, 3, 3)]
 
 
 def test_a_file_in_the_way_is_a_users_error(tmp_path):
