@@ -12,7 +12,7 @@ PACKAGE = ROOT / "init_study"
 # From the bottom up: a part may import from its own line and from those above it here.
 # A part is a top-level file or package; the graph is one below the network it is in.
 LAYERS = [
-    {"errors", "interrupts"},
+    {"errors", "interrupts", "host"},
     {"activations", "jaxprs"},
     {"conv"},
     {"study", "theory"},
@@ -50,7 +50,7 @@ DISK = {
     "manifest",
     "study.files",
     # What the kernel says of memory.
-    "engine.devices",
+    "host",
     # /dev/null, for an answer that nobody reads any more.
     "cli.launcher",
 }

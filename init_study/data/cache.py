@@ -4,7 +4,7 @@
       train.images.npy  train.labels.npy  ...     one pair for each published part
       train.digests.npy                           SHA-256 of each image
       train.histograms.npy                        of its values, by bucket and channel
-      info.json                                   number of classes, and more
+      info.json                                   number of classes, name, and more
       SHA256SUMS                                  of the files above
 
 A folder appears whole or not at all. One whose checksums do not match is read anew
@@ -55,7 +55,8 @@ def load_or_read(
 
     Args:
         folder: of all cached data sets.
-        versioned_name: of the data set; another version is another folder.
+        versioned_name: of the data set, its version last; another version is another
+            folder.
         read: gives the data set if none is cached that is intact.
         reader: what says that this is the version; for `find_version`.
 
@@ -66,14 +67,17 @@ def load_or_read(
         1
     """
     place = Path(folder) / versioned_name.replace("/", "-")
+    # A folder's name does not tell a configuration's dash from one of the name.
+    noted = {"source": versioned_name.rpartition("/")[0] or versioned_name}
+    noted |= {} if reader is None else {"reader": reader}
     try:
         if place.exists():
-            return _load(place, reader)
+            return _load(place, noted)
     except (OSError, ValueError) as error:
         logging.warning("cached data in %s is damaged (%s): reading anew", place, error)
     published = read()
     try:
-        _save(place, published, reader)
+        _save(place, published, noted)
     except OSError as error:
         logging.warning("data is not cached in %s: %s", place, error)
     return published
@@ -106,7 +110,7 @@ def is_kept(folder: Path, versioned_name: str) -> bool:
     return (folder / versioned_name.replace("/", "-")).exists()
 
 
-def _load(place: Path, reader: str | None) -> Published:
+def _load(place: Path, noted: dict[str, str]) -> Published:
     """Load what `_save` wrote, of this or an earlier version.
 
     Raises: OSError or ValueError if a file is missing or has changed.
@@ -115,16 +119,16 @@ def _load(place: Path, reader: str | None) -> Published:
     splits = {n: Split(part.images, part.labels) for n, part in found.parts.items()}
     facts = {n: part.facts for n, part in found.parts.items() if part.facts}
     published = Published(splits, found.info["num_classes"], facts)
-    if len(facts) < len(splits) or found.info.get("reader") != reader:
+    if len(facts) < len(splits) or found.info.get("reader") != noted.get("reader"):
         # Of an earlier version, which kept no digests: with them the next time is fast.
         try:
-            _save(place, published, reader)
+            _save(place, published, noted)
         except OSError as error:
             logging.info("digests are not kept in %s: %s", place, error)
     return published
 
 
-def _save(place: Path, published: Published, reader: str | None) -> None:
+def _save(place: Path, published: Published, noted: dict[str, str]) -> None:
     """Write beside, then rename: no reader ever sees half a data set."""
     beside = place.with_name(f".{place.name}.{uuid.uuid4().hex}")
     try:
@@ -139,7 +143,6 @@ def _save(place: Path, published: Published, reader: str | None) -> None:
                 "histograms": counts,
             }.items():
                 np.save(beside / f"{part}.{kind}.npy", array, allow_pickle=False)
-        noted = {} if reader is None else {"reader": reader}
         kept.seal(beside, {"num_classes": published.num_classes, **noted})
         shutil.rmtree(place, ignore_errors=True)
         os.rename(beside, place)

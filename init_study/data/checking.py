@@ -1,15 +1,15 @@
 """Whether data sets on the disk still are, byte for byte, what was written.
 
 Arrays are verified by `SHA256SUMS` and by the digest of every image, the records of
-TFDS by the checksums in their format, and published files by the SHA-256 that TFDS has
-registered.
+TFDS by the checksums in their format where it is `array_record`, and published files by
+the SHA-256 that TFDS has registered.
 """
 
 import hashlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,12 +36,15 @@ class Checked(NamedTuple):
         where: the folder.
         files: how many were read whole.
         damaged: what is wrong, a line for each file.
+        unverified: files of examples that are in another format than TFDS's
+            `array_record`, of which nothing can be said.
     """
 
     name: str
     where: str
     files: int
     damaged: tuple[str, ...]
+    unverified: tuple[str, ...] = ()
 
 
 def check_datasets(
@@ -64,8 +67,8 @@ def check_datasets(
     for row in (*find_kept(cache_dir), *find_of_tfds(data_dir)):
         is_meant = name is None or is_same_set(name, row.name)
         if is_meant and row.where:
-            damage = _damage_of_tfds if row.state == OF_TFDS else _damage_of_arrays
-            checked.append(_checked(row.name, Path(row.where), damage))
+            check = _check_tfds if row.state == OF_TFDS else _check_arrays
+            checked.append(check(row.name, Path(row.where)))
     for known in KNOWN_SETS:
         if name is not None and not is_same_set(name, known):
             continue
@@ -100,50 +103,51 @@ def registered_checksums(name: str) -> dict[str, str]:
     return {file: checksum for _, _, checksum, file in lines}
 
 
-def _checked(
-    name: str, place: Path, damage_of: Callable[[Path], Iterator[str]]
-) -> Checked:
-    damaged = tuple(damage_of(place))
-    files = sum(path.is_file() for path in place.iterdir())
-    return Checked(name, str(place), files, damaged)
-
-
-def _damage_of_arrays(place: Path) -> Iterator[str]:
+def _check_arrays(name: str, place: Path) -> Checked:
     """Compare each file with its checksum, then each image with its digest."""
     listed = {}
     if (place / _SUMS).is_file():
         for line in (place / _SUMS).read_text().splitlines():
             digest, _, file = line.partition("  ")
             listed[file] = digest
-    is_whole = bool(listed)
-    for file, digest in listed.items():
-        path = place / file
-        if not path.is_file() or _sum_of(path) != digest:
-            is_whole = False
-            yield f"{file} has changed" if path.is_file() else f"{file} is missing"
+    read = {file for file in listed if (place / file).is_file()}
+    damaged = [f"{file} is missing" for file in listed if file not in read]
+    damaged += [
+        f"{file} has changed"
+        for file in listed
+        if file in read and _sum_of(place / file) != listed[file]
+    ]
     if not listed:
-        yield f"{_SUMS} is missing or empty"
+        damaged.append(f"{_SUMS} is missing or empty")
     # A folder of an earlier version has no digests; its checksums are of all its files.
-    if is_whole and any(place.glob("*.digests.npy")):
+    if not damaged and any(place.glob("*.digests.npy")):
+        read |= {path.name for path in place.glob("*.images.npy")}
         try:
             check_prepared(place)
         except UserError as error:
-            yield str(error)
+            damaged.append(str(error))
+    return Checked(name, str(place), len(read), tuple(damaged))
 
 
-def _damage_of_tfds(place: Path) -> Iterator[str]:
+def _check_tfds(name: str, place: Path) -> Checked:
     """Read every record; the format has a checksum of each block of them."""
     info = json.loads((place / "dataset_info.json").read_text())
+    read, damaged, unverified = 0, [], []
     for part in info["splits"]:
         lengths = [int(length) for length in part["shardLengths"]]
         pattern = f"*-{part['name']}.*-of-{len(lengths):05d}"
         files = sorted(place.glob(pattern))
         if len(files) != len(lengths):
-            yield f"of {part['name']} {len(files)} of {len(lengths)} files are here"
+            here = f"{len(files)} of {len(lengths)} files are here"
+            damaged.append(f"of {part['name']} {here}")
             continue
         for file, length in zip(files, lengths, strict=True):
             if ".array_record-" in file.name:
-                yield from _damage_of_records(file, length)
+                read += 1
+                damaged += _damage_of_records(file, length)
+            else:
+                unverified.append(file.name)
+    return Checked(name, str(place), read, tuple(damaged), tuple(unverified))
 
 
 def _damage_of_records(file: Path, length: int) -> Iterator[str]:

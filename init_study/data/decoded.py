@@ -1,6 +1,5 @@
 """Images that are decoded whenever they are asked for."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,6 +9,7 @@ from init_study.data.decoding import decode_to
 from init_study.data.listing import ListedPart
 from init_study.data.pictures import Unreadable
 from init_study.errors import UserError
+from init_study.host import usable_cores
 
 
 class Decoded:
@@ -32,7 +32,7 @@ class Decoded:
         self, part: ListedPart, shape: tuple[int, int, int], size: int | None
     ) -> None:
         self._part, self._image_shape, self._size = part, shape, size
-        self._pool = ThreadPoolExecutor(len(os.sched_getaffinity(0)))
+        self._pool = ThreadPoolExecutor(usable_cores())
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 Sizes of files are those that TFDS has registered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -29,6 +29,25 @@ def _mnist_like(sizes: tuple[int, int, int, int]) -> KnownSet:
     parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3")
     names = [f"{part}-ubyte.gz" for part in (*parts, "t10k-labels-idx1")]
     return KnownSet(70_000, (28, 28, 1), 10, dict(zip(names, sizes, strict=True)))
+
+
+def say_by_hand(files: Sequence[str], folder: str) -> str:
+    """Say what to do with files that no program may download.
+
+    Args:
+        files: their names: pictures to train on, and others whose labels lie apart.
+        folder: where TFDS wants them.
+
+    Example:
+        >>> say_by_hand(["a.tar", "b.tar"], "manual")[:42]
+        'put a.tar and b.tar into a folder DIR, wit'
+    """
+    return (
+        f"put {' and '.join(files)} into a folder DIR, with LOC_val_solution.csv for "
+        "the labels of validation, and take folder:DIR as the data set, which may also "
+        "hold the pictures as DIR/train/CLASS/*.JPEG and DIR/val/CLASS/*.JPEG; TFDS, "
+        f"which needs TensorFlow for it, wants them in {folder}"
+    )
 
 
 KNOWN_SETS: dict[str, KnownSet] = {

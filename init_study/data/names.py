@@ -8,7 +8,7 @@ from pathlib import Path
 
 from init_study.errors import UserError, nearest, unknown
 
-_CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
+CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 _NO_SETS = ("core", "scripts", "testing")
 
 
@@ -46,12 +46,22 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
         _check_place(name)
         return
     known = _tfds_names()
-    root = Path(os.path.expanduser(data_dir or "~/tensorflow_datasets"))
-    if base in known or (base and (root / base).is_dir()):
+    if base in known or (base and (tfds_folder(data_dir) / base).is_dir()):
         return
     check_kind(name)
     ours = nearest(base, DATASETS)
-    raise unknown("data set", name, [ours] if ours else known, _CATALOG)
+    raise unknown("data set", name, [ours] if ours else known, CATALOG)
+
+
+def tfds_folder(data_dir: str | None) -> Path:
+    """Say where TFDS keeps prepared sets.
+
+    Example:
+        >>> tfds_folder("mine").as_posix()
+        'mine'
+    """
+    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    return Path(os.path.expanduser(chosen))
 
 
 def check_kind(name: str) -> None:
@@ -66,7 +76,7 @@ def check_kind(name: str) -> None:
     kinds = [own.partition(":")[0] for own in OWN_SETS]
     near = nearest(kind, kinds) if colon else None
     if near and near != kind and kind not in _tfds_names():
-        listed = ", ".join((*OWN_SETS, _CATALOG))
+        listed = ", ".join((*OWN_SETS, CATALOG))
         raise unknown("data set", name, [f"{near}:{place}"], listed)
 
 
@@ -79,6 +89,21 @@ def is_own(name: str) -> bool:
     """
     kind, colon, _ = name.partition(":")
     return bool(colon) and any(place.startswith(f"{kind}:") for place in OWN_SETS)
+
+
+def resolve_name(name: str) -> str:
+    """Write the name of a folder or file of the user's own with its whole path.
+
+    Any other name stays as it is.
+
+    Example:
+        >>> resolve_name("folder:/pets/../cats/"), resolve_name("mnist")
+        ('folder:/cats', 'mnist')
+    """
+    if not is_own(name):
+        return name
+    kind, _, place = name.partition(":")
+    return f"{kind}:{Path(os.path.expanduser(place)).resolve()}"
 
 
 def _check_place(name: str) -> None:

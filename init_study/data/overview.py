@@ -12,7 +12,7 @@ import numpy as np
 
 from init_study.data.cache import data_folder
 from init_study.data.known_sets import KNOWN_SETS
-from init_study.data.names import is_own
+from init_study.data.names import is_own, resolve_name, tfds_folder
 from init_study.data.sources import fashion_mnist
 
 # What is to be done for a set to be used.
@@ -46,17 +46,6 @@ class DatasetRow(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
-def tfds_folder(data_dir: str | None) -> Path:
-    """Say where TFDS keeps prepared sets.
-
-    Example:
-        >>> tfds_folder("mine").as_posix()
-        'mine'
-    """
-    chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(os.path.expanduser(chosen))
-
-
 def find_datasets(
     data_dir: str | None = None, cache_dir: str | os.PathLike[str] | None = None
 ) -> list[DatasetRow]:
@@ -72,8 +61,8 @@ def find_datasets(
         ['to be downloaded']
     """
     rows = list(find_kept(cache_dir))
-    names = {row.name for row in rows}
-    rows += [row for row in find_of_tfds(data_dir) if row.name not in names]
+    names = {_name_of(Path(row.where or "").name) for row in rows}
+    rows += [row for row in find_of_tfds(data_dir) if _plain(row.name) not in names]
     names |= {row.name for row in rows}
     rows += [_absent(name, data_dir) for name in KNOWN_SETS if name not in names]
     ranks = {name: place for place, name in enumerate(KNOWN_SETS)}
@@ -115,12 +104,20 @@ def find_of_tfds(data_dir: str | None = None) -> Iterator[DatasetRow]:
 def is_same_set(name: str, other: str) -> bool:
     """Say whether two names are of one set, in whatever version.
 
+    A name without a configuration is of them all. Folders and files of the user's own
+    are the same by their place, however it is written.
+
     Example:
         >>> is_same_set("mnist:3.0.1", "mnist"), is_same_set("folder:a", "folder:b")
         (True, False)
+        >>> is_same_set("emnist", "emnist/mnist"), is_same_set("emnist/mnist", "mnist")
+        (True, False)
+        >>> is_same_set("folder:a", "folder:./a/"), is_same_set("folder:a", "parquet:a")
+        (True, False)
     """
-    one, two = (n if is_own(n) else _plain(n) for n in (name, other))
-    return one == two
+    one, two = (resolve_name(n) if is_own(n) else _plain(n) for n in (name, other))
+    is_config = not is_own(name) and two.startswith(f"{one}-")
+    return one == two or is_config
 
 
 def _plain(name: str) -> str:
@@ -181,8 +178,8 @@ def _kept_row(place: Path) -> DatasetRow:
 
 
 def _name_of(folder: str) -> str:
-    """Take the version from the name of a folder: `mnist-3.0.1` holds `mnist`."""
-    return re.sub(r"-\d+(\.\d+)*$", "", folder)
+    """Take version, size and rule from a folder: `mnist-3.0.1-8-r1` holds `mnist`."""
+    return re.sub(r"-\d+(\.\d+)*(-(own|\d+)-r\d+(-digests)?)?$", "", folder)
 
 
 def _tfds_row(root: Path, place: Path) -> DatasetRow:

@@ -26,11 +26,13 @@ from init_study.data.decoded import Decoded
 from init_study.data.decoding import Pass, PassProgress, decode_part
 from init_study.data.listing import Listing, Source
 from init_study.data.locks import hold_lock
+from init_study.data.names import resolve_name
 from init_study.data.pictures import RULE
 from init_study.data.rows import Images, choose_rows
 from init_study.data.splits import Published, Split
 from init_study.data.survey import image_shape
 from init_study.errors import UserError
+from init_study.host import usable_cores
 
 _NAMED = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -140,7 +142,7 @@ def _prepare(
     source: Source, place: Path, size: int | None, strict: bool, store_pixels: bool
 ) -> None:
     listing = source.list_pictures()
-    workers = len(os.sched_getaffinity(0))
+    workers = usable_cores()
     shape = image_shape(listing, source.name, size, workers)
     work = place.with_name(f".{place.name}.part")
     work.mkdir(exist_ok=True)
@@ -160,7 +162,11 @@ def _prepare(
                 f"data set {source.name!r}: none of its {total} pictures can be read"
             )
         about = {"num_classes": len(listing.classes), "classes": listing.classes}
-        about |= {"shape": shape, "source": source.name, "left_out": left_out}
+        about |= {
+            "shape": shape,
+            "source": resolve_name(source.name),
+            "left_out": left_out,
+        }
         kept.seal(work, about)
     except OSError as error:
         if error.errno in _FULL:
@@ -250,10 +256,11 @@ def _allocated(work: Path) -> int:
 def _say_if_changed(source: Source, place: Path) -> None:
     """Say that a set was prepared before, but with other pictures."""
     for other in place.parent.glob(f"{source.kept_as}-*"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, KeyError):
             info = json.loads((other / "info.json").read_text())
             is_same_version = f"-{source.version}-" in other.name
-            if info.get("source") == source.name and not is_same_version:
+            is_same = resolve_name(info["source"]) == resolve_name(source.name)
+            if is_same and not is_same_version:
                 logging.warning(
                     "the files of %s have changed since %s was prepared: it is "
                     "prepared anew, and that folder can be removed",

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from init_study.host import available_bytes, usable_cores
+
 MEMBER = "member"
-_GROUP = "/sys/fs/cgroup/memory."
 
 
 def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
@@ -25,7 +26,7 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
     """
     # JAX refuses once it has begun to compute, as in a notebook.
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", _cores())
+        jax.config.update("jax_num_cpu_devices", usable_cores())
     if cache_dir is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -48,13 +49,6 @@ def compiled_folder(cache_dir: str | None) -> Path | None:
     return place.expanduser() / "compiled"
 
 
-def _cores() -> int:
-    """Count the cores that this process may use, where the system tells."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def idle_cores() -> int:
     """Count the cores for which JAX has no device, having begun before `prepare_jax`.
 
@@ -64,7 +58,7 @@ def idle_cores() -> int:
     """
     if jax.default_backend() != "cpu":
         return 0
-    return max(0, _cores() - jax.local_device_count())
+    return max(0, usable_cores() - jax.local_device_count())
 
 
 def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
@@ -92,16 +86,8 @@ def bytes_per_device(platform: str) -> int | None:
     if platform != "cpu":
         stats = jax.local_devices()[0].memory_stats() or {}
         return stats.get("bytes_limit")
-    limits = []
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        available = Path("/proc/meminfo").read_text().split("MemAvailable:")[1]
-        limits.append(int(available.split()[0]) * 1024)
-    with contextlib.suppress(OSError, ValueError):
-        most, used = (
-            int(Path(_GROUP + name).read_text()) for name in ("max", "current")
-        )
-        limits.append(max(0, most - used))
-    return min(limits) // jax.local_device_count() if limits else None
+    room = available_bytes()
+    return None if room is None else room // jax.local_device_count()
 
 
 def padded_size(members: int, mesh: Mesh, chunk_width: int) -> int:

@@ -304,10 +304,12 @@ def test_a_run_is_asked_as_the_launchers_flags_ask(tmp_path):
 
 def test_a_notebook_hears_of_cores_that_stay_idle(capsys, monkeypatch):
     recipe = {"schemes": ["zeros"], "learning_rates": 0.1, **SMALL}
-    monkeypatch.setattr("init_study.engine.devices._cores", jax.local_device_count)
+    monkeypatch.setattr(
+        "init_study.engine.devices.usable_cores", jax.local_device_count
+    )
     init_study.compare("linear", data(), **recipe)
     assert "idle" not in capsys.readouterr().err
-    monkeypatch.setattr("init_study.engine.devices._cores", lambda: 7)
+    monkeypatch.setattr("init_study.engine.devices.usable_cores", lambda: 7)
     init_study.compare("linear", data(), **recipe)
     wasted = 7 - jax.local_device_count()
     assert f"so {wasted} of these stay idle" in capsys.readouterr().err

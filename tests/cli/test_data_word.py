@@ -11,8 +11,9 @@ import tensorflow_datasets as tfds
 from pictures_of import write_digits
 from published import idx, register
 
-from init_study.data import checking
+from init_study.data import checking, load_dataset
 from init_study.data.sources import fashion_mnist, partial
+from init_study.errors import UserError
 
 RNG = np.random.default_rng(1)
 IMAGES = RNG.integers(0, 256, (70, 28, 28), dtype=np.uint8)
@@ -30,7 +31,8 @@ def data(call, monkeypatch, tmp_path):
     """The word with folders of its own: exit code, standard output and error."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(fashion_mnist, "is_installed", lambda: False)
-    return lambda *words: call("data", f"--data_dir={tmp_path / 'tfds'}", *words)
+    words = ("data", f"--data_dir={tmp_path / 'tfds'}")
+    return lambda *more, **place: call(*words, *more, **place)
 
 
 @pytest.fixture
@@ -71,7 +73,12 @@ def test_a_list_of_what_there_is(data, tmp_path):
         out.split()
     )
     assert "folder:DIR" in out and str(tmp_path) in out
-    assert max(map(len, out.splitlines())) <= 100
+    folder = tmp_path / "tfds" / "downloads" / "manual"
+    for name in ("fashion_mnist", "mnist", "kmnist", "cifar10", "cifar100"):
+        (line,) = [x for x in out.splitlines() if x.startswith(f"{name}: ")]
+        assert line.endswith(f" {folder / name}")
+    assert "digits: " not in out
+    assert max(len(x) for x in out.splitlines() if str(folder) not in x) <= 100
     assert not (tmp_path / "tfds").exists() and not (tmp_path / "cache").exists()
 
 
@@ -157,6 +164,34 @@ def test_a_check_names_every_damaged_file(data, mirror, tmp_path):
     assert code == 2 and "all.images.npy has changed" in out and "kmnist" not in out
 
 
+def test_a_check_does_not_vouch_for_files_that_it_cannot_verify(data, mirror, tmp_path):
+    """TFDS keeps sets as tfrecord, too, which only TensorFlow reads."""
+    assert data("--dataset=kmnist", f"--mirror={mirror}")[0] == 0
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "tfds" / "downloads")
+    place = tmp_path / "tfds" / "kmnist" / "3.0.1"
+    code, out, _ = data("--check")
+    # One file each of the training and of the test part.
+    assert code == 0 and out == "2 files in 1 folders: all as they were written\n"
+    for part, verified in {
+        "test": "1 files in 1 folders: all",
+        "train": "none",
+    }.items():
+        (file,) = place.glob(f"*{part}*array_record*")
+        other = file.with_name(file.name.replace("array_record", "tfrecord"))
+        other.write_bytes(b"anything")
+        file.unlink()
+        code, out, _ = data("--check")
+        assert code == 0 and verified in out and "cannot be verified" in out, out
+        assert str(place) in out
+    assert "as they were written" not in out
+    said = json.loads(data("--check", "--json")[1])
+    assert said["intact"] is True and said["unverified"] == 2
+    (checked,) = said["checked"]
+    assert checked["files"] == 0 and checked["damaged"] == []
+    assert len(checked["unverified"]) == 2
+
+
 def test_nothing_to_check(data):
     assert data("--check") == (0, "nothing is here to check\n", "")
 
@@ -167,6 +202,16 @@ def test_a_set_by_hand_says_which_files_to_put_where(data, tmp_path):
     folder = tmp_path / "tfds" / "downloads" / "manual"
     for part in ("ILSVRC2012_img_train.tar", "_img_val.tar", str(folder), "folder:DIR"):
         assert part in err
+    assert "LOC_val_solution.csv" in err
+    # The same words as where a study needs the set.
+    with pytest.raises(UserError) as error:
+        load_dataset(
+            "imagenet2012",
+            image_size=8,
+            data_dir=str(tmp_path / "tfds"),
+            cache_dir=tmp_path / "cache",
+        )
+    assert err == f"error: {error.value}\n"
 
 
 def test_pictures_of_many_sizes_need_this_words_flag(data, tmp_path):
@@ -191,6 +236,38 @@ def test_a_picture_that_cannot_be_read_is_left_out_or_refused(data, tmp_path):
     assert code == 0 and sum(json.loads(out)["examples"].values()) == 200
     # What was prepared without it is refused as well.
     assert data(name, "--strict")[0] == 2
+
+
+def test_a_folder_is_the_same_set_however_its_place_is_written(data, tmp_path):
+    write_digits(tmp_path / "digits", 60)
+    assert data("--dataset=folder:digits")[0] == 0
+    whole = f"folder:{tmp_path / 'digits'}"
+    assert states(data)[whole] == "prepared"
+    for name in ("folder:digits", "folder:./digits/", whole):
+        code, out, _ = data("--check", f"--dataset={name}")
+        assert code == 0 and "in 1 folders: all as they were written" in out, name
+        assert "was prepared before" in data(f"--dataset={name}")[1]
+    # Elsewhere the same words mean another folder.
+    write_digits(tmp_path / "elsewhere" / "digits", 50)
+    words = ("--check", "--dataset=folder:digits")
+    code, out, _ = data(*words, cwd=tmp_path / "elsewhere")
+    assert "nothing is here" in out
+
+
+def test_what_cannot_be_kept_is_not_said_to_be(data, tmp_path):
+    """A file lies where the cache would be."""
+    (tmp_path / "cache").write_text("")
+    place = tmp_path / "cache" / "init_study" / "data"
+    for _ in range(2):
+        code, out, _ = data("--dataset=digits")
+        assert code == 0 and "before" not in out and f" {place}\n" in out
+        assert "is not kept" in out
+    said = json.loads(data("--dataset=digits", "--json")[1])
+    assert said["prepared"] == said["prepared_before"] == []
+    (tmp_path / "cache").unlink()
+    assert data("--dataset=digits")[0] == 0
+    code, out, _ = data("--dataset=digits")
+    assert f"was prepared before, in {place / 'digits-1.0.0'}\n" in out
 
 
 def test_ctrl_c_keeps_the_partial_file_and_says_so(data, monkeypatch, tmp_path):

@@ -1,7 +1,6 @@
 """Arrays in an .npz file are a data set, or are refused before they are unpacked."""
 
 import io
-import os
 import zipfile
 
 import numpy as np
@@ -11,6 +10,7 @@ from pictures_of import content
 from init_study.data import load_dataset
 from init_study.data.pictures import decode
 from init_study.data.sources import npz
+from init_study.data.splits import Published
 from init_study.errors import UserError
 
 
@@ -131,12 +131,17 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_unpacked(
     """A small file of zeros that is large when it is unpacked."""
     save(tmp_path / "mine.npz", "images labels")
     monkeypatch.setattr(npz, "_array", lambda *a: pytest.fail("unpacked"))
-    real = os.sysconf
-    monkeypatch.setattr(
-        os, "sysconf", lambda name: 2 if name == "SC_AVPHYS_PAGES" else real(name)
-    )
     # 40 images of 108 bytes and 40 labels of 8.
+    monkeypatch.setattr(npz, "available_bytes", lambda: 2 * 4640 - 1)
     assert "holds 4,640 bytes of arrays" in refused(tmp_path / "mine.npz", tmp_path)
+
+
+@pytest.mark.parametrize("available", [2 * 4640, None])
+def test_what_fits_or_cannot_be_known_is_read(tmp_path, monkeypatch, available):
+    save(tmp_path / "mine.npz", "images labels")
+    monkeypatch.setattr(npz, "available_bytes", lambda: available)
+    found = npz.find_npz("arrays:mine.npz", tmp_path / "mine.npz", None)
+    assert isinstance(found, Published) and len(found.splits["all"].labels) == 40
 
 
 def test_a_head_that_promises_more_than_there_is_is_refused(tmp_path):

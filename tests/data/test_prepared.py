@@ -405,12 +405,13 @@ def test_a_copy_with_other_times_is_verified_whole(photographs, tmp_path, monkey
     assert load(photographs, tmp_path).checksums == first.checksums
 
 
-def test_changed_files_are_prepared_anew(tmp_path, warnings):
+def test_changed_files_are_prepared_anew(tmp_path, warnings, monkeypatch):
     root = tmp_path / "set"
     write_digits(root, 60)
-    load_dataset(f"folder:{root}", cache_dir=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    load_dataset("folder:set", cache_dir=tmp_path)
     (root / "3" / "0003.png").unlink()
-    again = load_dataset(f"folder:{root}", cache_dir=tmp_path)
+    again = load_dataset("folder:./set", cache_dir=tmp_path)
     assert "have changed since" in warnings[0] and len(content(again)) == 59
     assert len(folders(tmp_path)) == 2
 

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import sys
+from typing import ClassVar
 
 import numpy as np
 import PIL.Image
@@ -19,6 +20,7 @@ from init_study.data import (
     kept,
     load_dataset,
 )
+from init_study.data.overview import find_datasets, is_same_set
 from init_study.data.pictures import decode
 from init_study.data.sources import tfds_pictures
 from init_study.errors import UserError
@@ -93,6 +95,14 @@ class VaryingPictures(TinyPictures):
         for index, (image, label) in enumerate(zip(*tiny_pictures(seed), strict=True)):
             cut = PIL.Image.fromarray(image[: 3 + index % 4, : 2 + index % 3])
             yield index, {"image": cut, "label": int(label)}
+
+
+class ConfiguredPictures(TinyPictures):
+    """One set in two configurations, of which the first is what its name means."""
+
+    BUILDER_CONFIGS: ClassVar = [
+        tfds.core.BuilderConfig(name=name, version="1.2.0") for name in ("dim", "dark")
+    ]
 
 
 builder_with("NoClass", {"image": Image(shape=(4, 4, 1)), "label": np.float32})
@@ -286,6 +296,26 @@ def test_a_part_without_labels_is_refused(prepared, tmp_path, monkeypatch):
         load_tiny(prepared, tmp_path)
 
 
+def test_a_kept_configuration_is_listed_once_by_a_name_that_loads(tmp_path):
+    data_dir, listed = str(tmp_path / "tfds"), ["dim"]
+    for given in ("configured_pictures", "configured_pictures/dark:1.2.0"):
+        load_dataset(given, data_dir=data_dir, cache_dir=tmp_path)
+        rows = find_datasets(data_dir, tmp_path)
+        names = [row.name for row in rows if "configured" in row.name]
+        assert sorted(names) == [f"configured_pictures/{name}" for name in listed]
+        assert is_same_set(given, names[0])
+        listed = ["dark", "dim"]
+    load_dataset(names[0], data_dir=data_dir, cache_dir=tmp_path)
+    # In another size it is another row, and TFDS's own is still none.
+    load_dataset(names[0], data_dir=data_dir, cache_dir=tmp_path, image_size=3)
+    rows = [row for row in find_datasets(data_dir, tmp_path) if row.name == names[0]]
+    assert [row.image for row in rows] == [(3, 3, 3), (6, 5, 3)]
+    assert {row.state for row in rows} == {"prepared"}
+    shutil.rmtree(rows[1].where)
+    rows = [row for row in find_datasets(data_dir, tmp_path) if row.name == names[0]]
+    assert [row.image for row in rows] == [(3, 3, 3)]
+
+
 def test_a_file_in_the_way_is_a_users_error(tmp_path):
     (tmp_path / "tfds").write_text("")
     with pytest.raises(UserError, match="cannot be prepared in"):
@@ -315,6 +345,17 @@ def test_a_prepared_set_that_tfds_does_not_know_passes(tmp_path):
         check_dataset_name("own_pictures", str(tmp_path))
     (tmp_path / "own_pictures").mkdir()
     check_dataset_name("own_pictures", str(tmp_path))
+
+
+def test_a_set_passes_where_the_environment_says_that_tfds_keeps_them(
+    tmp_path, monkeypatch
+):
+    """TFDS's own variable, which a folder that is given goes before."""
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
+    (tmp_path / "tfds" / "own_pictures").mkdir(parents=True)
+    check_dataset_name("own_pictures")
+    with pytest.raises(UserError, match="unknown data set"):
+        check_dataset_name("own_pictures", str(tmp_path))
 
 
 def test_every_listed_name_is_one_that_can_be_loaded():

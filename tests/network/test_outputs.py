@@ -151,6 +151,22 @@ def test_heads_that_are_ignored_are_layers_all_the_same():
     assert said["aux/kernel"] == "zeros"
 
 
+@pytest.mark.parametrize(
+    ("pack", "name"),
+    [
+        (lambda x, logits, *_: {"a/b": x, "a": {"b": logits}}, "a/b"),
+        (lambda x, logits, *_: (x, {1: x, "1": logits}), "1/1"),
+    ],
+)
+def test_two_outputs_of_one_name_are_refused(pack, name):
+    with pytest.raises(UserError) as error:
+        trace(Net(pack), SHAPE, 3)
+    said = str(error.value)
+    assert f"named {name!r}" in said and "\n" not in said
+    # Features of 4, logits of 3.
+    assert "4)" in said and "3)" in said
+
+
 def test_without_a_number_of_classes_several_outputs_will_do():
     net = Net(lambda x, logits, aux, train: (x[:, None, None], logits))
     scheme = "metainit(steps=1)"

@@ -9,14 +9,16 @@ from init_study.answers.columns import format_columns
 from init_study.cli.invocation import Answer, Invocation
 from init_study.data.cache import data_folder
 from init_study.data.checking import check_datasets
-from init_study.data.names import OWN_SETS, check_dataset_name, is_own
+from init_study.data.known_sets import say_by_hand
+from init_study.data.names import OWN_SETS, check_dataset_name, is_own, tfds_folder
 from init_study.data.overview import (
+    BEGUN,
     BY_HAND,
+    REMOTE,
     DatasetRow,
     find_datasets,
     find_kept,
     is_same_set,
-    tfds_folder,
 )
 from init_study.data.sources import fashion_mnist
 from init_study.data.sources.mirrors import check_mirror
@@ -58,12 +60,19 @@ def _list(data_dir: str | None) -> Answer:
         for row in rows
         if row.where and _is_here(row)
     ]
-    missing = [_wrapped(_by_hand(row)) for row in rows if row.state == BY_HAND]
+    wanted = [
+        f"{row.name}: is downloaded, or put its published files into {row.where}"
+        for row in rows
+        if row.state in (REMOTE, BEGUN)
+    ]
+    missing = [
+        _wrapped(f"{row.name}: {_by_hand(row)}") for row in rows if row.state == BY_HAND
+    ]
     others = ", ".join(("any image classification set of TFDS", *OWN_SETS))
     how = (
         f"python launch.py data --dataset=NAME has one here; NAME may be {others}, too"
     )
-    lines = [format_columns(table), "", *places, *missing, "", _wrapped(how)]
+    lines = [format_columns(table), "", *places, *wanted, *missing, "", _wrapped(how)]
     document = {
         "tfds_dir": str(tfds_folder(data_dir)),
         "kept_in": str(data_folder(None)),
@@ -81,12 +90,7 @@ def _is_here(row: DatasetRow) -> bool:
 
 
 def _by_hand(row: DatasetRow) -> str:
-    return (
-        f"{row.name}: put {' and '.join(row.missing)} into a folder DIR, with "
-        "LOC_val_solution.csv for the labels of the second, and take folder:DIR, which "
-        "may also hold DIR/train/CLASS/* and DIR/val/CLASS/*; TFDS wants them in "
-        f"{row.where}"
-    )
+    return say_by_hand(row.missing, str(row.where))
 
 
 def _prepare(invocation: Invocation) -> Answer:
@@ -99,12 +103,15 @@ def _prepare(invocation: Invocation) -> Answer:
         mirror = check_mirror(mirror)
     for row in find_datasets(data_dir):
         if row.state == BY_HAND and is_same_set(name, row.name):
-            raise UserError(f"data set {name!r} cannot be downloaded: {_by_hand(row)}")
+            raise UserError(
+                f"data set {name!r} cannot be downloaded by a program: {_by_hand(row)}"
+            )
     before = _kept_places(name)
     came = _download(name, data_dir, mirror, before)
     dataset = _load(name, image_size, data_dir, flags.strict)
     parts = {part: len(getattr(dataset, part).labels) for part in dataset.checksums}
     added = sorted(_kept_places(name) - before)
+    there = set() if added else _kept_places(name, dataset.image_shape)
     document = {
         "dataset": name,
         "image_shape": list(dataset.image_shape),
@@ -112,6 +119,7 @@ def _prepare(invocation: Invocation) -> Answer:
         "examples": parts,
         "downloaded": came,
         "prepared": added,
+        "prepared_before": sorted(there),
         "kept_in": str(data_folder(None)),
     }
     return Answer(document, _prepared_text(document))
@@ -154,8 +162,10 @@ def _download(
     return download(name, data_dir, mirror)
 
 
-def _kept_places(name: str) -> set[str]:
-    return {str(row.where) for row in find_kept() if is_same_set(name, row.name)}
+def _kept_places(name: str, image: tuple[int, ...] | None = None) -> set[str]:
+    """Find the folders that a set is kept in, or its images of one shape."""
+    rows = [row for row in find_kept() if is_same_set(name, row.name)]
+    return {str(row.where) for row in rows if image in (None, row.image)}
 
 
 def _prepared_text(document: dict[str, Any]) -> str:
@@ -168,27 +178,38 @@ def _prepared_text(document: dict[str, Any]) -> str:
     ]
     lines += [f"{file} from {place}" for file, place in document["downloaded"].items()]
     lines += [f"prepared in {place}" for place in document["prepared"]]
-    if not document["prepared"]:
-        lines.append(f"was prepared before, in {document['kept_in']}")
+    there = document["prepared_before"]
+    lines += [f"was prepared before, in {place}" for place in there]
+    if not document["prepared"] and not there:
+        lines.append(f"is not kept; what is kept lies in {document['kept_in']}")
     return "\n".join(lines)
 
 
 def _check(name: str | None, data_dir: str | None) -> Answer:
     checked = check_datasets(name, data_dir)
     damaged = [f"{Path(c.where)}: {line}" for c in checked for line in c.damaged]
+    unverified = [(c.where, c.unverified) for c in checked if c.unverified]
     files = sum(one.files for one in checked)
+    lines = [f"damaged: {line}" for line in damaged]
+    lines += [
+        f"cannot be verified, being no array_record: {len(names)} files in {where}, "
+        f"as {names[0]}"
+        for where, names in unverified
+    ]
     what = "nothing is here to check"
     if checked:
         what = f"{files} files in {len(checked)} folders: "
-        what += f"{len(damaged)} damaged" if damaged else "all as they were written"
+        intact = "all as they were written" if files else "none was verified"
+        what += f"{len(damaged)} damaged" if damaged else intact
     if damaged:
         what += "; remove the folder of a damaged file, and it is prepared anew"
     document = {
         "intact": not damaged,
+        "unverified": sum(len(names) for _, names in unverified),
         "checked": [one._asdict() for one in checked],
     }
-    lines = [*(f"damaged: {line}" for line in damaged), what]
-    return Answer(document, "\n".join(lines), exit_code=_EXIT_DAMAGED if damaged else 0)
+    text = "\n".join([*lines, what])
+    return Answer(document, text, exit_code=_EXIT_DAMAGED if damaged else 0)
 
 
 def _image(shape: Iterable[int] | None) -> str | None:

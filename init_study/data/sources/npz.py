@@ -7,7 +7,6 @@ train_images, train_labels, val_..., test_...       as MedMNIST has them
 
 import io
 import math
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,6 +20,7 @@ from init_study.data.sources.folder import fingerprint, plain_name
 from init_study.data.sources.picture_files import DiskFile
 from init_study.data.splits import ALL, Published
 from init_study.errors import UserError, nearest
+from init_study.host import available_bytes
 
 # Names of the images and the labels of a part.
 _KEYS = {
@@ -116,11 +116,11 @@ def _check_memory(path: Path, archive: zipfile.ZipFile, keys: list[str]) -> None
     Twice the size is needed: the arrays, and their parts.
     """
     declared = sum(_declared_bytes(path, archive, key) for key in keys)
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if 2 * declared > free:
+    free = available_bytes()
+    if free is not None and 2 * declared > free:
         raise UserError(
             f"{path} holds {declared:,} bytes of arrays, of which twice as much memory "
-            f"is needed, but {free:,} are free; make a folder of pictures of them"
+            f"is needed, but {free:,} are available; make a folder of pictures of them"
         )
 
 

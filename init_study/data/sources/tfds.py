@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from init_study.data.names import CATALOG
 from init_study.data.sources.quiet import without_noise
-from init_study.data.sources.tfds_builders import CATALOG, build_command
+from init_study.data.sources.tfds_builders import build_command
 from init_study.data.sources.tfds_builders import find as find
 from init_study.data.sources.tfds_preparing import prepare
 from init_study.data.splits import Published, Split

@@ -5,10 +5,9 @@ import os
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.registered import DatasetNotFoundError
 
+from init_study.data.names import CATALOG
 from init_study.data.sources.quiet import without_noise
 from init_study.errors import UserError, unknown
-
-CATALOG = "https://www.tensorflow.org/datasets/catalog/overview"
 
 
 def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

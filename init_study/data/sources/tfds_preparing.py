@@ -18,7 +18,7 @@ from tensorflow_datasets.core.download import downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
 
-from init_study.data.known_sets import KNOWN_SETS
+from init_study.data.known_sets import KNOWN_SETS, say_by_hand
 from init_study.data.locks import hold_lock
 from init_study.data.sources import fashion_mnist, tensorflow_free
 from init_study.data.sources.download import NotDownloaded
@@ -143,11 +143,8 @@ def _by_hand(builder: tfds.core.DatasetBuilder, name: str) -> UserError:
     files = KNOWN_SETS[builder.name].by_hand if builder.name in KNOWN_SETS else ()
     if files:
         return UserError(
-            f"data set {name!r} cannot be downloaded by a program: put "
-            f"{' and '.join(files)} into a folder DIR and take folder:DIR as the data "
-            "set, which may also hold the pictures as train/CLASS/*.JPEG and "
-            f"val/CLASS/*.JPEG; TFDS, which needs TensorFlow for it, wants them in "
-            f"{folder}"
+            f"data set {name!r} cannot be downloaded by a program: "
+            f"{say_by_hand(files, os.fspath(folder))}"
         )
     told = one_line(builder.MANUAL_DOWNLOAD_INSTRUCTIONS)
     return UserError(

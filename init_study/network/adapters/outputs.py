@@ -26,12 +26,24 @@ def named_outputs(outputs: Any) -> Any:
 
     What is no array is left out.
 
+    Raises: UserError if two of them would have one name.
+
     Example:
         >>> import jax.numpy as jnp
         >>> list(named_outputs((jnp.ones(2), {"features": jnp.ones(3)})))
         ['0', '1/features']
     """
-    return outputs if _is_array(outputs) else OrderedDict(_leaves(outputs, ()))
+    if _is_array(outputs):
+        return outputs
+    by_name = OrderedDict()
+    for name, one in _leaves(outputs, ()):
+        if name in by_name:
+            raise UserError(
+                f"two outputs of the module are named {name!r}: {by_name[name].shape} "
+                f"and {one.shape}; call one of them otherwise"
+            )
+        by_name[name] = one
+    return by_name
 
 
 def choose_output(

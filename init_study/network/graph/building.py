@@ -14,11 +14,10 @@ import jax.numpy as jnp
 from jax.extend.core import JaxprEqn, primitives
 
 from init_study import jaxprs
-from init_study.network.graph.dataflow import Graph, Node, Path
+from init_study.network.graph.dataflow import CONTRACTIONS, Graph, Node, Path
 
 # A loop of more equations stays a single node: the graph would be slow to read.
 _MOST_EQUATIONS = 10_000
-_CONTRACTIONS = ("conv_general_dilated", "dot_general")
 
 
 def make_graph(
@@ -134,7 +133,7 @@ def _is_unrolled(equation: JaxprEqn) -> bool:
     inner = [str(e.primitive) for e in jaxprs.inner_equations(equation)]
     length = equation.params["length"]
     few = 0 < length and length * len(inner) <= _MOST_EQUATIONS
-    return few and not set(_CONTRACTIONS).isdisjoint(inner)
+    return few and not set(CONTRACTIONS).isdisjoint(inner)
 
 
 def _is_dropped(var: Any) -> bool:

@@ -10,6 +10,9 @@ from init_study import jaxprs
 
 Path = tuple[str, ...]
 
+# The names of what sums products, as layers do.
+CONTRACTIONS = ("conv_general_dilated", "dot_general")
+
 
 class Node(NamedTuple):
     """One equation; values are numbered across the whole graph.

@@ -16,11 +16,16 @@ from jaxtyping import Int
 
 from init_study import jaxprs
 from init_study.network.graph.biases import Output, find_bias
-from init_study.network.graph.dataflow import Graph, Node, Origins, Path, producers
+from init_study.network.graph.dataflow import (
+    CONTRACTIONS,
+    Graph,
+    Node,
+    Origins,
+    Path,
+    producers,
+)
 from init_study.network.graph.layouts import places_in_leaf
 from init_study.network.graph.side_by_side import packed_parts, stacked_parts
-
-_CONTRACTIONS = ("conv_general_dilated", "dot_general")
 
 
 class Operation(NamedTuple):
@@ -130,8 +135,8 @@ def _contracts(node: Node) -> bool:
     if node.name.startswith("custom_"):
         # A derivative of the user's own; activations have such as well.
         inner = {str(e.primitive) for e in jaxprs.inner_equations(node.equation)}
-        return not inner.isdisjoint(_CONTRACTIONS)
-    return node.name in (*_CONTRACTIONS, "gather", "scan", "while", "cond")
+        return not inner.isdisjoint(CONTRACTIONS)
+    return node.name in (*CONTRACTIONS, "gather", "scan", "while", "cond")
 
 
 def _is_lookup(node: Node, origins: Origins) -> bool:
