@@ -61,6 +61,7 @@ def load_kept(place: Path) -> Kept:
     info = json.loads((place / _INFO).read_text())
     if not isinstance(info, dict) or not isinstance(info.get("num_classes"), int):
         raise ValueError(f"{_INFO} gives no number of classes")
+    _check_whole(place, info)
     if large and _stamps(place, large) != info.get("files"):
         _verify_images(place)
     names = [path.name.split(".")[0] for path in sorted(place.glob("*.labels.npy"))]
@@ -116,12 +117,23 @@ def check_prepared(place: str | os.PathLike[str]) -> int:
     folder = Path(place)
     try:
         _verify_sums(folder, _large_files(folder))
+        _check_whole(folder, json.loads((folder / _INFO).read_text()))
         return _verify_images(folder)
     except (OSError, ValueError) as error:
         raise UserError(
             f"the data in {folder} is damaged ({error}); remove the folder, and it is "
             "prepared anew"
         ) from error
+
+
+def _check_whole(place: Path, info: Mapping[str, Any]) -> None:
+    """Miss no file of images: large ones are in no list of sums.
+
+    Raises: ValueError naming one that is gone.
+    """
+    for name in info.get("files", {}):
+        if not (place / name).exists():
+            raise ValueError(f"{name} is missing")
 
 
 def _load_part(place: Path, name: str, is_large: bool) -> KeptPart:

@@ -382,6 +382,19 @@ def test_a_changed_file_is_noticed_and_prepared_anew(
     assert len(warnings) == 1
 
 
+@pytest.mark.parametrize("in_memory", [0, 2**28])
+def test_a_missing_file_is_noticed_and_prepared_anew(
+    photographs, tmp_path, monkeypatch, warnings, in_memory
+):
+    monkeypatch.setattr(kept, "IN_MEMORY", in_memory)
+    before = content(load(photographs, tmp_path))
+    (only_folder(tmp_path) / "all.images.npy").unlink()
+    with pytest.raises(UserError, match="is damaged"):
+        check_prepared(only_folder(tmp_path))
+    again = load(photographs, tmp_path)
+    assert "is damaged" in warnings[0] and content(again) == before
+
+
 def test_a_full_check_finds_what_the_quick_one_cannot(
     photographs, tmp_path, monkeypatch
 ):
