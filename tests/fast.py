@@ -61,6 +61,7 @@ FAST = {
     "network/test_branch_scalars.py": {"test_a_plain_net_has_no_branch_to_add_to"},
     "network/test_layers.py": {"test_branches_and_shortcuts"},
     "network/test_network.py": {"test_layers_in_order_with_true_fans"},
+    "network/test_stacks.py": {"test_loops_in_loops_are_unrolled"},
     "report/test_injection.py": {"test_what_a_template_asks_for_must_be_there"},
     "report/test_report.py": {"test_columns_are_aligned"},
     "schemes/test_schemes.py": {

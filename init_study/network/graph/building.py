@@ -95,7 +95,7 @@ class _Building:
     def unrolled(self, equation: JaxprEqn, inputs: list[int]) -> list[int]:
         """Add the body of a loop as many times as it runs."""
         params = equation.params
-        consts, carried = params["num_consts"], params["num_carry"]
+        consts, carried = _count_parts(equation)
         fixed, sequences = inputs[:consts], inputs[consts + carried :]
         carry = inputs[consts : consts + carried]
         self.sliced.update(sequences)
@@ -126,6 +126,24 @@ class _Building:
         traced = jax.make_jaxpr(function)(*(self.shapes[value] for value in values))
         (made,) = jaxprs.interpret(traced, (), values, self.add, self.constant)
         return made
+
+
+def _count_parts(equation: JaxprEqn) -> tuple[int, int]:
+    """Count a loop's constants and what it carries, by the shapes alone.
+
+    Its body reads constants, what is carried, and slices; it gives what is carried, and
+    slices. JAX's own words for the counts differ between versions.
+    """
+    body = getattr(equation.params["jaxpr"], "jaxpr", equation.params["jaxpr"])
+    outer = zip(equation.invars, body.invars, strict=True)
+    sliced = sum(_rank(whole) > _rank(one) for whole, one in outer)
+    given = zip(equation.outvars, body.outvars, strict=True)
+    carried = sum(_rank(whole) == _rank(one) for whole, one in given)
+    return len(equation.invars) - sliced - carried, carried
+
+
+def _rank(var: Any) -> int:
+    return len(getattr(var.aval, "shape", ()))
 
 
 def _is_unrolled(equation: JaxprEqn) -> bool:
