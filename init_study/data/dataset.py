@@ -100,11 +100,13 @@ def load_dataset(
     source = _source(name, image_size, data_dir, folder)
     if isinstance(source, Published):
         if strict or not store_pixels:
-            asked = "strict" if strict else "store_pixels=False, or feed=decoded,"
-            raise UserError(
-                f"data set {name!r} has arrays, and {asked} is for pictures; leave it "
-                "out" + ", or use feed=mapped" * (not store_pixels)
+            way_out = (
+                "strict is for pictures; leave it out"
+                if strict
+                else "there are no pictures to decode; use feed=mapped, or leave out "
+                "store_pixels=False"
             )
+            raise UserError(f"data set {name!r} has arrays: {way_out}")
         return make_dataset(name, source)
     # Imported here because Pillow is not needed for arrays.
     with extra("data"):

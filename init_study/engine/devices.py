@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,14 @@ def fetch_members(tree: Any, members: int) -> Any:
     """
     on_host = jax.device_get(tree)
     return jax.tree.map(lambda leaf: np.array(leaf[:members]), on_host)
+
+
+def num_bytes(tree: Any) -> int:
+    """Count the bytes of all leaves, or of what has their shapes.
+
+    Example:
+        >>> num_bytes({"kernel": np.zeros((3, 4), np.float32)})
+        48
+    """
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
+    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

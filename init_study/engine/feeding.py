@@ -24,7 +24,7 @@ from init_study.data.feeds import (
     from_resident,
     from_streamed,
 )
-from init_study.engine.devices import place_shared
+from init_study.engine.devices import num_bytes, place_shared
 from init_study.engine.orders import (
     distinct,
     first_rows,
@@ -111,7 +111,7 @@ def feeding_shapes(plan: ProgramPlan, seeds: tuple[int, ...]) -> tuple[Any, int]
     if plan.feed == "resident":
         shape = (len(distinct(seeds)), most_steps(plan), size)
         indices: Any = jax.ShapeDtypeStruct(shape, jnp.int32)
-        return Resident(train, indices), _num_bytes((train, held, indices))
+        return Resident(train, indices), num_bytes((train, held, indices))
     orders, stream_of_seed = make_orders(plan, seeds)
     leading = (orders.streams, _block_steps(plan, orders), size)
 
@@ -122,9 +122,9 @@ def feeding_shapes(plan: ProgramPlan, seeds: tuple[int, ...]) -> tuple[Any, int]
     block = Streamed(
         batches(train.images), batches(train.labels), train.mean, train.std, slots
     )
-    rows = _num_bytes(train._replace(images=held.images, labels=held.labels))
+    rows = num_bytes(train._replace(images=held.images, labels=held.labels))
     evaluated = rows * min(1, _block_rows(plan) / len(held.labels))
-    return block, 2 * max(_num_bytes(block), int(evaluated))
+    return block, 2 * max(num_bytes(block), int(evaluated))
 
 
 def _resident(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
@@ -240,8 +240,3 @@ def _block_rows(plan: ProgramPlan) -> int:
 def _image_bytes(plan: ProgramPlan) -> int:
     images = plan.dataset.train.images
     return prod(images.shape[1:]) * images.dtype.itemsize
-
-
-def _num_bytes(tree: Any) -> int:
-    leaves = jax.tree.leaves(tree)
-    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

@@ -1,7 +1,6 @@
 """The cost of one execution of a program here: a few steps of it, really taken."""
 
 import time
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from init_study.engine.devices import bytes_per_device, padded_size, place_members
+from init_study.engine.devices import (
+    bytes_per_device,
+    num_bytes,
+    padded_size,
+    place_members,
+)
 from init_study.engine.feeding import Feeding, feeding_shapes, make_feeding
 from init_study.engine.population import (
     Compiled,
@@ -148,14 +152,3 @@ def time_execution(
     return timing._replace(
         compile_seconds=compile_seconds, seconds_per_member_step=best / few.members
     )
-
-
-def num_bytes(tree: Any) -> int:
-    """Count the bytes of all leaves, or of what has their shapes.
-
-    Example:
-        >>> num_bytes({"kernel": np.zeros((3, 4), np.float32)})
-        48
-    """
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if hasattr(leaf, "shape")]
-    return sum(prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)

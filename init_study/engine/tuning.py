@@ -12,14 +12,19 @@ import jax.numpy as jnp
 from absl import logging
 from jax.sharding import Mesh
 
-from init_study.engine.devices import bytes_per_device, member_mesh, padded_size
+from init_study.engine.devices import (
+    bytes_per_device,
+    member_mesh,
+    num_bytes,
+    padded_size,
+)
 from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import (
     compile_population,
     empty_population,
     hyperparameters,
 )
-from init_study.engine.timing import Timing, num_bytes, time_execution
+from init_study.engine.timing import Timing, time_execution
 from init_study.errors import UserError
 from init_study.execution import Execution, candidates
 from init_study.plan import Plan, ProgramPlan

@@ -15,11 +15,10 @@ from init_study.data.feeds.reading import row_blocks, step_blocks
 from init_study.data.rows import in_memory
 from init_study.data.splits import Published
 from init_study.engine import feeding
-from init_study.engine.devices import member_mesh
+from init_study.engine.devices import member_mesh, num_bytes
 from init_study.engine.estimate import estimate
 from init_study.engine.feeding import Supply, feeding_shapes, make_feeding
 from init_study.engine.orders import first_rows, make_orders
-from init_study.engine.timing import num_bytes
 from init_study.errors import UserError
 from init_study.plan import Given, make_plan
 from init_study.run import Control, run
