@@ -202,6 +202,7 @@ def _describe_data(dataset: Any) -> dict[str, Any]:
     return sizes | {
         "num_classes": dataset.num_classes,
         "chance": dataset.chance,
+        "validation_chance": dataset.validation_chance,
         "checksums": dataset.checksums,
     }
 

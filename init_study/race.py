@@ -173,7 +173,15 @@ def _heat(
             return _fresh(alone, stage, choices, racing, seeds, look)
 
         own = protocol._replace(margin=fixed)
-        for decision, values in confirm(study.schemes, candidate, own, draw):
+        looks = confirm(
+            study.schemes,
+            candidate,
+            own,
+            draw,
+            chance=data["chance"],
+            num_test=data["test"],
+        )
+        for decision, values in looks:
             # Nets that all answer at random are equal, but that is no verdict.
             if _all_stuck(values, data):
                 stopped = "no scheme learned anything on fresh seeds"

@@ -11,9 +11,10 @@ from init_study.errors import extra
 if TYPE_CHECKING:
     from init_study.answers.comparison import AtRate, Comparison, Row, compare_runs
     from init_study.answers.outcomes import Outcomes, final_outcomes
+    from init_study.answers.run_table import format_table
+    from init_study.answers.run_words import sentence, to_json
     from init_study.answers.statistics import Interval, Share
     from init_study.answers.step_curves import learning_curves, seed_curves
-    from init_study.answers.words import format_table, sentence, to_json
 
 __all__ = [
     "AtRate",
@@ -40,11 +41,11 @@ _LATER = {
     "Share": "statistics",
     "compare_runs": "comparison",
     "final_outcomes": "outcomes",
-    "format_table": "words",
+    "format_table": "run_table",
     "learning_curves": "step_curves",
     "seed_curves": "step_curves",
-    "sentence": "words",
-    "to_json": "words",
+    "sentence": "run_words",
+    "to_json": "run_words",
 }
 
 

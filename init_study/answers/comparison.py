@@ -1,8 +1,10 @@
 """From records to a comparison of schemes: each at its own best learning rate.
 
-The rate of a scheme and the best scheme are chosen on validation accuracy alone. Test
-accuracy is what they are then compared by. A member that diverged is a result: where
-members are chosen or paired it counts as chance, and it stays in every count.
+The rate of a scheme, and which scheme comes first, are chosen on validation accuracy
+alone. Test accuracy is what they are then compared by, and no run is judged at a rate
+that it helped to choose: each seed is taken at the rate that the others chose. A member
+that diverged is a result: where members are chosen or paired it counts as chance, and
+it stays in every count.
 """
 
 from collections.abc import Mapping
@@ -10,23 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.answers.statistics import (
     Interval,
     Share,
-    paired_interval,
+    improvement,
     stuck_at_chance,
     t_interval,
     wilson_interval,
 )
+from init_study.answers.verdicts.selection import Selection, Standing, select
 from init_study.study import Program, Study
-
-NOTE = (
-    "Each interval is for one pair of schemes; they are not adjusted for the number "
-    "of comparisons."
-)
 
 
 class AtRate(NamedTuple):
@@ -37,7 +35,8 @@ class AtRate(NamedTuple):
         validation: accuracy of all seeds, where one that diverged counts as chance.
         test: accuracy of the seeds that did not diverge; `test.n` of them.
         diverged: share of all seeds that diverged.
-        stuck: share of all seeds that did not diverge and are not above chance.
+        stuck: share of all seeds that did not diverge and are not above chance on
+            validation data.
     """
 
     learning_rate: float
@@ -83,10 +82,12 @@ class Row(NamedTuple):
         untuned: at the rate that is usual without tuning.
         at_edge: whether the best rate is the smallest or largest of several, so that
             a better one may lie beyond; not said of a scheme that never learned.
-        difference: of test accuracy to the best scheme, paired by seed, each at its
-            own best rate; None for the best scheme itself.
+        standing: beside the others, by `judged`.
         passes: what the scheme spends on a run before its first step.
-        runs: test accuracy of every seed at the best rate, a diverged run as chance.
+        runs: test accuracy of every seed at its best rate, a diverged run as chance.
+        judged: the same, each seed at the rate that the other seeds chose.
+        better: probability that a run of the first scheme is better than one of this,
+            ties split; None for the first itself.
     """
 
     scheme: str
@@ -94,9 +95,16 @@ class Row(NamedTuple):
     best: AtRate
     untuned: AtRate
     at_edge: bool
-    difference: Interval | None
+    standing: Standing
     passes: Passes
     runs: tuple[float, ...]
+    judged: tuple[float, ...]
+    better: Interval | None
+
+    @property
+    def optimism(self) -> float:
+        """By how much the mean at the best rate is above that of the judged runs."""
+        return float(np.mean(self.runs) - np.mean(self.judged))
 
 
 class Comparison(NamedTuple):
@@ -112,10 +120,10 @@ class Comparison(NamedTuple):
         num_test: test examples.
         chance: test accuracy of always answering the most frequent training class.
         untuned_rate: the rate that is usual without tuning.
-        best: the scheme of the highest mean validation accuracy; None if unfinished
+        first: the scheme of the highest mean validation accuracy; None if unfinished
             or if it learned nothing.
+        selection: which schemes may be the best; None if unfinished.
         rows: by falling validation accuracy; empty if the program is not finished.
-        note: what the intervals do not say.
     """
 
     program: str
@@ -127,9 +135,19 @@ class Comparison(NamedTuple):
     num_test: int
     chance: float
     untuned_rate: float
-    best: str | None
+    first: str | None
+    selection: Selection | None
     rows: tuple[Row, ...]
-    note: str = NOTE
+
+    @property
+    def best(self) -> str | None:
+        """The scheme that is shown to be the best; None if it is not decided.
+
+        It is chosen on validation data, and shown on test data.
+        """
+        if self.selection is None or len(self.rows) < 2 or self.first is None:
+            return None
+        return self.first if self.selection.best == (self.first,) else None
 
 
 def compare_runs(
@@ -178,7 +196,8 @@ def _compare_program(
         num_test=data["test"],
         chance=data["chance"],
         untuned_rate=study.untuned(program.optimizer),
-        best=None,
+        first=None,
+        selection=None,
         rows=(),
     )
     if step != program.steps:
@@ -186,38 +205,76 @@ def _compare_program(
     outcomes = final_outcomes(
         records.loc[records["step"] == step], study, data["chance"]
     )
+    stuck = _stuck(outcomes, data)
+    order = _order(outcomes)
+    runs = {study.schemes[i]: judged_runs(outcomes, i, data["chance"]) for i in order}
+    selection = select(
+        {name: own for name, (_, own) in runs.items()}, data["chance"], data["test"]
+    )
     rows = tuple(
-        row._replace(passes=Passes(**passes.get(row.scheme, {})))
-        for row in _rows(outcomes, study, unfinished)
-    )
-    best = None if rows[0].best.failed else rows[0].scheme
-    return unfinished._replace(best=best, rows=rows)
-
-
-def _rows(outcomes: Outcomes, study: Study, program: Comparison) -> tuple[Row, ...]:
-    """Rank the schemes, the best first."""
-    means = _comparable(outcomes.validation.mean(axis=-1))
-    # argmax takes the first of equals: the smaller rate, the scheme listed first.
-    best_rates = means.argmax(axis=-1)
-    order = np.argsort(-means.max(axis=-1), kind="stable")
-    rated = np.where(outcomes.diverged, program.chance, outcomes.test)
-    at_best = [rated[scheme, rate] for scheme, rate in enumerate(best_rates)]
-    return tuple(
         _row(
-            study.schemes[i],
-            _at_rates(outcomes, i, study, program),
-            int(best_rates[i]),
-            program.untuned_rate,
-            None if i == order[0] else paired_interval(at_best[i], at_best[order[0]]),
-            at_best[i],
+            _at_rates(outcomes, stuck, i, study),
+            standing,
+            runs[standing.scheme],
+            next(iter(runs.values()))[1],
+            unfinished.untuned_rate,
+            Passes(**passes.get(standing.scheme, {})),
         )
-        for i in order.tolist()
+        for i, standing in zip(order, selection.standings, strict=True)
     )
+    first = None if rows[0].best.failed else rows[0].scheme
+    return unfinished._replace(first=first, selection=selection, rows=rows)
+
+
+def judged_runs(
+    outcomes: Outcomes, scheme: int, chance: float
+) -> tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]]:
+    """Give a scheme's test accuracies at its best rate, and judged without choosing.
+
+    The best rate has the highest mean validation accuracy. To judge, each seed is taken
+    at the rate that the other seeds chose by the same rule; a single seed has no
+    others, and is taken at its own. A run that diverged counts as chance.
+
+    Args:
+        outcomes: of all members.
+        scheme: its place.
+        chance: test accuracy of a constant answer.
+
+    Example:
+        >>> validation = np.array([[[0.9, 0.1, 0.1], [0.5, 0.5, 0.5]]])
+        >>> outcomes = Outcomes(validation, validation, np.zeros((1, 2, 3), bool))
+        >>> [runs.tolist() for runs in judged_runs(outcomes, 0, chance=0.1)]
+        [[0.5, 0.5, 0.5], [0.5, 0.1, 0.1]]
+    """
+    validation = outcomes.validation[scheme]
+    test = np.where(outcomes.diverged, chance, outcomes.test)[scheme]
+    seeds = validation.shape[1]
+    best = _comparable(validation.mean(1)).argmax()
+    if seeds == 1:
+        return test[best], test[best]
+    others = (validation.sum(1, keepdims=True) - validation) / (seeds - 1)
+    # argmax takes the first of equals: the smaller rate.
+    return test[best], test[_comparable(others).argmax(0), np.arange(seeds)]
+
+
+def _order(outcomes: Outcomes) -> list[int]:
+    """Rank the schemes by their best mean on validation data, the first of equals."""
+    means = _comparable(outcomes.validation.mean(axis=-1)).max(axis=-1)
+    return np.argsort(-means, kind="stable").tolist()
+
+
+def _stuck(
+    outcomes: Outcomes, data: Mapping[str, Any]
+) -> Bool[np.ndarray, "scheme rate seed"]:
+    # Runs from before the validation part's own chance was kept have the test part's.
+    chance = data.get("validation_chance", data["chance"])
+    stuck = stuck_at_chance(outcomes.validation, data["validation"], chance)
+    return (stuck == 1) & ~outcomes.diverged
 
 
 def _comparable(
-    means: Float[np.ndarray, "scheme rate"],
-) -> Float[np.ndarray, "scheme rate"]:
+    means: Float[np.ndarray, "*axes"],
+) -> Float[np.ndarray, "*axes"]:
     """Make means fit for a ranking.
 
     Equal means are equal whatever the order of their terms, and a mean that is not a
@@ -227,31 +284,37 @@ def _comparable(
 
 
 def _row(
-    scheme: str,
     rates: tuple[AtRate, ...],
-    best: int,
+    standing: Standing,
+    runs: tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]],
+    first: Float[np.ndarray, " seeds"],
     untuned_rate: float,
-    difference: Interval | None,
-    runs: Float[np.ndarray, " seeds"],
+    passes: Passes,
 ) -> Row:
+    means = _comparable(np.array([at_rate.validation.mean for at_rate in rates]))
+    best = int(means.argmax())
     at_edge = len(rates) > 1 and best in (0, len(rates) - 1) and not rates[best].failed
+    at_best, judged = runs
     return Row(
-        scheme=scheme,
+        scheme=standing.scheme,
         rates=rates,
         best=rates[best],
         untuned=next(r for r in rates if r.learning_rate == untuned_rate),
         at_edge=at_edge,
-        difference=difference,
-        passes=Passes(),
-        runs=tuple(runs.tolist()),
+        standing=standing,
+        passes=passes,
+        runs=tuple(at_best.tolist()),
+        judged=tuple(judged.tolist()),
+        better=None if standing.difference is None else improvement(first, judged),
     )
 
 
 def _at_rates(
-    outcomes: Outcomes, scheme: int, study: Study, program: Comparison
+    outcomes: Outcomes,
+    stuck: Bool[np.ndarray, "scheme rate seed"],
+    scheme: int,
+    study: Study,
 ) -> tuple[AtRate, ...]:
-    stuck = stuck_at_chance(outcomes.test, program.num_test, program.chance) == 1
-    stuck &= ~outcomes.diverged
     rates = []
     for i, learning_rate in enumerate(sorted(study.learning_rates)):
         diverged = outcomes.diverged[scheme, i]

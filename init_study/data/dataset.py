@@ -59,8 +59,16 @@ class Dataset(NamedTuple):
     @property
     def chance(self) -> float:
         """Test accuracy of always answering the most frequent training class."""
+        return self._constant(self.test)
+
+    @property
+    def validation_chance(self) -> float:
+        """Validation accuracy of the same answer: what choices are measured against."""
+        return self._constant(self.validation)
+
+    def _constant(self, part: Split) -> float:
         counts = np.bincount(self.train.labels, minlength=self.num_classes)
-        return float(np.mean(self.test.labels == np.argmax(counts)))
+        return float(np.mean(part.labels == np.argmax(counts)))
 
 
 def load_dataset(

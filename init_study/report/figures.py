@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
-from init_study.answers import Comparison, Interval
+from init_study.answers import Interval
 from init_study.answers.columns import shorten
 from init_study.answers.words import low_to_high, percent
 from init_study.report.palette import (
@@ -20,14 +20,6 @@ from init_study.report.palette import (
     names,
 )
 from init_study.report.svg import INK, MUTED, Drawing, mark
-
-
-def forest(
-    comparison: Comparison, styles: Mapping[str, SchemeStyle], name: str
-) -> Drawing:
-    """Draw each scheme's difference to the best one, with its interval."""
-    differences = [(row.scheme, row.difference) for row in comparison.rows]
-    return differences_forest(comparison.label, differences, "the best", styles, name)
 
 
 def differences_forest(

@@ -1,4 +1,4 @@
-"""The answer of a folder as a notebook shows it: words, table and forest plot."""
+"""The answer of a folder as a notebook shows it: words, table and a figure."""
 
 import html
 import json
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from init_study.answers import compare_runs
 from init_study.answers.verdicts.heats import read_heats
 from init_study.report.palette import scheme_styles
-from init_study.report.program_figures import forest_figure
+from init_study.report.program_figures import strip_figure
 from init_study.report.program_section import comparison_card
 from init_study.report.race_page import race_answer, race_section
 from init_study.report.rendering import render_page
@@ -25,7 +25,7 @@ class NotebookPart(NamedTuple):
     """One program in a notebook; parts that are not there yet are None."""
 
     answer: Summary
-    forest: Picture | None
+    picture: Picture | None
     comparison: Card[Any] | None
     verdicts: Card[Any] | None
 
@@ -50,12 +50,12 @@ def _of_run(folder: Path) -> list[NotebookPart]:
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
     for index, comparison in enumerate(compare_runs(load(folder), manifest)):
-        has_best = len(comparison.rows) > 1 and comparison.best is not None
-        forest = forest_figure(f"p{index}", comparison, styles) if has_best else None
+        learned = comparison.first is not None
+        runs = strip_figure(f"p{index}", comparison, styles) if learned else None
         found.append(
             NotebookPart(
                 run_answer(comparison),
-                picture(forest) if forest else None,
+                picture(runs) if runs else None,
                 comparison_card(comparison, styles) if comparison.rows else None,
                 None,
             )
@@ -69,6 +69,6 @@ def _of_race(folder: Path) -> list[NotebookPart]:
     heats = read_heats(folder)
     sections = [race_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)]
     return [
-        NotebookPart(race_answer(heat), section.forest, None, section.verdicts)
+        NotebookPart(race_answer(heat), section.runs, None, section.verdicts)
         for heat, section in zip(heats, sections, strict=True)
     ]

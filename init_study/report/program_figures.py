@@ -1,13 +1,16 @@
 """The figures of one program, with titles and captions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from init_study.answers import Comparison, Interval, learning_curves, seed_curves
+from init_study.answers import Comparison, learning_curves, seed_curves
+from init_study.answers.run_table import standing_word
+from init_study.answers.run_words import never_learned, scope
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.words import count
-from init_study.report import curves, figures
+from init_study.report import curves
+from init_study.report.distributions import Strip, shares_above, strips
 from init_study.report.filter_figure import filter_figure
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import profile_figures
@@ -18,7 +21,6 @@ from init_study.report.svg import Drawing
 
 # More of them would make a page heavy and a figure black.
 _MOST_SEED_POINTS = 6000
-_NO_DIFFERENCE = Interval(0.0, 0.0, 0.0, 0)
 
 
 def program_figures(
@@ -36,8 +38,9 @@ def program_figures(
         styles: of all schemes of the study.
     """
     found = {}
-    if len(comparison.rows) > 1 and comparison.best is not None:
-        found["forest"] = forest_figure(name, comparison, styles)
+    if comparison.first is not None:
+        found["strips"] = strip_figure(f"{name}strips", comparison, styles)
+        found["shares"] = _shares(f"{name}shares", comparison, styles)
     for kind, split in (("accuracy", "validation"), ("loss", "train")):
         found[kind] = _curves(name, comparison, run.records, styles, split, kind)
     found["rates"] = _over_rates(name, comparison, styles)
@@ -46,30 +49,69 @@ def program_figures(
     return found | filter_figure(name, comparison, run.filters, styles)
 
 
-def forest_figure(
+def strip_figure(
     name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> Shown:
-    """Show how far each scheme is behind the best; see `program_figures`."""
+    """Show every run of every scheme that learned; see `program_figures`."""
+    rows = _strips(comparison)
+    never = never_learned(comparison.rows)
     caption = (
-        "Mean difference of test accuracy between runs of the same seed, each scheme "
-        f"at its own best learning rate, {_interval_words(comparison)}. A run that "
-        "diverged counts as chance. A triangle at an edge: it goes on beyond the scale."
+        "A dot for every seed: test accuracy after the last step, at the rate that the "
+        "other seeds chose; a run that diverged is at chance. Thick: the median, whose "
+        f"number stands at the right. {scope(comparison).capitalize()}."
     )
-    if comparison.num_seeds >= FEWEST_FOR_INTERVAL:
-        caption += (
-            " Grey numbers: the interval holds zero, no difference is shown, which is "
-            f"not the same as no difference. {comparison.note}"
-        )
+    if never:
+        caption += f" Not shown: {'; '.join(never)}."
     return Shown(
-        f"How far behind {comparison.best} is each scheme?",
+        "How good is each run?",
         caption,
-        {"points": figures.forest(comparison, styles, f"{name}forest")},
+        {"runs": strips(comparison.label, rows, comparison.chance, styles, name)},
         pd.DataFrame(
-            {"scheme": row.scheme, **(row.difference or _NO_DIFFERENCE)._asdict()}
+            {"scheme": row.scheme, "seed": seed, "test_accuracy": value}
             for row in comparison.rows
+            for seed, value in enumerate(row.judged)
         ),
         wide=True,
     )
+
+
+def _strips(comparison: Comparison) -> list[Strip]:
+    return [
+        Strip(
+            row.scheme,
+            row.judged,
+            standing_word(row, comparison),
+            faint=bool(row.standing.behind),
+        )
+        for row in comparison.rows
+        if not row.standing.never
+    ]
+
+
+def _shares(
+    name: str, comparison: Comparison, styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    """Show performance profiles of the schemes that learned."""
+    rows = _strips(comparison)
+    return Shown(
+        "How many runs are above?",
+        "For every accuracy the share of a scheme's runs above it: a performance "
+        "profile. A line that falls late is a scheme whose runs are all good; a step "
+        "at the left are runs that failed.",
+        {"runs": shares_above(comparison.label, rows, comparison.chance, styles, name)},
+        pd.DataFrame(
+            {"scheme": row.scheme, "test_accuracy": value, "share_above": above}
+            for row in rows
+            for value, above in _above(row.runs)
+        ),
+    )
+
+
+def _above(runs: Sequence[float]) -> list[tuple[float, float]]:
+    return [
+        (value, sum(other > value for other in runs) / len(runs))
+        for value in sorted(runs)
+    ]
 
 
 def _curves(

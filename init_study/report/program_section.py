@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison
+from init_study.answers.run_table import spent_before
+from init_study.answers.run_words import progress
 from init_study.answers.verdicts.decision import default_margin
 from init_study.answers.views.failures import failing_more
 from init_study.answers.views.sensitivity import sensitivity
 from init_study.answers.views.target import SHARE, default_target, steps_to_target
-from init_study.answers.words import count, percent, progress, rate, spent_before
+from init_study.answers.words import count, percent, rate
 from init_study.report import tables
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import start_card, trap_card
@@ -99,21 +101,24 @@ def comparison_card(
 ) -> Card[ComparisonTable]:
     """Make the table of schemes of a finished program."""
     caption = (
-        "Best learning rate: highest mean validation accuracy; on equal means the "
-        "smaller. * The best rate is at the edge of the grid: a better one may lie "
-        "beyond. Validation: all runs, one that diverged as chance. Test: mean over "
-        "the runs that did not diverge, ± half the 95 % t interval over seeds. "
-        "Stuck: not above chance by an exact binomial test at 1 %. Shares with their "
-        f"95 % Wilson intervals. {_test_noise(comparison)} {spent_before(comparison)}"
+        "Test accuracy of every seed, at the rate that the other seeds chose by "
+        "validation accuracy; a run that diverged as chance. Behind: some other scheme "
+        "is shown to do better, at 95 % for all pairs of schemes together. Below the "
+        "median: lowest and highest run. Mean: ± half a 95 % t interval, which failed "
+        "runs make too wide or too narrow; IQM: of the middle half. Failed: not above "
+        "chance, or not halfway from it to the best median; below: what rate is not "
+        "excluded at 95 %. To the first: where both learn, paired by seed, with an "
+        "interval that holds for all pairs together. First is better: the probability "
+        "that a run of the first is better than one of this, with a 95 % bootstrap "
+        "interval. "
+        f"{_test_noise(comparison)} {spent_before(comparison)}"
     )
     table = tables.comparison_table(comparison, styles)
     return Card("The comparison", table, caption)
 
 
 def _test_noise(comparison: Comparison) -> str:
-    accuracy = comparison.rows[0].best.test.mean
-    if np.isnan(accuracy):
-        return ""
+    accuracy = float(np.median(comparison.rows[0].judged))
     error = np.sqrt(accuracy * (1 - accuracy) / comparison.num_test)
     return (
         "The intervals hold the noise of the seeds, not of the "
@@ -126,7 +131,7 @@ def _tuning(comparison: Comparison) -> Card[Rows] | None:
     grid = len(comparison.rows[0].rates)
     lowest, highest = (comparison.rows[0].rates[i].learning_rate for i in (0, -1))
     accuracy = comparison.rows[0].best.test.mean
-    if grid < 2 or comparison.best is None or np.isnan(accuracy):
+    if grid < 2 or comparison.first is None or np.isnan(accuracy):
         return None
     margin = default_margin(accuracy, comparison.num_test)
     tries = sorted({1, 2, grid})
@@ -153,7 +158,7 @@ def _tuning(comparison: Comparison) -> Card[Rows] | None:
 
 
 def _target(comparison: Comparison, records: pd.DataFrame) -> Card[Rows] | None:
-    if len(comparison.rows) < 2 or comparison.best is None:
+    if len(comparison.rows) < 2 or comparison.first is None:
         return None
     target = default_target(records, comparison)
     rows = [
@@ -180,14 +185,14 @@ def _failures(
     more = failing_more(comparison)
     apart = (
         f" At their best rates, more runs of {', '.join(more)} fail than of "
-        f"{comparison.best}: McNemar's exact test by pairs of one seed, at 5 % by "
+        f"{comparison.first}: McNemar's exact test by pairs of one seed, at 5 % by "
         "Holm's method."
     )
     return Card(
         "Runs that learned nothing",
         tables.failure_table(comparison, styles),
         f"Of {count(comparison.num_seeds, 'seed')} each: runs whose loss or weights "
-        "stopped being finite (div.: diverged), and runs whose test accuracy is not "
-        f"above chance, {percent(comparison.chance)} % (stuck). A dot: every run "
+        "stopped being finite (div.: diverged), and runs whose validation accuracy is "
+        "not above chance (stuck: an exact binomial test at 1 %). A dot: every run "
         f"learned.{apart if more else ''}",
     )

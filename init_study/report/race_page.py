@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from init_study.answers.statistics import t_interval
+from init_study.answers.statistics import FEWEST_FOR_INTERVAL, t_interval
 from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat
 from init_study.answers.verdicts.sentences import (
@@ -15,6 +16,7 @@ from init_study.answers.verdicts.sentences import (
 )
 from init_study.answers.words import count, percent, plus_minus, rate
 from init_study.report import figures
+from init_study.report.distributions import Strip, strips
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.rendering import render_page
 from init_study.report.run_page import Summary
@@ -29,12 +31,14 @@ class HeatSection(NamedTuple):
     Attributes:
         name: letters and digits.
         label: what tells the program from the others.
-        forest, verdicts: None if there is no verdict.
+        runs, forest, verdicts: None if there is no verdict; `forest` also where no
+            two schemes learn.
         choices: None if screening did not come to its end.
     """
 
     name: str
     label: str
+    runs: Picture | None
     forest: Picture | None
     verdicts: Card[Rows] | None
     choices: Card[Rows] | None
@@ -102,33 +106,61 @@ def race_section(
         heat: the program's race.
         styles: of all schemes of the study.
     """
-    forest = verdicts = None
+    runs = forest = verdicts = None
     if heat.decision is not None:
-        forest = picture(_forest(name, heat.label, heat.decision, styles))
+        runs = picture(_runs(f"{name}strips", heat, heat.decision, styles))
+        if any(c.effect.n >= FEWEST_FOR_INTERVAL for c in heat.decision.contrasts):
+            forest = picture(_forest(name, heat.label, heat.decision, styles))
         verdicts = _verdicts(heat, heat.decision)
     choices = _choices(heat) if heat.choices else None
-    return HeatSection(name, heat.label, forest, verdicts, choices)
+    return HeatSection(name, heat.label, runs, forest, verdicts, choices)
+
+
+def _runs(
+    name: str, heat: Heat, decision: Decision, styles: Mapping[str, SchemeStyle]
+) -> Shown:
+    words = {c.scheme: c.kind.lower() for c in decision.contrasts}
+    words[decision.candidate] = "the candidate"
+    rows = [
+        Strip(scheme, runs, words[scheme], faint=scheme not in decision.best_set)
+        for scheme, runs in sorted(
+            ((s, heat.test[s].tolist()) for s in words),
+            key=lambda item: -float(np.median(item[1])),
+        )
+    ]
+    return Shown(
+        "How good is each run?",
+        "A dot for every fresh seed: test accuracy at the rate that screening chose; a "
+        "run that diverged is at chance. Thick: the median, whose number stands at the "
+        "right, with what is said beside the candidate.",
+        {"runs": strips(heat.label, rows, heat.chance, styles, name)},
+        pd.DataFrame(
+            {"scheme": row.scheme, "test_accuracy": value}
+            for row in rows
+            for value in row.runs
+        ),
+        wide=True,
+    )
 
 
 def _forest(
     name: str, label: str, decision: Decision, styles: Mapping[str, SchemeStyle]
 ) -> Shown:
     candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
-    differences = [(c.scheme, c.effect) for c in decision.contrasts]
+    shown = [c for c in decision.contrasts if c.effect.n >= FEWEST_FOR_INTERVAL]
+    differences = [(c.scheme, c.effect) for c in shown]
     drawing = figures.differences_forest(
         label, candidate + differences, "the candidate", styles, f"{name}forest"
     )
     return Shown(
         f"How far from {decision.candidate} is each scheme?",
-        "Mean difference of test accuracy between runs of the same fresh seed, "
-        "each scheme at the rate that screening chose, with its interval at "
-        f"{percent(1 - decision.alpha)} %, the level of this look. A run that "
-        "diverged counts as chance. The verdicts rest "
+        "Mean difference of test accuracy between runs of the same fresh seed, where "
+        "both learn, each scheme at the rate that screening chose, with its interval "
+        f"at {percent(1 - decision.alpha)} %, the level of this look. Schemes that "
+        "learn in fewer than three of these seeds are not shown. The verdicts rest "
         f"{decision_terms(decision)}.",
         {"points": drawing},
-        pd.DataFrame(
-            {"scheme": c.scheme, **c.effect._asdict()} for c in decision.contrasts
-        ),
+        pd.DataFrame({"scheme": c.scheme, **c.effect._asdict()} for c in shown),
         wide=True,
     )
 
@@ -139,10 +171,15 @@ def _verdicts(heat: Heat, decision: Decision) -> Card[Rows]:
         "Verdicts",
         # A narrow screen cuts off what comes last.
         [{"scheme": r.pop("scheme"), "verdict": r.pop("verdict"), **r} for r in rows],
-        "Test: mean over fresh seeds ± half its 95 % t interval. p: paired t "
-        "test, two-sided, and of equivalence within the margin, both adjusted "
-        "by Holm's method; by signs: exact, without normality, not adjusted. "
-        "Wins: share of seeds ahead of the candidate, ties split.",
+        "Typically: in the typical run, where both learn; without that word: in the "
+        "mean over all runs, failed ones among them. Failed: not above chance, or not "
+        "halfway from it to the best median; not excluded: up to what rate, at 95 %. "
+        "Mean: over fresh seeds ± half its 95 % t interval. p: that there is no "
+        "difference where both learn, by the paired t test, two-sided; of equivalence "
+        "within the margin; of equal means over all runs, in the worst case of "
+        "failures not seen: these adjusted by Hochberg's method. By signs: exact, "
+        "without normality, not adjusted. Wins: share of seeds ahead of the candidate, "
+        "ties split.",
     )
 
 

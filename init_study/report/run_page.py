@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison, Interval, compare_runs
+from init_study.answers.run_words import clauses
 from init_study.answers.views.across import FEWEST_PROGRAMS, across
 from init_study.answers.views.variance import variance_splits
-from init_study.answers.words import clauses, count, low_to_high, percent, rate
+from init_study.answers.words import count, low_to_high, percent, rate
 from init_study.report import figures
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.program_figures import program_figures
@@ -175,7 +176,7 @@ def _heat_map(
 ) -> Shown:
     columns = {
         comparison.label: {
-            row.scheme: float(np.mean(row.runs)) for row in comparison.rows
+            row.scheme: float(np.mean(row.judged)) for row in comparison.rows
         }
         for comparison in comparisons
     }

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from init_study.answers import AtRate, Comparison, Row, Share
+import numpy as np
+
+from init_study.answers import AtRate, Comparison, Row
+from init_study.answers.run_table import standing_word
+from init_study.answers.run_words import never_learned
+from init_study.answers.statistics import (
+    exact_interval,
+    interquartile_mean,
+    t_interval,
+)
 from init_study.answers.words import low_to_high, percent, plus_minus, rate
 from init_study.report.palette import SchemeStyle
 
@@ -49,26 +58,25 @@ class SchemeRow(NamedTuple):
 
     Attributes:
         style: how the figures draw the scheme.
-        best: whether the others are compared to it.
-        rate: its own best learning rate.
-        at_edge: whether that is at the edge of the grid.
-        cells: at that rate: validation and test accuracy, difference to the best
-            scheme, diverged and stuck runs; untuned: test accuracy, diverged and stuck.
+        best: whether it is shown to be the best.
+        cells: how it stands; its runs, each at the rate that the others chose: median
+            and range, mean, interquartile mean, failed ones; difference to the first
+            scheme where both learn, probability that a run of the first is better;
+            its own best rate, and test accuracy untuned.
     """
 
     scheme: str
     style: SchemeStyle
     best: bool
-    rate: str
-    at_edge: bool
     cells: tuple[Cell, ...]
 
 
 class ComparisonTable(NamedTuple):
-    """The comparison of one program: a row per scheme, the best first."""
+    """The comparison of one program: a row per scheme that learned, the first first."""
 
     untuned_rate: str
     rows: tuple[SchemeRow, ...]
+    never: str
 
 
 class FailureCell(NamedTuple):
@@ -102,8 +110,13 @@ def comparison_table(
     comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> ComparisonTable:
     """Put a comparison into words, the best scheme first."""
-    rows = tuple(_scheme_row(row, styles[row.scheme]) for row in comparison.rows)
-    return ComparisonTable(rate(comparison.untuned_rate), rows)
+    rows = tuple(
+        _scheme_row(row, comparison, styles[row.scheme])
+        for row in comparison.rows
+        if not row.standing.never
+    )
+    never = "; ".join(never_learned(comparison.rows))
+    return ComparisonTable(rate(comparison.untuned_rate), rows, never)
 
 
 def failure_table(
@@ -123,40 +136,44 @@ def definitions(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in pairs if value not in (None, "")]
 
 
-def _scheme_row(row: Row, style: SchemeStyle) -> SchemeRow:
-    best, untuned = row.best, row.untuned
+def _scheme_row(row: Row, comparison: Comparison, style: SchemeStyle) -> SchemeRow:
+    runs = np.array(row.judged)
+    low, high = percent(runs.min()), percent(runs.max())
+    edge = "at the edge of the grid" if row.at_edge else ""
+    untuned = row.untuned
+    few = f"{untuned.test.n} of {untuned.diverged.n}" if untuned.diverged.k else ""
     cells = (
-        Cell(plus_minus(best.validation)),
-        _accuracy(best),
+        Cell(standing_word(row, comparison), empty=bool(row.standing.behind)),
+        Cell(percent(float(np.median(runs))), below=f"{low} to {high}"),
+        Cell(plus_minus(t_interval(runs))),
+        Cell(percent(interquartile_mean(runs))),
+        _failed(row),
         _difference(row),
-        _share(best.diverged),
-        _share(best.stuck),
-        _accuracy(untuned),
-        _share(untuned.diverged, interval=False),
-        _share(untuned.stuck, interval=False),
+        _better(row),
+        Cell(rate(row.best.learning_rate), below=edge),
+        Cell(plus_minus(untuned.test), below=few),
     )
-    is_best, best_rate = row.difference is None, rate(best.learning_rate)
-    return SchemeRow(row.scheme, style, is_best, best_rate, row.at_edge, cells)
+    return SchemeRow(row.scheme, style, row.scheme == comparison.best, cells)
 
 
-def _accuracy(at_rate: AtRate) -> Cell:
-    """Say how many runs are in the mean, where it is not all of them."""
-    n = at_rate.test.n
-    few = f"{n} of {at_rate.diverged.n}" if at_rate.diverged.k else ""
-    return Cell(plus_minus(at_rate.test), below=few)
+def _failed(row: Row) -> Cell:
+    failed, runs = row.standing.failed, row.standing.runs
+    high = exact_interval(failed, runs, 0.9).high
+    return Cell(f"{failed}/{runs}", below=f"below {100 * high:.0f} %")
 
 
 def _difference(row: Row) -> Cell:
-    if row.difference is None:
-        return Cell("best")
-    return Cell(percent(row.difference.mean), beside=low_to_high(row.difference))
+    if row.standing.difference is None:
+        return Cell("first")
+    difference = row.standing.difference
+    return Cell(percent(difference.mean), below=low_to_high(difference))
 
 
-def _share(share: Share, *, interval: bool = True) -> Cell:
-    text = f"{share.k}/{share.n}"
-    if share.k == 0 or not interval:
-        return Cell(text, empty=share.k == 0)
-    return Cell(text, below=f"{100 * share.low:.0f} to {100 * share.high:.0f} %")
+def _better(row: Row) -> Cell:
+    if row.better is None:
+        return Cell("")
+    ends = f"{row.better.low:.2f} to {row.better.high:.2f}"
+    return Cell(f"{row.better.mean:.2f}", below="" if row.better.n < 3 else ends)
 
 
 def _failure(at_rate: AtRate) -> FailureCell:

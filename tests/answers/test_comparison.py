@@ -1,5 +1,6 @@
 """What is chosen, on which data, and what is said about it."""
 
+import dataclasses
 import json
 import math
 
@@ -14,6 +15,7 @@ from init_study.answers import (
     sentence,
     to_json,
 )
+from init_study.answers.run_words import clauses
 from init_study.answers.views.sensitivity import sensitivity
 from init_study.study import Study
 
@@ -72,16 +74,18 @@ def rows_by_scheme(comparison):
 
 def test_choices_are_made_on_validation_data_whatever_the_test_data_say(tmp_path):
     def test(member):  # the other way round
-        top = {"good": 0.5, "bad": 0.9}[member.scheme]
+        top = {"good": 0.7, "bad": 0.9}[member.scheme]
         return top - {0.01: 0.0, 0.1: 0.2, 1.0: 0.0}[member.learning_rate]
 
     (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy_of, test))
     rows = rows_by_scheme(comparison)
-    assert comparison.best == "good" == comparison.rows[0].scheme
+    assert comparison.first == "good" == comparison.rows[0].scheme
     assert rows["good"].best.learning_rate == rows["bad"].best.learning_rate == 0.1
-    assert rows["good"].best.test.mean == pytest.approx(0.3)
-    assert rows["bad"].difference.mean == pytest.approx(0.4)
-    assert "ahead of it on test data, though not on validation" in sentence(comparison)
+    assert rows["good"].best.test.mean == pytest.approx(0.5)
+    assert rows["bad"].standing.difference.mean == pytest.approx(0.2)
+    # Validation data choose, test data show: where they contradict, none is the best.
+    assert comparison.best is None
+    assert "undecided: good, first on validation data" in sentence(comparison)
 
 
 def test_a_diverged_member_counts_as_chance_and_stays_in_every_count(tmp_path):
@@ -121,10 +125,14 @@ def test_pairs_hold_diverged_members_as_chance(tmp_path):
     good = [accuracy_of(m) for m in study.members() if m.scheme == "good"]
     bad = [accuracy_of(m) for m in study.members() if m.scheme == "bad"]
     bad[0] = CHANCE
-    difference = rows_by_scheme(comparison)["bad"].difference
-    assert difference.n == 5
-    assert difference.mean == pytest.approx(np.mean(bad) - np.mean(good), abs=1e-6)
-    assert "diverged in 1 of 5 runs" in sentence(comparison)
+    row = rows_by_scheme(comparison)["bad"]
+    assert row.judged == pytest.approx(bad, abs=1e-6)
+    # The failed run is counted as one, and the difference is of those that learned.
+    assert (row.standing.failed, row.standing.runs) == (1, 5)
+    expected = np.mean(bad[1:]) - np.mean(good[1:])
+    assert row.standing.difference.n == 4
+    assert row.standing.difference.mean == pytest.approx(expected, abs=1e-6)
+    assert "runs failed: 1 of 5 of bad" in sentence(comparison)
     curves = learning_curves(records[0], comparison, "validation", "accuracy")
     assert dict(curves.groupby("scheme")["n"].max()) == {"good": 5, "bad": 4}
 
@@ -162,17 +170,27 @@ def test_the_untuned_rate_is_shown_as_it_is(tmp_path):
     assert untuned.test.mean == pytest.approx(0.6, abs=0.01)
 
 
-def test_the_sentence_says_who_is_behind_and_who_is_stuck(tmp_path):
+def test_the_sentence_says_who_is_best_behind_and_never_learns(tmp_path):
     study = make_study(schemes=("good", "bad", "zeros"))
     (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
-    text = sentence(comparison)
-    good = rows_by_scheme(comparison)["good"].best.test
-    half = 100 * (good.high - good.mean)
-    assert text.startswith(
-        f"cnn: good is best at {100 * good.mean:.1f} ± {half:.1f} % test accuracy"
+    first, *others = clauses(comparison)
+    runs = 100 * np.sort(rows_by_scheme(comparison)["good"].judged)
+    assert first == (
+        f"cnn: good is the best of 3 schemes, median {runs[2]:.1f} % "
+        f"(lowest {runs[0]:.1f}, highest {runs[-1]:.1f})"
     )
-    assert "behind it are bad (" in text and "95 % interval" in text
-    assert text.endswith("zeros is stuck at chance in 5 of 5 runs")
+    assert others[0].startswith("behind: bad (−20.") and "both learn" in others[0]
+    assert others[1] == "no run of zeros learned"
+    # 1 - 0.05^(1/5) = 0.45
+    assert others[2] == (
+        "no run of good and bad failed, though a rate of failure up to 45 % is not "
+        "excluded"
+    )
+    assert others[
+        -1
+    ] == f"on 5 seeds and these {SIZES['test']} test images, at 95 % for " + (
+        "all pairs together"
+    )
 
 
 def test_what_the_interval_does_not_show_is_not_claimed(tmp_path):
@@ -181,8 +199,66 @@ def test_what_the_interval_does_not_show_is_not_claimed(tmp_path):
         return 0.8 + 0.001 * better + (0.02 if (member.seed % 2) == better else 0.0)
 
     (comparison,) = compare_runs(*records_of(tmp_path, make_study(seeds=6), close))
-    assert "no difference shown to bad" in sentence(comparison)
-    assert "behind it" not in sentence(comparison)
+    assert "undecided between good, median" in sentence(comparison)
+    assert "behind" not in sentence(comparison) and comparison.best is None
+
+
+FAILING = {
+    "good": [0.87, 0.91, 0.87, 0.83, 0.29],
+    "bad": [0.81, 0.28, 0.89, 0.55, 0.86],
+}
+
+
+def test_runs_that_scatter_decide_nothing(tmp_path):
+    """All that a mean ± interval would hide: half of the runs fail now and then."""
+
+    def scattered(member):
+        return FAILING[member.scheme][member.seed]
+
+    study = make_study(learning_rates=(0.1,))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, scattered))
+    assert comparison.best is None
+    assert "undecided between good, median 87.0 % (lowest 29.0, highest 91.0)" in (
+        sentence(comparison)
+    )
+    assert "bad, median 81.0 % (lowest 28.0, highest 89.0)" in sentence(comparison)
+    # 17 of the 25 pairs of runs; the interval is of a bootstrap of both.
+    assert "with probability 0.68 (0.32 to 1.00)" in sentence(comparison)
+
+
+def test_no_seed_is_judged_at_a_rate_that_it_chose(tmp_path):
+    """Seed 0 alone is good at 0.1: with it that rate is chosen, without it 0.01 is."""
+
+    def lucky(member):
+        at = {0.01: 0.6, 0.1: 0.99 if member.seed == 0 else 0.55, 1.0: 0.2}
+        return at[member.learning_rate]
+
+    study = make_study(schemes=("good", "bad"))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, lucky))
+    row = rows_by_scheme(comparison)["good"]
+    assert row.best.learning_rate == 0.1
+    assert row.runs == pytest.approx([0.99, 0.55, 0.55, 0.55, 0.55], abs=1e-6)
+    # The other seeds still see seed 0, and so are judged at its rate.
+    assert row.judged == pytest.approx([0.6, 0.55, 0.55, 0.55, 0.55], abs=1e-6)
+    assert row.optimism == pytest.approx(0.39 / 5, abs=1e-6)
+    assert "means would be higher, in points: good 7.8, bad 7.8" in sentence(comparison)
+
+
+def test_twins_and_schemes_that_never_learn_take_a_line_each(tmp_path):
+    study = make_study(schemes=("good", "bad", "twin", "zeros", "ones", "half"))
+
+    def accuracy(member):
+        if member.scheme == "twin":
+            member = dataclasses.replace(member, scheme="good")
+        return accuracy_of(member) if member.scheme in ("good", "bad") else CHANCE
+
+    (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy))
+    assert comparison.best == "good"
+    assert "twin: the same runs as good" in sentence(comparison)
+    assert "no run of zeros, ones and half learned" in sentence(comparison)
+    table = format_table(comparison)
+    assert sum("zeros" in line for line in table.splitlines()) == 1
+    assert "same runs as good" in table
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 4])
@@ -191,11 +267,12 @@ def test_with_few_seeds_there_is_no_conclusion(tmp_path, seeds):
     (comparison,) = compare_runs(*records_of(tmp_path, study, accuracy_of))
     text = sentence(comparison)
     assert "too few seeds for a conclusion" in text
-    assert "is best" not in text and "behind" not in text
+    assert "is the best" not in text and "behind" not in text
     bad = rows_by_scheme(comparison)["bad"]
-    for interval in (bad.difference, bad.best.test, bad.best.validation):
+    assert comparison.best is None
+    for interval in (bad.standing.difference, bad.best.test, bad.best.validation):
         assert np.isnan(interval.low) == np.isnan(interval.high) == (seeds < 3)
-    assert ("±" in format_table(comparison).split("rate: best")[0]) == (seeds >= 3)
+    assert ("(" in format_table(comparison).split("rate: best")[0]) == (seeds >= 3)
 
 
 def test_no_winner_where_nothing_was_learned(tmp_path):
@@ -221,9 +298,10 @@ def test_json_is_strict_and_complete(tmp_path):
     document = to_json(compare_runs(*records_of(tmp_path, study, accuracy_of, until=2)))
     text = json.dumps(document, allow_nan=False)
     first = json.loads(text)[0]
-    assert first["best"] == "good" and "too few seeds" in first["answer"]
-    assert first["rows"][1]["difference"]["low"] is None
-    assert first["rows"][0]["difference"] is None
+    assert first["first"] == "good" and first["best"] is None
+    assert "too few seeds" in first["answer"]
+    assert first["rows"][1]["standing"]["difference"]["low"] is None
+    assert first["rows"][0]["standing"]["difference"] is None
     assert [r["learning_rate"] for r in first["rows"][0]["rates"]] == [0.01, 0.1, 1.0]
 
 

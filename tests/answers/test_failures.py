@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from init_study.answers.comparison import Comparison
-from init_study.answers.views.failures import failing_more, mcnemar_p
+from init_study.answers.statistics import mcnemar_p
+from init_study.answers.views.failures import failing_more
 
 
 def failed(*places, n=12):
@@ -37,7 +38,7 @@ class Row:
 def comparison(failures, n=10):
     rows = tuple(Row(scheme, k, n) for scheme, k in failures.items())
     fields = {name: None for name in Comparison._fields}
-    known = {"rows": rows, "best": rows[0].scheme, "num_test": 400, "chance": 0.1}
+    known = {"rows": rows, "first": rows[0].scheme, "num_test": 400, "chance": 0.1}
     return Comparison(**fields | known)
 
 

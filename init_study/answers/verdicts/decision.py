@@ -1,75 +1,30 @@
 """Verdicts on schemes from fresh, paired seeds: which is best, which are its equals.
 
 A difference that could not be shown is never called equality: equality is shown,
-within a margin that was fixed beforehand, or it is not decided. Statements of one kind
-hold together at level alpha: differences from the candidate, and equivalences to it,
-are adjusted by Holm's method; planned looks share alpha.
+within a margin that was fixed beforehand, or it is not decided. What holds where both
+learn is not said of all runs: that takes seeds enough to exclude the failures that
+would overturn it. Statements of one kind hold together at level alpha, and planned
+looks share alpha.
 """
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from math import ceil, sqrt
-from typing import Any, NamedTuple
+from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
-from init_study.answers.statistics import (
-    FEWEST_FOR_INTERVAL,
-    Interval,
-    Share,
-    exact_interval,
-    holm,
-    paired_interval,
-    sign_flip_p,
-)
-from init_study.errors import UserError, check_number
+from init_study.answers.statistics import FEWEST_FOR_INTERVAL, Share, exact_interval
+from init_study.answers.verdicts.contrasts import Contrast, Kind, contrasts
+from init_study.answers.verdicts.learning import learned, learning_bound
+from init_study.answers.verdicts.more_seeds import More
+from init_study.answers.verdicts.pairs import FEWEST_FOR_VERDICT, Terms, pair_up
+from init_study.errors import UserError, check_count, check_number
 
-FEWEST_FOR_VERDICT = 5
-_POWER = 0.8
-
-
-class Kind(StrEnum):
-    """What is said of a table, or of a scheme beside the candidate."""
-
-    BEST = "BEST"
-    SET = "SET"
-    EQUIVALENT = "EQUIVALENT"
-    WORSE = "WORSE"
-    BETTER = "BETTER"
-    UNDECIDED = "UNDECIDED"
-
-
-class Contrast(NamedTuple):
-    """A scheme beside the candidate.
-
-    Attributes:
-        scheme: its name.
-        kind: EQUIVALENT, WORSE, BETTER or UNDECIDED.
-        effect: mean difference to the candidate, paired by seed, with its interval at
-            1 − alpha.
-        p: two-sided, of the paired t test, adjusted by Holm's method.
-        p_equivalent: that it is within the margin, by two one-sided paired t tests,
-            adjusted as well.
-        sign_flip_p: two-sided, exact or by random flips, not adjusted: what is left
-            without normality; NaN where it was not counted.
-        wins: seeds in which it beats the candidate, ties split, and the interval of
-            the probability behind them.
-        correlation: of the two over seeds: what pairing gains.
-        more: seeds that a verdict would take besides these, about; None if there is
-            a verdict.
-    """
-
-    scheme: str
-    kind: Kind
-    effect: Interval
-    p: float
-    p_equivalent: float
-    sign_flip_p: float
-    wins: Share
-    correlation: float
-    more: int | None
+# Kinds that leave a scheme out of the best, by which of the two is behind.
+_BEHIND = (Kind.WORSE, Kind.TYPICALLY_WORSE)
+_AHEAD = (Kind.BETTER, Kind.TYPICALLY_BETTER)
+_EQUAL = (Kind.EQUIVALENT, Kind.TYPICALLY_EQUAL)
 
 
 class Decision(NamedTuple):
@@ -77,16 +32,20 @@ class Decision(NamedTuple):
 
     Attributes:
         kind: BEST if every rival is worse than the candidate; EQUIVALENT if every one
-            is equal to it; SET if some are not among the best; else UNDECIDED.
+            is equal to it; either TYPICALLY if some are so only in the typical run,
+            where both learn; SET if some are not among the best; else UNDECIDED.
         candidate: the scheme that was best before these seeds were run.
         best_set: what is not worse than the candidate, and the candidate unless one is
             better: holds the best scheme with confidence 1 − alpha.
         contrasts: of every rival, in the order given.
         margin: differences below it do not matter.
         alpha: of this look.
+        chance: accuracy of a constant answer.
+        num_test: test examples that all this is about.
         n: seeds of the candidate.
-        more: seeds that the hardest rival left would take besides these, about; None
-            if nothing is undecided.
+        failed: runs of the candidate, with the 95 % bounds of the rate behind them.
+        idle: schemes whose seeds change nothing: all their runs have one accuracy.
+        more: seeds that the hardest rival left would take; None if nothing is open.
     """
 
     kind: Kind
@@ -95,8 +54,12 @@ class Decision(NamedTuple):
     contrasts: tuple[Contrast, ...]
     margin: float
     alpha: float
+    chance: float
+    num_test: int
     n: int
-    more: int | None
+    failed: Share
+    idle: tuple[str, ...]
+    more: More | None
 
 
 def decide(
@@ -106,21 +69,25 @@ def decide(
     alpha: float = 0.05,
     settled: Sequence[Contrast] = (),
     sign_flips: bool = True,
+    chance: float = 0.0,
+    num_test: int = 1000,
 ) -> Decision:
     """Decide what fresh seeds say of schemes.
 
     Args:
-        values: by scheme, of seeds in one order, higher is better; a scheme that was
-            dropped has fewer of them. A run that diverged has a value too: chance.
+        values: accuracies by scheme, of seeds in one order; a scheme that an earlier
+            look has settled has fewer. A run that diverged has a value too: chance.
         candidate: chosen on other seeds; chosen on these it would look too good.
         margin: positive, fixed beforehand.
         alpha: level of this look.
         settled: what earlier looks have shown of schemes that got no more seeds; it
             stands.
         sign_flips: whether to count sign flips, which no verdict rests on.
+        chance: accuracy of a constant answer.
+        num_test: test examples.
 
-    Raises: UserError for fewer than two schemes or than 3 seeds, values that are not
-        finite, a margin or level out of range.
+    Raises: UserError for fewer than two schemes or than 3 seeds, seeds that are not in
+        pairs, values that are not shares, a margin or level out of range.
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
@@ -130,67 +97,32 @@ def decide(
     """
     check_number("margin", margin, above=0)
     check_number("alpha", alpha, above=0, most=0.5)
+    check_count("num_test", num_test)
     arrays = {name: np.asarray(v, np.float64) for name, v in values.items()}
-    _check(arrays, candidate)
-    rivals = [name for name in arrays if name != candidate]
-    pairs = [_paired(arrays[name], arrays[candidate]) for name in rivals]
-    differ = [2 * min(greater_p(a, b), greater_p(b, a), 0.5) for a, b in pairs]
-    within = [max(greater_p(a + margin, b), greater_p(b + margin, a)) for a, b in pairs]
-    p_differ, p_within = holm(differ), holm(within)
     stands = {contrast.scheme: contrast for contrast in settled}
-    contrasts = tuple(
-        stands.get(name) or _contrast(name, a, b, (p, q), margin, alpha, sign_flips)
-        for name, (a, b), p, q in zip(rivals, pairs, p_differ, p_within, strict=True)
-    )
-    best_set = _best_set(candidate, contrasts)
-    left = [c.more for c in contrasts if c.more is not None]
+    _check(arrays, candidate, margin, chance, tuple(stands))
+    terms = Terms(margin, alpha, chance, num_test)
+    rivals = [name for name in arrays if name != candidate]
+    pairs = pair_up(arrays, [(name, candidate) for name in rivals], terms)
+    judged = contrasts(rivals, pairs, terms, sign_flips)
+    found = tuple(stands.get(contrast.scheme, contrast) for contrast in judged)
+    best_set = _best_set(candidate, found)
+    own = arrays[candidate]
+    failed = ~learned(own, learning_bound(arrays, chance), num_test, chance)
     return Decision(
-        kind=_kind(contrasts, best_set, len(arrays)),
+        kind=_kind(found, best_set),
         candidate=candidate,
         best_set=best_set,
-        contrasts=contrasts,
+        contrasts=found,
         margin=margin,
         alpha=alpha,
-        n=len(arrays[candidate]),
-        more=max(left) if left else None,
+        chance=chance,
+        num_test=num_test,
+        n=len(own),
+        failed=exact_interval(int(failed.sum()), len(own), 0.9),
+        idle=tuple(name for name, runs in arrays.items() if np.ptp(runs) == 0),
+        more=_most_seeds(found),
     )
-
-
-def greater_p(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
-    """Find the one-sided p that `a` is greater than `b`, by the paired t test.
-
-    Without any spread in the differences t has no law; then it is the sign test's
-    smallest, 2^−n, or 1 for differences that are not positive.
-
-    Example:
-        >>> greater_p(np.array([2.0, 3.0, 4.0]), np.array([1.0, 2.0, 3.0]))
-        0.125
-    """
-    d = np.asarray(a, np.float64) - b
-    spread, mean, n = d.std(ddof=1), d.mean(), len(d)
-    if spread <= 1e-12 * max(1.0, np.abs(d).max()):
-        return 0.5**n if mean > 0 else 1.0
-    return float(stats.t.sf(mean / spread * sqrt(n), n - 1))
-
-
-def seeds_needed(
-    a: Float[np.ndarray, " n"],
-    b: Float[np.ndarray, " n"],
-    margin: float,
-    alpha: float,
-) -> int:
-    """Estimate how many seeds show a difference of the margin with probability 0.8.
-
-    By the normal approximation, from the spread of `a - b`; five at least.
-
-    Example:
-        >>> same = np.array([0.9, 0.8, 0.7])
-        >>> seeds_needed(same, same, margin=0.01, alpha=0.05)
-        5
-    """
-    spread = float(np.std(np.asarray(a) - b, ddof=1))
-    quantiles = stats.norm.ppf(1 - alpha) + stats.norm.ppf(_POWER)
-    return max(FEWEST_FOR_VERDICT, ceil((quantiles * spread / margin) ** 2))
 
 
 def default_margin(accuracy: float, num_test: int) -> float:
@@ -209,71 +141,48 @@ def default_margin(accuracy: float, num_test: int) -> float:
     return max(0.005, 0.5 * sqrt(accuracy * (1 - accuracy) / num_test))
 
 
-def _contrast(
-    name: str,
-    a: Float[np.ndarray, " n"],
-    b: Float[np.ndarray, " n"],
-    adjusted: tuple[float, float],
-    margin: float,
-    alpha: float,
-    sign_flips: bool,
-) -> Contrast:
-    p_differ, p_within = adjusted
-    kind = Kind.UNDECIDED
-    if len(a) >= FEWEST_FOR_VERDICT:
-        # A difference that is seen, and too small to matter, is no difference.
-        if p_within < alpha:
-            kind = Kind.EQUIVALENT
-        elif p_differ < alpha:
-            kind = Kind.WORSE if np.mean(a - b) < 0 else Kind.BETTER
-    more = None
-    if kind is Kind.UNDECIDED:
-        more = max(1, seeds_needed(a, b, margin, alpha) - len(a))
-    constant = min(np.std(a), np.std(b)) == 0
-    return Contrast(
-        scheme=name,
-        kind=kind,
-        effect=paired_interval(a, b, 1 - alpha),
-        p=p_differ,
-        p_equivalent=p_within,
-        sign_flip_p=sign_flip_p(a - b) if sign_flips else float("nan"),
-        wins=exact_interval(float(np.sum(a > b) + 0.5 * np.sum(a == b)), len(a)),
-        correlation=float("nan") if constant else float(np.corrcoef(a, b)[0, 1]),
-        more=more,
-    )
-
-
-def _best_set(candidate: str, contrasts: Sequence[Contrast]) -> tuple[str, ...]:
+def _best_set(candidate: str, found: Sequence[Contrast]) -> tuple[str, ...]:
     """List the schemes that are not worse than the best.
 
     The best scheme is missing only if it was falsely called worse than the candidate,
     or, being the candidate, falsely beaten.
     """
-    kept = tuple(c.scheme for c in contrasts if c.kind is not Kind.WORSE)
-    beaten = any(c.kind is Kind.BETTER for c in contrasts)
+    kept = tuple(c.scheme for c in found if c.kind not in _BEHIND)
+    beaten = any(c.kind in _AHEAD for c in found)
     return kept if beaten else (candidate, *kept)
 
 
-def _kind(
-    contrasts: Sequence[Contrast],
-    best_set: tuple[str, ...],
-    schemes: int,
-) -> Kind:
-    kinds = {contrast.kind for contrast in contrasts}
-    if kinds == {Kind.EQUIVALENT}:
-        return Kind.EQUIVALENT
-    if kinds == {Kind.WORSE}:
-        return Kind.BEST
-    return Kind.SET if len(best_set) < schemes else Kind.UNDECIDED
+def _kind(found: Sequence[Contrast], best_set: tuple[str, ...]) -> Kind:
+    kinds = {contrast.kind for contrast in found}
+    for whole, typical, said in (
+        (Kind.EQUIVALENT, Kind.TYPICALLY_EQUAL, _EQUAL),
+        (Kind.BEST, Kind.TYPICALLY_BEST, _BEHIND),
+    ):
+        if kinds <= set(said):
+            return whole if kinds == {said[0]} else typical
+    return Kind.SET if len(best_set) <= len(found) else Kind.UNDECIDED
 
 
-def _paired(a: Any, b: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the seeds that both have run."""
-    n = min(len(a), len(b))
-    return a[:n], b[:n]
+def _most_seeds(found: Sequence[Contrast]) -> More | None:
+    """Give what the hardest rival takes; None where one is out of reach."""
+    left = [c.more for c in found if c.more is not None]
+    if not left:
+        return None
+    return More(
+        *(
+            None if any(k is None for k in kind) else max(k for k in kind if k)
+            for kind in zip(*left, strict=True)
+        )
+    )
 
 
-def _check(arrays: Mapping[str, np.ndarray], candidate: str) -> None:
+def _check(
+    arrays: Mapping[str, np.ndarray],
+    candidate: str,
+    margin: float,
+    chance: float,
+    settled: tuple[str, ...],
+) -> None:
     if candidate not in arrays:
         raise UserError(f"the candidate {candidate!r} is none of {', '.join(arrays)}")
     if len(arrays) < 2:
@@ -285,4 +194,24 @@ def _check(arrays: Mapping[str, np.ndarray], candidate: str) -> None:
                 f"{FEWEST_FOR_INTERVAL}, a verdict {FEWEST_FOR_VERDICT}"
             )
         if not np.isfinite(own).all():
-            raise UserError(f"{name} has values that are not finite")
+            raise UserError(
+                f"{name} has values that are not finite; a run that diverged counts "
+                "as chance"
+            )
+        wrong = own[(own < 0) | (own > 1)]
+        if len(wrong):
+            raise UserError(
+                f"{name} has the value {wrong[0]:g}; values are accuracies, shares "
+                "from 0 to 1: divide per cent by 100"
+            )
+        if len(own) != len(arrays[candidate]) and name not in settled:
+            raise UserError(
+                f"{name} has {len(own)} seeds, {candidate} {len(arrays[candidate])}; "
+                "runs go in pairs of one seed: give the seeds that both have"
+            )
+    gap = 2 * (learning_bound(arrays, chance) - chance)
+    if 0 < gap <= margin:
+        raise UserError(
+            f"margin={margin:g} is not below {gap:.3g}, by which the best scheme is "
+            "above chance: all would be equal; ask for less"
+        )

@@ -9,8 +9,12 @@ import numpy as np
 from jaxtyping import Float
 
 from init_study.answers.statistics import Interval, Share
-from init_study.answers.verdicts.decision import Contrast, Decision, Kind
+from init_study.answers.verdicts.contrasts import Contrast, Kind
+from init_study.answers.verdicts.decision import Decision
+from init_study.answers.verdicts.learning import Learning
+from init_study.answers.verdicts.more_seeds import More
 from init_study.answers.verdicts.protocol import Choice
+from init_study.errors import UserError
 from init_study.store import DECISION
 
 ByScheme = dict[str, Float[np.ndarray, " seeds"]]
@@ -76,30 +80,63 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
     Args:
         folder: of the race.
 
+    Raises: UserError for a document that cannot be read.
+
     Example:
         >>> read_heats(Path("nowhere"))
         ()
     """
     path = folder / DECISION
-    return from_document(json.loads(path.read_text())) if path.exists() else ()
+    if not path.exists():
+        return ()
+    try:
+        return from_document(json.loads(path.read_text()))
+    except (KeyError, TypeError, ValueError):
+        raise UserError(
+            f"{path} is of another version, or was changed by hand; the command that "
+            "raced decides anew, without training again"
+        ) from None
 
 
 def _decision(plain: Mapping[str, Any]) -> Decision:
-    contrasts = tuple(
-        Contrast(
-            **{name: c[name] for name in ("scheme", "more")},
-            **{name: _number(c[name]) for name in _NUMBERS},
-            kind=Kind(c["kind"]),
-            effect=Interval(*map(_number, c["effect"].values())),
-            wins=Share(*map(_number, c["wins"].values())),
-        )
-        for c in plain["contrasts"]
-    )
-    parts = {"kind": Kind(plain["kind"]), "best_set": tuple(plain["best_set"])}
-    return Decision(**{**plain, **parts, "contrasts": contrasts})
+    read = {
+        "kind": Kind(plain["kind"]),
+        "best_set": tuple(plain["best_set"]),
+        "contrasts": tuple(map(_contrast, plain["contrasts"])),
+        "failed": _share(plain["failed"]),
+        "idle": tuple(plain["idle"]),
+        "more": plain["more"] and More(**plain["more"]),
+    }
+    return Decision(**{**plain, **read})
 
 
-_NUMBERS = ("p", "p_equivalent", "sign_flip_p", "correlation")
+def _contrast(plain: Mapping[str, Any]) -> Contrast:
+    fails = plain["learning"]
+    read = {
+        "kind": Kind(plain["kind"]),
+        "learning": Learning(
+            _share(fails["candidate"]), _share(fails["scheme"]), _number(fails["p"])
+        ),
+        "effect": Interval(*map(_number, plain["effect"].values())),
+        "wins": _share(plain["wins"]),
+        "more": plain["more"] and More(**plain["more"]),
+    }
+    numbers = {name: _number(plain[name]) for name in _NUMBERS}
+    return Contrast(**{**plain, **read, **numbers})
+
+
+def _share(plain: Mapping[str, Any]) -> Share:
+    return Share(*map(_number, plain.values()))
+
+
+_NUMBERS = (
+    "all_runs",
+    "p",
+    "p_equivalent",
+    "p_mean",
+    "sign_flip_p",
+    "correlation",
+)
 
 
 def _number(value: float | None) -> Any:

@@ -11,13 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from init_study.answers.verdicts.decision import (
-    FEWEST_FOR_VERDICT,
-    Contrast,
-    Decision,
-    Kind,
-    decide,
-)
+from init_study.answers.verdicts.contrasts import Contrast, Kind
+from init_study.answers.verdicts.decision import Decision, decide
+from init_study.answers.verdicts.pairs import FEWEST_FOR_VERDICT
 from init_study.errors import UserError, check_count, check_number
 
 # Means of numbers that are all chance may differ from it in the last bits.
@@ -131,6 +127,8 @@ def confirm(
     protocol: Protocol,
     draw: Callable[[tuple[str, ...], int, int], Mapping[str, Any]],
     sign_flips: bool = True,
+    chance: float = 0.0,
+    num_test: int = 1000,
 ) -> Iterator[Look]:
     """Take look by look, until nothing is left to be decided.
 
@@ -140,6 +138,8 @@ def confirm(
         protocol: the margin, the level and the looks.
         draw: (schemes, before, look) to the values of fresh seeds `before` to `look`.
         sign_flips: whether to count sign flips, which no verdict rests on.
+        chance: test accuracy of a constant answer.
+        num_test: test examples.
 
     Example:
         >>> good = np.linspace(0.9, 0.92, 20)
@@ -159,7 +159,14 @@ def confirm(
         for name in racing:
             values[name] = np.concatenate([values[name], fresh[name]])
         decision = decide(
-            values, candidate, protocol.margin, alpha, settled, sign_flips
+            values,
+            candidate,
+            protocol.margin,
+            alpha,
+            settled,
+            sign_flips,
+            chance,
+            num_test,
         )
         yield Look(decision, dict(values))
         racing, before = still_racing(decision), look
@@ -172,15 +179,16 @@ def confirm(
 def still_racing(decision: Decision) -> tuple[str, ...]:
     """List the candidate and the rivals about which more seeds could say something.
 
-    Nothing if all is decided. A rival that is worse than the candidate or equal to it
-    gets no more seeds.
+    Nothing if all is decided. A rival that is worse than the candidate or equal to it,
+    be it only where both learn, gets no more seeds: a few more would not show how
+    seldom either fails.
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> still_racing(decide(runs, "he", margin=0.01))
         ()
     """
-    unsettled = (Kind.UNDECIDED, Kind.BETTER)
+    unsettled = (Kind.UNDECIDED, Kind.BETTER, Kind.TYPICALLY_BETTER)
     open_rivals = [c.scheme for c in decision.contrasts if c.kind in unsettled]
     return (decision.candidate, *open_rivals) if open_rivals else ()
 

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from textwrap import fill
 from typing import Any
 
+import numpy as np
+
 from init_study.answers.columns import format_columns
 from init_study.answers.statistics import t_interval
-from init_study.answers.verdicts.decision import Contrast, Decision, Kind
+from init_study.answers.verdicts.contrasts import Contrast, Kind
+from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.heats import Heat
+from init_study.answers.verdicts.more_seeds import More
 from init_study.answers.verdicts.protocol import Choice
 from init_study.answers.words import (
     count,
@@ -45,24 +49,62 @@ def decision_clauses(label: str, decision: Decision) -> list[str]:
         >>> decision_clauses("cnn", decision)[0]
         'cnn: he is the best of 2 schemes'
     """
-    d, names = decision, ", ".join(decision.best_set)
+    d = decision
+    schemes, left = count(len(d.contrasts) + 1, "scheme"), " and ".join(d.best_set)
     heads = {
-        Kind.BEST: f"{d.candidate} is the best of {len(d.contrasts) + 1} schemes",
-        Kind.EQUIVALENT: f"all schemes are practically equal to {d.candidate}",
-        Kind.SET: f"the best scheme is among {names}"
+        Kind.BEST: f"{d.candidate} is the best of {schemes}",
+        Kind.TYPICALLY_BEST: f"{d.candidate} is typically the best of {schemes}",
+        Kind.EQUIVALENT: f"all {schemes} are practically equal",
+        Kind.TYPICALLY_EQUAL: f"where they learn, all {schemes} are practically equal",
+        Kind.SET: f"the best scheme is among {', '.join(d.best_set)}"
         if len(d.best_set) > 1
-        else f"{names} is what is left as the best",
-        Kind.UNDECIDED: f"none of {len(d.contrasts) + 1} schemes can be ruled out as "
-        "the best",
+        else f"{left} is what is left as the best",
+        Kind.UNDECIDED: f"none of {schemes} can be ruled out as the best",
     }
-    parts = [f"{label}: {heads[d.kind]}"]
-    if d.kind is not Kind.EQUIVALENT:
-        parts += [
-            text
-            for kind in (Kind.BETTER, Kind.EQUIVALENT, Kind.WORSE, Kind.UNDECIDED)
-            if (text := _group(decision, kind))
-        ]
-    return parts
+    if _nothing_learned(d):
+        return [f"{label}: no scheme learned anything"]
+    groups = (_group(d, kind) for kind in _WORDS)
+    return [
+        f"{label}: {heads[d.kind]}",
+        *(group for group in groups if group),
+        *_failures(d),
+        *_idle(d),
+    ]
+
+
+def _nothing_learned(decision: Decision) -> bool:
+    fails = [decision.failed, *(c.learning.scheme for c in decision.contrasts)]
+    return all(share.k == share.n for share in fails)
+
+
+def _failures(decision: Decision) -> list[str]:
+    """Say what rate of failure the seeds do not exclude, of those who seem to learn."""
+    d = decision
+    shares = {d.candidate: d.failed} | {
+        c.scheme: c.learning.scheme for c in d.contrasts if c.scheme in d.best_set
+    }
+    groups: dict[tuple[float, int], list[str]] = {}
+    for name, share in shares.items():
+        if share.k < share.n:
+            groups.setdefault((share.k, share.n), []).append(name)
+    said = [
+        f"{_many(names)} failed in {k:g} of {count(n, 'run')}"
+        + (" each" if len(names) > 1 else "")
+        + f", and a rate up to {shares[names[0]].high:.0%} is not excluded"
+        for (k, n), names in groups.items()
+    ]
+    return [text.replace("%", " %") for text in said]
+
+
+def _many(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _idle(decision: Decision) -> list[str]:
+    """Say whose seeds change nothing, of those that learn: they are but one run."""
+    dead = {c.scheme for c in decision.contrasts if c.learning.scheme.k}
+    idle = [name for name in decision.idle if name not in dead]
+    return [f"seeds change nothing in {_many(idle)}"] if idle else []
 
 
 def decision_terms(decision: Decision) -> str:
@@ -77,7 +119,8 @@ def decision_terms(decision: Decision) -> str:
         'on 5 fresh seeds, paired'
     """
     return (
-        f"on {count(decision.n, 'fresh seed')}, paired; level {decision.alpha:.2g} at "
+        f"on {count(decision.n, 'fresh seed')}, paired, and these "
+        f"{count(decision.num_test, 'test image')}; level {decision.alpha:.2g} at "
         f"this look; differences below {percent(decision.margin)} points do not matter"
     )
 
@@ -113,7 +156,7 @@ def decision_table(
         >>> [row.split()[0] for row in table.splitlines()]
         ['scheme', 'he', 'zeros']
     """
-    shown = ("scheme", "rate", "seeds", "test %", "to the candidate", "verdict")
+    shown = ("scheme", "rate", "failed", "median %", "where both learn", "verdict")
     rows = decision_rows(decision, test, choices)
     return format_columns([{name: row[name] for name in shown} for row in rows])
 
@@ -138,16 +181,20 @@ def decision_rows(
         ['BEST', 'WORSE']
     """
     contrasts = {c.scheme: c for c in decision.contrasts}
-    order = sorted(contrasts, key=lambda name: -contrasts[name].effect.mean)
+    order = sorted(contrasts, key=lambda name: -contrasts[name].all_runs)
     rows = []
     for name in (decision.candidate, *order):
-        contrast, choice = contrasts.get(name), choices[name]
+        contrast, choice, runs = contrasts.get(name), choices[name], test[name]
+        failed = decision.failed if contrast is None else contrast.learning.scheme
         rows.append(
             {
                 "scheme": name,
                 "rate": rate(choice.rate) + ("*" if choice.beyond else ""),
-                "seeds": len(test[name]),
-                "test %": plus_minus(t_interval(test[name])),
+                "failed": f"{failed.k:g}/{failed.n}",
+                "not excluded": f"{failed.high:.0%}".replace("%", " %"),
+                "median %": percent(float(np.median(runs))),
+                "lowest to highest": f"{percent(min(runs))} to {percent(max(runs))}",
+                "mean %": plus_minus(t_interval(runs)),
                 **_beside_candidate(contrast),
                 "verdict": _verdict(contrast, decision),
             }
@@ -156,25 +203,54 @@ def decision_rows(
 
 
 def _beside_candidate(contrast: Contrast | None) -> dict[str, str]:
-    names = ("to the candidate", "p", "p of equivalence", "p by signs", "wins")
+    names = (
+        "where both learn",
+        "p",
+        "p of equivalence",
+        "p of means",
+        "p by signs",
+        "wins",
+    )
     if contrast is None:
-        return dict.fromkeys(names, "") | {"to the candidate": "candidate"}
-    effect, wins = contrast.effect, contrast.wins
+        return dict.fromkeys(names, "") | {"where both learn": "candidate"}
+    wins = contrast.wins
     words = (
-        f"{percent(effect.mean)} ({low_to_high(effect)})",
+        _difference(contrast) or "–",
         f"{contrast.p:.2g}",
         f"{contrast.p_equivalent:.2g}",
+        f"{contrast.p_mean:.2g}",
         f"{contrast.sign_flip_p:.2g}",
         f"{wins.k:g}/{wins.n}",
     )
     return dict(zip(names, words, strict=True))
 
 
+def _difference(contrast: Contrast) -> str:
+    """Write the difference where both learn: `−3.1 (−4.0 to −2.2)`."""
+    if not contrast.effect.n:
+        return ""
+    ends = low_to_high(contrast.effect)
+    return percent(contrast.effect.mean) + (f" ({ends})" if ends else "")
+
+
 def _verdict(contrast: Contrast | None, decision: Decision) -> str:
+    best = (Kind.BEST, Kind.TYPICALLY_BEST)
     if contrast is None:
-        return decision.kind.value if decision.kind is Kind.BEST else ""
-    more = f", about {contrast.more} more seeds" if contrast.more else ""
-    return f"{contrast.kind}{more}"
+        return decision.kind.value if decision.kind in best else ""
+    if contrast.twin:
+        return f"{contrast.kind}, the same runs"
+    return contrast.kind.value
+
+
+_WORDS = {
+    Kind.BETTER: "over all runs better than {}, which screening chose:",
+    Kind.TYPICALLY_BETTER: "typically better than {}, which screening chose:",
+    Kind.EQUIVALENT: "practically equal to {}:",
+    Kind.TYPICALLY_EQUAL: "practically equal to {} where both learn:",
+    Kind.WORSE: "over all runs worse than {}:",
+    Kind.TYPICALLY_WORSE: "typically worse than {}:",
+    Kind.UNDECIDED: "undecided:",
+}
 
 
 def _group(decision: Decision, kind: Kind) -> str:
@@ -182,17 +258,36 @@ def _group(decision: Decision, kind: Kind) -> str:
     members = [c for c in decision.contrasts if c.kind is kind]
     if not members:
         return ""
-    words = {
-        Kind.BETTER: f"better than {decision.candidate}, which screening chose:",
-        Kind.EQUIVALENT: f"practically equal to {decision.candidate}:",
-        Kind.WORSE: f"worse than {decision.candidate}:",
-        Kind.UNDECIDED: "undecided:",
-    }
-    return f"{words[kind]} {', '.join(map(_numbers, members))}"
+    words = _WORDS[kind].format(decision.candidate)
+    return f"{words} {', '.join(map(_numbers, members))}"
 
 
 def _numbers(contrast: Contrast) -> str:
     """Write a scheme with its numbers: `xavier_normal (−3.1 points, −4.0 to −2.2)`."""
-    numbers = f"{percent(contrast.effect.mean)} points, {low_to_high(contrast.effect)}"
-    more = f"; about {contrast.more} more seeds" if contrast.more else ""
-    return f"{contrast.scheme} ({numbers}{more})"
+    failed, effect = contrast.learning.scheme, contrast.effect
+    parts = []
+    if contrast.twin:
+        parts.append("the same runs")
+    elif effect.n:
+        ends = low_to_high(effect)
+        parts.append(f"{percent(effect.mean)} points" + (f", {ends}" if ends else ""))
+    if failed.k == failed.n:
+        parts.append(f"no run of {failed.n} learned")
+    elif failed.k:
+        parts.append(f"{failed.k:g} of {failed.n} runs failed")
+    if contrast.more is not None:
+        parts.append(_more(contrast.more))
+    return f"{contrast.scheme} ({'; '.join(parts)})"
+
+
+def _more(more: More) -> str:
+    """Say what more seeds would show: `about 9 more seeds as seen`."""
+    if more == More(None, None):
+        return "no number of seeds in reach would do"
+    asked = ((more.difference, "as seen"), (more.equality, "to show equality"))
+    said = [
+        f"{f'about {k:,}' if k else 'more than 100,000'} more seeds {words}"
+        for k, words in asked
+        if k or more.equality
+    ]
+    return ", ".join(said).replace(" more seeds to", " to")

@@ -65,7 +65,7 @@ def across(comparisons: Sequence[Comparison]) -> Across:
         if not comparison.rows:
             raise UserError(f"{comparison.label} is not finished")
     names = [row.scheme for row in comparisons[0].rows]
-    by_name = [{row.scheme: row.runs for row in c.rows} for c in comparisons]
+    by_name = [{row.scheme: row.judged for row in c.rows} for c in comparisons]
     cube = np.array([[runs[name] for runs in by_name] for name in names])
     iqm = [_iqm(own) for own in cube]
     ranks = stats.rankdata(-np.round(cube.mean(2), 12), axis=0).mean(1)

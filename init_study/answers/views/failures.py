@@ -1,34 +1,14 @@
 """Which schemes fail more often than the best one, by pairs of runs of one seed."""
 
 import numpy as np
-from jaxtyping import Bool
-from scipy import stats
 
 from init_study.answers.comparison import Comparison
-from init_study.answers.statistics import CONFIDENCE, holm, stuck_at_chance
-
-
-def mcnemar_p(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> float:
-    """Find the two-sided exact p that two schemes fail alike.
-
-    Under that hypothesis, where only one of them fails, either does so as often.
-
-    Args:
-        a: whether each seed of a scheme failed.
-        b: of another scheme, on the same seeds.
-
-    Reference: McNemar 1947, "Note on the sampling error of the difference between
-    correlated proportions or percentages", Psychometrika 12.
-
-    Example:
-        >>> round(mcnemar_p(np.array([True, True, True]), np.zeros(3, bool)), 9)
-        0.25
-    """
-    a, b = np.asarray(a, bool), np.asarray(b, bool)
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b).pvalue)
+from init_study.answers.statistics import (
+    CONFIDENCE,
+    holm,
+    mcnemar_p,
+    stuck_at_chance,
+)
 
 
 def failing_more(comparison: Comparison) -> tuple[str, ...]:
@@ -47,7 +27,7 @@ def failing_more(comparison: Comparison) -> tuple[str, ...]:
         >>> failing_more(comparison)
         ()
     """
-    if comparison.best is None:
+    if comparison.first is None:
         return ()
     best, *others = (
         stuck_at_chance(np.array(row.runs), comparison.num_test, comparison.chance) == 1

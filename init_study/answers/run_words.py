@@ -1,0 +1,247 @@
+"""What a plain run shows, in words: no more than its runs carry.
+
+The sentence, the table and the page take every number from the same rows, in the same
+order.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from init_study.answers.comparison import Comparison, Row
+from init_study.answers.statistics import exact_interval
+from init_study.answers.words import (
+    count,
+    low_to_high,
+    many,
+    not_excluded,
+    percent,
+)
+
+FEWEST_FOR_CONCLUSION = 5
+# More names than these are not told apart in a sentence.
+_MOST_NAMES = 4
+
+
+def sentence(comparison: Comparison) -> str:
+    """Say the answer of one program in words; no more than the numbers carry.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare_runs(*made_up_run())
+        >>> sentence(comparison).partition(":")[2].partition(";")[0]
+        ' he_normal is the best of 2 schemes, median 72.0 % (lowest 70.0, highest 74.0)'
+    """
+    return "; ".join(clauses(comparison))
+
+
+def clauses(comparison: Comparison) -> list[str]:
+    """Give the parts of `sentence`: who may be the best, then how the others fare.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare_runs(*made_up_run())
+        >>> clauses(comparison)[1]
+        'no run of zeros learned'
+    """
+    label, rows = comparison.label, comparison.rows
+    if not rows:
+        return [f"{label}: no answer yet, {progress(comparison)}"]
+    if all(row.standing.never for row in rows):
+        return [f"{label}: no scheme learned anything", *never_learned(rows)]
+    return [
+        f"{label}: {_head(comparison)}",
+        *_behind(comparison),
+        *never_learned(rows),
+        *_failures(comparison),
+        *_twins(rows),
+        *_optimism(comparison),
+        scope(comparison),
+    ]
+
+
+def scope(comparison: Comparison) -> str:
+    """Say what the answer is about: seeds, level, test images.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare_runs(*made_up_run())
+        >>> scope(comparison)
+        'on 5 seeds and these 100 test images, at 95 % for all pairs together'
+    """
+    c = comparison
+    level = ", at 95 % for all pairs together" if _can_conclude(c) else ""
+    seeds, images = count(c.num_seeds, "seed"), count(c.num_test, "test image")
+    return f"on {seeds} and these {images}{level}"
+
+
+def progress(comparison: Comparison) -> str:
+    """Say how far a program is that is not finished."""
+    if comparison.step is None:
+        return "it has not begun"
+    return f"it is at step {comparison.step} of {comparison.steps}"
+
+
+def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
+    """Turn comparisons into plain values, with the answer in words.
+
+    Null stands for what is not a number.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare_runs(*made_up_run())
+        >>> to_json([comparison])[0]["best"]
+        'he_normal'
+    """
+    return [_plain(c) | {"best": c.best, "answer": sentence(c)} for c in comparisons]
+
+
+def runs_words(row: Row) -> str:
+    """Write a scheme's runs: `median 72.0 % (lowest 70.0, highest 74.0)`.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> (comparison,) = compare_runs(*made_up_run())
+        >>> runs_words(comparison.rows[0])
+        'median 72.0 % (lowest 70.0, highest 74.0)'
+    """
+    low, high = percent(min(row.judged)), percent(max(row.judged))
+    median = percent(float(np.median(row.judged)))
+    return f"median {median} % (lowest {low}, highest {high})"
+
+
+def _can_conclude(comparison: Comparison) -> bool:
+    return comparison.num_seeds >= FEWEST_FOR_CONCLUSION and len(comparison.rows) > 1
+
+
+def _head(comparison: Comparison) -> str:
+    rows = {row.scheme: row for row in comparison.rows}
+    first = comparison.rows[0]
+    if len(rows) == 1:
+        return f"{first.scheme} reaches {runs_words(first)}"
+    if comparison.num_seeds < FEWEST_FOR_CONCLUSION:
+        return (
+            f"{first.scheme} comes first, {runs_words(first)}, but with "
+            f"{count(comparison.num_seeds, 'seed')} of each scheme there are too few "
+            f"seeds for a conclusion: it takes at least {FEWEST_FOR_CONCLUSION}"
+        )
+    if comparison.best is not None:
+        best = rows[comparison.best]
+        return f"{best.scheme} is the best of {len(rows)} schemes, {runs_words(best)}"
+    left = [row for row in comparison.rows if row.scheme in _left(comparison)]
+    if first not in left:
+        ahead = many([row.scheme for row in left]) or "no scheme"
+        return (
+            f"undecided: {first.scheme}, first on validation data, is behind on test "
+            f"data, {runs_words(first)}, and {ahead} ahead"
+        )
+    if len(left) == 2:
+        return f"undecided between {_two(*left)}"
+    names = [f"{r.scheme} ({percent(float(np.median(r.judged)))} %)" for r in left]
+    return f"undecided between {many(names)}, by medians"
+
+
+def _left(comparison: Comparison) -> tuple[str, ...]:
+    assert comparison.selection is not None
+    return comparison.selection.best
+
+
+def _two(a: Row, b: Row) -> str:
+    """Set two schemes side by side, where neither is shown to be better."""
+    text = f"{a.scheme}, {runs_words(a)}, and {b.scheme}, {runs_words(b)}"
+    if b.better is None or a.better is not None:
+        return text
+    ends = f" ({b.better.low:.2f} to {b.better.high:.2f})" if b.better.n > 2 else ""
+    return (
+        f"{text}: a run of {a.scheme} is better than one of {b.scheme} with "
+        f"probability {b.better.mean:.2f}{ends}"
+    )
+
+
+def _behind(comparison: Comparison) -> list[str]:
+    """List the schemes that are shown to be behind another, with their numbers."""
+    rows = [r for r in comparison.rows if r.standing.behind and not r.standing.never]
+    if not rows:
+        return []
+    return [f"behind: {', '.join(map(_numbers, rows))}"]
+
+
+def _numbers(row: Row) -> str:
+    """Write a scheme: `lecun_normal (−0.4 points where both learn, −1.0 to 0.2)`."""
+    difference, first = row.standing.difference, row.standing.behind[0]
+    if difference is None or not difference.n:
+        return f"{row.scheme} (of {first})"
+    ends = low_to_high(difference)
+    points = f"{percent(difference.mean)} points where both learn"
+    return f"{row.scheme} ({points}{', ' if ends else ''}{ends})"
+
+
+def never_learned(rows: Sequence[Row]) -> list[str]:
+    """Say which schemes never left chance, and which a plateau far below the others."""
+    never = [row for row in rows if row.standing.never]
+    stuck = [row.scheme for row in never if not row.standing.plateaus]
+    low = [
+        f"{row.scheme} ({percent(float(np.median(row.judged)))} %)"
+        for row in never
+        if row.standing.plateaus
+    ]
+    said = [f"no run of {many(stuck)} learned"] if stuck else []
+    return said + ([f"far below in every run: {many(low)}"] if low else [])
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    """Say who failed now and then, and what is not excluded of those who did not."""
+    learned = [row for row in comparison.rows if not row.standing.never]
+    some = [
+        f"{row.standing.failed} of {row.standing.runs} of {row.scheme}"
+        for row in learned
+        if row.standing.failed
+    ]
+    said = [f"runs failed: {', '.join(some)}"] if some else []
+    none = [row for row in learned if not row.standing.failed]
+    if none:
+        high = exact_interval(0, none[0].standing.runs, 0.9).high
+        names = [row.scheme for row in none]
+        who = many(names) if len(names) <= _MOST_NAMES else f"{len(names)} schemes"
+        said.append(f"no run of {who} failed, though {not_excluded(high)}")
+    return said
+
+
+def _twins(rows: tuple[Row, ...]) -> list[str]:
+    return [
+        f"{row.scheme}: the same runs as {row.standing.twin}"
+        for row in rows
+        if row.standing.twin and not row.standing.never
+    ]
+
+
+def _optimism(comparison: Comparison) -> list[str]:
+    """Say what choosing the rate on the same seeds would have added."""
+    told = [
+        f"{row.scheme} {percent(row.optimism)}"
+        for row in comparison.rows
+        if not row.standing.never and round(100 * row.optimism, 1) >= 0.1
+    ]
+    if not told:
+        return []
+    return [
+        "each seed is judged at the rate that the others chose; at the rate that it "
+        f"helped to choose, means would be higher, in points: {', '.join(told)}"
+    ]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "_asdict"):
+        return {name: _plain(part) for name, part in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,146 @@
+"""The set of the best, from runs that nothing was known of before: all pairs at once.
+
+Where the scheme that came first is named by the same runs, it looks better than it is:
+of eleven equal schemes some are "behind" the first in half of all studies. Here every
+scheme is compared with every other, and what is said holds for all pairs together.
+"""
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from init_study.answers.statistics import Interval, stuck_at_chance
+from init_study.answers.verdicts.contrasts import Kind, contrasts, effect_interval
+from init_study.answers.verdicts.pairs import Pair, Terms, pair_up
+
+_ALPHA = 0.05
+
+
+class Standing(NamedTuple):
+    """A scheme beside the one that came first.
+
+    Attributes:
+        scheme: its name.
+        failed: how many of its runs did not learn, of `runs`.
+        plateaus: how many of these are above chance, and far below what is common.
+        runs: how many there are.
+        behind: schemes that are shown to do better; none for one that may be the best.
+        difference: to the first where both learn, mean with an interval that holds
+            together with those of all other pairs; None for the first itself.
+        twin: an earlier scheme whose runs have the same accuracies, every one.
+    """
+
+    scheme: str
+    failed: int
+    plateaus: int
+    runs: int
+    behind: tuple[str, ...]
+    difference: Interval | None
+    twin: str | None
+
+    @property
+    def never(self) -> bool:
+        """Whether no run learned."""
+        return self.failed == self.runs
+
+
+class Selection(NamedTuple):
+    """Which schemes may be the best, and how each stands.
+
+    Attributes:
+        best: schemes that none is shown to be better than; of those that learned,
+            and of twins the first alone.
+        standings: of all schemes, in the order given; the first is the one that the
+            differences are to.
+    """
+
+    best: tuple[str, ...]
+    standings: tuple[Standing, ...]
+
+
+def select(
+    values: Mapping[str, Float[np.ndarray, " seeds"]], chance: float, num_test: int
+) -> Selection:
+    """Find which schemes may be the best, at 95 % for all pairs together.
+
+    A scheme is behind another if it is worse over all runs, or in the typical run,
+    where both learn (`contrasts`). Fewer than five seeds show nothing.
+
+    Args:
+        values: accuracies by scheme, all of the same seeds in one order; a run that
+            diverged as chance.
+        chance: accuracy of a constant answer.
+        num_test: test examples.
+
+    Example:
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> found = select(runs, chance=0.1, num_test=100)
+        >>> found.best, found.standings[1].behind
+        (('he',), ('he',))
+    """
+    names = list(values)
+    # No difference is too small to matter: with no margin nothing is called equal.
+    terms = Terms(margin=0.0, alpha=_ALPHA, chance=chance, num_test=num_test)
+    all_pairs = [(a, b) for b, a in combinations(names, 2)]
+    runs = dict(zip(all_pairs, pair_up(values, all_pairs, terms), strict=True))
+    # Of two that never learned, no runs could show that either is behind.
+    open_pairs = {
+        names: pair
+        for names, pair in runs.items()
+        if pair.learned.any() or pair.candidate_learned.any()
+    }
+    behind = _behind(open_pairs, terms)
+    narrow = terms._replace(alpha=_ALPHA / max(len(open_pairs), 1))
+    standings = []
+    for place, name in enumerate(names):
+        pair = runs.get((name, names[0]))
+        well = pair.learned if pair else _own(name, names, runs)
+        twins = [b for b in names[:place] if np.array_equal(values[name], values[b])]
+        standings.append(
+            Standing(
+                name,
+                int((~well).sum()),
+                int(
+                    (
+                        ~well & (stuck_at_chance(values[name], num_test, chance) == 0)
+                    ).sum()
+                ),
+                len(well),
+                tuple(other for other in names if (name, other) in behind),
+                pair and effect_interval(pair.d, narrow),
+                twins[0] if twins else None,
+            )
+        )
+    best = tuple(
+        s.scheme for s in standings if not (s.behind or s.never or s.twin is not None)
+    )
+    return Selection(best, tuple(standings))
+
+
+def _own(
+    first: str, names: list[str], runs: Mapping[tuple[str, str], Pair]
+) -> np.ndarray:
+    if len(names) == 1:
+        return np.ones(0, bool)
+    return runs[names[1], first].candidate_learned
+
+
+def _behind(
+    pairs: Mapping[tuple[str, str], Pair], terms: Terms
+) -> set[tuple[str, str]]:
+    """List (scheme, other) where the other is shown to do better."""
+    if not pairs:
+        return set()
+    labels = [one for one, _ in pairs]
+    found = set()
+    for names, c in zip(
+        pairs, contrasts(labels, list(pairs.values()), terms, False), strict=True
+    ):
+        if c.kind in (Kind.WORSE, Kind.TYPICALLY_WORSE):
+            found.add(names)
+        elif c.kind in (Kind.BETTER, Kind.TYPICALLY_BETTER):
+            found.add((names[1], names[0]))
+    return found
