@@ -12,19 +12,18 @@ where it was: stages that are done are read.
 """
 
 import json
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from init_study import store
-from init_study.answers import Outcomes, final_outcomes
+from init_study.answers import Outcomes
+from init_study.answers.choosing import validation_chance
 from init_study.answers.statistics import stuck_at_chance
-from init_study.answers.verdicts.decision import default_margin
+from init_study.answers.verdicts.decision import check_margin, default_margin
 from init_study.answers.verdicts.heats import ByScheme, Heat, to_document
 from init_study.answers.verdicts.protocol import (
     LEAST_ABOVE_CHANCE,
@@ -36,24 +35,8 @@ from init_study.answers.verdicts.protocol import (
     confirm,
 )
 from init_study.errors import UserError
+from init_study.race_stages import Stage, StageClock, StageStopped, TrainStage
 from init_study.study import PROGRAM_AXES, Program, Study
-
-# The run of one stage: (study, folder) to its records and manifest; None if stopped.
-TrainStage = Callable[[Study, Path], tuple[pd.DataFrame, Mapping[str, Any]] | None]
-
-
-class _Clock:
-    """An estimate of what a stage will take, by what the ones before took."""
-
-    def __init__(self, budget: float | None) -> None:
-        self.began, self.budget = time.monotonic(), budget
-        self.seconds, self.member_steps = 0.0, 0
-
-    def allows(self, member_steps: int) -> bool:
-        if self.budget is None or not self.member_steps:
-            return True
-        needed = member_steps * self.seconds / self.member_steps
-        return time.monotonic() - self.began + needed <= self.budget
 
 
 def race(
@@ -80,7 +63,7 @@ def race(
     protocol = protocol or Protocol(margin=1.0)
     check_rules(study, protocol, margin)
     store.open_race(workdir, race_document(study, protocol, margin))
-    clock = _Clock(budget)
+    clock = StageClock(budget)
     heats = _in_turns(
         _heat(study, program, workdir / program.id, train, protocol, margin, clock)
         for program in study.programs()
@@ -140,10 +123,6 @@ def _in_turns(races: Iterable[Iterator[Heat]]) -> tuple[Heat, ...]:
     return tuple(heats[place] for place in sorted(heats))
 
 
-class _Stop(Exception):
-    """Raised by a stage: why a race does not go on for now."""
-
-
 def _heat(
     study: Study,
     program: Program,
@@ -151,21 +130,24 @@ def _heat(
     train: TrainStage,
     protocol: Protocol,
     margin: float | None,
-    clock: _Clock,
+    clock: StageClock,
 ) -> Iterator[Heat]:
     """Give what is known of a program after each of its stages."""
     alone = _only(study, program)
-    stage = _Stage(train, clock, folder, program)
+    stage = Stage(train, clock, folder, program)
     heat = Heat(study.label(program), 0.0, {}, None, {}, "")
     try:
         choices, data = _screen(alone, stage, protocol)
         heat = heat._replace(choices=choices, chance=data["chance"])
         yield heat
         candidate = best_of(choices)
-        if choices[candidate].mean <= data["chance"] + LEAST_ABOVE_CHANCE:
+        chance = validation_chance(data)
+        if choices[candidate].mean <= chance + LEAST_ABOVE_CHANCE:
             yield heat._replace(stopped="no scheme learned anything in screening")
             return
         fixed = margin or default_margin(choices[candidate].mean, data["test"])
+        if margin is not None:
+            check_margin(margin, choices[candidate].mean - chance)
 
         def draw(racing: tuple[str, ...], before: int, look: int) -> ByScheme:
             first = protocol.screening
@@ -189,7 +171,7 @@ def _heat(
                 return
             heat = heat._replace(decision=decision, test=values)
             yield heat
-    except _Stop as stop:
+    except StageStopped as stop:
         yield heat._replace(stopped=str(stop))
 
 
@@ -198,39 +180,8 @@ def _all_stuck(test: ByScheme, data: Mapping[str, Any]) -> bool:
     return bool(stuck_at_chance(runs, data["test"], data["chance"]).all())
 
 
-class _Stage(NamedTuple):
-    train: TrainStage
-    clock: _Clock
-    folder: Path
-    program: Program
-
-    def run(self, name: str, study: Study) -> tuple[Outcomes, Mapping[str, Any]]:
-        """Run a stage, or read it if it is done.
-
-        Returns: outcomes, and what the manifest says of the data.
-
-        Raises: _Stop if the run was stopped, or would not fit into the budget.
-        """
-        member_steps = len(study.members()) * self.program.steps
-        if not self.clock.allows(member_steps):
-            raise _Stop(f"the budget does not allow the stage {name}")
-        began, is_new = time.monotonic(), not (self.folder / name).exists()
-        trained = self.train(study, self.folder / name)
-        if trained is None:
-            raise _Stop("it was stopped")
-        if is_new:
-            self.clock.seconds += time.monotonic() - began
-            self.clock.member_steps += member_steps
-        records, manifest = trained
-        data = manifest["data"][self.program.data_name]
-        (program,) = study.programs()
-        ours = records.loc[records["program"] == program.id]
-        final = ours.loc[ours["step"] == program.steps]
-        return final_outcomes(final, study, data["chance"]), data
-
-
 def _screen(
-    study: Study, stage: _Stage, protocol: Protocol
+    study: Study, stage: Stage, protocol: Protocol
 ) -> tuple[dict[str, Choice], Mapping[str, Any]]:
     """Choose the rate of every scheme; grids grow where the best rate is at their edge.
 
@@ -238,7 +189,7 @@ def _screen(
     """
     seeds = tuple(range(protocol.screening))
     outcomes, data = stage.run("screening", study.replace(seeds=seeds))
-    rates, chance = sorted(study.learning_rates), data["chance"]
+    rates, chance = sorted(study.learning_rates), validation_chance(data)
     rated = _rated(outcomes, data)
     screened = {
         scheme: dict(zip(rates, rated[i], strict=True))
@@ -262,8 +213,10 @@ def _rated(outcomes: Outcomes, data: Mapping[str, Any]) -> Float[np.ndarray, "..
 
     Luck shall not choose among schemes that learn nothing.
     """
-    stuck = stuck_at_chance(outcomes.validation, data["validation"], data["chance"])
-    return np.where(stuck == 1, data["chance"], outcomes.validation)
+    chance = validation_chance(data)
+    stuck = stuck_at_chance(outcomes.validation, data["validation"], chance)
+    failed = (stuck == 1) | outcomes.diverged
+    return np.where(failed, chance, outcomes.validation)
 
 
 def _beyond(
@@ -281,7 +234,7 @@ def _beyond(
 
 def _fresh(
     study: Study,
-    stage: _Stage,
+    stage: Stage,
     choices: Mapping[str, Choice],
     racing: tuple[str, ...],
     seeds: tuple[int, ...],

@@ -30,6 +30,7 @@ LAYERS = [
     {"audit"},
     {"run"},
     {"answers"},
+    {"race_stages"},
     {"race", "examine"},
     {"report"},
     {"api"},

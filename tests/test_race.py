@@ -91,8 +91,8 @@ def test_the_decision_is_of_the_fresh_seeds_alone(tmp_path):
     (heat,) = race(STUDY, tmp_path / "w", train, margin=0.02)
     decision = heat.decision
     by_name = {c.scheme: c for c in decision.contrasts}
-    assert by_name["bad"].kind is Kind.WORSE
-    assert by_name["near"].kind is Kind.EQUIVALENT
+    assert by_name["bad"].kind is Kind.TYPICALLY_WORSE
+    assert by_name["near"].kind is Kind.TYPICALLY_EQUAL
     assert decision.margin == 0.02
     seeds = range(3, 3 + decision.n)
     rate = heat.choices["good"].rate
@@ -221,8 +221,9 @@ def test_the_page_says_what_was_decided(tmp_path):
     plan = json.loads((tmp_path / "w" / RACE).read_text())
     page = render_race(heats, plan, ["x/screening", "x/fresh-5-0.1"])
     assert page.isascii() and "&lt;b&gt;Which?&lt;/b&gt;" in page
-    assert page.count("<svg") == 2 and 'href="x/screening/report.html"' in page
-    assert "<th>verdict</th>" in page and "WORSE" in page
+    # Of each program the runs, and the differences.
+    assert page.count("<svg") == 4 and 'href="x/screening/report.html"' in page
+    assert ">verdict</th>" in page and "WORSE" in page
     (stopped, _) = race(study, tmp_path / "v", Trainer(1))
     page = render_race((stopped,), plan, [])
     assert "no verdict, it was stopped" in page and "<svg" not in page

@@ -14,12 +14,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
+from init_study.answers.choosing import (
+    comparable,
+    judged_runs,
+    ranking,
+    stuck_runs,
+)
 from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.answers.statistics import (
     Interval,
     Share,
     improvement,
-    stuck_at_chance,
     t_interval,
     wilson_interval,
 )
@@ -205,8 +210,8 @@ def _compare_program(
     outcomes = final_outcomes(
         records.loc[records["step"] == step], study, data["chance"]
     )
-    stuck = _stuck(outcomes, data)
-    order = _order(outcomes)
+    stuck = stuck_runs(outcomes, data)
+    order = ranking(outcomes)
     runs = {study.schemes[i]: judged_runs(outcomes, i, data["chance"]) for i in order}
     selection = select(
         {name: own for name, (_, own) in runs.items()}, data["chance"], data["test"]
@@ -226,63 +231,6 @@ def _compare_program(
     return unfinished._replace(first=first, selection=selection, rows=rows)
 
 
-def judged_runs(
-    outcomes: Outcomes, scheme: int, chance: float
-) -> tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]]:
-    """Give a scheme's test accuracies at its best rate, and judged without choosing.
-
-    The best rate has the highest mean validation accuracy. To judge, each seed is taken
-    at the rate that the other seeds chose by the same rule; a single seed has no
-    others, and is taken at its own. A run that diverged counts as chance.
-
-    Args:
-        outcomes: of all members.
-        scheme: its place.
-        chance: test accuracy of a constant answer.
-
-    Example:
-        >>> validation = np.array([[[0.9, 0.1, 0.1], [0.5, 0.5, 0.5]]])
-        >>> outcomes = Outcomes(validation, validation, np.zeros((1, 2, 3), bool))
-        >>> [runs.tolist() for runs in judged_runs(outcomes, 0, chance=0.1)]
-        [[0.5, 0.5, 0.5], [0.5, 0.1, 0.1]]
-    """
-    validation = outcomes.validation[scheme]
-    test = np.where(outcomes.diverged, chance, outcomes.test)[scheme]
-    seeds = validation.shape[1]
-    best = _comparable(validation.mean(1)).argmax()
-    if seeds == 1:
-        return test[best], test[best]
-    others = (validation.sum(1, keepdims=True) - validation) / (seeds - 1)
-    # argmax takes the first of equals: the smaller rate.
-    return test[best], test[_comparable(others).argmax(0), np.arange(seeds)]
-
-
-def _order(outcomes: Outcomes) -> list[int]:
-    """Rank the schemes by their best mean on validation data, the first of equals."""
-    means = _comparable(outcomes.validation.mean(axis=-1)).max(axis=-1)
-    return np.argsort(-means, kind="stable").tolist()
-
-
-def _stuck(
-    outcomes: Outcomes, data: Mapping[str, Any]
-) -> Bool[np.ndarray, "scheme rate seed"]:
-    # Runs from before the validation part's own chance was kept have the test part's.
-    chance = data.get("validation_chance", data["chance"])
-    stuck = stuck_at_chance(outcomes.validation, data["validation"], chance)
-    return (stuck == 1) & ~outcomes.diverged
-
-
-def _comparable(
-    means: Float[np.ndarray, "*axes"],
-) -> Float[np.ndarray, "*axes"]:
-    """Make means fit for a ranking.
-
-    Equal means are equal whatever the order of their terms, and a mean that is not a
-    number never wins.
-    """
-    return np.nan_to_num(np.round(means, 12), nan=-1.0)
-
-
 def _row(
     rates: tuple[AtRate, ...],
     standing: Standing,
@@ -291,7 +239,7 @@ def _row(
     untuned_rate: float,
     passes: Passes,
 ) -> Row:
-    means = _comparable(np.array([at_rate.validation.mean for at_rate in rates]))
+    means = comparable(np.array([at_rate.validation.mean for at_rate in rates]))
     best = int(means.argmax())
     at_edge = len(rates) > 1 and best in (0, len(rates) - 1) and not rates[best].failed
     at_best, judged = runs

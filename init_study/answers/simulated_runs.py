@@ -1,7 +1,7 @@
 """Laws of training runs whose truth is known: what initialization does to accuracies.
 
 Each law says how the runs of scheme 0 and those of all others fall, as accuracies
-between 0.1, chance, and 1. Runs of one seed share a part of their spread.
+between 0.1, chance, and 1. _Runs of one seed share a part of their spread.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jaxtyping import Float
 CHANCE = 0.1
 _LEVEL = 0.8
 _SPREAD = 0.02
-Runs = Float[np.ndarray, "schemes seeds"]
+_Runs = Float[np.ndarray, "schemes seeds"]
 
 
 class Law(NamedTuple):
@@ -32,7 +32,7 @@ class Law(NamedTuple):
     """
 
     name: str
-    draw: Callable[[np.random.Generator, int, int], Runs]
+    draw: Callable[[np.random.Generator, int, int], _Runs]
     mean: float = 0.0
     typical: float = 0.0
     failing: tuple[float, float] = (0.0, 0.0)
@@ -71,26 +71,26 @@ def _normal(
     seeds: int,
     shared: float = 0.3,
     spread: float = _SPREAD,
-) -> Runs:
+) -> _Runs:
     common = rng.standard_normal((1, seeds)) * sqrt(shared)
     own = rng.standard_normal((schemes, seeds)) * sqrt(1 - shared)
     return np.clip(_LEVEL + spread * (common + own), 0.0, 1.0)
 
 
-def _correlated(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _correlated(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
     return _normal(rng, schemes, seeds, shared=0.8)
 
 
-def _tied(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _tied(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
     return np.round(50 * _normal(rng, schemes, seeds)) / 50
 
 
-def _unequal(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _unequal(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
     spreads = np.array([1.0, 0.25, 1.5, 2.0])[np.arange(schemes) % 4, None]
     return _LEVEL + spreads * (_normal(rng, schemes, seeds) - _LEVEL)
 
 
-def _better(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _better(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
     runs = _normal(rng, schemes, seeds, spread=_SPREAD / 4)
     runs[0] += 0.01
     return runs
@@ -114,10 +114,10 @@ _MEDIAN = _SPREAD * (1 - log(2))
 _SHIFT = _MEDIAN
 
 
-def _skewed(which: _Which, top: float = 1.0) -> Callable[..., Runs]:
+def _skewed(which: _Which, top: float = 1.0) -> Callable[..., _Runs]:
     """Give runs a long tail below; the others vary by less than one test image."""
 
-    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
         tail = _SPREAD * (top - rng.exponential(size=(schemes, seeds)))
         noise = 5e-4 * rng.standard_normal((schemes, seeds))
         return np.clip(_LEVEL + noise + which(schemes) * tail, 0.0, 1.0)
@@ -130,8 +130,8 @@ _LATE, _BEHIND = 0.2, 0.3
 _AHEAD = _LATE * _BEHIND / 2
 
 
-def _late(which: _Which) -> Callable[..., Runs]:
-    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _late(which: _Which) -> Callable[..., _Runs]:
+    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
         size = (schemes, seeds)
         behind = np.where(rng.random(size) < _LATE, _BEHIND * rng.random(size), 0.0)
         runs = _normal(rng, schemes, seeds, spread=_SPREAD / 2)
@@ -164,8 +164,8 @@ def _stuck_laws(share: float) -> tuple[Law, ...]:
     )
 
 
-def _stuck(which: _Which, share: float, ahead: float = 0.0) -> Callable[..., Runs]:
-    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> Runs:
+def _stuck(which: _Which, share: float, ahead: float = 0.0) -> Callable[..., _Runs]:
+    def draw(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
         runs = _normal(rng, schemes, seeds)
         runs[0] += ahead
         at_chance = rng.random((schemes, seeds)) < share * which(schemes)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
+from init_study import store
 from init_study.answers.simulated_runs import CHANCE, Law, simulated_laws
 from init_study.answers.verdicts.contrasts import Kind
 from init_study.answers.verdicts.decision import Decision
@@ -221,7 +222,7 @@ def _main(arguments: Sequence[str] | None = None) -> None:
     print(*error_table(rates), sep="\n")
     if asked.json:
         rows = [rate._asdict() for rate in rates]
-        asked.json.write_text(json.dumps(rows, indent=1) + "\n")
+        store.write_atomically(asked.json, json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

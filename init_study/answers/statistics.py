@@ -3,11 +3,10 @@
 What is not a number stays so: nothing here drops or fills in a value.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import special, stats
 
@@ -16,8 +15,6 @@ CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
 # Of the test whether a network does better than a constant answer.
 _CHANCE_LEVEL = 0.01
-# All sign flips of 14 differences, and as many random ones of more.
-_RESAMPLES = 2**14
 
 
 class Interval(NamedTuple):
@@ -76,7 +73,7 @@ def half_width(
     std, n = np.broadcast_arrays(np.asarray(std, float), np.asarray(n, float))
     width = np.full(std.shape, np.nan)
     enough = n >= FEWEST_FOR_INTERVAL
-    quantile = stats.t.ppf((1 + confidence) / 2, n[enough] - 1)
+    quantile = special.stdtrit(n[enough] - 1, (1 + confidence) / 2)
     width[enough] = quantile * std[enough] / np.sqrt(n[enough])
     return width
 
@@ -140,7 +137,9 @@ def stuck_at_chance(
     """
     accuracy = np.asarray(accuracy, np.float64)
     correct = np.round(accuracy * num_test)
-    p_value = stats.binom.sf(correct - 1, num_test, chance)
+    p_value = np.where(
+        correct > 0, special.bdtrc(np.maximum(correct - 1, 0), num_test, chance), 1.0
+    )
     return np.where(np.isnan(accuracy), np.nan, p_value > _CHANCE_LEVEL)
 
 
@@ -162,108 +161,9 @@ def exact_interval(k: float, n: int, confidence: float = CONFIDENCE) -> Share:
         (0.0, 1.0)
     """
     tail = (1 - confidence) / 2
-    low = stats.beta.ppf(tail, k, n - k + 1) if k > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, k + 1, n - k) if k < n else 1.0
+    low = special.betaincinv(k, n - k + 1, tail) if k > 0 else 0.0
+    high = special.betaincinv(k + 1, n - k, 1 - tail) if k < n else 1.0
     return Share(k, n, float(low), float(high))
-
-
-def holm(p: Sequence[float]) -> tuple[float, ...]:
-    """Adjust the p values of several tests by Holm's method.
-
-    The chance of any false rejection then stays below the level.
-
-    Reference: Holm 1979, "A simple sequentially rejective multiple test procedure",
-    Scandinavian Journal of Statistics 6.
-
-    Example:
-        >>> holm([0.5, 0.125])
-        (0.5, 0.25)
-    """
-    order = np.argsort(p)
-    factors = np.arange(len(order), 0, -1)
-    raised = np.maximum.accumulate(np.asarray(p, np.float64)[order] * factors)
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(raised, 1.0)
-    return tuple(adjusted.tolist())
-
-
-def hochberg(p: Sequence[float]) -> tuple[float, ...]:
-    """Adjust the p values of several tests by Hochberg's method.
-
-    The chance of any false rejection stays below the level where the tests depend on
-    one another as comparisons with one and the same sample do.
-
-    Reference: Hochberg 1988, "A sharper Bonferroni procedure for multiple tests of
-    significance", Biometrika 75; Sarkar 1998, Annals of Statistics 26.
-
-    Example:
-        >>> hochberg([0.03, 0.04, 0.5])
-        (0.08, 0.08, 0.5)
-        >>> hochberg([0.03, 0.04])
-        (0.04, 0.04)
-    """
-    order = np.argsort(p)[::-1]
-    raised = np.asarray(p, np.float64)[order] * np.arange(1, len(order) + 1)
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(np.minimum.accumulate(raised), 1.0)
-    return tuple(adjusted.tolist())
-
-
-def mcnemar_p(a: Bool[np.ndarray, " n"], b: Bool[np.ndarray, " n"]) -> float:
-    """Find the two-sided exact p that two schemes fail alike.
-
-    Under that hypothesis, where only one of them fails, either does so as often.
-
-    Args:
-        a: whether each seed of a scheme failed.
-        b: of another scheme, on the same seeds.
-
-    Reference: McNemar 1947, "Note on the sampling error of the difference between
-    correlated proportions or percentages", Psychometrika 12.
-
-    Example:
-        >>> round(mcnemar_p(np.array([True, True, True]), np.zeros(3, bool)), 9)
-        0.25
-    """
-    a, b = np.asarray(a, bool), np.asarray(b, bool)
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    # The law is symmetric, so both tails are alike.
-    fewer = special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)
-    return float(min(2 * fewer, 1.0))
-
-
-def sign_flip_p(differences: Float[np.ndarray, " n"]) -> float:
-    """Give the p value of a mean of differences, if each might have the other sign.
-
-    Two-sided: the share of all sign flips whose sum is as far from zero as the one
-    observed, or farther. All 2^n of them for up to 14 differences, else 2^14 random
-    ones, always the same.
-
-    Args:
-        differences: paired ones, in any unit.
-
-    Example:
-        >>> sign_flip_p(np.array([1.0, 2.0, 3.0]))
-        0.25
-    """
-    d = np.asarray(differences, np.float64)
-    if len(d) < 2:
-        # One sign is as far from zero as the other.
-        return 1.0
-    # Sums of the same numbers in another order differ in the last bits, and are to tie.
-    scaled = d / (np.abs(d).max() or 1.0)
-    tested = stats.permutation_test(
-        (scaled,),
-        lambda flipped, axis: np.round(np.abs(flipped.sum(axis)), 12),
-        permutation_type="samples",
-        alternative="greater",
-        vectorized=True,
-        n_resamples=_RESAMPLES,
-        rng=np.random.default_rng(0),
-    )
-    return float(tested.pvalue)
 
 
 def interquartile_mean(values: Float[np.ndarray, " n"]) -> float:

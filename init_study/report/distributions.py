@@ -25,7 +25,7 @@ from init_study.report.svg import INK, MUTED, Drawing, mark
 _JITTER = 0.22
 
 
-class Strip(NamedTuple):
+class SchemeRuns(NamedTuple):
     """The runs of one scheme.
 
     Attributes:
@@ -43,7 +43,7 @@ class Strip(NamedTuple):
 
 def strips(
     label: str,
-    rows: Sequence[Strip],
+    rows: Sequence[SchemeRuns],
     chance: float,
     styles: Mapping[str, SchemeStyle],
     name: str,
@@ -58,7 +58,7 @@ def strips(
 
 def shares_above(
     label: str,
-    rows: Sequence[Strip],
+    rows: Sequence[SchemeRuns],
     chance: float,
     styles: Mapping[str, SchemeStyle],
     name: str,
@@ -73,7 +73,7 @@ def shares_above(
 
 def _plot_strips(
     figure: Figure,
-    rows: Sequence[Strip],
+    rows: Sequence[SchemeRuns],
     chance: float,
     styles: Mapping[str, SchemeStyle],
 ) -> None:
@@ -91,7 +91,7 @@ def _plot_strips(
     axes.set_xlabel("test accuracy (%), dashed: chance")
 
 
-def _plot_strip(axes: Axes, place: int, row: Strip, style: SchemeStyle) -> None:
+def _plot_strip(axes: Axes, place: int, row: SchemeRuns, style: SchemeStyle) -> None:
     own = {"color": style.colour, "gid": mark(style.place)}
     runs = 100 * np.asarray(row.runs)
     median = float(np.median(runs))
@@ -121,7 +121,7 @@ def _apart(runs: np.ndarray) -> np.ndarray:
 
 def _plot_shares(
     figure: Figure,
-    rows: Sequence[Strip],
+    rows: Sequence[SchemeRuns],
     chance: float,
     styles: Mapping[str, SchemeStyle],
 ) -> None:

@@ -18,7 +18,7 @@ from init_study.report.tables import Rows
 _STRIP_WIDTH = 220
 
 
-class Strip(NamedTuple):
+class RunStrip(NamedTuple):
     """Where a number was to lie and where it lies, in pixels from the left.
 
     Attributes:
@@ -46,7 +46,7 @@ class EvidenceLine(NamedTuple):
     measured: str
     n: int
     runs: Sequence[str]
-    strip: Strip | None
+    strip: RunStrip | None
 
 
 class ClaimCard(NamedTuple):
@@ -162,7 +162,7 @@ def _evidence(one: Mapping[str, Any]) -> EvidenceLine:
     )
 
 
-def _strip(one: Mapping[str, Any]) -> Strip | None:
+def _strip(one: Mapping[str, Any]) -> RunStrip | None:
     mean, low, high = (_float(one[name]) for name in ("mean", "low", "high"))
     bounds = [_float(bound) for bound in one["bounds"]]
     shown = [value for value in (mean, low, high, *bounds) if math.isfinite(value)]
@@ -179,7 +179,7 @@ def _strip(one: Mapping[str, Any]) -> Strip | None:
     interval = None
     if not math.isnan(low):
         interval = place(low), max(1.0, round(place(high) - place(low), 1))
-    return Strip(
+    return RunStrip(
         _STRIP_WIDTH,
         (start, round(end - start, 1)),
         interval,

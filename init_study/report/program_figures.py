@@ -10,7 +10,7 @@ from init_study.answers.run_words import never_learned, scope
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.words import count
 from init_study.report import curves
-from init_study.report.distributions import Strip, shares_above, strips
+from init_study.report.distributions import SchemeRuns, shares_above, strips
 from init_study.report.filter_figure import filter_figure
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import profile_figures
@@ -38,7 +38,7 @@ def program_figures(
         styles: of all schemes of the study.
     """
     found = {}
-    if comparison.first is not None:
+    if _strips(comparison):
         found["strips"] = strip_figure(f"{name}strips", comparison, styles)
         found["shares"] = _shares(f"{name}shares", comparison, styles)
     for kind, split in (("accuracy", "validation"), ("loss", "train")):
@@ -75,9 +75,9 @@ def strip_figure(
     )
 
 
-def _strips(comparison: Comparison) -> list[Strip]:
+def _strips(comparison: Comparison) -> list[SchemeRuns]:
     return [
-        Strip(
+        SchemeRuns(
             row.scheme,
             row.judged,
             standing_word(row, comparison),

@@ -16,7 +16,7 @@ from init_study.answers.verdicts.sentences import (
 )
 from init_study.answers.words import count, percent, plus_minus, rate
 from init_study.report import figures
-from init_study.report.distributions import Strip, strips
+from init_study.report.distributions import SchemeRuns, strips
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.rendering import render_page
 from init_study.report.run_page import Summary
@@ -122,7 +122,7 @@ def _runs(
     words = {c.scheme: c.kind.lower() for c in decision.contrasts}
     words[decision.candidate] = "the candidate"
     rows = [
-        Strip(scheme, runs, words[scheme], faint=scheme not in decision.best_set)
+        SchemeRuns(scheme, runs, words[scheme], faint=scheme not in decision.best_set)
         for scheme, runs in sorted(
             ((s, heat.test[s].tolist()) for s in words),
             key=lambda item: -float(np.median(item[1])),

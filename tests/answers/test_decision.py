@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from init_study.answers.statistics import (
-    exact_interval,
-    expected_best,
-    hochberg,
-    holm,
-    sign_flip_p,
-)
+from init_study.answers.significance import hochberg, holm, sign_flip_p
+from init_study.answers.statistics import exact_interval, expected_best
 from init_study.answers.verdicts.contrasts import Kind
 from init_study.answers.verdicts.decision import decide, default_margin
 from init_study.answers.verdicts.learning import mean_p
 from init_study.answers.verdicts.more_seeds import seeds_needed
-from init_study.answers.verdicts.pairs import greater_p, majority_p
+from init_study.answers.verdicts.paired_runs import greater_p, majority_p
 from init_study.answers.verdicts.sentences import decision_sentence
 from init_study.errors import UserError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from init_study.answers.comparison import Comparison
-from init_study.answers.statistics import mcnemar_p
+from init_study.answers.significance import mcnemar_p
 from init_study.answers.views.failures import failing_more
 
 

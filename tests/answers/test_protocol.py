@@ -129,6 +129,7 @@ def within(rate: ErrorRate) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_no_statement_is_wrong_more_often_than_one_in_twenty():
     # So many small calls that to check what each is given would take minutes.
     strict.hold(types=False)

@@ -63,7 +63,7 @@ def test_the_result_says_the_answer_and_holds_the_records(found):
     assert found.report().read_text().startswith("<!doctype html>")
 
 
-def test_jupyter_gets_the_table_and_the_forest_plot(found):
+def test_jupyter_gets_the_table_and_a_figure(found):
     shown = found._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and "sandbox" in shown
     assert "&lt;svg" in shown and "he_normal" in shown

@@ -16,10 +16,10 @@ from calling import finish
 import init_study
 from init_study import store
 from init_study.answers import Interval, compare_runs
-from init_study.answers.words import format_columns
+from init_study.answers.columns import format_columns
 from init_study.errors import UserError
 from init_study.report import export_figures, write_report
-from init_study.report.figures import forest
+from init_study.report.figures import differences_forest
 from init_study.report.palette import scheme_styles
 from init_study.report.svg import spread, to_markup
 from init_study.study import Study
@@ -101,13 +101,13 @@ def page_text(tmp_path_factory):
 
 def test_the_page_is_well_formed_and_names_every_scheme_everywhere(page_text):
     page = Page(page_text)
-    # Two of the four figures of a program have a second drawing; one is of all.
-    assert page.tags.count("figcaption") == 2 * 4 + 1
-    assert page.tags.count("svg") == 2 * 6 + 1
+    # Two of the five figures of a program have a second drawing; one is of all.
+    assert page.tags.count("figcaption") == 2 * 5 + 1
+    assert page.tags.count("svg") == 2 * 7 + 1
     for scheme in SCHEMES:
-        # Two tables and four figures for each of two programs.
+        # Two tables and five figures for each of two programs.
         assert page.text.count(scheme) >= 2 * 6
-    for words in ("Which one?", "torch is best", "depth=2", "depth=4", "stuck"):
+    for words in ("Which one?", "torch is the best of", "depth=2", "depth=4", "stuck"):
         assert words in page.text
 
 
@@ -172,7 +172,11 @@ def test_what_users_write_is_text(tmp_path):
     assert "script" not in page.tags
     assert page.text.count(odd) >= 5
     labels = [value for name, value in page.attributes if name == "aria-label"]
-    assert len(labels) == 6 and all(odd in label for label in labels)
+    tables = {"The comparison, scheme by scheme", "Names and values", "Table"}
+    drawn = [label for label in labels if odd in label]
+    # A drawing is named after its program, a table by words of the page's own.
+    assert len(drawn) == 7
+    assert all(odd in label or not {*"<>$"} & {*label} for label in labels), tables
 
 
 def test_scheme_names_are_text_in_tables_and_figures(tmp_path, monkeypatch):
@@ -189,7 +193,7 @@ def test_a_partial_run_says_what_is_missing(tmp_path, unfinished):
     folder = make_run(tmp_path, make_study(), unfinished=unfinished)
     page = Page(write_report(folder).read_text())
     assert page.text.count("no answer yet, it is at step 10 of 20") == len(unfinished)
-    assert page.tags.count("svg") == 6 * (2 - len(unfinished))
+    assert page.tags.count("svg") == 7 * (2 - len(unfinished))
 
 
 def test_a_program_that_has_not_begun_is_named(tmp_path):
@@ -261,18 +265,19 @@ def test_the_page_of_a_large_study_stays_small(tmp_path):
     assert write_report(tmp_path).stat().st_size < 2_000_000
 
 
-def test_an_interval_shows_where_it_is_though_its_mean_is_beyond_the_scale(tmp_path):
-    folder = make_run(tmp_path, make_study(depth=2))
-    (comparison,) = compare_runs(store.load(folder), store.read_manifest(folder))
+def test_an_interval_shows_where_it_is_though_its_mean_is_beyond_the_scale():
     near, far = Interval(-0.01, -0.02, 0.0, 5), Interval(-0.46, -0.92, -0.005, 5)
-    best, *others = comparison.rows
-    rows = [row._replace(difference=near) for row in others[:-1]]
-    rows = (best, *rows, others[-1]._replace(difference=far))
+    first, *others = SCHEMES
+    rows = [
+        (first, None),
+        *((scheme, near) for scheme in others[:-1]),
+        (others[-1], far),
+    ]
     styles = scheme_styles(SCHEMES)
-    drawn = to_markup(forest(comparison._replace(rows=rows), styles, "name"))
+    drawn = to_markup(differences_forest("cnn", rows, "the candidate", styles, "name"))
 
     def line(row):
-        colour = styles[row.scheme].colour
+        colour = styles[row[0]].colour
         path = r'd="M ([\d.]+) [\d.]+\s+L ([\d.]+) [\d.]+\s+"'
         (ends,) = re.findall(rf"{path}[^>]*stroke: {colour}[^>]*1.8", drawn)
         return [float(x) for x in ends]
@@ -352,7 +357,7 @@ def run_with_layers(tmp_path_factory):
 
 def test_layers_are_shown_before_the_first_step_and_after_the_last(run_with_layers):
     page = Page(write_report(run_with_layers).read_text())
-    assert page.tags.count("svg") == 2 * 10 + 1
+    assert page.tags.count("svg") == 2 * 11 + 1
     assert page.text.count("Signal by layer") == 2
     assert page.text.count("before the first step") >= 4
     row = re.search(r"\ntorch\n(.+)\n(.+)\n(.+)\n(.+)\n(.+)\n", page.text)
@@ -380,7 +385,7 @@ def test_the_data_behind_a_figure_can_be_had(run_with_layers):
         for link in links
         if link.startswith("data:")
     ]
-    assert len(texts) == 2 * 6 + 1
+    assert len(texts) == 2 * 7 + 1
     tables = [pd.read_csv(io.StringIO(text)) for text in texts]
     records = store.load(run_with_layers)
     final = records[(records["split"] == "validation") & (records["step"] == 20)]
@@ -402,7 +407,8 @@ def test_figures_can_be_had_as_files(tmp_path, form, begins):
     assert {path.name for path in written} == {
         f"cnn-{kind}.{form}"
         for kind in (
-            "forest",
+            "strips",
+            "shares",
             "accuracy",
             "accuracy-logarithmic",
             "loss",

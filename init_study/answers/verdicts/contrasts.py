@@ -17,19 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from init_study.answers.statistics import (
-    Interval,
-    Share,
-    exact_interval,
-    half_width,
-    hochberg,
-    sign_flip_p,
-)
+from init_study.answers.significance import hochberg, sign_flip_p
+from init_study.answers.statistics import Interval, Share, exact_interval, half_width
 from init_study.answers.verdicts.learning import Learning, learning
 from init_study.answers.verdicts.more_seeds import More, more_seeds
-from init_study.answers.verdicts.pairs import (
+from init_study.answers.verdicts.paired_runs import (
     FEWEST_FOR_VERDICT,
-    Pair,
+    PairedRuns,
     Terms,
     greater_p,
     lower_mean_p,
@@ -98,7 +92,10 @@ class Contrast(NamedTuple):
 
 
 def contrasts(
-    names: Sequence[str], pairs: Sequence[Pair], terms: Terms, sign_flips: bool = True
+    names: Sequence[str],
+    pairs: Sequence[PairedRuns],
+    terms: Terms,
+    sign_flips: bool = True,
 ) -> tuple[Contrast, ...]:
     """Say of every pair what its seeds show, all statements of a kind together.
 
@@ -109,7 +106,7 @@ def contrasts(
         sign_flips: whether to count sign flips, which no statement rests on.
 
     Example:
-        >>> from init_study.answers.verdicts.pairs import pair_up
+        >>> from init_study.answers.verdicts.paired_runs import pair_up
         >>> values = {"a": np.full(5, 0.9), "b": np.full(5, 0.1)}
         >>> terms = Terms(margin=0.01, alpha=0.05, chance=0.1, num_test=100)
         >>> (b,) = contrasts(["b"], pair_up(values, [("b", "a")], terms), terms)
@@ -138,20 +135,25 @@ def contrasts(
     mean = [
         min(2 * min(low, high), 1.0) for low, high in zip(below, above, strict=True)
     ]
+    is_lower = [low < high for low, high in zip(below, above, strict=True)]
     adjusted = map(hochberg, (typical, within, mean, same))
-    rows = zip(names, pairs, *adjusted, strict=True)
+    rows = zip(names, pairs, *adjusted, is_lower, strict=True)
     return tuple(
         _contrast(name, pair, _Ps(*p), terms, sign_flips) for name, pair, *p in rows
     )
 
 
 class _Ps(NamedTuple):
-    """Adjusted p of one pair: no difference, not within the margin; then of means."""
+    """Adjusted p of one pair: no difference, not within the margin; then of means.
+
+    And whether it is the scheme's mean, of the two, that is the lower.
+    """
 
     typical: float
     within: float
     mean: float
     same: float
+    is_lower: bool
 
 
 def _differ_p(d: Float[np.ndarray, " n"], least: float) -> float:
@@ -159,7 +161,7 @@ def _differ_p(d: Float[np.ndarray, " n"], least: float) -> float:
 
 
 def _contrast(
-    name: str, pair: Pair, p: _Ps, terms: Terms, sign_flips: bool
+    name: str, pair: PairedRuns, p: _Ps, terms: Terms, sign_flips: bool
 ) -> Contrast:
     a, b, d = pair.scheme, pair.candidate, pair.d
     kind = _kind(pair, p, terms)
@@ -206,17 +208,14 @@ def effect_interval(d: Float[np.ndarray, " m"], terms: Terms) -> Interval:
     return Interval(mean, mean - width, mean + width, len(d))
 
 
-def _kind(pair: Pair, p: _Ps, terms: Terms) -> Kind:
+def _kind(pair: PairedRuns, p: _Ps, terms: Terms) -> Kind:
     d, margin, alpha = pair.d, terms.margin, terms.alpha
     if len(pair.scheme) < FEWEST_FOR_VERDICT:
         return Kind.UNDECIDED
     if p.same < alpha:
         return Kind.EQUIVALENT
     if p.mean < alpha:
-        below = lower_mean_p(pair, terms, 0.0) < lower_mean_p(
-            pair.swapped(), terms, 0.0
-        )
-        return Kind.WORSE if below else Kind.BETTER
+        return Kind.WORSE if p.is_lower else Kind.BETTER
     # A difference that is seen, and too small to matter, is no difference.
     if p.within < alpha and _most(d + margin) and _most(margin - d):
         return Kind.TYPICALLY_EQUAL

@@ -18,7 +18,7 @@ from init_study.answers.statistics import FEWEST_FOR_INTERVAL, Share, exact_inte
 from init_study.answers.verdicts.contrasts import Contrast, Kind, contrasts
 from init_study.answers.verdicts.learning import learned, learning_bound
 from init_study.answers.verdicts.more_seeds import More
-from init_study.answers.verdicts.pairs import FEWEST_FOR_VERDICT, Terms, pair_up
+from init_study.answers.verdicts.paired_runs import FEWEST_FOR_VERDICT, Terms, pair_up
 from init_study.errors import UserError, check_count, check_number
 
 # Kinds that leave a scheme out of the best, by which of the two is behind.
@@ -99,9 +99,39 @@ def decide(
     check_number("alpha", alpha, above=0, most=0.5)
     check_count("num_test", num_test)
     arrays = {name: np.asarray(v, np.float64) for name, v in values.items()}
-    stands = {contrast.scheme: contrast for contrast in settled}
-    _check(arrays, candidate, margin, chance, tuple(stands))
+    _check(arrays, candidate, tuple(c.scheme for c in settled))
+    check_margin(margin, 2 * (learning_bound(arrays, chance) - chance))
     terms = Terms(margin, alpha, chance, num_test)
+    return decide_on_terms(arrays, candidate, terms, settled, sign_flips)
+
+
+def decide_on_terms(
+    values: Mapping[str, Float[np.ndarray, " seeds"]],
+    candidate: str,
+    terms: Terms,
+    settled: Sequence[Contrast] = (),
+    sign_flips: bool = True,
+) -> Decision:
+    """Decide as `decide` does, on terms that were fixed before these seeds were run.
+
+    Args:
+        values: as of `decide`.
+        candidate: as of `decide`.
+        terms: margin, level, chance and test images.
+        settled: as of `decide`.
+        sign_flips: as of `decide`.
+
+    Raises: UserError for values that are not shares, or seeds that are not in pairs.
+
+    Example:
+        >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+        >>> decide_on_terms(runs, "he", Terms(0.01, 0.05, 0.1, 1000)).kind.value
+        'BEST'
+    """
+    margin, alpha, chance, num_test = terms
+    stands = {contrast.scheme: contrast for contrast in settled}
+    arrays = dict(values)
+    _check(arrays, candidate, tuple(stands))
     rivals = [name for name in arrays if name != candidate]
     pairs = pair_up(arrays, [(name, candidate) for name in rivals], terms)
     judged = contrasts(rivals, pairs, terms, sign_flips)
@@ -141,6 +171,25 @@ def default_margin(accuracy: float, num_test: int) -> float:
     return max(0.005, 0.5 * sqrt(accuracy * (1 - accuracy) / num_test))
 
 
+def check_margin(margin: float, gap: float) -> None:
+    """Refuse a margin within which whatever is learned is as good as chance.
+
+    Args:
+        margin: differences below it do not matter.
+        gap: of the best accuracy above chance; with none there is nothing to refuse.
+
+    Raises: UserError for a margin that is not below the gap.
+
+    Example:
+        >>> check_margin(0.01, gap=0.8)
+    """
+    if 0 < gap <= margin:
+        raise UserError(
+            f"margin={margin:g} is not below {gap:.3g}, by which the best scheme is "
+            "above chance: all would be equal; ask for less"
+        )
+
+
 def _best_set(candidate: str, found: Sequence[Contrast]) -> tuple[str, ...]:
     """List the schemes that are not worse than the best.
 
@@ -177,11 +226,7 @@ def _most_seeds(found: Sequence[Contrast]) -> More | None:
 
 
 def _check(
-    arrays: Mapping[str, np.ndarray],
-    candidate: str,
-    margin: float,
-    chance: float,
-    settled: tuple[str, ...],
+    arrays: Mapping[str, np.ndarray], candidate: str, settled: tuple[str, ...]
 ) -> None:
     if candidate not in arrays:
         raise UserError(f"the candidate {candidate!r} is none of {', '.join(arrays)}")
@@ -209,9 +254,3 @@ def _check(
                 f"{name} has {len(own)} seeds, {candidate} {len(arrays[candidate])}; "
                 "runs go in pairs of one seed: give the seeds that both have"
             )
-    gap = 2 * (learning_bound(arrays, chance) - chance)
-    if 0 < gap <= margin:
-        raise UserError(
-            f"margin={margin:g} is not below {gap:.3g}, by which the best scheme is "
-            "above chance: all would be equal; ask for less"
-        )

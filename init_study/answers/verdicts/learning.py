@@ -13,12 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import special
 
-from init_study.answers.statistics import (
-    Share,
-    exact_interval,
-    mcnemar_p,
-    stuck_at_chance,
-)
+from init_study.answers.significance import mcnemar_p
+from init_study.answers.statistics import Share, exact_interval, stuck_at_chance
 
 # Bounds of one side at 95 % are the ends of an interval at 90 %.
 _TWO_SIDED = 0.9

@@ -6,7 +6,11 @@ from typing import NamedTuple
 from scipy import special
 
 from init_study.answers.verdicts.learning import mean_p
-from init_study.answers.verdicts.pairs import FEWEST_FOR_VERDICT, Pair, Terms
+from init_study.answers.verdicts.paired_runs import (
+    FEWEST_FOR_VERDICT,
+    PairedRuns,
+    Terms,
+)
 
 _POWER = 0.8
 # More seeds than anybody runs: no number is given above it.
@@ -51,7 +55,7 @@ def seeds_needed(
     return None if needed > _MOST_SEEDS else max(FEWEST_FOR_VERDICT, ceil(needed))
 
 
-def more_seeds(pair: Pair, terms: Terms) -> More:
+def more_seeds(pair: PairedRuns, terms: Terms) -> More:
     """Estimate what would do, from the seeds in which both learn or from failures.
 
     Each with probability 0.8.
@@ -62,7 +66,7 @@ def more_seeds(pair: Pair, terms: Terms) -> More:
 
     Example:
         >>> import numpy as np
-        >>> from init_study.answers.verdicts.pairs import pair_up
+        >>> from init_study.answers.verdicts.paired_runs import pair_up
         >>> values = {"a": np.array([0.8, 0.9, 0.85]), "b": np.array([0.9, 0.82, 0.8])}
         >>> terms = Terms(margin=0.05, alpha=0.05, chance=0.1, num_test=100)
         >>> more_seeds(pair_up(values, [("b", "a")], terms)[0], terms).equality
@@ -89,7 +93,7 @@ def more_seeds(pair: Pair, terms: Terms) -> More:
     return More(min(sooner, default=None), equality)
 
 
-def _seeds_by_failures(pair: Pair, terms: Terms) -> int | None:
+def _seeds_by_failures(pair: PairedRuns, terms: Terms) -> int | None:
     """Find how many more show that one fails more often, at the shares seen."""
     n = len(pair.scheme)
     failed = sorted(int((~x).sum()) for x in (pair.learned, pair.candidate_learned))

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from init_study.answers.verdicts.contrasts import Contrast, Kind
-from init_study.answers.verdicts.decision import Decision, decide
-from init_study.answers.verdicts.pairs import FEWEST_FOR_VERDICT
+from init_study.answers.verdicts.decision import Decision, decide_on_terms
+from init_study.answers.verdicts.paired_runs import FEWEST_FOR_VERDICT, Terms
 from init_study.errors import UserError, check_count, check_number
 
 # Means of numbers that are all chance may differ from it in the last bits.
@@ -151,6 +151,7 @@ def confirm(
         [('BEST', 5)]
     """
     alpha = protocol.alpha / len(protocol.looks)
+    terms = Terms(protocol.margin, alpha, chance, num_test)
     values = {name: np.empty(0) for name in schemes}
     racing, before = tuple(schemes), 0
     settled: list[Contrast] = []
@@ -158,16 +159,7 @@ def confirm(
         fresh = draw(racing, before, look)
         for name in racing:
             values[name] = np.concatenate([values[name], fresh[name]])
-        decision = decide(
-            values,
-            candidate,
-            protocol.margin,
-            alpha,
-            settled,
-            sign_flips,
-            chance,
-            num_test,
-        )
+        decision = decide_on_terms(values, candidate, terms, settled, sign_flips)
         yield Look(decision, dict(values))
         racing, before = still_racing(decision), look
         # Who is out stays out: seeds would no longer be in pairs.
@@ -185,7 +177,7 @@ def still_racing(decision: Decision) -> tuple[str, ...]:
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> still_racing(decide(runs, "he", margin=0.01))
+        >>> still_racing(decide_on_terms(runs, "he", Terms(0.01, 0.05, 0.1, 1000)))
         ()
     """
     unsettled = (Kind.UNDECIDED, Kind.BETTER, Kind.TYPICALLY_BETTER)

@@ -14,7 +14,8 @@ from jaxtyping import Float
 
 from init_study.answers.statistics import Interval, stuck_at_chance
 from init_study.answers.verdicts.contrasts import Kind, contrasts, effect_interval
-from init_study.answers.verdicts.pairs import Pair, Terms, pair_up
+from init_study.answers.verdicts.learning import learned, learning_bound
+from init_study.answers.verdicts.paired_runs import PairedRuns, Terms, pair_up
 
 _ALPHA = 0.05
 
@@ -84,6 +85,7 @@ def select(
     names = list(values)
     # No difference is too small to matter: with no margin nothing is called equal.
     terms = Terms(margin=0.0, alpha=_ALPHA, chance=chance, num_test=num_test)
+    bound = learning_bound(values, chance)
     all_pairs = [(a, b) for b, a in combinations(names, 2)]
     runs = dict(zip(all_pairs, pair_up(values, all_pairs, terms), strict=True))
     # Of two that never learned, no runs could show that either is behind.
@@ -97,7 +99,7 @@ def select(
     standings = []
     for place, name in enumerate(names):
         pair = runs.get((name, names[0]))
-        well = pair.learned if pair else _own(name, names, runs)
+        well = learned(values[name], bound, num_test, chance)
         twins = [b for b in names[:place] if np.array_equal(values[name], values[b])]
         standings.append(
             Standing(
@@ -120,16 +122,8 @@ def select(
     return Selection(best, tuple(standings))
 
 
-def _own(
-    first: str, names: list[str], runs: Mapping[tuple[str, str], Pair]
-) -> np.ndarray:
-    if len(names) == 1:
-        return np.ones(0, bool)
-    return runs[names[1], first].candidate_learned
-
-
 def _behind(
-    pairs: Mapping[tuple[str, str], Pair], terms: Terms
+    pairs: Mapping[tuple[str, str], PairedRuns], terms: Terms
 ) -> set[tuple[str, str]]:
     """List (scheme, other) where the other is shown to do better."""
     if not pairs:

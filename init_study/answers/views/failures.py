@@ -3,12 +3,8 @@
 import numpy as np
 
 from init_study.answers.comparison import Comparison
-from init_study.answers.statistics import (
-    CONFIDENCE,
-    holm,
-    mcnemar_p,
-    stuck_at_chance,
-)
+from init_study.answers.significance import holm, mcnemar_p
+from init_study.answers.statistics import CONFIDENCE, stuck_at_chance
 
 
 def failing_more(comparison: Comparison) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class Terms(NamedTuple):
     num_test: int
 
 
-class Pair(NamedTuple):
+class PairedRuns(NamedTuple):
     """Runs of a scheme and of the candidate, by seed.
 
     Attributes:
@@ -44,9 +44,9 @@ class Pair(NamedTuple):
     candidate_learned: Bool[np.ndarray, " n"]
     d: Float[np.ndarray, " m"]
 
-    def swapped(self) -> "Pair":
+    def swapped(self) -> "PairedRuns":
         """Give the same two with their places changed."""
-        return Pair(
+        return PairedRuns(
             self.candidate, self.scheme, self.candidate_learned, self.learned, -self.d
         )
 
@@ -55,7 +55,7 @@ def pair_up(
     values: Mapping[str, Float[np.ndarray, " seeds"]],
     pairs: Sequence[tuple[str, str]],
     terms: Terms,
-) -> list[Pair]:
+) -> list[PairedRuns]:
     """Put the runs of two schemes side by side, the seeds that both have.
 
     Args:
@@ -79,7 +79,7 @@ def pair_up(
         n = min(len(values[one]), len(values[other]))
         a, b = values[one][:n], values[other][:n]
         well_a, well_b = well[one][:n], well[other][:n]
-        found.append(Pair(a, b, well_a, well_b, (a - b)[well_a & well_b]))
+        found.append(PairedRuns(a, b, well_a, well_b, (a - b)[well_a & well_b]))
     return found
 
 
@@ -121,7 +121,7 @@ def majority_p(differences: Float[np.ndarray, " n"]) -> float:
 
 
 def lower_mean_p(
-    pair: Pair, terms: Terms, allowance: float, margin: float = 0.0
+    pair: PairedRuns, terms: Terms, allowance: float, margin: float = 0.0
 ) -> float:
     """Find the p that the scheme's mean is below the candidate's plus the margin.
 
