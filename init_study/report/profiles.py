@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
-from init_study.answers.views.traps import at_best_rates, find_traps, hidden_start
+from init_study.answers.views.traps import at_best_rates, find_traps, hidden_layers
 from init_study.report.palette import (
     End,
     SchemeStyle,
@@ -65,7 +65,7 @@ def start_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | Non
     if ours.empty:
         return None
     rows = [
-        _start_row(row.scheme, hidden_start(row.scheme, ours))
+        _start_row(row.scheme, hidden_layers(row.scheme, ours, 0))
         for row in comparison.rows
     ]
     return Card(

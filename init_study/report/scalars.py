@@ -82,6 +82,8 @@ class Scalars:
 
     def _write(self, study: Study, program: Program, line: dict[str, Any]) -> None:
         members = study.members()
+        died = line["values"].get("train/diverged_step", [None] * len(members))
+        alive = np.isnan(np.array(died, np.float64))
         for name, values in line["values"].items():
             if name == "train/diverged_step":
                 continue
@@ -93,7 +95,8 @@ class Scalars:
                         and member.learning_rate == learning_rate
                         for member in members
                     ]
-                    finite = numbers[ours][np.isfinite(numbers[ours])]
+                    own = numbers[alive & ours]
+                    finite = own[np.isfinite(own)]
                     if len(finite):
                         tag = f"{_group(study, program, learning_rate)}/{_plain(name)}"
                         self._add(scheme, tag, finite, line["step"])

@@ -12,7 +12,15 @@ from init_study.run import Control, run
 from init_study.study import Study
 
 STUDY = Study(
-    schemes=("he_normal", "zeros", "constant(0.05)", "normal(0.001)", "normal(3.0)"),
+    schemes=(
+        "he_normal",
+        "zeros",
+        "constant(0.05)",
+        "normal(0.001)",
+        "normal(3.0)",
+        "zero_head",
+        "normal(1e15)",
+    ),
     learning_rates=0.001,
     seeds=3,
     depth=4,
@@ -20,7 +28,7 @@ STUDY = Study(
     pooling="none",
     padding="circular",
     batch_size=8,
-    steps=1,
+    steps=2,
     evaluations=1,
 )
 
@@ -62,8 +70,24 @@ def test_small_weights_vanish_and_large_ones_explode(found):
     assert not says(found["normal(3.0)"], "copies")
 
 
-def made_up(**changes):
-    """One scheme, two hidden layers and a head, one metric of it changed."""
+def test_what_starts_at_zero_and_moves_is_no_trap(found):
+    """With a head of zeros no gradient gets through it until it has moved itself."""
+    assert says(found["zero_head"], "no gradient at first, and move later")
+    assert not says(found["zero_head"], "do not move")
+    assert says(found["zeros"], "no gradient and do not move")
+
+
+def test_a_signal_that_overflows_is_named(found):
+    """Each layer multiplies by about 1e16, and float32 ends at 3e38."""
+    assert says(found["normal(1e15)"], "not finite from hidden layer")
+    assert not says(found["normal(3.0)"], "not finite")
+
+
+def made_up(ends=None, **changes):
+    """One scheme, two hidden layers and a head, one metric of it changed.
+
+    `ends` are the same after the last step, where anything was measured then.
+    """
     study = Study(schemes=("a",), learning_rates=0.1, seeds=3)
     sound = {"signal": 1.0, "gradient": 1.0, "weight_gradient": 1.0, "spread": 0.5}
     sound |= {"distinct": 1.0, "dead": 0.0}
@@ -75,6 +99,9 @@ def made_up(**changes):
                 own = {"program": "p", "scheme": "a", "learning_rate": 0.1, "step": 0}
                 own |= {"seed": seed, "layer": layer, "metric": metric}
                 rows.append(own | {"value": number})
+                if ends is not None:
+                    after = (*ends.get(metric, (value, value)), value)[layer]
+                    rows.append(own | {"value": after, "step": 9})
     assert study.schemes == ("a",)
     return pd.DataFrame(rows)
 
@@ -87,7 +114,7 @@ class Row:
 
 
 class Alone:
-    program, rows = "p", (Row,)
+    program, rows, steps = "p", (Row,), 9
 
 
 @pytest.mark.wrong_types
@@ -114,3 +141,19 @@ def test_each_rule_by_itself(changes, finding, evidence):
         return
     (trap,) = traps
     assert finding in trap.finding and evidence in trap.evidence and trap.cure
+
+
+@pytest.mark.wrong_types
+@pytest.mark.parametrize(
+    ("start", "end", "finding"),
+    [
+        ({"distinct": (1.0, 0.5)}, {}, "training tells them apart"),
+        ({"distinct": (1.0, 0.5)}, {"distinct": (1.0, 0.5)}, "the same gradients"),
+        ({"weight_gradient": (0.0, 1.0)}, {}, "move later"),
+        ({"weight_gradient": (0.0, 1.0)}, {"weight_gradient": (0.0, 1.0)}, "not move"),
+        ({"signal": (1.0, np.nan)}, {}, "not finite from hidden layer 2 on"),
+    ],
+)
+def test_what_came_of_it_is_said(start, end, finding):
+    (trap,) = find_traps(Alone, made_up(end, **start))
+    assert finding in trap.finding

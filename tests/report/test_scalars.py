@@ -86,6 +86,17 @@ def test_scalars_are_means_with_their_intervals_by_scheme(workdir):
     assert not any("diverged" in tag for _, tag, _ in found)
 
 
+def test_a_run_that_diverged_is_left_out_of_every_mean(workdir):
+    values = {"validation/accuracy": numbers(5)}
+    values["train/diverged_step"] = np.where(np.arange(16) == 4, 3.0, np.nan)
+    store.Recorder(workdir).append(PROGRAMS[0], 5, values)
+    scalars = Scalars(workdir)
+    scalars.update()
+    scalars.close()
+    mean = events(workdir)["he_normal", "depth_1_lr_0.1/validation_accuracy", 5]
+    assert mean == pytest.approx(numbers(5)[5:8].mean(), rel=1e-5)
+
+
 def test_a_process_that_goes_on_repeats_nothing(workdir):
     append(workdir, PROGRAMS[0], 0)
     first = Scalars(workdir)

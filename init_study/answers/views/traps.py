@@ -55,16 +55,17 @@ def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
     return layers.loc[chosen & (layers["program"] == comparison.program)]
 
 
-def hidden_start(
-    scheme: str, layers: pd.DataFrame
+def hidden_layers(
+    scheme: str, layers: pd.DataFrame, step: int
 ) -> dict[str, Float[np.ndarray, "seeds layers"]]:
-    """Arrange what is measured in hidden layers before the first step, by metric.
+    """Arrange what is measured in hidden layers after a step, by metric.
 
     Args:
         scheme: its name.
         layers: of `at_best_rates`.
+        step: 0 is before the first; empty where nothing was measured then.
     """
-    own = layers.loc[(layers["scheme"] == scheme) & (layers["step"] == 0)]
+    own = layers.loc[(layers["scheme"] == scheme) & (layers["step"] == step)]
     hidden = own.loc[own["layer"] < own["layer"].max()]
     return {
         str(metric): table.pivot(
@@ -86,31 +87,61 @@ def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[Trap, ...]
     ours = at_best_rates(comparison, layers)
     found = []
     for row in comparison.rows:
-        start = hidden_start(row.scheme, ours)
+        start = hidden_layers(row.scheme, ours, 0)
+        end = hidden_layers(row.scheme, ours, comparison.steps)
         # A net without a hidden layer has none of these traps.
         if start and next(iter(start.values())).shape[1]:
             with np.errstate(all="ignore"):
-                findings = (rule(start) for rule in _RULES)
+                findings = (rule(start, end) for rule in _RULES)
                 found += [Trap(row.scheme, *one) for one in findings if one]
     return tuple(found)
 
 
-Start = dict[str, np.ndarray]
+_Measured = dict[str, np.ndarray]
 Finding = tuple[str, str, str] | None
 
 
-def _copies(start: Start) -> Finding:
-    share = float(start["distinct"].min(1).mean())
-    if not share < 0.999:
+def _not_finite(start: _Measured, end: _Measured) -> Finding:
+    seeds, layers = np.nonzero(~np.isfinite(start["signal"]))
+    if not len(layers):
         return None
     return (
-        "filters are copies of one another, and get the same gradients for ever",
-        f"{percent(share)} % of the filters of a layer are distinct",
+        f"the signal is not finite from hidden layer {layers.min() + 1} on",
+        f"in {len(set(seeds.tolist()))} of {len(start['signal'])} seeds, before the "
+        "first step",
+        "a smaller scale, or a norm: see launch.py show",
+    )
+
+
+def _copies(start: _Measured, end: _Measured) -> Finding:
+    share = float(start["distinct"].min(1).mean())
+    if not share < _ALL:
+        return None
+    evidence = f"{percent(share)} % of the filters of a layer are distinct"
+    later = _at_the_end(end, "distinct")
+    if later >= _ALL:
+        return (
+            "filters start as copies of one another, and training tells them apart",
+            f"{evidence}, all of them after the last step",
+            "none is needed; such starts can be slow at first",
+        )
+    return (
+        "filters are copies of one another, and have the same gradients",
+        f"{evidence}, and {percent(later)} % after the last step",
         "random weights; zeros only in the head or at the end of residual branches",
     )
 
 
-def _signal(start: Start) -> Finding:
+# A share that is all but for rounding.
+_ALL = 0.999
+
+
+def _at_the_end(end: _Measured, metric: str) -> float:
+    """Give the least of a layer, mean over seeds; NaN where it was not measured."""
+    return float(end[metric].min(1).mean()) if metric in end else float("nan")
+
+
+def _signal(start: _Measured, end: _Measured) -> Finding:
     powers = _powers(start["signal"])
     if not abs(powers) > _SIGNAL:
         return None
@@ -123,7 +154,7 @@ def _signal(start: Start) -> Finding:
     )
 
 
-def _gradient(start: Start) -> Finding:
+def _gradient(start: _Measured, end: _Measured) -> Finding:
     powers = -_powers(start["gradient"])
     if not abs(powers) > _GRADIENT:
         return None
@@ -135,18 +166,25 @@ def _gradient(start: Start) -> Finding:
     )
 
 
-def _no_gradient(start: Start) -> Finding:
+def _no_gradient(start: _Measured, end: _Measured) -> Finding:
     zero = float((start["weight_gradient"] == 0).mean())
     if not zero > 0:
         return None
+    evidence = f"in {percent(zero)} % of the hidden layers"
+    if _at_the_end(end, "weight_gradient") > 0:
+        return (
+            "hidden weights have no gradient at first, and move later",
+            f"{evidence} before the first step, in none after the last",
+            "none is needed: zeros in front of them move first",
+        )
     return (
-        "hidden weights have no gradient and cannot move",
-        f"in {percent(zero)} % of the hidden layers",
+        "hidden weights have no gradient and do not move",
+        f"{evidence}, before the first step and after the last",
         "no zeros in two layers that follow one another",
     )
 
 
-def _dead(start: Start) -> Finding:
+def _dead(start: _Measured, end: _Measured) -> Finding:
     share = float(start["dead"].max(1).mean())
     if not share > _DEAD:
         return None
@@ -157,7 +195,7 @@ def _dead(start: Start) -> Finding:
     )
 
 
-def _blind(start: Start) -> Finding:
+def _blind(start: _Measured, end: _Measured) -> Finding:
     seen = float((start["spread"][:, -1] / start["signal"][:, -1]).mean())
     if not seen < _BLIND:
         return None
@@ -176,7 +214,8 @@ def _times(powers: float) -> str:
     return f"10^{powers:+.1f}".replace("+", "").replace("-", "−")
 
 
-_RULES: tuple[Callable[[Start], Finding], ...] = (
+_RULES: tuple[Callable[[_Measured, _Measured], Finding], ...] = (
+    _not_finite,
     _copies,
     _no_gradient,
     _signal,
