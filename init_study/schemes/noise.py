@@ -1,4 +1,4 @@
-"""A scheme with noise added: how little it takes for filters to tell themselves apart."""
+"""A scheme with noise added: how little tells filters apart that start alike."""
 
 from typing import Any
 
@@ -34,6 +34,7 @@ def noisy(stddev: float = 1e-4, rest: Scheme = HE_NORMAL) -> Scheme:
     Reference: Blumenfeld, Gilboa & Soudry 2020, arXiv:2007.01038.
 
     Example:
+        >>> from init_study.schemes import parse_scheme
         >>> scheme = parse_scheme("noisy(0.5, rest='ones')")
         >>> network = trace(nn.Dense(100), (100,))
         >>> kernel = scheme(jax.random.key(0), network)["kernel"]
