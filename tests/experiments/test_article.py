@@ -124,7 +124,7 @@ def test_the_articles_code_sets_nothing():
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_published_result_is_whole(name):
     module = RESULTS[name]
-    doc = module.__doc__
+    doc = module.__doc__ or ""
     assert all(f"\n{part}:" in doc for part in ("Paper", "Command", "Cost", "Expected"))
     assert f"published --only={name}" in doc and "\nMeasured:" in doc
     check_parts(module.RESULT, RESULT_STUDIES, RESULT_CHECKS)
