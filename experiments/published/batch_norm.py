@@ -7,7 +7,8 @@ Command:  python launch.py published --only=batch_norm
 Cost:     a minute on two cores.
 Expected: without it He is far ahead of N(0, 0.02²) in a net of eight convolutions; with
           it at most a fifth of that is left, in either direction.
-Measured: not yet.
+Measured: reproduced. Without it He is 85 points ahead (83 to 88), with it 4.9 % of that
+          are left (−0.1 to 9.8 %), four points; 10 seeds.
 """
 
 from init_study.answers.claims.claim import Claim, above, between

@@ -4,11 +4,14 @@ Paper:    Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, arXiv:1611.01232, s
           5: nets train as long as they are not much deeper than 6 ξ, with ξ the depth
           scale on which correlations of inputs come to their fixed point.
 Command:  python launch.py published --only=edge_of_chaos
-Cost:     two minutes on two cores.
+Cost:     three minutes on two cores.
 Expected: with σ_b² = 0.05, 6 ξ is 22 layers at σ_w² = 1 (ordered), 42 at 4 (chaotic)
           and more than 20,000 at 1.76 (critical): all three train at depth 10, only
           the critical one at depth 100.
-Measured: not yet.
+Measured: reproduced. At depth 10 training accuracy is 99 to 100 % in all three phases;
+          at depth 100, after 600 steps, 51 % (45 to 56) at the critical variance, 10 %
+          (10 to 10) in the ordered phase and 13 % (10 to 15) in the chaotic one; 10
+          seeds.
 """
 
 import flax.linen as nn

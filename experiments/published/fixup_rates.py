@@ -3,10 +3,12 @@
 Paper:    Zhang, Dauphin & Ma 2019, arXiv:1901.09321: residual nets without norms train
           stably with Fixup, at the rates that are used with norms.
 Command:  python launch.py published --only=fixup_rates
-Cost:     two minutes on two cores.
+Cost:     three minutes on two cores.
 Expected: at rate 0.1 most runs learn with Fixup, and with He's law if there is
           BatchNorm; without it few do, but most at rate 0.001.
-Measured: not yet.
+Measured: undecided. At rate 0.1 15 of 20 runs of Fixup learn, an interval of 45 to 94
+          %; four of them diverge. With BatchNorm 20 of 20 learn, with He alone 0 of 20,
+          at rate 0.001 18 of 20.
 """
 
 from init_study.answers.claims.claim import Claim, above, below

