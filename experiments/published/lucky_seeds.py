@@ -9,7 +9,8 @@ Cost:     two minutes on two cores.
 Expected: the quarter of the seeds that is best on validation data is less than half a
           point better than all on test data after 1,000 steps, 30 passes over the data;
           after 60 steps, two passes, it is more.
-Measured: not yet.
+Measured: reproduced: 0.11 points better (−0.04 to 0.26) after 1,000 steps, 17 (15 to
+          19) after 60; 75 of 300 seeds.
 """
 
 from init_study.answers.claims.claim import Claim, above, between
