@@ -1,10 +1,14 @@
 """What papers report of initialization, run again: a file per result.
 
 Each has its question, paper, command, cost, what is expected, and the rule that
-decides.
+decides. The last ones are of no paper that this project knows, but of our own.
 
 Command:  python launch.py published
 """
+
+from types import ModuleType
+
+from init_study.study import Study
 
 from . import (
     batch_norm,
@@ -22,7 +26,7 @@ from . import (
     zeros_and_ones,
 )
 
-__all__ = ["RESULTS", "TITLE"]
+__all__ = ["RESULTS", "TITLE", "studies_of"]
 
 TITLE = "Do published results on initialization come out again?"
 RESULTS = {
@@ -43,3 +47,9 @@ RESULTS = {
         low_precision_draws,
     )
 }
+
+
+def studies_of(result: ModuleType) -> dict[str, Study]:
+    """Collect the studies that a result's file defines, by name."""
+    found = [value for value in vars(result).values() if isinstance(value, Study)]
+    return {study.name: study for study in found}

@@ -1,6 +1,6 @@
-"""Are Gaussian draws in bfloat16 centred?
+"""Of our own: are Gaussian draws in bfloat16 centred?
 
-Paper:    none that this project knows; `jax.random.normal` with `dtype=bfloat16`.
+Paper:    none; `jax.random.normal` with `dtype=bfloat16`.
 Command:  python launch.py published --only=low_precision_draws
 Cost:     10 s on two cores.
 Expected: drawn in bfloat16 they have 128 values and a mean of −0.012 standard
@@ -52,7 +52,7 @@ CHECKS = {
 
 RESULT = Claim(
     number=13,
-    section="On low precision",
+    section="Of our own",
     original="",
     text="Gaussian draws that are made in bfloat16 are biased and coarse.",
     reading="Their mean is more than a hundredth of a standard deviation from zero, "

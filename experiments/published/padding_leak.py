@@ -1,6 +1,6 @@
-"""How much of the signal do borders of zeros eat?
+"""Of our own: how much of the signal do borders of zeros eat?
 
-Paper:    none that this project knows: He's law is derived without borders.
+Paper:    none: He's law is derived without borders.
 Command:  python launch.py published --only=padding_leak
 Cost:     15 s on two cores.
 Expected: behind He's law and ReLU a 3×3 layer with SAME padding keeps 0.98 of the
@@ -67,7 +67,7 @@ CHECKS = {
 
 RESULT = Claim(
     number=12,
-    section="On borders",
+    section="Of our own",
     original="",
     text="Zeros around small images eat a quarter of the signal in every layer.",
     reading="With SAME padding a 3×3 layer of He's law keeps the share of taps that "

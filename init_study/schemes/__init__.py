@@ -34,9 +34,10 @@ from init_study.schemes.frameworks import (
 )
 from init_study.schemes.gradinit import gradinit
 from init_study.schemes.heads import mup, prior_bias, small_head, zero_head
+from init_study.schemes.noise import noisy
 from init_study.schemes.optimized import metainit
 from init_study.schemes.per_layer import per_layer
-from init_study.schemes.propagated import autoinit, edge_of_chaos
+from init_study.schemes.propagated import autoinit, edge_of_chaos, gaussian
 from init_study.schemes.residual import (
     branch_gain,
     depth_scaled,
@@ -185,6 +186,8 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "whitened": whitened,
     "autoinit": autoinit,
     "edge_of_chaos": edge_of_chaos,
+    "gaussian": gaussian,
+    "noisy": noisy,
     "metainit": metainit,
     "gradinit": gradinit,
 }

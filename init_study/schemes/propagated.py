@@ -3,6 +3,7 @@
 from math import sqrt
 
 from init_study.activations import Activation
+from init_study.errors import check_number
 from init_study.initializers import normal, variance_scaling, zeros
 from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import Network, Path
@@ -67,10 +68,38 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
         'edge of chaos: σ_w² 2, σ_b² 0'
     """
     sigma_w2, sigma_b2 = critical_variances(activation, q)
+    return _with_variances("edge of chaos", sigma_w2, sigma_b2)
+
+
+def gaussian(sigma_w2: float = 1.0, sigma_b2: float = 0.0) -> Scheme:
+    """Gaussian net of theory: kernels N(0, σ_w² / fan_in), biases N(0, σ_b²).
+
+    Of these two numbers speak `theory` and the papers on order and chaos: how far a
+    signal gets, `theory.depth_scales` tells of an activation.
+    Use: to go through the phases of a net, on either side of `edge_of_chaos`.
+    When not: to train well: take the scheme that computes its numbers.
+
+    Args:
+        sigma_w2: σ_w², the variance of weights times fan_in.
+        sigma_b2: σ_b², the variance of biases.
+
+    Raises: UserError for a negative variance.
+    Reference: Schoenholz et al. 2017, arXiv:1611.01232, section 2.
+
+    Example:
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), gaussian(1.76, 0.05))["kernel"]
+        'gaussian: σ_w² 1.76, σ_b² 0.05'
+    """
+    check_number("sigma_w2", sigma_w2, least=0)
+    check_number("sigma_b2", sigma_b2, least=0)
+    return _with_variances("gaussian", sigma_w2, sigma_b2)
+
+
+def _with_variances(name: str, sigma_w2: float, sigma_b2: float) -> Scheme:
     return per_layer(
         lambda layer: variance_scaling(
             sigma_w2, "fan_in", "normal", groups=layer.groups
         ),
         normal(sqrt(sigma_b2)) if sigma_b2 else zeros(),
-        name=f"edge of chaos: σ_w² {sigma_w2:.4g}, σ_b² {sigma_b2:.4g}",
+        name=f"{name}: σ_w² {sigma_w2:.4g}, σ_b² {sigma_b2:.4g}",
     )

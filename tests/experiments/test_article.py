@@ -19,7 +19,9 @@ from init_study.store import LEDGER, load, load_layers, read_manifest
 RESULTS = published.RESULTS
 FULL, QUICK = studies(False), studies(True)
 RESULT_STUDIES = {
-    r.STUDY.name: r.STUDY for r in RESULTS.values() if hasattr(r, "STUDY")
+    name: study
+    for result in RESULTS.values()
+    for name, study in published.studies_of(result).items()
 }
 RESULT_CHECKS = {
     name: check
@@ -88,6 +90,7 @@ def test_contradictions_are_mutual_in_what_they_name():
 
 def test_seeds_are_none_of_those_that_the_rules_were_tried_on():
     assert all(min(s.seeds) >= 10 for s in (*FULL.values(), *QUICK.values()))
+    assert all(min(study.seeds) >= 100 for study in RESULT_STUDIES.values())
 
 
 # These draw and compile for ten seconds.
@@ -121,12 +124,13 @@ def test_the_articles_code_sets_nothing():
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_published_result_is_whole(name):
     module = RESULTS[name]
-    doc = module.__doc__
+    doc = module.__doc__ or ""
     assert all(f"\n{part}:" in doc for part in ("Paper", "Command", "Cost", "Expected"))
     assert f"published --only={name}" in doc and "\nMeasured:" in doc
     check_parts(module.RESULT, RESULT_STUDIES, RESULT_CHECKS)
-    needed = module.RESULT.studies()
-    assert needed <= {getattr(getattr(module, "STUDY", None), "name", None)}
+    assert module.RESULT.studies() == set(published.studies_of(module))
+    of_no_paper = module.RESULT.section == "Of our own"
+    assert of_no_paper == doc.startswith("Of our own") == ("\nPaper:    none" in doc)
 
 
 def test_published_results_are_numbered():

@@ -19,14 +19,15 @@ def answer(invocation: Invocation) -> Answer:
 
     published = shipped.experiment("published")
     results = published.RESULTS if only is None else {only: published.RESULTS[only]}
-    studies = [one.STUDY for one in results.values() if hasattr(one, "STUDY")]
+    studies: dict = {}
     checks: dict = {}
     for result in results.values():
+        studies |= published.studies_of(result)
         checks |= getattr(result, "CHECKS", {})
     return examined(
         invocation,
         tuple(result.RESULT for result in results.values()),
-        {study.name: study for study in studies},
+        studies,
         checks,
         folder=f"published-{only}" if only else "published",
         title=published.TITLE,
