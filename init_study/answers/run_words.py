@@ -76,7 +76,7 @@ def scope(comparison: Comparison) -> str:
     """
     c = comparison
     level = ", at 95 % for all pairs together" if _can_conclude(c) else ""
-    seeds, images = count(c.num_seeds, "seed"), count(c.num_test, "test image")
+    seeds, images = count(c.num_seeds, "seed"), f"{c.num_test:,} test images"
     return f"on {seeds} and these {images}{level}"
 
 

@@ -51,9 +51,13 @@ def strips(
     """Draw a dot for every run, with median and range, a row for each scheme."""
     size = (8.0, 0.62 + 0.29 * len(rows))
     text = f"{label}: test accuracy of every run, by scheme"
-    return Drawing(
-        size, name, text, _plot_strips, (rows, chance, styles), names(styles)
-    )
+    # Who points at a scheme reads its runs.
+    told = {
+        mark(styles[row.scheme].place): f"{row.scheme}: "
+        + ", ".join(percent(value) for value in row.runs)
+        for row in rows
+    }
+    return Drawing(size, name, text, _plot_strips, (rows, chance, styles), told)
 
 
 def shares_above(

@@ -33,7 +33,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p", "d", "h")
 _DASHES = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 _SCHEMES_PER_DASH = 8
 LABEL_WIDTH = 22
-INCHES_PER_LABEL = 0.155
+INCHES_PER_LABEL = 0.165
 
 
 class SchemeStyle(NamedTuple):
@@ -107,7 +107,7 @@ def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
         xytext=(3, -9),
         textcoords="offset points",
         color=MUTED,
-        fontsize=7.5,
+        fontsize=9,
     )
     axes.set_ylim(0, 101)
     axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -133,7 +133,7 @@ def inner_axes(
 def label_inches(styles: Mapping[str, SchemeStyle]) -> float:
     """Give the inches that the longest name takes beside a drawing."""
     longest = max(min(len(scheme), LABEL_WIDTH) for scheme in styles)
-    return 0.35 + 0.07 * longest
+    return 0.35 + 0.075 * longest
 
 
 def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
@@ -159,6 +159,6 @@ def label_ends(figure: Figure, axes: Axes, ends: Sequence[End]) -> None:
             shorten(end.name, LABEL_WIDTH),
             transform=axes.transAxes,
             va="center_baseline",
-            fontsize=8,
+            fontsize=9,
             gid=mark(end.style.place),
         )

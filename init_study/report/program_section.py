@@ -1,6 +1,6 @@
 """One program on the page: the comparison, its figures, what it took, what failed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from init_study.report.profiles import start_card, trap_card
 from init_study.report.program_figures import program_figures
 from init_study.report.run_data import RunData
 from init_study.report.shown import Picture, picture
+from init_study.report.snippets import snippets
 from init_study.report.spectra_figures import curvature_card
 from init_study.report.tables import Card, ComparisonTable, FailureTable, Rows
 
@@ -30,12 +31,14 @@ class Results(NamedTuple):
     Attributes:
         figures: by what they show.
         comparison, failures: always there.
+        winner: the best scheme as code of each library; empty if none is shown.
         tuning, target, start, traps, curvature: None where there is nothing to say.
     """
 
     figures: dict[str, Picture]
     comparison: Card[ComparisonTable]
     failures: Card[FailureTable]
+    winner: Sequence[tuple[str, str]]
     tuning: Card[Rows] | None
     target: Card[Rows] | None
     start: Card[Rows] | None
@@ -88,6 +91,7 @@ def _results(
         {kind: picture(one) for kind, one in shown.items()},
         comparison_card(comparison, styles),
         _failures(comparison, styles),
+        snippets(comparison.best) if comparison.best else (),
         _tuning(comparison),
         _target(comparison, run.records),
         start_card(comparison, run.layers),

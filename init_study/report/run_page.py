@@ -12,6 +12,7 @@ from init_study.answers.views.across import FEWEST_PROGRAMS, across
 from init_study.answers.views.variance import variance_splits
 from init_study.answers.words import count, low_to_high, percent, rate
 from init_study.report import figures
+from init_study.report.next_step import next_command
 from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.program_figures import program_figures
 from init_study.report.program_section import ProgramSection, program_section
@@ -21,6 +22,20 @@ from init_study.report.run_data import RunData
 from init_study.report.shown import Picture, Shown, picture
 from init_study.report.tables import Card, Rows
 from init_study.study import Study
+
+GLOSSARY = (
+    ("rate", "learning rate; each scheme is taken at its own best one of the grid"),
+    ("seed", "one repetition: the same seed gives every scheme the same order of data"),
+    (
+        "program",
+        "a net with its data and settings: what else the study varies",
+    ),
+    (
+        "failed",
+        "a run at chance (stuck), not finite (diverged), or on a plateau: not halfway "
+        "from chance to the best median",
+    ),
+)
 
 
 class Summary(NamedTuple):
@@ -55,6 +70,8 @@ class RunPage(NamedTuple):
         sections: one per program, in the order of `answers`.
         across: None for one program, or where one is not finished.
         spread: where the spread over seeds comes from; None if the study did not ask.
+        next_command: what would decide what is open; empty if nothing is.
+        words: what the page's words mean.
     """
 
     title: str
@@ -66,6 +83,8 @@ class RunPage(NamedTuple):
     sections: Sequence[ProgramSection]
     across: AllPrograms | None
     spread: Card[Rows] | None
+    next_command: str
+    words: Sequence[tuple[str, str]]
     provenance: Provenance
 
 
@@ -95,6 +114,8 @@ def render_run(
         ],
         _across(comparisons, styles),
         _spread(run.records, manifest),
+        next_command(manifest.get("command", ""), comparisons),
+        GLOSSARY,
         provenance(study, manifest),
     )
     return render_page("run_page.html", page)

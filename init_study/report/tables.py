@@ -139,7 +139,7 @@ def definitions(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
 def _scheme_row(row: Row, comparison: Comparison, style: SchemeStyle) -> SchemeRow:
     runs = np.array(row.judged)
     low, high = percent(runs.min()), percent(runs.max())
-    edge = "at the edge of the grid" if row.at_edge else ""
+    edge = "edge of grid" if row.at_edge else ""
     untuned = row.untuned
     few = f"{untuned.test.n} of {untuned.diverged.n}" if untuned.diverged.k else ""
     cells = (

@@ -208,7 +208,7 @@ A = [0.1, 0.2, 0.3]
         ({"a": [90, 91, 90], "b": [90, 89, 90]}, "a", 0.1, "has the value 90.*by 100"),
         ({"a": A, "b": [-0.1, 0.2, 0.3]}, "a", 0.1, "has the value -0.1"),
         ({"a": A, "b": [*A, 0.5]}, "a", 0.1, "b has 4 seeds, a 3; runs go in pairs"),
-        ({"a": A, "b": A}, "a", 0.3, "is not below 0.2, by which the best scheme"),
+        ({"a": A, "b": A}, "a", 0.3, "of 30 points is not below the 20.0 by which"),
     ],
 )
 def test_what_cannot_be_decided_is_one_line(values, candidate, margin, words):

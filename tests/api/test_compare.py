@@ -164,7 +164,7 @@ def test_a_race_ends_with_a_decision():
         schemes={"he": he_normal(), "none": "zeros"},
         learning_rates=0.3,
         until="decided",
-        margin=50,
+        margin=30,
         steps=20,
         batch_size=16,
         evaluations=1,
@@ -263,7 +263,7 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"steps": 0}, "too small"),
         ({"until": "decided", "budget": 0}, "allows nothing"),
         pytest.param(
-            {"until": "decided", "margin": "0.5"},
+            {"until": "decided", "margin": "0.3"},
             "margin=",
             marks=pytest.mark.wrong_types,
         ),
