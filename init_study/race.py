@@ -46,6 +46,7 @@ def race(
     protocol: Protocol | None = None,
     margin: float | None = None,
     budget: float | None = None,
+    order: str = "turns",
 ) -> tuple[Heat, ...]:
     """Race every program of the study, from screening to its last look.
 
@@ -57,6 +58,7 @@ def race(
         protocol: its margin is a placeholder where `margin` is None.
         margin: by default what `default_margin` gives after screening.
         budget: seconds; a stage that would not fit is not begun.
+        order: "turns", or "first" to decide each program before the next is begun.
 
     Raises: UserError if the folder is another race's, or the protocol cannot be meant.
     """
@@ -64,9 +66,14 @@ def race(
     check_rules(study, protocol, margin)
     store.open_race(workdir, race_document(study, protocol, margin))
     clock = StageClock(budget)
-    heats = _in_turns(
+    races = [
         _heat(study, program, workdir / program.id, train, protocol, margin, clock)
         for program in study.programs()
+    ]
+    heats = (
+        _in_turns(races)
+        if order == "turns"
+        else tuple(list(stages)[-1] for stages in races)
     )
     document = json.dumps(to_document(heats), indent=1)
     store.write_atomically(workdir / store.DECISION, document + "\n")

@@ -241,3 +241,16 @@ def test_programs_race_in_turns(tmp_path):
     assert looks == sorted(looks, key=int)
     depths = [trainer.stages[i][1].depth for i in screened]
     assert depths == [(1,), (2,), (3,)]
+
+
+def test_one_program_can_be_decided_first(tmp_path):
+    """All of the first one's stages come before any of the next."""
+    study, trainer = STUDY.replace(depth=(1, 2, 3)), Trainer()
+    whole = race(study, tmp_path / "w", trainer, Protocol(margin=1.0), 0.02)
+    first = race(
+        study, tmp_path / "v", trainer, Protocol(margin=1.0), 0.02, None, "first"
+    )
+    np.testing.assert_equal(first[2]._asdict(), whole[2]._asdict())
+    names = [name for name, _ in trainer.stages[len(trainer.stages) // 2 :]]
+    begins = [i for i, name in enumerate(names) if name == "screening"]
+    assert begins == [0, len(names) // 3, 2 * len(names) // 3]

@@ -29,11 +29,13 @@ class RaceRules(NamedTuple):
         margin: difference in accuracy, of 1, that does not matter; None for what
             `default_margin` says after screening.
         budget: seconds; None for no limit.
+        order: "turns", or "first" to decide each program before the next is begun.
     """
 
     protocol: "Protocol"
     margin: float | None = None
     budget: float | None = None
+    order: str = "turns"
 
 
 class RunOptions(NamedTuple):
@@ -85,6 +87,7 @@ def make_rules(
     margin: float | None,
     looks: Sequence[int] | None,
     fields: Mapping[str, Any],
+    order: str | None = None,
 ) -> RaceRules | None:
     """Read how a race is decided; None for a plain run.
 
@@ -94,6 +97,7 @@ def make_rules(
         margin: as of `compare`, in points.
         looks: as of `compare`.
         fields: of the study.
+        order: as of `compare`.
 
     Raises: UserError for arguments that cannot be meant, or belong to a race alone.
 
@@ -102,7 +106,8 @@ def make_rules(
         1200.0
     """
     if until is None:
-        for name, value in {"budget": budget, "margin": margin, "looks": looks}.items():
+        only = {"budget": budget, "margin": margin, "looks": looks, "order": order}
+        for name, value in only.items():
             if value is not None:
                 raise UserError(
                     f"{name}={value!r} is of a race; say until='decided', or leave it "
@@ -123,7 +128,10 @@ def make_rules(
     if looks is not None:
         protocol = protocol._replace(looks=_whole_numbers("looks", looks))
     check_protocol(protocol)
-    return RaceRules(protocol, share, parse_seconds("budget", budget))
+    order = "turns" if order is None else order
+    if order not in ("turns", "first"):
+        raise UserError(f"order={order!r} is not known; say 'turns' or 'first'")
+    return RaceRules(protocol, share, parse_seconds("budget", budget), order)
 
 
 def _whole_numbers(name: str, given: Any) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ def compare(
     budget: float | str | None = None,
     margin: float | None = None,
     looks: Sequence[int] | None = None,
+    order: str | None = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
     **fields: Any,
@@ -60,6 +61,8 @@ def compare(
         budget: of that, seconds or text as `"20m"`.
         margin: of that, points of accuracy below which a difference does not matter.
         looks: of that, numbers of fresh seeds at which to look, as `(5, 10, 20)`.
+        order: of that, `"first"` to decide each program before the next is begun; by
+            default they take turns.
         workdir: of records, checkpoints and page; the same call with it goes on where
             it stopped. By default a temporary folder, which goes with the result.
         train_argument: of the module; see `initialize`.
@@ -78,7 +81,7 @@ def compare(
         2
     """
     options, fields = split_options(fields)
-    rules = make_rules(until, budget, margin, looks, fields)
+    rules = make_rules(until, budget, margin, looks, fields, order)
     study, given = make_study(
         module, data, schemes, learning_rates, test, train_argument, fields
     )

@@ -86,6 +86,16 @@ OPTIONS: tuple[Option, ...] = (
         needs="until",
     ),
     Option(
+        "order",
+        ("run",),
+        "Programs race stage by stage in turns, which favours none where time ends; or "
+        "each is decided before the next is begun.",
+        str,
+        "turns",
+        choices=("turns", "first"),
+        needs="until",
+    ),
+    Option(
         "margin",
         ("run", "plan"),
         "Points of accuracy below which a difference does not matter; by default 0.5, "

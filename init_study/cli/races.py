@@ -20,7 +20,8 @@ def race_rules(values: flags.FlagValues) -> RaceRules | None:
     # `plan` takes none: it says what the whole race would take.
     given = values.budget if "budget" in values else None
     budget = parse_seconds("--budget", given)
-    return RaceRules(_protocol(values), share, budget)
+    order = values.order if "order" in values else "turns"
+    return RaceRules(_protocol(values), share, budget, order)
 
 
 def _protocol(values: flags.FlagValues) -> Protocol:
