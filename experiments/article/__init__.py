@@ -12,7 +12,16 @@ Expected: about half of them do not hold. Zeros never learn; the fixed sizes of 
           deep nets, stalls in deep ones with ReLU; the code sets nothing.
 """
 
-from . import basics, random_draws, random_effects, xavier, zeros
+from . import (
+    basics,
+    code_and_outlook,
+    random_draws,
+    random_effects,
+    xavier,
+    xavier_summary,
+    zeros,
+    zeros_training,
+)
 from .checks import CHECKS
 from .studies import studies
 
@@ -20,5 +29,16 @@ __all__ = ["CHECKS", "CLAIMS", "TITLE", "studies"]
 
 TITLE = "Is what an introduction to weight initialization claims so?"
 
-_PARTS = (basics, zeros, random_draws, random_effects, xavier)
-CLAIMS = tuple(sorted(claim for part in _PARTS for claim in part.CLAIMS))
+_PARTS = (
+    basics,
+    zeros,
+    zeros_training,
+    random_draws,
+    xavier,
+    code_and_outlook,
+    random_effects,
+    xavier_summary,
+)
+CLAIMS = tuple(
+    sorted((claim for part in _PARTS for claim in part.CLAIMS), key=lambda c: c.number)
+)

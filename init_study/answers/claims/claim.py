@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from init_study.answers.claims.combinations import Check
-from init_study.answers.claims.evidence import Evidence
 from init_study.answers.claims.quantities import Quantity
 
 ALPHA = 0.05
