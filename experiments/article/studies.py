@@ -96,19 +96,20 @@ _FULL = (
         question="Does the shape of a law matter, at the same variance?",
         schemes=("xavier_normal", "xavier_uniform", "xavier_truncated"),
         learning_rates=(0.01, 0.03, 0.1),
-        seeds=_fresh(40),
+        seeds=_fresh(60),
         depth=(4,),
         width=(16,),
         steps=(300,),
     ),
     Study(
         name="means",
-        question="What if the mean of the draws is not zero?",
+        question="How do signals grow if the mean of the draws is not zero?",
         schemes=("module",),
         learning_rates=(0.01,),
         seeds=_fresh(20),
         model=(*SIGNED, *ONE_SIDED),
-        steps=(200,),
+        steps=(1,),
+        evaluations=1,
     ),
     Study(
         name="early",
@@ -127,7 +128,7 @@ _FULL = (
         question="How far do gradients get in a deep net, by the size of its weights?",
         schemes=(*UNIFORMS[::2], *NORMALS[::2]),
         learning_rates=(0.01,),
-        seeds=_fresh(20),
+        seeds=_fresh(60),
         depth=(12,),
         width=(16,),
         steps=(1,),
@@ -161,6 +162,7 @@ _QUICK = {
     "laws": 200,
     "early": 40,
     "gradients": 1,
+    "means": 1,
 }
 
 
@@ -178,10 +180,8 @@ def studies(quick: bool) -> dict[str, Study]:
 def _shorter(study: Study) -> Study:
     steps = _QUICK.get(study.name, 100)
     return study.replace(
-        seeds=_fresh(12 if study.name == "laws" else 8),
-        learning_rates=tuple(
-            r for r in study.learning_rates if r in (0.003, 0.01, 0.1)
-        ),
+        seeds=_fresh(12 if study.name == "laws" else 10),
+        learning_rates=tuple(r for r in study.learning_rates if r in (0.01, 0.1)),
         steps=(steps,),
         evaluations=min(study.evaluations, steps),
     )
