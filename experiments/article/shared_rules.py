@@ -1,7 +1,5 @@
 """Rules that several claims share: one sentence at two places has one rule."""
 
-from math import log10
-
 from init_study.answers.claims.claim import Part, Prediction, above, below, between
 from init_study.answers.claims.combinations import Check, Difference, Exceeds, Log10
 from init_study.answers.claims.evidence import Runs, runs
@@ -17,7 +15,6 @@ STALLS = (
 BOUNDED = ("tanh", "sigmoid")
 # In nats: what the loss climbs beyond another's where one oscillates and one does not.
 _CLIMB = 0.1
-_TWOFOLD = log10(2)
 _LAW_IS_MET = 0.005
 
 
@@ -121,18 +118,11 @@ def controlled_variance() -> Part:
         "xavier_variances",
         "variance of a layer's weights over 2 / (n_in + n_out), in three nets",
     )
-    after, before = (
-        Log10(Layers(at("xavier_normal"), "weight_square", "greatest", first))
-        for first in (False, True)
-    )
     return Part(
         "The variance of weights is in a controlled range: that of every layer is "
-        "within 10 % of 2 / (n_in + n_out) at the start, and the largest mean square "
-        "of a layer changes by less than a factor of two in training.",
-        (
-            between(asked, 0.9, 1.1),
-            between(Difference(after, before), -_TWOFOLD, _TWOFOLD),
-        ),
+        "within 10 % of 2 / (n_in + n_out) at the start. What becomes of it is up to "
+        "the training.",
+        (between(asked, 0.9, 1.1),),
     )
 
 

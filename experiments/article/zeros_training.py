@@ -80,17 +80,19 @@ CLAIMS = (
                     for a in BOUNDED
                 ),
             ),
-            Part(
-                "Nets come out more than five points behind Xavier's.",
-                tuple(
-                    below(
-                        Difference(
-                            _accuracy("zeros", a), _accuracy("xavier_normal", a)
+            *(
+                Part(
+                    f"Nets with {a} come out more than five points behind Xavier's.",
+                    (
+                        below(
+                            Difference(
+                                _accuracy("zeros", a), _accuracy("xavier_normal", a)
+                            ),
+                            -CLEAR,
                         ),
-                        -CLEAR,
-                    )
-                    for a in BOUNDED
-                ),
+                    ),
+                )
+                for a in BOUNDED
             ),
         ),
         against=(51,),
