@@ -205,8 +205,8 @@ def test_the_rule_is_said_from_the_predictions():
 def test_the_rule_says_its_parts():
     halves = (Part("It.", (above(AROUND_ONE, 0.5),)), UNSEEN, HOLDS)
     said = rule_text(claim(parts=halves))
-    assert "Part a if the number is above 0.5." in said and "Part b" not in said
-    assert "Part c if the number is above 0.3." in said
+    assert "Part a holds if the number is above 0.5." in said and "Part b" not in said
+    assert "Part c holds if the number is above 0.3." in said
     assert "97.5 % interval" in said and "Partly true" in said
 
 

@@ -150,10 +150,12 @@ def rule_text(claim: Claim) -> str:
         judged_by.append("an exact check is to hold in every case")
     parts = [(n, part) for n, part in lettered(claim.parts) if part.predictions]
     if parts:
-        said = " ".join(f"Part {n} if {_all_of(p.predictions)}." for n, p in parts)
+        said = " ".join(
+            f"Part {n} holds if {_all_of(p.predictions)}." for n, p in parts
+        )
         return (
-            f"{said} Here {' and '.join(judged_by)}; a part is refuted if one of its "
-            "predictions fails. Partly true if one part is supported and one refuted."
+            f"{said} Here {' and '.join(judged_by)}; a part fails if one of its "
+            "predictions does. Partly true if one part holds and one fails."
         )
     refuted = "one fails" if len(predictions) > 1 else "it fails"
     return (
