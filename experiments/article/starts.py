@@ -3,6 +3,7 @@
 Each check gives a number for every case that it looks at.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -118,6 +119,7 @@ def _plain_net(depth: int, width: int = 16) -> Network:
     return trace(CNN(num_classes=10, depth=depth, width=width), (8, 8, 1))
 
 
+@functools.cache
 def _three_nets() -> tuple[Network, ...]:
     models = (CNN, VGGStages, ResNet)
     return tuple(trace(model(num_classes=10), (16, 16, 3)) for model in models)
