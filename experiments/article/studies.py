@@ -2,8 +2,8 @@
 
 On scikit-learn's 8×8 digits, which need no download, with plain 3×3 networks of width
 16 where nothing else is said, SGD with momentum 0.9, batches of 32. The rules were
-tried out on seeds 0 to 9; these are fresh ones, which no rule has seen. Those of the quick
-studies are others than those of the full ones, so that a quick look decides nothing there.
+tried out on seeds 0 to 9; these are fresh ones, which no rule has seen. The quick
+studies have others than the full ones, so that a quick look decides nothing there.
 """
 
 from init_study.study import Study
