@@ -7,9 +7,10 @@ stand in this folder; the numbers come later.
 
 Command:  python launch.py claims          (--quick: shorter runs, the same rules)
 Cost:     see the README; studies are shared, so that one feeds many claims.
-Expected: about half of them do not hold. Zeros never learn; the fixed sizes of the
-          article's code do not train a net of four convolutions; Xavier, praised for
-          deep nets, stalls in deep ones with ReLU; the code sets nothing.
+Expected: about a quarter of them do not hold, and of another quarter a part does not.
+          Zeros never learn where something is hidden; the fixed sizes of the article's
+          code do not train a net of four convolutions; Xavier, praised for deep nets,
+          stalls in deep ones with ReLU; the code sets nothing.
 """
 
 from . import (
