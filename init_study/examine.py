@@ -18,8 +18,9 @@ from typing import Any
 import pandas as pd
 
 from init_study import store
-from init_study.answers.claims.claim import Claim, Judged, judge, rule_text
+from init_study.answers.claims.claim import Claim, rule_text
 from init_study.answers.claims.evidence import Evidence, Measured
+from init_study.answers.claims.judging import Judged, judge
 from init_study.answers.claims.ledger import to_ledger
 from init_study.errors import UserError
 from init_study.study import Study

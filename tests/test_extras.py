@@ -153,7 +153,7 @@ def test_every_extra_that_an_error_names_is_there():
 def test_requirements_say_what_the_project_says():
     core = {*PROJECT["dependencies"]}
     assert requirements("requirements.txt") == core | {
-        *brought_by("data", "report", "tensorboard")
+        *brought_by("claims", "data", "report", "tensorboard")
     }
     assert requirements("requirements-docs.txt") == {*EXTRAS["docs"]}
     dev = {line for line in EXTRAS["dev"] if "[" not in line}

@@ -42,8 +42,8 @@ def _snippet() -> dict[str, list[float]]:
     )
     if "No module named 'keras'" in done.stderr:
         raise CannotCheck(
-            "it is about Keras, which is not installed here: pip install keras, then "
-            "run this again"
+            "it is about Keras, which is not installed here: pip install keras (the "
+            "extra claims), then run this again"
         )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]

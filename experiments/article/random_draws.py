@@ -1,26 +1,49 @@
 """Claims 20–33: uniform and Gaussian draws of a fixed size, each by itself."""
 
-from init_study.answers.claims.claim import Claim, Prediction, above, below
-from init_study.answers.claims.combinations import Check, Difference
+from init_study.answers.claims.claim import Claim, Part, Prediction, above, below
+from init_study.answers.claims.combinations import Average, Check, Difference, Log10
 from init_study.answers.claims.evidence import Runs, runs
 from init_study.answers.claims.quantities import Accuracy, Layers, Learned
 
-from .studies import CLEAR, MARGIN, NORMALS, UNIFORMS
+from .shared_rules import at, behind, falls_behind, is_simple
+from .studies import CLEAR, MARGIN, NORMALS, ONE_SIDED, RANDOM, SIGNED, UNIFORMS
 
-_UNIFORM, _NORMAL = "uniform(0.05)", "normal(0.02)"
+_UNIFORM, _NORMAL = RANDOM
 _FINDS_HE = (
     "He et al. 2015 and Glorot & Bengio 2010: the size that suits a layer depends on "
     "its fans."
 )
 
 
-def _at(scheme: str, depth: int = 4) -> Runs:
-    return runs("methods", scheme, depth=depth)
+def _little_divergence(law: str, schemes: tuple[str, ...]) -> tuple[Part, ...]:
+    """Say the rule of claims 22 and 29: the mean is near zero, and what comes of it."""
+    place = ("uniform", "gaussian").index(law)
+    means = Check(
+        f"mean_of_{law}",
+        f"distance of the mean of draws from zero, in standard errors ({law})",
+    )
+    one_sided, signed = (
+        _growth(runs("means", "module", model=models[place]))
+        for models in (ONE_SIDED, SIGNED)
+    )
+    return (
+        Part("The mean is near zero: within four standard errors.", (below(means, 4),)),
+        Part(
+            "A mean of zero keeps signals from diverging: with the same draws without "
+            "their signs they grow over the layers by more than an order of magnitude "
+            "more.",
+            (above(Difference(one_sided, signed), 1.0),),
+        ),
+        Part(
+            "It is enough for that: with a standard deviation of 0.6, five times that "
+            "of He's law, they grow by less than an order of magnitude.",
+            (below(_growth(runs("variances", schemes[4])), 1.0),),
+        ),
+    )
 
 
-def _largest_fails(scheme: str) -> Prediction:
-    """Predict that the largest size fails; its mean is zero like that of all others."""
-    return above(Learned(runs("variances", scheme)), 0.5)
+def _growth(of: Runs) -> Log10:
+    return Log10(Layers(of, "signal", "last over first"))
 
 
 def _harder_when_large(schemes: tuple[str, ...]) -> Prediction:
@@ -29,45 +52,53 @@ def _harder_when_large(schemes: tuple[str, ...]) -> Prediction:
     return below(Difference(Accuracy(largest), Accuracy(middle)), -MARGIN)
 
 
-def _needs_a_range(schemes: tuple[str, ...]) -> Prediction:
-    smallest, middle = (runs("variances", schemes[i]) for i in (0, 2))
-    return below(Difference(Accuracy(smallest), Accuracy(middle)), -CLEAR)
-
-
-def _solved(scheme: str) -> tuple[Prediction, ...]:
-    return tuple(
-        above(
-            Difference(Accuracy(_at(scheme, d)), Accuracy(_at("he_normal", d))), -CLEAR
-        )
-        for d in (4, 12)
+def _needs_a_range(schemes: tuple[str, ...]) -> tuple[Part, ...]:
+    """Say the rule of claims 26 and 33: below and above a range it is worse."""
+    smallest, middle, largest = schemes[::2]
+    return (
+        Part(
+            "It can be too small: with a sixth of He's standard deviation, at its own "
+            "best rate, accuracy is more than five points behind that with He's.",
+            (falls_behind(smallest, middle),),
+        ),
+        Part(
+            "It can be too large: so is that with five times He's.",
+            (falls_behind(largest, middle),),
+        ),
     )
 
 
-def _zero_layer(scheme: str) -> Prediction:
-    return above(Layers(_at(scheme, 12), "zero_weights", "greatest", head=True), 0.5)
+def _over_sizes(schemes: tuple[str, ...]) -> Average:
+    name = f"accuracies of {schemes[0].partition('(')[0]} by size"
+    return Average(name, tuple(Accuracy(runs("variances", s)) for s in schemes))
 
 
-def _mean_is_zero(law: str) -> Prediction:
-    text = f"distance of the mean of draws from zero, in standard errors ({law})"
-    return below(Check("distance_of_means", text), 4.0)
+def _solved(scheme: str) -> tuple[Prediction, ...]:
+    return tuple(above(behind(scheme, "he_normal", d), -CLEAR) for d in (4, 12))
+
+
+def _zero_layer_and_death(scheme: str) -> tuple[Part, ...]:
+    """Say the rule of claims 25 and 32, in the net of twelve convolutions."""
+    deep = at(scheme, 12)
+    return (
+        Part(
+            "Weights of some layer are zero: before the first step more than half.",
+            (above(Layers(deep, "zero_weights", "greatest", head=True), 0.5),),
+        ),
+        Part(
+            "The network dies: fewer than half of the runs learn, at their best rate.",
+            (below(Learned(deep), 0.5),),
+        ),
+    )
 
 
 _SOLVED = (
     "At its best rate it is no more than five points behind He, in nets of four and of "
     "twelve convolutions."
 )
-_MEAN = (
-    "Its mean is zero, and that keeps nets from failing: with a standard deviation of "
-    "0.6 most runs learn as well, at their best rate."
-)
 _LARGE = (
     "With a standard deviation of 0.6, five times that of He's law, accuracy is more "
     "than a point lower at the best rate."
-)
-_DEATH = "Before the first step more than half of the weights of some layer are zero."
-_RANGE = (
-    "A sixth of He's standard deviation, at its own best rate, is more than five "
-    "points behind it."
 )
 
 CLAIMS = (
@@ -81,7 +112,7 @@ CLAIMS = (
         predictions=(
             below(
                 Layers(
-                    _at(_UNIFORM, 12), "weight_square", "greatest over least", head=True
+                    at(_UNIFORM, 12), "weight_square", "greatest over least", head=True
                 ),
                 1.5,
             ),
@@ -94,12 +125,9 @@ CLAIMS = (
         section="3.2.1.1",
         original="参数初始化比较简单，易于实现",
         text="Uniform draws are simple to implement.",
-        reading="There is at most one number to choose.",
-        predictions=(
-            below(
-                Check("numbers_to_choose", "numbers to choose, uniform, Gaussian"), 1.5
-            ),
-        ),
+        reading="One expression of NumPy, of a kernel's shape and the law's numbers, "
+        "draws them: a million draws are within 0.005 of the law.",
+        predictions=(is_simple("uniform"),),
     ),
     Claim(
         number=22,
@@ -107,8 +135,9 @@ CLAIMS = (
         original="均匀分布生成的权重参数具备均值接近零的特性，对整体模型的发散性较小",
         text="Uniform weights have a mean near zero, so that the model diverges "
         "little.",
-        reading=_MEAN,
-        predictions=(_mean_is_zero("uniform"), _largest_fails(UNIFORMS[4])),
+        parts=_little_divergence("uniform", UNIFORMS),
+        literature="A mean of zero is needed; how far a net diverges is a matter of "
+        "fan_in times the variance.",
     ),
     Claim(
         number=23,
@@ -135,8 +164,7 @@ CLAIMS = (
         original="在深度神经网络模型中，随机初始化可能会导致某些层的权重为零，从而造成网络的死亡",
         text="In deep nets uniform draws may make the weights of some layers zero, and "
         "the network dies.",
-        reading=_DEATH,
-        predictions=(_zero_layer(_UNIFORM),),
+        parts=_zero_layer_and_death(_UNIFORM),
         literature="A continuous law gives zero with probability zero. Signals may "
         "vanish all the same: claim 56.",
         against=(55,),
@@ -146,8 +174,7 @@ CLAIMS = (
         section="3.2.1.2",
         original="需要在一定范围内去调整初始化的参数范围",
         text="The range of uniform draws has to be tuned.",
-        reading=_RANGE,
-        predictions=(_needs_a_range(UNIFORMS),),
+        parts=_needs_a_range(UNIFORMS),
         literature=_FINDS_HE,
     ),
     Claim(
@@ -155,31 +182,50 @@ CLAIMS = (
         section="3.2.2",
         original="该方法可以对权重参数初始值的范围做更精细的控制",
         text="Gaussian draws control the range of weights more finely.",
-        reading="A Gaussian law has more numbers to choose than a uniform one.",
+        reading="The range, a kernel's largest weight in size, varies less from draw "
+        "to draw than that of uniform draws.",
         predictions=(
-            above(
+            below(
                 Check(
-                    "more_to_choose_than_uniform",
-                    "numbers to choose of the Gaussian law, less those of the uniform",
+                    "range_scatter",
+                    "relative scatter of the range over draws, Gaussian less uniform",
+                    "%",
                 ),
                 0.0,
             ),
         ),
+        literature="A Gaussian law is unbounded; each of them has one scale.",
     ),
     Claim(
         number=28,
         section="3.2.2.1",
         original="更加灵活，可控性强",
         text="Gaussian draws are more flexible and easier to control.",
-        reading="So that more can be reached with them: of the same variance, He's, "
-        "they are more than a point ahead of uniform ones.",
-        predictions=(
-            above(
-                Difference(
-                    Accuracy(runs("laws", "he_normal")),
-                    Accuracy(runs("laws", "he_uniform")),
+        reading="Beside uniform draws of the same variance.",
+        parts=(
+            Part(
+                "More flexible: nets do with more sizes, so that in the mean over five "
+                "sizes accuracy is more than five points ahead.",
+                (
+                    above(
+                        Difference(_over_sizes(NORMALS), _over_sizes(UNIFORMS)), CLEAR
+                    ),
                 ),
-                MARGIN,
+            ),
+            Part(
+                "Easier to control: the standard deviation that a kernel comes to "
+                "varies less from draw to draw.",
+                (
+                    below(
+                        Check(
+                            "size_scatter",
+                            "relative scatter of the standard deviation over draws, "
+                            "Gaussian less uniform",
+                            "%",
+                        ),
+                        0.0,
+                    ),
+                ),
             ),
         ),
     ),
@@ -189,8 +235,9 @@ CLAIMS = (
         original="高斯分布生成的权重参数具有均值接近零的特性，对整体模型的发散性较小",
         text="Gaussian weights have a mean near zero, so that the model diverges "
         "little.",
-        reading=_MEAN,
-        predictions=(_mean_is_zero("Gaussian"), _largest_fails(NORMALS[4])),
+        parts=_little_divergence("gaussian", NORMALS),
+        literature="A mean of zero is needed; how far a net diverges is a matter of "
+        "fan_in times the variance.",
     ),
     Claim(
         number=30,
@@ -219,8 +266,7 @@ CLAIMS = (
         original="在深度神经网络模型中，随机初始化可能会导致某些层的权重为零，从而造成网络的死亡",
         text="In deep nets Gaussian draws may make the weights of some layers zero, "
         "and the network dies.",
-        reading=_DEATH,
-        predictions=(_zero_layer(_NORMAL),),
+        parts=_zero_layer_and_death(_NORMAL),
         literature="A continuous law gives zero with probability zero. Signals may "
         "vanish all the same: claim 56.",
         against=(55,),
@@ -230,8 +276,7 @@ CLAIMS = (
         section="3.2.2.2",
         original="需要在一定范围内去调整初始化的参数范围",
         text="The range of Gaussian draws has to be tuned.",
-        reading=_RANGE,
-        predictions=(_needs_a_range(NORMALS),),
+        parts=_needs_a_range(NORMALS),
         literature=_FINDS_HE,
     ),
 )

@@ -40,7 +40,8 @@ def examined(
     Raises: UserError as `examine` does.
     """
     workdir = invocation.workdir or Path("runs") / folder
-    needed = list(dict.fromkeys(n for c in claims for n in c.studies() if n in studies))
+    wanted = {name for claim in claims for name in claim.studies()}
+    needed = [name for name in studies if name in wanted]
     said = {
         name: functools.partial(_made, name, check, invocation.flags.verbosity)
         for name, check in checks.items()

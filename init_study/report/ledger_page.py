@@ -49,6 +49,25 @@ class EvidenceLine(NamedTuple):
     strip: RunStrip | None
 
 
+class PartCard(NamedTuple):
+    """One of the things that a claim says, with its verdict and evidence.
+
+    Attributes:
+        letter: by which rule and ledger name it; empty of a claim that is one part.
+        kind: the verdict as a name for style sheets.
+        verdict: the verdict as a word.
+        text: what it says; empty of a claim that is one part.
+        reason: why it cannot be tested; empty if it can, or if the claim says so.
+    """
+
+    letter: str
+    kind: str
+    verdict: str
+    text: str
+    reason: str
+    evidence: Sequence[EvidenceLine]
+
+
 class ClaimCard(NamedTuple):
     """One claim with its verdict.
 
@@ -58,6 +77,7 @@ class ClaimCard(NamedTuple):
         original: the sentence in the language of its text; empty if that is English.
         reading: what the claim is taken to say; empty where that is plain.
         reason: why it cannot be tested; empty if it can.
+        parts: what it says; a claim that says one thing is one part.
         literature: what others found; empty if nothing is known.
     """
 
@@ -68,7 +88,7 @@ class ClaimCard(NamedTuple):
     original: str
     reading: str
     reason: str
-    evidence: Sequence[EvidenceLine]
+    parts: Sequence[PartCard]
     rule: str
     literature: str
 
@@ -150,10 +170,29 @@ def _card(claim: Mapping[str, Any], words: Mapping[Verdict, str]) -> ClaimCard:
         claim["text"]["original"],
         claim["reading"],
         claim["reason"],
-        [_evidence(one) for one in claim["evidence"]],
+        _parts(claim, words),
         claim["rule"],
         claim["literature"],
     )
+
+
+def _parts(claim: Mapping[str, Any], words: Mapping[Verdict, str]) -> list[PartCard]:
+    whole = {"verdict": claim["verdict"]}
+    return [
+        PartCard(
+            part.get("part", ""),
+            _kind(part["verdict"]),
+            words[Verdict(part["verdict"])],
+            part.get("text", ""),
+            part.get("reason", ""),
+            [
+                _evidence(one)
+                for one in claim["evidence"]
+                if one.get("part", "") == part.get("part", "")
+            ],
+        )
+        for part in claim.get("parts") or [whole]
+    ]
 
 
 def _evidence(one: Mapping[str, Any]) -> EvidenceLine:

@@ -2,23 +2,31 @@
 
 import json
 from dataclasses import dataclass, field
+from importlib import resources
 
 import numpy as np
 import pytest
 
 from init_study.answers.claims.claim import (
     Claim,
+    Part,
     Verdict,
     above,
     below,
     between,
-    judge,
     number,
     rule_text,
 )
 from init_study.answers.claims.combinations import Check
 from init_study.answers.claims.evidence import Evidence
-from init_study.answers.claims.ledger import contradictions, rows, summary, to_ledger
+from init_study.answers.claims.judging import judge, verdict_of_parts
+from init_study.answers.claims.ledger import (
+    VERDICT_WORDS,
+    contradictions,
+    rows,
+    summary,
+    to_ledger,
+)
 from init_study.report.ledger_page import render_ledger
 
 NOTHING = Evidence({}, {})
@@ -82,7 +90,61 @@ def test_all_predictions_must_hold_and_one_that_fails_refutes():
     assert verdict(holds, is_open) is Verdict.UNDECIDED
     assert verdict(is_open, fails, holds) is Verdict.REFUTED
     judged = judge(claim(holds, is_open, fails), NOTHING)
-    assert judged.deciding is judged.tested[2]
+    assert judged.deciding is judged.parts[0].tested[2]
+
+
+HOLDS, FAILS, OPEN = (Part("It.", (above(AROUND_ONE, b),)) for b in (0.3, 1.7, 0.95))
+UNSEEN = Part("It.", reason="Taste.")
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ((HOLDS, HOLDS), Verdict.SUPPORTED),
+        ((FAILS, FAILS), Verdict.REFUTED),
+        ((HOLDS, FAILS), Verdict.PARTLY),
+        ((FAILS, OPEN, HOLDS), Verdict.PARTLY),
+        ((HOLDS, OPEN), Verdict.UNDECIDED),
+        ((FAILS, OPEN), Verdict.UNDECIDED),
+        ((OPEN, OPEN), Verdict.UNDECIDED),
+        ((UNSEEN, UNSEEN), Verdict.NOT_TESTABLE),
+        ((UNSEEN, HOLDS), Verdict.SUPPORTED),
+        ((UNSEEN, FAILS), Verdict.REFUTED),
+        ((UNSEEN, OPEN), Verdict.UNDECIDED),
+        ((UNSEEN, HOLDS, FAILS), Verdict.PARTLY),
+    ],
+)
+def test_the_verdict_follows_from_the_parts(parts, expected):
+    assert judge(claim(parts=parts), NOTHING).verdict is expected
+
+
+def test_a_verdict_is_given_where_no_open_part_could_change_it():
+    """The table's principle: an open part may come to support or to refutation."""
+    support, refute, is_open = Verdict.SUPPORTED, Verdict.REFUTED, Verdict.UNDECIDED
+    for known in ([support], [refute], [support, refute]):
+        outcomes = {verdict_of_parts([*known, end]) for end in (support, refute)}
+        expected = outcomes.pop() if len(outcomes) == 1 else is_open
+        assert verdict_of_parts([*known, is_open]) is expected
+
+
+def test_parts_share_the_level_of_their_claim():
+    """1.23 is outside of the 95 % interval, 1 ± 0.226, and inside of 97.5 %'s."""
+    alone = Part("It.", (above(AROUND_ONE, 1.23),))
+    other = Part("And.", (below(AROUND_ONE, 9.0),))
+    assert judge(claim(parts=(alone,)), NOTHING).verdict is Verdict.REFUTED
+    assert judge(claim(parts=(alone, other)), NOTHING).verdict is Verdict.UNDECIDED
+
+
+def test_a_part_that_cannot_be_checked_leaves_the_others():
+    evidence = Evidence({}, {"norm": (1.0,)}, {"keras": "keras is not installed"})
+    parts = (
+        Part("It.", (above(Check("keras", "share"), 0.5),)),
+        Part("And.", (above(Check("norm", "norm"), 0.5),)),
+    )
+    judged = judge(claim(parts=parts), evidence)
+    assert judged.verdict is Verdict.SUPPORTED
+    assert judged.parts[0].verdict is Verdict.NOT_TESTABLE
+    assert judged.parts[0].reason == "keras is not installed"
 
 
 def test_several_predictions_share_the_level():
@@ -140,6 +202,14 @@ def test_the_rule_is_said_from_the_predictions():
     assert "97.5 % interval" in said and "in every case" in said
 
 
+def test_the_rule_says_its_parts():
+    halves = (Part("It.", (above(AROUND_ONE, 0.5),)), UNSEEN, HOLDS)
+    said = rule_text(claim(parts=halves))
+    assert "Part a holds if the number is above 0.5." in said and "Part b" not in said
+    assert "Part c holds if the number is above 0.3." in said
+    assert "97.5 % interval" in said and "Partly true" in said
+
+
 def test_numbers_are_said_with_their_unit():
     assert number(0.1234, "%") == "12.34 %"
     assert number(-2.5, "") == "−2.5"
@@ -153,6 +223,7 @@ def ledger():
         claim(above(AROUND_ONE, 1.5), below(AROUND_ONE, 9.0), number=2, against=(1,)),
         claim(above(Given((np.inf,) * 9), 0.9), number=3, literature="<b>Others</b>"),
         claim(number=4, reason="Taste."),
+        claim(number=5, parts=(HOLDS, FAILS._replace(text="<u>And.</u>"), UNSEEN)),
     )
     judged = [judge(one, NOTHING) for one in claims]
     return {
@@ -176,11 +247,34 @@ def test_the_ledger_is_strict_json_with_all_that_was_promised(ledger):
 
 def test_the_summary_counts(ledger):
     assert summary(ledger) == (
-        "4 claims: 2 supported, 1 refuted, none undecided, 1 not testable."
+        "5 claims: 2 supported, 1 partly, 1 refuted, none undecided, 1 not testable."
     )
     assert "1 reproduced" not in summary(ledger)
-    assert "2 reproduced" in summary(ledger | {"kind": "results"})
+    assert "2 reproduced, 1 partly reproduced" in summary(ledger | {"kind": "results"})
     assert rows(ledger)[1]["measured"] == "1 (0.731 to 1.27)"
+
+
+def test_parts_are_told_with_their_verdicts_everywhere(ledger):
+    entry = ledger["claims"][4]
+    assert entry["verdict"] == "PARTLY"
+    told = [(part["part"], part["verdict"]) for part in entry["parts"]]
+    assert told == [("a", "SUPPORTED"), ("b", "REFUTED"), ("c", "NOT TESTABLE")]
+    assert entry["parts"][2]["reason"] == "Taste."
+    assert [one["part"] for one in entry["evidence"]] == ["a", "b"]
+    table = {row["no"]: row for row in rows(ledger)}
+    assert table["5"]["verdict"] == "PARTLY" and table["5b"]["verdict"] == "REFUTED"
+    assert table["5a"]["n"] == 10 and table["5c"]["n"] == "–"
+    page = render_ledger(ledger)
+    assert page.count('class="part"') == 3 and "<u>" not in page
+    assert 'id="show-partly"' in page and "Taste." in page
+
+
+def test_every_verdict_has_a_word_and_a_colour():
+    styles = (resources.files("init_study.report") / "ledger.css").read_text()
+    for verdict in Verdict:
+        assert all(verdict in words for words in VERDICT_WORDS.values())
+        name = verdict.lower().replace(" ", "-")
+        assert f"--{name}:" in styles and f"#show-{name}:checked" in styles
 
 
 def test_a_contradiction_is_shown_once(ledger):
@@ -191,6 +285,6 @@ def test_a_contradiction_is_shown_once(ledger):
 def test_the_page_says_all_and_escapes_it(ledger):
     page = render_ledger(ledger)
     assert "Is &lt;it&gt; so?" in page and "<b>Others</b>" not in page
-    assert page.count("<article") == 4 and page.isascii()
+    assert page.count("<article") == 5 and page.isascii()
     assert "Where the text contradicts itself" in page
     assert "Not testable: Taste." in page

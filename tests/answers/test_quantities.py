@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 
 from init_study.answers.claims.combinations import (
+    Average,
     Check,
     Closeness,
     Difference,
     Exceeds,
     Log10,
     RankCorrelation,
+    Scatter,
 )
 from init_study.answers.claims.evidence import Evidence, Measured, runs
 from init_study.answers.claims.quantities import (
@@ -170,6 +172,19 @@ def test_differences_are_paired_and_exceeding_is_counted(evidence):
     np.testing.assert_allclose(found.values(evidence), [0.6, 0.5, 0.4, 0.3])
     more = Exceeds(Accuracy(GOOD), Accuracy(BAD), by=0.45)
     np.testing.assert_array_equal(more.values(evidence), [1, 1, 0, 0])
+
+
+def test_scatter_is_about_the_median_of_all_seeds(evidence):
+    """Three seeds are at 0.05, and the one that diverged counts as chance, 0.1."""
+    uneven = Accuracy(runs("made", "bad", 0.1, depth=1))
+    found = Scatter(uneven).values(evidence)
+    np.testing.assert_allclose(found, [0, 0, 0, 0.05], atol=1e-12)
+
+
+def test_an_average_is_over_quantities_for_each_seed(evidence):
+    both = Average("accuracies", (Accuracy(GOOD), Accuracy(BAD)))
+    np.testing.assert_allclose(both.values(evidence), [0.55, 0.5, 0.45, 0.4])
+    assert both.studies() == {"made"} and both.unit == "%"
 
 
 def test_luck_is_what_the_best_quarter_keeps(evidence):

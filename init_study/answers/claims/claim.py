@@ -1,30 +1,31 @@
-"""Claims and how they are judged: by measured numbers alone, by a rule made before.
+"""Claims and their rules, which are made before the data: what would be seen.
 
-A claim makes predictions: each says where a quantity lies if the claim is true. Its
-interval decides: inside, the prediction holds; wholly outside, it fails; across the
-bound, it is open. A claim is supported if all its predictions hold, refuted if one
-fails.
+A claim makes predictions: each says where a quantity lies if the claim is true. A
+sentence that says several things has a part for each, with predictions of its own.
+`judging` compares them with what was measured.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from math import inf
-from typing import NamedTuple
+from string import ascii_lowercase
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from init_study.answers.claims.combinations import Check
-from init_study.answers.claims.evidence import Evidence
 from init_study.answers.claims.quantities import Quantity
-from init_study.answers.statistics import Interval, exact_interval, t_interval
-from init_study.answers.verdicts.decision import FEWEST_FOR_VERDICT
 
 ALPHA = 0.05
 
+T = TypeVar("T")
+
 
 class Verdict(StrEnum):
-    """The verdict on a claim or on one of its predictions."""
+    """The verdict on a claim, on a part of it, or on one of its predictions."""
 
     SUPPORTED = "SUPPORTED"
+    PARTLY = "PARTLY"
     REFUTED = "REFUTED"
     UNDECIDED = "UNDECIDED"
     NOT_TESTABLE = "NOT TESTABLE"
@@ -38,6 +39,20 @@ class Prediction(NamedTuple):
     high: float
 
 
+class Part(NamedTuple):
+    """One of several things that a sentence says.
+
+    Attributes:
+        text: what this part says, in English.
+        predictions: none for a part that cannot be tested.
+        reason: why it cannot be tested.
+    """
+
+    text: str
+    predictions: tuple[Prediction, ...] = ()
+    reason: str = ""
+
+
 class Claim(NamedTuple):
     """A sentence of a text, and what would be seen if it were true.
 
@@ -47,10 +62,11 @@ class Claim(NamedTuple):
         original: the sentence itself.
         text: in English.
         reading: what it is taken to say, where that is not plain.
-        predictions: none for a claim that cannot be tested.
+        predictions: none for a claim that cannot be tested, or that has parts.
         reason: why it cannot be tested.
         literature: what others found. No part of the rule.
         against: numbers of claims of the same text that say the opposite.
+        parts: of a sentence that says several things.
     """
 
     number: int
@@ -62,40 +78,25 @@ class Claim(NamedTuple):
     reason: str = ""
     literature: str = ""
     against: tuple[int, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def all_parts(self) -> tuple[Part, ...]:
+        """List the parts; a claim that says one thing is one part, without a text."""
+        return self.parts or (Part("", self.predictions, self.reason),)
+
+    def all_predictions(self) -> tuple[Prediction, ...]:
+        """List the predictions of all parts."""
+        return tuple(p for part in self.all_parts() for p in part.predictions)
 
     def studies(self) -> frozenset[str]:
         """Name the studies that the claim needs."""
-        return frozenset().union(*(p.quantity.studies() for p in self.predictions))
+        needed = (p.quantity.studies() for p in self.all_predictions())
+        return frozenset().union(*needed)
 
     def checks(self) -> frozenset[str]:
         """Name the checks that the claim needs."""
-        quantities = (prediction.quantity for prediction in self.predictions)
+        quantities = (prediction.quantity for prediction in self.all_predictions())
         return frozenset(q.name for q in quantities if isinstance(q, Check))
-
-
-class Tested(NamedTuple):
-    """A prediction with what was measured."""
-
-    prediction: Prediction
-    interval: Interval
-    verdict: Verdict
-
-
-class Judged(NamedTuple):
-    """A claim with its verdict.
-
-    Attributes:
-        tested: its predictions, in its own order.
-        deciding: the one that the verdict hangs on: the first that fails, else the
-            first that is open, else the first. None for a claim that is not testable.
-        reason: why it is not testable.
-    """
-
-    claim: Claim
-    verdict: Verdict
-    tested: tuple[Tested, ...] = ()
-    deciding: Tested | None = None
-    reason: str = ""
 
 
 def above(quantity: Quantity, bound: float) -> Prediction:
@@ -128,73 +129,6 @@ def between(quantity: Quantity, low: float, high: float) -> Prediction:
     return Prediction(quantity, low, high)
 
 
-def judge(claim: Claim, evidence: Evidence, alpha: float = ALPHA) -> Judged:
-    """Judge a claim by the evidence.
-
-    All predictions of a true claim must hold, so that supporting it takes each of them
-    at level alpha; one that fails refutes it, so that alpha is shared among them. The
-    intervals are the wider ones, at 1 − alpha / predictions, for both.
-
-    Args:
-        claim: with its rule.
-        evidence: the studies and checks that it needs.
-        alpha: level of the verdict.
-
-    Example:
-        >>> rule = above(Check("norm", "the norm"), 0.5)
-        >>> claim = Claim(1, "norms", "", "The norm is kept.", predictions=(rule,))
-        >>> evidence = Evidence(studies={}, checks={"norm": (1.0, 0.9)})
-        >>> judge(claim, evidence).verdict.value
-        'SUPPORTED'
-    """
-    missing = [
-        evidence.missing[name] for name in claim.checks() & set(evidence.missing)
-    ]
-    if missing or not claim.predictions:
-        reason = missing[0] if missing else claim.reason
-        return Judged(claim, Verdict.NOT_TESTABLE, reason=reason)
-    confidence = 1 - alpha / len(claim.predictions)
-    tested = tuple(_test(p, evidence, confidence) for p in claim.predictions)
-    for verdict in (Verdict.REFUTED, Verdict.UNDECIDED, Verdict.SUPPORTED):
-        found = [one for one in tested if one.verdict is verdict]
-        if found:
-            return Judged(claim, verdict, tested, found[0])
-    raise AssertionError("a prediction has no verdict")
-
-
-def _test(prediction: Prediction, evidence: Evidence, confidence: float) -> Tested:
-    quantity, low, high = prediction
-    values = quantity.values(evidence)
-    interval = _interval(values, quantity.kind, confidence)
-    # An open end shuts nothing out, not even what is infinite itself.
-    over, under = low == -inf or interval.low > low, high == inf or interval.high < high
-    inside = over and under
-    outside = (low > -inf and interval.high <= low) or (
-        high < inf and interval.low >= high
-    )
-    if quantity.kind == "cases":
-        # Nothing is estimated: a case elsewhere is a counterexample.
-        outside = not inside and not np.isnan(values).any()
-    elif interval.n < FEWEST_FOR_VERDICT:
-        inside = outside = False
-    verdict = Verdict.REFUTED if outside else Verdict.UNDECIDED
-    return Tested(prediction, interval, Verdict.SUPPORTED if inside else verdict)
-
-
-def _interval(values: np.ndarray, kind: str, confidence: float) -> Interval:
-    n = len(values)
-    if kind == "cases":
-        mean, least, most = values.mean(), values.min(), values.max()
-        return Interval(float(mean), float(least), float(most), n)
-    if kind == "share":
-        share = exact_interval(float(values.sum()), n, confidence)
-        return Interval(float(values.mean()), share.low, share.high, n)
-    # Runs without a finite value, all of one sign, are beyond any bound together.
-    if n and np.isinf(values).all() and len(set(values)) == 1:
-        return Interval(values[0], values[0], values[0], n)
-    return t_interval(values, confidence)
-
-
 def rule_text(claim: Claim) -> str:
     """Say the rule in words, from the predictions themselves.
 
@@ -204,23 +138,47 @@ def rule_text(claim: Claim) -> str:
         >>> rule_text(claim).partition(".")[0]
         'Supported if the norm is above 0'
     """
-    if not claim.predictions:
+    predictions = claim.all_predictions()
+    if not predictions:
         return ""
-    level = 100 * (1 - ALPHA / len(claim.predictions))
-    cases = {prediction.quantity.kind == "cases" for prediction in claim.predictions}
+    level = 100 * (1 - ALPHA / len(predictions))
+    cases = {prediction.quantity.kind == "cases" for prediction in predictions}
     judged_by = []
     if False in cases:
         judged_by.append(f"the {level:.4g} % interval of a quantity is to lie there")
     if True in cases:
         judged_by.append("an exact check is to hold in every case")
-    parts = [prediction_text(p) for p in claim.predictions]
-    if len(parts) > 1:
-        parts = [f"({i}) {part}" for i, part in enumerate(parts, 1)]
-    refuted = "one fails" if len(parts) > 1 else "it fails"
+    parts = [(n, part) for n, part in lettered(claim.parts) if part.predictions]
+    if parts:
+        said = " ".join(
+            f"Part {n} holds if {_all_of(p.predictions)}." for n, p in parts
+        )
+        return (
+            f"{said} Here {' and '.join(judged_by)}; a part fails if one of its "
+            "predictions does. Partly true if one part holds and one fails."
+        )
+    refuted = "one fails" if len(predictions) > 1 else "it fails"
     return (
-        f"Supported if {'; '.join(parts)}. Here {' and '.join(judged_by)}; refuted if "
-        f"{refuted}."
+        f"Supported if {_all_of(predictions)}. Here {' and '.join(judged_by)}; refuted "
+        f"if {refuted}."
     )
+
+
+def lettered(parts: Sequence[T]) -> list[tuple[str, T]]:
+    """Name the parts of a claim by letters.
+
+    Example:
+        >>> lettered([Part("Weights vary."), Part("They are small.")])[1][0]
+        'b'
+    """
+    return list(zip(ascii_lowercase, parts, strict=False))
+
+
+def _all_of(predictions: Sequence[Prediction]) -> str:
+    said = [prediction_text(p) for p in predictions]
+    if len(said) > 1:
+        said = [f"({i}) {one}" for i, one in enumerate(said, 1)]
+    return "; ".join(said)
 
 
 def prediction_text(prediction: Prediction) -> str:

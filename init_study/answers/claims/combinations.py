@@ -139,6 +139,73 @@ class Closeness(_OfSingle):
 
 
 @dataclass(frozen=True)
+class Scatter(_OfSingle):
+    """How far each seed is from the median of all: how much hangs on the draw.
+
+    Example:
+        >>> evidence = Evidence(studies={}, checks={"accuracy": (0.5, 0.75, 1.0)})
+        >>> Scatter(Check("accuracy", "accuracy")).values(evidence).tolist()
+        [0.25, 0.0, 0.25]
+    """
+
+    kind = "mean"
+
+    @property
+    def unit(self) -> str:
+        """The unit of the quantity."""
+        return self.a.unit
+
+    @property
+    def text(self) -> str:
+        """Name the quantity that scatters."""
+        return f"distance from the median over seeds of {self.a.text}"
+
+    def values(self, evidence: Evidence) -> SeedValues:
+        """Find the distance of each seed."""
+        values = self.a.values(evidence)
+        return np.abs(values - np.median(values))
+
+
+@dataclass(frozen=True)
+class Average:
+    """The mean over several quantities, for each seed.
+
+    Attributes:
+        name: what it is the mean of.
+        of: quantities of the same unit and the same seeds.
+
+    Example:
+        >>> cells = {"small": (0.5, 0.25), "large": (1.0, 0.75)}
+        >>> evidence = Evidence(studies={}, checks=cells)
+        >>> both = tuple(Check(name, name) for name in cells)
+        >>> Average("accuracy", both).values(evidence).tolist()
+        [0.75, 0.5]
+    """
+
+    name: str
+    of: tuple[Quantity, ...]
+    kind = "mean"
+
+    @property
+    def unit(self) -> str:
+        """The unit of the quantities."""
+        return self.of[0].unit
+
+    @property
+    def text(self) -> str:
+        """Name what it is the mean of, and of how many."""
+        return f"mean over {len(self.of)} of {self.name}"
+
+    def values(self, evidence: Evidence) -> SeedValues:
+        """Find the mean of each seed."""
+        return np.mean([one.values(evidence) for one in self.of], axis=0)
+
+    def studies(self) -> frozenset[str]:
+        """Name the studies of all quantities."""
+        return frozenset().union(*(one.studies() for one in self.of))
+
+
+@dataclass(frozen=True)
 class RankCorrelation:
     """Spearman's rank correlation over cells, a number for each seed.
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from init_study.answers.claims.claim import (
-    Judged,
-    Tested,
     Verdict,
+    lettered,
     number,
     prediction_text,
     rule_text,
 )
+from init_study.answers.claims.judging import Judged, Tested
 from init_study.answers.words import count
 
 # What a verdict is called, of a sentence and of a published result.
@@ -21,6 +21,7 @@ VERDICT_WORDS = {
     "claims": {verdict: verdict.value for verdict in Verdict},
     "results": {
         Verdict.SUPPORTED: "REPRODUCED",
+        Verdict.PARTLY: "PARTLY REPRODUCED",
         Verdict.REFUTED: "NOT REPRODUCED",
         Verdict.UNDECIDED: "UNDECIDED",
         Verdict.NOT_TESTABLE: "NOT TESTABLE",
@@ -59,20 +60,36 @@ def _entry(judged: Judged, places: Mapping[str, str]) -> dict[str, Any]:
         "reason": judged.reason,
         "effect": deciding and _effect(deciding),
         "n": deciding and deciding.interval.n,
-        "evidence": [
+        "parts": [
             {
-                "prediction": prediction_text(one.prediction),
-                "unit": one.prediction.quantity.unit,
-                "bounds": [_plain(one.prediction.low), _plain(one.prediction.high)],
-                **_effect(one),
-                "n": one.interval.n,
+                "part": letter,
+                "text": one.part.text,
                 "verdict": one.verdict.value,
-                "runs": sorted(places[s] for s in one.prediction.quantity.studies()),
+                "reason": one.reason,
             }
-            for one in judged.tested
+            for letter, one in lettered(judged.parts if claim.parts else ())
+        ],
+        "evidence": [
+            _evidence(one, letter if claim.parts else "", places)
+            for letter, part in lettered(judged.parts)
+            for one in part.tested
         ],
         "literature": claim.literature,
         "against": list(claim.against),
+    }
+
+
+def _evidence(tested: Tested, part: str, places: Mapping[str, str]) -> dict[str, Any]:
+    quantity, low, high = tested.prediction
+    return {
+        "part": part,
+        "prediction": prediction_text(tested.prediction),
+        "unit": quantity.unit,
+        "bounds": [_plain(low), _plain(high)],
+        **_effect(tested),
+        "n": tested.interval.n,
+        "verdict": tested.verdict.value,
+        "runs": sorted(places[study] for study in quantity.studies()),
     }
 
 
@@ -96,8 +113,8 @@ def summary(ledger: Mapping[str, Any]) -> str:
 
     Example:
         >>> claims = [{"verdict": "SUPPORTED"}, {"verdict": "REFUTED"}]
-        >>> summary({"kind": "claims", "claims": claims})
-        '2 claims: 1 supported, 1 refuted, none undecided, none not testable.'
+        >>> summary({"kind": "claims", "claims": claims}).partition(", none un")[0]
+        '2 claims: 1 supported, none partly, 1 refuted'
     """
     kind, claims = ledger["kind"], ledger["claims"]
     counts = Counter(claim["verdict"] for claim in claims)
@@ -109,7 +126,7 @@ def summary(ledger: Mapping[str, Any]) -> str:
 
 
 def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """List a row for each claim, for a table.
+    """List a row for each claim and below it one for each of its parts, for a table.
 
     Example:
         >>> claim = {"number": 1, "section": "norms", "text": {"english": "Kept."}}
@@ -120,27 +137,33 @@ def rows(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
     words = VERDICT_WORDS[ledger["kind"]]
     return [
         {
-            "no": claim["number"],
+            "no": f"{claim['number']}{one.get('part', '')}",
             "section": claim["section"],
-            "verdict": words[Verdict(claim["verdict"])],
-            "n": claim["n"] or "–",
-            "measured": measured_text(deciding(claim)),
-            "claim": claim["text"]["english"],
+            "verdict": words[Verdict(one["verdict"])],
+            "n": decides["n"] if decides else "–",
+            "measured": measured_text(decides),
+            "claim": one["text"]["english"] if one is claim else one["text"],
         }
         for claim in ledger["claims"]
+        for one in (claim, *claim.get("parts", ()))
+        for decides in (deciding(claim, one.get("part", "")),)
     ]
 
 
-def deciding(claim: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Find the piece of evidence that a verdict hangs on.
+def deciding(claim: Mapping[str, Any], part: str = "") -> Mapping[str, Any] | None:
+    """Find the piece of evidence that the verdict on a claim, or on a part, hangs on.
+
+    Returns: the first that fails, else the first that is open, else the first; None of
+    a claim that has parts, and of what was not tested.
 
     Example:
         >>> evidence = [{"verdict": "SUPPORTED"}, {"verdict": "REFUTED"}]
-        >>> deciding({"verdict": "REFUTED", "evidence": evidence})
-        {'verdict': 'REFUTED'}
+        >>> deciding({"evidence": evidence})["verdict"]
+        'REFUTED'
     """
-    found = [e for e in claim["evidence"] if e["verdict"] == claim["verdict"]]
-    return found[0] if found else None
+    found = [one for one in claim["evidence"] if one.get("part", "") == part]
+    order = [Verdict.REFUTED, Verdict.UNDECIDED, Verdict.SUPPORTED]
+    return min(found, key=lambda one: order.index(one["verdict"]), default=None)
 
 
 def measured_text(evidence: Mapping[str, Any] | None) -> str:
