@@ -10,7 +10,7 @@ Cost:     three quarters of an hour on two CPU cores that other work shared (n=1
           four minutes of compiling and 37 of training and testing are ResNet-20's.
 Expected: zeros never leave the class prior; the fixed small scale fails where nothing
           rescales it; with batch norm the laws are close together.
-Measured: medians of five runs, in per cent, each seed at the rate that the others chose:
+Measured: medians of five runs, in per cent, each seed at the rate the others chose:
           AlexNet: He 56, Flax 51, Xavier 47; PyTorch at chance. VGG-11: He 65, Flax 45
           (two of five runs failed), Xavier 19; PyTorch at chance. Plain: He 49,
           Xavier 40, Flax 38, PyTorch 31. ResNet-20: Xavier 70, He 69, PyTorch and

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Result:
     """A finished comparison.
 
-    Printing it gives the table and the answer; Jupyter shows them with a figure of all runs.
+    Printing it gives the table and the answer; Jupyter shows them with a figure.
 
     Attributes:
         workdir: the folder of its records, checkpoints and page.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -96,7 +96,7 @@ def _plot_strips(
 
 
 def _plot_strip(axes: Axes, place: int, row: SchemeRuns, style: SchemeStyle) -> None:
-    own = {"color": style.colour, "gid": mark(style.place)}
+    own: dict[str, Any] = {"color": style.colour, "gid": mark(style.place)}
     runs = 100 * np.asarray(row.runs)
     median = float(np.median(runs))
     axes.plot([runs.min(), runs.max()], [place, place], linewidth=1.2, alpha=0.5, **own)
