@@ -59,7 +59,7 @@ def format_table(comparison: Comparison) -> str:
 
 
 def standing_word(row: Row, comparison: Comparison) -> str:
-    """Say in a word how a scheme stands: `best`, `may be best`, `behind`.
+    """Say in a word how a scheme stands: `best`, `may be best`, `behind`, `twin`.
 
     Example:
         >>> from init_study.answers import compare_runs
@@ -71,7 +71,7 @@ def standing_word(row: Row, comparison: Comparison) -> str:
     if row.standing.never:
         return "never learned"
     if row.standing.twin:
-        return f"same runs as {shorten(row.standing.twin, 14)}"
+        return "twin"
     if row.standing.behind:
         return "behind"
     if comparison.best is not None:

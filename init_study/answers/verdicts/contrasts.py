@@ -189,7 +189,7 @@ def _contrast(
 def effect_interval(d: Float[np.ndarray, " m"], terms: Terms) -> Interval:
     """Give the mean of differences and its t interval at 1 − alpha.
 
-    Its spread is no less than one test image.
+    Its spread is no less than one test image, and no accuracies differ by more than 1.
 
     Args:
         d: paired differences.
@@ -205,7 +205,8 @@ def effect_interval(d: Float[np.ndarray, " m"], terms: Terms) -> Interval:
     spread = max(float(d.std(ddof=1)), 1 / terms.num_test) if len(d) > 1 else np.nan
     width = float(half_width(spread, len(d), 1 - terms.alpha))
     mean = float(d.mean())
-    return Interval(mean, mean - width, mean + width, len(d))
+    low, high = (float(np.clip(end, -1, 1)) for end in (mean - width, mean + width))
+    return Interval(mean, low, high, len(d))
 
 
 def _kind(pair: PairedRuns, p: _Ps, terms: Terms) -> Kind:
