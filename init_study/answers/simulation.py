@@ -5,8 +5,8 @@ python -m init_study.answers.simulation [--json=FILE] [--studies=2000]
 Simulates whole studies of both kinds, by laws under which runs fail, start late, are
 skewed or tie (`simulated_runs`). A race: screening, choice of rates, and confirmation
 at planned looks. A plain run: three rates on five seeds, and the set of the best from
-the runs that chose the rates. Beside them stands what is commonly done: the scheme of the
-best mean of three seeds is said to beat whatever an unpaired t test tells from it.
+the runs that chose the rates. Beside them stands what is commonly done: the scheme of
+the best mean of three seeds is said to beat whatever an unpaired t test tells from it.
 
 The file is a list of rows: `law`, `protocol` (page or race), `error`, `rate`, `limit`,
 `n` (studies), and `naive`, the rate of the same error in common practice.

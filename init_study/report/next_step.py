@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from init_study.answers import Comparison
 
 # Flags of a plain run that a race does not take, or that name the plain run's folder.
-_LEFT_OUT = ("--workdir", "--tensorboard", "--spectra", "--json", "--notensorboard")
+_LEFT_OUT = (
+    "--workdir",
+    "--tensorboard",
+    "--notensorboard",
+    "--spectra",
+    "--json",
+    "--study.seeds",
+)
 
 
 def next_command(command: str, comparisons: Sequence[Comparison]) -> str:

@@ -82,17 +82,15 @@ def start_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | Non
 
 def trap_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | None:
     """Say what stands out, with evidence and a way out; None where nothing does."""
-    rows = [
-        {
-            "scheme": t.scheme,
-            "finding": t.finding,
-            "evidence": t.evidence,
-            "try": t.cure,
-        }
-        for t in find_traps(comparison, layers)
-    ]
-    if not rows:
+    traps = find_traps(comparison, layers)
+    if not traps:
         return None
+    rows = []
+    for scheme in dict.fromkeys(trap.scheme for trap in traps):
+        own = [trap for trap in traps if trap.scheme == scheme]
+        found = "; ".join(f"{trap.finding} ({trap.evidence})" for trap in own)
+        cures = "; ".join(dict.fromkeys(trap.cure for trap in own))
+        rows.append({"scheme": scheme, "what": found, "try": cures})
     return Card(
         "What stands out",
         rows,

