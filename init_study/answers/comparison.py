@@ -213,9 +213,8 @@ def _compare_program(
     stuck = stuck_runs(outcomes, data)
     order = ranking(outcomes)
     runs = {study.schemes[i]: judged_runs(outcomes, i, data["chance"]) for i in order}
-    selection = select(
-        {name: own for name, (_, own) in runs.items()}, data["chance"], data["test"]
-    )
+    chosen, judged = ({name: r[k] for name, r in runs.items()} for k in (0, 1))
+    selection = select(judged, data["chance"], data["test"], chosen)
     rows = tuple(
         _row(
             _at_rates(outcomes, stuck, i, study),

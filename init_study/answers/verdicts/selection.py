@@ -63,18 +63,28 @@ class Selection(NamedTuple):
 
 
 def select(
-    values: Mapping[str, Float[np.ndarray, " seeds"]], chance: float, num_test: int
+    values: Mapping[str, Float[np.ndarray, " seeds"]],
+    chance: float,
+    num_test: int,
+    chosen: Mapping[str, Float[np.ndarray, " seeds"]] | None = None,
 ) -> Selection:
     """Find which schemes may be the best, at 95 % for all pairs together.
 
     A scheme is behind another if it is worse over all runs, or in the typical run,
     where both learn (`contrasts`). Fewer than five seeds show nothing.
 
+    Runs that chose their rates are no sample: at the rate that all of them chose they
+    are too good, some schemes' more than others', and each at the rate that the others
+    chose they depend on one another, and scatter more than they seem to. So what is
+    said takes that both show it.
+
     Args:
         values: accuracies by scheme, all of the same seeds in one order; a run that
             diverged as chance.
         chance: accuracy of a constant answer.
         num_test: test examples.
+        chosen: the same at the rate that all seeds chose, where `values` are at the
+            rates that the others chose.
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
@@ -95,6 +105,9 @@ def select(
         if pair.learned.any() or pair.candidate_learned.any()
     }
     behind = _behind(open_pairs, terms)
+    if chosen is not None:
+        again = pair_up(chosen, list(open_pairs), terms)
+        behind &= _behind(dict(zip(open_pairs, again, strict=True)), terms)
     narrow = terms._replace(alpha=_ALPHA / max(len(open_pairs), 1))
     standings = []
     for place, name in enumerate(names):
