@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from init_study.answers import Outcomes, final_outcomes
+from init_study.answers.choosing import validation_chance
 from init_study.study import Program, Study
 
 # The run of one stage: (study, folder) to its records and manifest; None if stopped.
@@ -70,4 +71,4 @@ class Stage(NamedTuple):
         (program,) = study.programs()
         ours = records.loc[records["program"] == program.id]
         final = ours.loc[ours["step"] == program.steps]
-        return final_outcomes(final, study, data["chance"]), data
+        return final_outcomes(final, study, validation_chance(data)), data

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from init_study.answers.verdicts.decision import Kind
+from init_study.answers.verdicts.decision_table import decision_table
 from init_study.answers.verdicts.heats import from_document, to_document
 from init_study.answers.verdicts.protocol import Protocol
-from init_study.answers.verdicts.sentences import decision_sentence, decision_table
+from init_study.answers.verdicts.sentences import decision_sentence
 from init_study.errors import UserError
 from init_study.race import race
 from init_study.report.race_page import render_race
@@ -197,7 +198,7 @@ def test_what_cannot_be_raced_is_one_line_and_nothing_is_written(
 def test_the_words_are_those_of_the_decision(tmp_path):
     (heat,) = race(STUDY, tmp_path / "w", Trainer(), margin=0.02)
     said = decision_sentence("cnn", heat.decision)
-    assert said.startswith("cnn: the best scheme is among ")
+    assert said.startswith("cnn: the typically best scheme is among ")
     assert "worse than" in said and "bad (−2" in said
     assert "practically equal to" in said
     assert "differences below 2.0 points do not matter" in said

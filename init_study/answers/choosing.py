@@ -31,7 +31,9 @@ def judged_runs(
         [[0.5, 0.5, 0.5], [0.5, 0.1, 0.1]]
     """
     validation = outcomes.validation[scheme]
-    test = np.where(outcomes.diverged, chance, outcomes.test)[scheme]
+    # What is no number has not been measured well enough to be more than chance.
+    failed = outcomes.diverged | np.isnan(outcomes.test)
+    test = np.where(failed, chance, outcomes.test)[scheme]
     seeds = validation.shape[1]
     best = comparable(validation.mean(1)).argmax()
     if seeds == 1:

@@ -19,6 +19,7 @@ from init_study.answers.choosing import (
     judged_runs,
     ranking,
     stuck_runs,
+    validation_chance,
 )
 from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.answers.statistics import (
@@ -121,9 +122,10 @@ class Comparison(NamedTuple):
         dataset: its name.
         step: the last step with records; None if there is none.
         steps: that the program takes.
-        num_seeds: of every scheme at every rate.
+        seeds: of every scheme at every rate.
         num_test: test examples.
         chance: test accuracy of always answering the most frequent training class.
+        validation_chance: validation accuracy of that answer.
         untuned_rate: the rate that is usual without tuning.
         first: the scheme of the highest mean validation accuracy; None if unfinished
             or if it learned nothing.
@@ -136,13 +138,19 @@ class Comparison(NamedTuple):
     dataset: str
     step: int | None
     steps: int
-    num_seeds: int
+    seeds: tuple[int, ...]
     num_test: int
     chance: float
+    validation_chance: float
     untuned_rate: float
     first: str | None
     selection: Selection | None
     rows: tuple[Row, ...]
+
+    @property
+    def num_seeds(self) -> int:
+        """How many seeds every scheme has at every rate."""
+        return len(self.seeds)
 
     @property
     def best(self) -> str | None:
@@ -152,7 +160,15 @@ class Comparison(NamedTuple):
         """
         if self.selection is None or len(self.rows) < 2 or self.first is None:
             return None
-        return self.first if self.selection.best == (self.first,) else None
+        return self.first if self.selection.is_best(self.first) else None
+
+    @property
+    def best_word(self) -> str:
+        """`best` where that holds over all runs, else `typically best`; or nothing."""
+        if self.best is None or self.selection is None:
+            return ""
+        whole = self.selection.is_best(self.best, over_all_runs=True)
+        return "best" if whole else "typically best"
 
 
 def compare_runs(
@@ -197,9 +213,10 @@ def _compare_program(
         dataset=program.dataset,
         step=step,
         steps=program.steps,
-        num_seeds=len(study.seeds),
+        seeds=study.seeds,
         num_test=data["test"],
         chance=data["chance"],
+        validation_chance=validation_chance(data),
         untuned_rate=study.untuned(program.optimizer),
         first=None,
         selection=None,
@@ -208,7 +225,7 @@ def _compare_program(
     if step != program.steps:
         return unfinished
     outcomes = final_outcomes(
-        records.loc[records["step"] == step], study, data["chance"]
+        records.loc[records["step"] == step], study, validation_chance(data)
     )
     stuck = stuck_runs(outcomes, data)
     order = ranking(outcomes)

@@ -35,7 +35,7 @@ def final_outcomes(final: pd.DataFrame, study: Study, chance: float) -> Outcomes
     Args:
         final: records of the program's last step, as of `store.load`.
         study: the study, which gives the order of schemes, rates and seeds; rates rise.
-        chance: accuracy of always giving the most frequent answer.
+        chance: validation accuracy of always giving the most frequent answer.
 
     Example:
         >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=(0,))

@@ -75,7 +75,7 @@ def standing_word(row: Row, comparison: Comparison) -> str:
     if row.standing.behind:
         return "behind"
     if comparison.best is not None:
-        return "best"
+        return comparison.best_word
     return "may be best" if len(comparison.rows) > 1 else ""
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from init_study.answers.comparison import Comparison, Row
-from init_study.answers.statistics import exact_interval
+from init_study.answers.statistics import exact_interval, stuck_at_chance
 from init_study.answers.words import (
     count,
     low_to_high,
@@ -51,6 +51,11 @@ def clauses(comparison: Comparison) -> list[str]:
     label, rows = comparison.label, comparison.rows
     if not rows:
         return [f"{label}: no answer yet, {progress(comparison)}"]
+    if _too_few_images(comparison):
+        return [
+            f"{label}: {count(comparison.num_test, 'test image')} cannot show that "
+            "anything was learned: chance may get even all of them right"
+        ]
     if all(row.standing.never for row in rows):
         return [f"{label}: no scheme learned anything", *never_learned(rows)]
     return [
@@ -76,7 +81,10 @@ def scope(comparison: Comparison) -> str:
     """
     c = comparison
     level = ", at 95 % for all pairs together" if _can_conclude(c) else ""
-    seeds, images = count(c.num_seeds, "seed"), f"{c.num_test:,} test images"
+    seeds, images = (
+        count(c.num_seeds, "seed"),
+        f"{c.num_test:,} test image{'s' * (c.num_test != 1)}",
+    )
     return f"on {seeds} and these {images}{level}"
 
 
@@ -99,7 +107,18 @@ def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
         >>> to_json([comparison])[0]["best"]
         'he_normal'
     """
-    return [_plain(c) | {"best": c.best, "answer": sentence(c)} for c in comparisons]
+    return [
+        _plain(c) | {"num_seeds": c.num_seeds, "best": c.best, "answer": sentence(c)}
+        for c in comparisons
+    ]
+
+
+def _derived(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "num_seeds": comparison.num_seeds,
+        "best": comparison.best,
+        "answer": sentence(comparison),
+    }
 
 
 def runs_words(row: Row) -> str:
@@ -115,6 +134,12 @@ def runs_words(row: Row) -> str:
     low, high = percent(min(row.judged)), percent(max(row.judged))
     median = percent(float(np.median(row.judged)))
     return f"median {median} % (lowest {low}, highest {high})"
+
+
+def _too_few_images(comparison: Comparison) -> bool:
+    perfect = np.array([1.0])
+    stuck = stuck_at_chance(perfect, comparison.num_test, comparison.chance)
+    return bool(stuck.all())
 
 
 def _can_conclude(comparison: Comparison) -> bool:
@@ -134,13 +159,19 @@ def _head(comparison: Comparison) -> str:
         )
     if comparison.best is not None:
         best = rows[comparison.best]
-        return f"{best.scheme} is the best of {len(rows)} schemes, {runs_words(best)}"
+        word = comparison.best_word.removesuffix("best")
+        of = f"{len(rows)} schemes, {runs_words(best)}"
+        return f"{best.scheme} is {word}the best of {of}"
+    if all(row.standing.twin for row in comparison.rows[1:]):
+        return f"all {len(rows)} schemes are the same runs, {runs_words(first)}"
     left = [row for row in comparison.rows if row.scheme in _left(comparison)]
     if first not in left:
-        ahead = many([row.scheme for row in left]) or "no scheme"
+        how = "behind " + many(first.standing.behind)
+        if not first.standing.behind:
+            how = "failing"
         return (
-            f"undecided: {first.scheme}, first on validation data, is behind on test "
-            f"data, {runs_words(first)}, and {ahead} ahead"
+            f"undecided: {first.scheme}, first on validation data, is {how} on test "
+            f"data, {runs_words(first)}"
         )
     if len(left) == 2:
         return f"undecided between {_two(*left)}"
@@ -170,16 +201,17 @@ def _behind(comparison: Comparison) -> list[str]:
     rows = [r for r in comparison.rows if r.standing.behind and not r.standing.never]
     if not rows:
         return []
-    return [f"behind: {', '.join(map(_numbers, rows))}"]
+    first = comparison.rows[0].scheme
+    return [f"behind: {', '.join(_numbers(row, first) for row in rows)}"]
 
 
-def _numbers(row: Row) -> str:
-    """Write a scheme: `lecun_normal (−0.4 points where both learn, −1.0 to 0.2)`."""
-    difference, first = row.standing.difference, row.standing.behind[0]
-    if difference is None or not difference.n:
-        return f"{row.scheme} (of {first})"
+def _numbers(row: Row, first: str) -> str:
+    """Write a scheme: `torch (−4.4 points to he where both learn, −5.0 to −3.8)`."""
+    difference, ahead = row.standing.difference, row.standing.behind
+    if difference is None or not difference.n or first not in ahead:
+        return f"{row.scheme} (behind {many(ahead)})"
     ends = low_to_high(difference)
-    points = f"{percent(difference.mean)} points where both learn"
+    points = f"{percent(difference.mean)} points to {first} where both learn"
     return f"{row.scheme} ({points}{', ' if ends else ''}{ends})"
 
 

@@ -67,6 +67,8 @@ def simulated_laws() -> tuple[Law, ...]:
         Law("one a margin better", _better, mean=0.01, typical=0.01),
         *(law for share in (0.01, 0.05, 0.1, 0.2) for law in _stuck_laws(share)),
         *_stuck_laws(0.5),
+        _stuck_laws(0.9)[0],
+        Law("one at 90 or 10 %, others at 50 %", _plateau, 0.0, 0.4, (0.5, 0.0)),
     )
 
 
@@ -143,6 +145,13 @@ def _late(which: _Which) -> Callable[..., _Runs]:
         return runs + which(schemes) * (_AHEAD - behind)
 
     return draw
+
+
+def _plateau(rng: np.random.Generator, schemes: int, seeds: int) -> _Runs:
+    """Let scheme 0 be at 90 or 10 %, half of its runs each, and the others at 50 %."""
+    runs = 0.5 + 0.005 * rng.standard_normal((schemes, seeds))
+    runs[0] += np.where(rng.random(seeds) < 0.5, 0.4, -0.4)
+    return runs
 
 
 def _stuck_laws(share: float) -> tuple[Law, ...]:

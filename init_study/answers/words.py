@@ -59,7 +59,7 @@ def count(n: int, word: str) -> str:
         >>> count(1, "seed"), count(5, "seed")
         ('1 seed', '5 seeds')
     """
-    return f"{n} {word}" if n == 1 else f"{n} {word}s"
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
 def many(names: Sequence[str]) -> str:

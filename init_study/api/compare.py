@@ -48,26 +48,24 @@ def compare(
 ) -> Result:
     """Train a module from every scheme, learning rate and seed, and compare.
 
-    What `launch.py run` does, without flags: the same records, resume and report.
+    What `launch.py run` does, without flags.
 
     Args:
         module: of any framework, or what makes one; or a name, as `"cnn"`.
         data: `(images, labels)`, or a name, e.g. `"digits"`.
         schemes: names, initializers and `Scheme`s, in a list, or a dict by the name
             that each shall have.
-        learning_rates: every scheme gets every rate; by default four usual ones.
+        learning_rates: every scheme gets every one; by default four usual ones.
         test: of the test part; by default it is cut from the data.
         until: `"decided"` to screen, then spend fresh seeds until there is a verdict.
         budget: of that, seconds or text as `"20m"`.
         margin: of that, points of accuracy below which a difference does not matter.
-        looks: of that, numbers of fresh seeds at which to look, as `(5, 10, 20)`.
-        order: of that, `"first"` to decide each program before the next is begun; by
-            default they take turns.
-        workdir: of records, checkpoints and page; the same call with it goes on where
-            it stopped. By default a temporary folder, which goes with the result.
+        looks: of that, numbers of fresh seeds to look at, as `(5, 10, 20)`.
+        order: of that, `"first"` to decide a program before the next; else in turns.
+        workdir: of records and page; the same call with it goes on where it stopped. By
+            default a temporary folder, which goes with the result.
         train_argument: of the module; see `initialize`.
-        **fields: of `Study`: `seeds`, `steps`, `batch_size`, `optimizer`, ...; and of
-            `RunOptions`: `data_dir`, `execution`, `checkpoint_every`, ...
+        **fields: of `Study`, as `seeds` and `steps`, and of `RunOptions`, `data_dir`.
 
     Raises: UserError for what cannot run; KeyboardInterrupt once all is saved.
 

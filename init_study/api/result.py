@@ -10,8 +10,8 @@ from init_study import store
 from init_study.answers import Comparison, compare_runs
 from init_study.answers.run_table import comparison_text
 from init_study.answers.verdicts.decision import Decision
+from init_study.answers.verdicts.decision_table import race_text
 from init_study.answers.verdicts.heats import Heat, read_heats
-from init_study.answers.verdicts.sentences import race_text
 from init_study.api.trained import read_member
 from init_study.errors import UserError, unknown
 from init_study.plan import Plan

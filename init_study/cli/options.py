@@ -39,8 +39,7 @@ class Option(NamedTuple):
     """One flag of the launcher, a row of the table.
 
     Attributes:
-        name: without dashes.
-        words: which take it.
+        name, words: without dashes; the words that take it.
         help: a sentence for `--help`.
         kind: `str`, `int`, `float`, `bool`, or `list` for several texts with commas.
         default: where the flag is not given.
@@ -88,18 +87,16 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "order",
         ("run",),
-        "Programs race stage by stage in turns, which favours none where time ends; or "
-        "each is decided before the next is begun.",
-        str,
-        "turns",
+        "Stage by stage in turns, or each program decided before the next.",
+        default="turns",
         choices=("turns", "first"),
         needs="until",
     ),
     Option(
         "margin",
         ("run", "plan"),
-        "Points of accuracy below which a difference does not matter; by default 0.5, "
-        "or half the standard error of one test accuracy if that is more.",
+        "Points below which a difference does not matter; by default 0.5, or half the "
+        "standard error of one test accuracy if that is more.",
         float,
         needs="until",
     ),

@@ -11,8 +11,8 @@ from init_study.answers import compare_runs, to_json
 from init_study.answers.claims import ledger as ledger_words
 from init_study.answers.columns import format_columns, shorten
 from init_study.answers.run_table import comparison_text
+from init_study.answers.verdicts.decision_table import race_text
 from init_study.answers.verdicts.heats import read_heats, to_document
-from init_study.answers.verdicts.sentences import race_text
 from init_study.cli.invocation import Answer
 from init_study.cli.stages import is_examination, is_race
 from init_study.report import write_report

@@ -29,8 +29,8 @@ def differences_forest(
     styles: Mapping[str, SchemeStyle],
     name: str,
 ) -> Drawing:
-    """Draw differences to a reference, itself among them as None."""
-    rows = sorted(differences, key=lambda row: -_or_zero(row[1]).mean)
+    """Draw differences to a reference, itself among them as None, in their order."""
+    rows = list(differences)
     size = (8.0, 0.62 + 0.235 * len(rows))
     label = f"{label}: test accuracy of each scheme compared to {reference}"
     return Drawing(

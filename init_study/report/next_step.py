@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise, takewhile
 
 from init_study.answers import Comparison
 
@@ -34,10 +35,17 @@ def next_command(command: str, comparisons: Sequence[Comparison]) -> str:
         for c in comparisons
     )
     words = shlex.split(command)
-    flags = [word for word in words if word.startswith("--")]
     if not is_open or not words or "compare(" in command:
         return ""
-    start = words[: words.index(flags[0])] if flags else words
-    start = [word for word in start if word != "run"]
-    kept = [flag for flag in flags if flag.partition("=")[0] not in _LEFT_OUT]
+    start = [w for w in takewhile(lambda word: word[:1] != "-", words) if w != "run"]
+    kept, leaves_value = [], False
+    for before, word in pairwise(["", *words]):
+        is_flag = word.startswith("-")
+        if is_flag:
+            name = "--" + word.lstrip("-").partition("=")[0]
+            leaves_value = name in _LEFT_OUT
+        # A value may stand behind its flag as a word of its own.
+        belongs = before.startswith("-") and "=" not in before
+        if (is_flag or belongs) and not leaves_value:
+            kept.append(word)
     return shlex.join([*start, "run", "--until=decided", *kept])

@@ -50,7 +50,7 @@ def _of_run(folder: Path) -> list[NotebookPart]:
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
     for index, comparison in enumerate(compare_runs(load(folder), manifest)):
-        learned = comparison.first is not None
+        learned = any(not row.standing.never for row in comparison.rows)
         runs = strip_figure(f"p{index}", comparison, styles) if learned else None
         found.append(
             NotebookPart(

@@ -99,10 +99,11 @@ def accuracy_axis(axes: Axes, comparison: Comparison) -> None:
 
     How much a difference matters is seen only so.
     """
-    axes.axhline(100 * comparison.chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
+    chance = 100 * comparison.validation_chance
+    axes.axhline(chance, color=MUTED, linewidth=0.9, dashes=(2, 2))
     axes.annotate(
         "chance",
-        (0, 100 * comparison.chance),
+        (0, chance),
         xycoords=("axes fraction", "data"),
         xytext=(3, -9),
         textcoords="offset points",

@@ -94,7 +94,8 @@ def trap_card(comparison: Comparison, layers: pd.DataFrame) -> Card[Rows] | None
     return Card(
         "What stands out",
         rows,
-        "Before the first step, means over seeds. Rules of thumb, not verdicts: a "
+        "Before the first step, and where it says so after the last; means over seeds. "
+        "Rules of thumb, not verdicts: a "
         "scheme may train all the same, and one without a finding may not.",
     )
 

@@ -69,7 +69,7 @@ def strip_figure(
         pd.DataFrame(
             {"scheme": row.scheme, "seed": seed, "test_accuracy": value}
             for row in comparison.rows
-            for seed, value in enumerate(row.judged)
+            for seed, value in zip(comparison.seeds, row.judged, strict=True)
         ),
         wide=True,
     )

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL, t_interval
 from init_study.answers.verdicts.decision import Decision
+from init_study.answers.verdicts.decision_table import decision_rows
 from init_study.answers.verdicts.heats import Heat
 from init_study.answers.verdicts.sentences import (
     decision_clauses,
-    decision_rows,
+    decision_order,
     decision_terms,
 )
 from init_study.answers.words import count, percent, plus_minus, rate
@@ -123,10 +123,8 @@ def _runs(
     words[decision.candidate] = "the candidate"
     rows = [
         SchemeRuns(scheme, runs, words[scheme], faint=scheme not in decision.best_set)
-        for scheme, runs in sorted(
-            ((s, heat.test[s].tolist()) for s in words),
-            key=lambda item: -float(np.median(item[1])),
-        )
+        for scheme in decision_order(decision)
+        for runs in [heat.test[scheme].tolist()]
     ]
     return Shown(
         "How good is each run?",
@@ -147,7 +145,9 @@ def _forest(
     name: str, label: str, decision: Decision, styles: Mapping[str, SchemeStyle]
 ) -> Shown:
     candidate: list[tuple[str, Any]] = [(decision.candidate, None)]
-    shown = [c for c in decision.contrasts if c.effect.n >= FEWEST_FOR_INTERVAL]
+    by_name = {c.scheme: c for c in decision.contrasts}
+    ordered = [by_name[name] for name in decision_order(decision)[1:]]
+    shown = [c for c in ordered if c.effect.n >= FEWEST_FOR_INTERVAL]
     differences = [(c.scheme, c.effect) for c in shown]
     drawing = figures.differences_forest(
         label, candidate + differences, "the candidate", styles, f"{name}forest"
@@ -177,7 +177,8 @@ def _verdicts(heat: Heat, decision: Decision) -> Card[Rows]:
         "Mean: over fresh seeds ± half its 95 % t interval. p: that there is no "
         "difference where both learn, by the paired t test, two-sided; of equivalence "
         "within the margin; of equal means over all runs, in the worst case of "
-        "failures not seen: these adjusted by Hochberg's method. By signs: exact, "
+        "failures not seen: these adjusted by Hochberg's method. Of failures: that "
+        "both fail alike, by McNemar's exact test, not adjusted. By signs: exact, "
         "without normality, not adjusted. Wins: share of seeds ahead of the candidate, "
         "ties split.",
     )

@@ -204,7 +204,7 @@ def _heat_map(
     table = pd.DataFrame(columns).reindex(list(styles))
     return Shown(
         "Which scheme where?",
-        "Test accuracy in %, each scheme at its best learning rate in each program: "
+        "Test accuracy in %, each seed at the rate that the others chose: "
         f"mean over {count(comparisons[0].num_seeds, 'seed')}, a diverged run as "
         "chance.",
         {"map": figures.heat_map(table, styles, "heatmap")},
@@ -218,7 +218,7 @@ def _ranks(comparisons: Sequence[Comparison]) -> Card[Rows]:
     rows = [
         {
             "scheme": scheme,
-            "interquartile mean, %": f"{percent(iqm.mean)} ({low_to_high(iqm)})",
+            "interquartile mean, %": _deviation(iqm),
             "mean rank": f"{rank:.2f}",
         }
         for scheme, iqm, rank in zip(found.schemes, found.iqm, found.ranks, strict=True)
@@ -235,8 +235,8 @@ def _ranks(comparisons: Sequence[Comparison]) -> Card[Rows]:
     return Card(
         f"Over {found.programs} programs",
         rows,
-        "Interquartile mean: of the middle half of all test accuracies, each scheme at "
-        "its best rate in each program, a diverged run as chance; in brackets the 95 % "
-        f"interval of a bootstrap over {count(found.seeds, 'seed')}. Rank 1 is the "
-        f"best. {test}",
+        "Interquartile mean: of the middle half of all test accuracies, each seed at "
+        "the rate that the others chose, a diverged run as chance; in brackets the "
+        f"95 % interval of a bootstrap over {count(found.seeds, 'seed')}. Rank 1 is "
+        f"the best. {test}",
     )

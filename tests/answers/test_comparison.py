@@ -176,7 +176,7 @@ def test_the_sentence_says_who_is_best_behind_and_never_learns(tmp_path):
     first, *others = clauses(comparison)
     runs = 100 * np.sort(rows_by_scheme(comparison)["good"].judged)
     assert first == (
-        f"cnn: good is the best of 3 schemes, median {runs[2]:.1f} % "
+        f"cnn: good is typically the best of 3 schemes, median {runs[2]:.1f} % "
         f"(lowest {runs[0]:.1f}, highest {runs[-1]:.1f})"
     )
     assert others[0].startswith("behind: bad (−20.") and "both learn" in others[0]
@@ -224,6 +224,47 @@ def test_runs_that_scatter_decide_nothing(tmp_path):
     assert "bad, median 81.0 % (lowest 28.0, highest 89.0)" in sentence(comparison)
     # 17 of the 25 pairs of runs; the interval is of a bootstrap of both.
     assert "with probability 0.68 (0.32 to 1.00)" in sentence(comparison)
+
+
+@pytest.mark.parametrize("learns", [0, 1])
+def test_one_run_that_learned_makes_nobody_the_best(tmp_path, learns):
+    """McNemar's p of one failure fewer is 1."""
+
+    def accuracy(member):
+        return 0.9 if member.scheme == "good" and member.seed < learns else CHANCE
+
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy))
+    assert comparison.best is None and "best of" not in sentence(comparison)
+
+
+def test_a_best_that_may_fail_is_only_typically_so(tmp_path):
+    """Two points ahead in five runs of five: a failure in forty would undo it."""
+
+    def close(member):
+        return (0.92 if member.scheme == "good" else 0.9) + jitter(member) / 10
+
+    study = make_study(learning_rates=(0.1,))
+    (comparison,) = compare_runs(*records_of(tmp_path, study, close))
+    assert comparison.best == "good" and comparison.best_word == "typically best"
+    assert "good is typically the best of 2 schemes" in sentence(comparison)
+
+
+def test_twins_alone_have_no_best(tmp_path):
+    def same(member):
+        return accuracy_of(dataclasses.replace(member, scheme="good"))
+
+    (comparison,) = compare_runs(*records_of(tmp_path, make_study(), same))
+    assert comparison.best is None
+    assert "all 2 schemes are the same runs" in sentence(comparison)
+
+
+def test_a_test_set_that_can_show_nothing_is_named(tmp_path):
+    """0.98^100 = 0.13: chance may get all of a hundred right."""
+    records, manifest = records_of(tmp_path, make_study(), lambda _: 1.0)
+    data = manifest["data"]["digits"] | {"test": 100, "chance": 0.98}
+    manifest = manifest | {"data": {"digits": data}}
+    (comparison,) = compare_runs(records, manifest)
+    assert "100 test images cannot show that anything" in sentence(comparison)
 
 
 def test_no_seed_is_judged_at_a_rate_that_it_chose(tmp_path):

@@ -179,6 +179,14 @@ def test_no_failures_of_few_runs_hide_a_mean_that_is_no_better():
     equal_at = 0.1 / 0.8
     expected = (1 - equal_at) ** 20
     assert mean_p((0, 0), 20, (0.8, 0.7)) == pytest.approx(expected)
+    # With thousands of runs the worst case is a rate of about one in a thousand.
+    rates = np.linspace(0, 0.02, 20_001)
+    exact = stats.binom.pmf(0, 1000, rates) * stats.binom.sf(1, 1000, rates)
+    assert mean_p((0, 2), 1000, (0.8, 0.8)) == pytest.approx(exact.max(), rel=0.01)
+    # Failed runs on a plateau are as good as they are: half of 0.8 is 0.4.
+    halves = stats.binom.cdf(5, 10, 0.5)
+    found = mean_p((5, 10), 10, (0.8, 0.8), failed_level=0.4)
+    assert found == pytest.approx(halves, rel=0.01)
     # With a margin of those ten points any rate above 0 would do.
     assert mean_p((0, 0), 20, (0.8, 0.7), margin=-0.1) == pytest.approx(1.0)
     assert mean_p((0, 0), 20, (0.8, 0.7), margin=0.8) == 0.0

@@ -148,7 +148,7 @@ def test_each_rule_by_itself(changes, finding, evidence):
     ("start", "end", "finding"),
     [
         ({"distinct": (1.0, 0.5)}, {}, "training tells them apart"),
-        ({"distinct": (1.0, 0.5)}, {"distinct": (1.0, 0.5)}, "the same gradients"),
+        ({"distinct": (1.0, 0.5)}, {"distinct": (1.0, 0.5)}, "stay so"),
         ({"weight_gradient": (0.0, 1.0)}, {}, "move later"),
         ({"weight_gradient": (0.0, 1.0)}, {"weight_gradient": (0.0, 1.0)}, "not move"),
         ({"signal": (1.0, np.nan)}, {}, "not finite from hidden layer 2 on"),

@@ -1,6 +1,6 @@
 """What the page says to type next, and the winner as code of other libraries."""
 
-import importlib
+import os
 
 import jax
 import numpy as np
@@ -36,6 +36,10 @@ def undecided():
         (
             "init-study run '--study.schemes=normal(0.1),zeros' --tensorboard",
             "init-study run --until=decided '--study.schemes=normal(0.1),zeros'",
+        ),
+        (
+            "python launch.py run --study.steps 100 --workdir w --study=a",
+            "python launch.py run --until=decided --study.steps 100 --study=a",
         ),
         ("", ""),
     ],
@@ -77,8 +81,8 @@ def test_a_snippet_names_the_same_law_in_pytorch(scheme):
 
 @pytest.mark.parametrize("scheme", LAWS)
 def test_a_snippet_names_the_same_law_in_keras(scheme):
-    pytest.importorskip("keras")
-    keras = importlib.import_module("keras")
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    keras = pytest.importorskip("keras")
     theirs = np.asarray(keras.initializers.get(LAWS[scheme][1])(SHAPE))
     ours = INITIALIZERS[scheme]()(jax.random.key(0), SHAPE)
     assert theirs.std() == pytest.approx(float(ours.std()), rel=0.02)

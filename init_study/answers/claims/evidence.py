@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from init_study.answers.choosing import validation_chance
 from init_study.answers.outcomes import Outcomes, final_outcomes
 from init_study.errors import UserError
 from init_study.study import Program, Study
@@ -50,8 +51,8 @@ class Measured:
     def _outcomes(self, program: Program) -> Outcomes:
         ours = self.records.loc[self.records["program"] == program.id]
         final = ours.loc[ours["step"] == program.steps]
-        chance = self.manifest["data"][program.data_name]["chance"]
-        return final_outcomes(final, self.study, chance)
+        data = self.manifest["data"][program.data_name]
+        return final_outcomes(final, self.study, validation_chance(data))
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,7 +36,8 @@ class Decision(NamedTuple):
             where both learn; SET if some are not among the best; else UNDECIDED.
         candidate: the scheme that was best before these seeds were run.
         best_set: what is not worse than the candidate, and the candidate unless one is
-            better: holds the best scheme with confidence 1 − alpha.
+            better: holds the best scheme with confidence 1 − alpha; if some are worse
+            or better only typically, the one that is typically the best.
         contrasts: of every rival, in the order given.
         margin: differences below it do not matter.
         alpha: of this look.

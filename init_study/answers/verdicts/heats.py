@@ -91,7 +91,7 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
         return ()
     try:
         return from_document(json.loads(path.read_text()))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path} is of another version, or was changed by hand; the command that "
             "raced decides anew, without training again"

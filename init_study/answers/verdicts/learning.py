@@ -18,8 +18,10 @@ from init_study.answers.statistics import Share, exact_interval, stuck_at_chance
 
 # Bounds of one side at 95 % are the ends of an interval at 90 %.
 _TWO_SIDED = 0.9
-# Rates of failure of the worse scheme at which the worst case is looked for.
-_RATES = np.linspace(0.0, 1.0, 401)
+# Rates of failure of the worse scheme at which the worst case is looked for: fine where
+# few of thousands of runs fail, or few do not.
+_NEAR_0 = np.logspace(-6, -1, 150)
+_RATES = np.unique(np.concatenate([np.linspace(0, 1, 201), _NEAR_0, 1 - _NEAR_0]))
 
 
 class Learning(NamedTuple):
@@ -106,14 +108,15 @@ def mean_p(
     n: int,
     levels: tuple[float, float],
     margin: float = 0.0,
+    failed_level: float = 0.0,
 ) -> float:
     """Find how likely such counts are if the first mean, over all runs, is no higher.
 
-    A run is at chance or learns; the mean of a scheme above chance is the share of its
-    runs that learn times the level of these. Over all pairs of failure rates at which
-    the first mean plus the margin is not above the second, this is the highest chance
-    of the first failing so seldom and the second so often. The two fail independently,
-    or together.
+    The mean of a scheme above chance is that of its runs that learn and of those that
+    failed, by their shares; failed runs of the first count as chance, those of the
+    second as the best of them. Over all pairs of failure rates at which the first mean
+    plus the margin is not above the second, this is the highest chance of the first
+    failing so seldom and the second so often. The two fail independently, or together.
 
     Args:
         failed: runs of the first and of the second scheme that failed.
@@ -121,6 +124,7 @@ def mean_p(
         levels: mean accuracy above chance of runs that learn; for the second scheme
             the most that is not excluded.
         margin: by which the first may be behind.
+        failed_level: accuracy above chance of the best failed run of the second scheme.
 
     Example:
         >>> round(mean_p((0, 5), 5, (0.8, 0.8)), 5)  # at rates of 1/2: 2^-10
@@ -131,7 +135,8 @@ def mean_p(
     first, second = levels
     if first <= 0:
         return 1.0
-    overturning = 1 - ((1 - _RATES) * second - margin) / first
+    most = (1 - _RATES) * second + _RATES * failed_level
+    overturning = 1 - (most - margin) / first
     seldom = special.bdtr(failed[0], n, np.clip(overturning, 0.0, 1.0))
     often = special.bdtrc(failed[1] - 1, n, _RATES) if failed[1] else 1.0
     # Above 1 there is no such rate: the first mean is higher even if all runs fail.

@@ -102,5 +102,5 @@ def _seeds_by_failures(pair: PairedRuns, terms: Terms) -> int | None:
     for more in range(n, 20 * n):
         few, many = (round(k * more / n) for k in failed)
         if 2 * mean_p((few, many), more, (1.0, 1.0)) < terms.alpha:
-            return max(more - n, 1)
+            return max(more - n, FEWEST_FOR_VERDICT - n, 1)
     return None

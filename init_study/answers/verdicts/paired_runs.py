@@ -155,4 +155,7 @@ def lower_mean_p(
         limit = -float(special.stdtrit(m - 1, allowance)) * spread / sqrt(m)
         most = min(level + max(float(pair.d.mean()) + limit, -level), most)
     failed = (int((~pair.candidate_learned).sum()), int((~pair.learned).sum()))
-    return min(mean_p(failed, n, (level, most), margin) + allowance, 1.0)
+    low = pair.scheme[~pair.learned]
+    failed_level = max(float(low.max()) - terms.chance, 0.0) if len(low) else 0.0
+    p = mean_p(failed, n, (level, most), margin, failed_level)
+    return min(p + allowance, 1.0)

@@ -29,6 +29,8 @@ class Standing(NamedTuple):
         plateaus: how many of these are above chance, and far below what is common.
         runs: how many there are.
         behind: schemes that are shown to do better; none for one that may be the best.
+        worse: those of them that are shown to over all runs, and not in the typical one
+            alone.
         difference: to the first where both learn, mean with an interval that holds
             together with those of all other pairs; None for the first itself.
         twin: an earlier scheme whose runs have the same accuracies, every one.
@@ -39,6 +41,7 @@ class Standing(NamedTuple):
     plateaus: int
     runs: int
     behind: tuple[str, ...]
+    worse: tuple[str, ...]
     difference: Interval | None
     twin: str | None
 
@@ -60,6 +63,18 @@ class Selection(NamedTuple):
 
     best: tuple[str, ...]
     standings: tuple[Standing, ...]
+
+    def is_best(self, scheme: str, *, over_all_runs: bool = False) -> bool:
+        """Tell whether every other scheme but its twins is shown to be behind one.
+
+        Example:
+            >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
+            >>> select(runs, chance=0.1, num_test=100).is_best("he")
+            True
+        """
+        rivals = [s for s in self.standings if scheme not in (s.scheme, s.twin)]
+        shown = (s.worse if over_all_runs else s.behind for s in rivals)
+        return bool(rivals) and all(scheme in names for names in shown)
 
 
 def select(
@@ -104,50 +119,69 @@ def select(
         for names, pair in runs.items()
         if pair.learned.any() or pair.candidate_learned.any()
     }
-    behind = _behind(open_pairs, terms)
+    shown = _behind(open_pairs, terms)
     if chosen is not None:
         again = pair_up(chosen, list(open_pairs), terms)
-        behind &= _behind(dict(zip(open_pairs, again, strict=True)), terms)
+        second = _behind(dict(zip(open_pairs, again, strict=True)), terms)
+        shown = shown[0] & second[0], shown[1] & second[1]
     narrow = terms._replace(alpha=_ALPHA / max(len(open_pairs), 1))
     standings = []
-    for place, name in enumerate(names):
+    for name in names:
         pair = runs.get((name, names[0]))
-        well = learned(values[name], bound, num_test, chance)
-        twins = [b for b in names[:place] if np.array_equal(values[name], values[b])]
-        standings.append(
-            Standing(
-                name,
-                int((~well).sum()),
-                int(
-                    (
-                        ~well & (stuck_at_chance(values[name], num_test, chance) == 0)
-                    ).sum()
-                ),
-                len(well),
-                tuple(other for other in names if (name, other) in behind),
-                pair and effect_interval(pair.d, narrow),
-                twins[0] if twins else None,
-            )
-        )
+        difference = pair and effect_interval(pair.d, narrow)
+        standings.append(_standing(name, values, terms, bound, difference, shown))
     best = tuple(
         s.scheme for s in standings if not (s.behind or s.never or s.twin is not None)
     )
     return Selection(best, tuple(standings))
 
 
+def _standing(
+    name: str,
+    values: Mapping[str, Float[np.ndarray, " seeds"]],
+    terms: Terms,
+    bound: float,
+    difference: Interval | None,
+    shown: "tuple[_Shown, _Shown]",
+) -> Standing:
+    runs, names = values[name], list(values)
+    well = learned(runs, bound, terms.num_test, terms.chance)
+    above_chance = stuck_at_chance(runs, terms.num_test, terms.chance) == 0
+    twins = [b for b in names[: names.index(name)] if np.array_equal(runs, values[b])]
+    behind, worse = (
+        tuple(other for other in names if (name, other) in pairs) for pairs in shown
+    )
+    return Standing(
+        name,
+        int((~well).sum()),
+        int((~well & above_chance).sum()),
+        len(well),
+        behind,
+        worse,
+        difference,
+        twins[0] if twins else None,
+    )
+
+
+_Shown = set[tuple[str, str]]
+
+
 def _behind(
     pairs: Mapping[tuple[str, str], PairedRuns], terms: Terms
-) -> set[tuple[str, str]]:
-    """List (scheme, other) where the other is shown to do better."""
+) -> tuple[_Shown, _Shown]:
+    """List (scheme, other) where the other does better, and where over all runs."""
+    behind: _Shown = set()
+    worse: _Shown = set()
     if not pairs:
-        return set()
-    labels = [one for one, _ in pairs]
-    found = set()
-    for names, c in zip(
-        pairs, contrasts(labels, list(pairs.values()), terms, False), strict=True
-    ):
+        return behind, worse
+    found = contrasts([one for one, _ in pairs], list(pairs.values()), terms, False)
+    for (one, other), c in zip(pairs, found, strict=True):
         if c.kind in (Kind.WORSE, Kind.TYPICALLY_WORSE):
-            found.add(names)
+            behind.add((one, other))
         elif c.kind in (Kind.BETTER, Kind.TYPICALLY_BETTER):
-            found.add((names[1], names[0]))
-    return found
+            behind.add((other, one))
+        if c.kind is Kind.WORSE:
+            worse.add((one, other))
+        elif c.kind is Kind.BETTER:
+            worse.add((other, one))
+    return behind, worse

@@ -48,7 +48,8 @@ def default_target(records: pd.DataFrame, comparison: Comparison) -> float:
     """
     table = _validation(records, comparison, comparison.rows[0].scheme)
     last = float(np.nanmedian(table[comparison.steps]))
-    return comparison.chance + SHARE * (last - comparison.chance)
+    chance = comparison.validation_chance
+    return chance + SHARE * (last - chance)
 
 
 def steps_to_target(

@@ -1,4 +1,4 @@
-"""Traps that stand out before the first step, with their evidence and a way out.
+"""Traps that stand out before the first step, what came of them, and a way out.
 
 The thresholds are rules of thumb: a finding says what to look at, and is no verdict.
 """
@@ -119,6 +119,12 @@ def _copies(start: _Measured, end: _Measured) -> Finding:
         return None
     evidence = f"{percent(share)} % of the filters of a layer are distinct"
     later = _at_the_end(end, "distinct")
+    if np.isnan(later):
+        return (
+            "filters start as copies of one another",
+            f"{evidence}; it was not measured after the last step",
+            _COPIES_CURE,
+        )
     if later >= _ALL:
         return (
             "filters start as copies of one another, and training tells them apart",
@@ -126,24 +132,27 @@ def _copies(start: _Measured, end: _Measured) -> Finding:
             "none is needed; such starts can be slow at first",
         )
     return (
-        "filters are copies of one another, and have the same gradients",
+        "filters are copies of one another, and stay so",
         f"{evidence}, and {percent(later)} % after the last step",
-        "random weights; zeros only in the head or at the end of residual branches",
+        _COPIES_CURE,
     )
 
 
+_COPIES_CURE = (
+    "random weights; zeros only in the head or at the end of residual branches"
+)
 # A share that is all but for rounding.
 _ALL = 0.999
 
 
 def _at_the_end(end: _Measured, metric: str) -> float:
-    """Give the least of a layer, mean over seeds; NaN where it was not measured."""
-    return float(end[metric].min(1).mean()) if metric in end else float("nan")
+    """Give the least of a layer and a seed; NaN where it was not measured, in any."""
+    return float(end[metric].min()) if metric in end else float("nan")
 
 
 def _signal(start: _Measured, end: _Measured) -> Finding:
     powers = _powers(start["signal"])
-    if not abs(powers) > _SIGNAL:
+    if not _SIGNAL < abs(powers) < np.inf:
         return None
     word = "explodes" if powers > 0 else "vanishes"
     return (
@@ -156,7 +165,7 @@ def _signal(start: _Measured, end: _Measured) -> Finding:
 
 def _gradient(start: _Measured, end: _Measured) -> Finding:
     powers = -_powers(start["gradient"])
-    if not abs(powers) > _GRADIENT:
+    if not _GRADIENT < abs(powers) < np.inf:
         return None
     word = "explodes" if powers > 0 else "vanishes"
     return (
@@ -171,15 +180,23 @@ def _no_gradient(start: _Measured, end: _Measured) -> Finding:
     if not zero > 0:
         return None
     evidence = f"in {percent(zero)} % of the hidden layers"
-    if _at_the_end(end, "weight_gradient") > 0:
+    later = _at_the_end(end, "weight_gradient")
+    if np.isnan(later):
+        return (
+            "hidden weights have no gradient at first",
+            f"{evidence} before the first step; it was not measured after the last",
+            "no zeros in two layers that follow one another",
+        )
+    if later > 0:
         return (
             "hidden weights have no gradient at first, and move later",
             f"{evidence} before the first step, in none after the last",
             "none is needed: zeros in front of them move first",
         )
+    still = float((end["weight_gradient"] == 0).mean())
     return (
         "hidden weights have no gradient and do not move",
-        f"{evidence}, before the first step and after the last",
+        f"{evidence} before the first step, and in {percent(still)} % after the last",
         "no zeros in two layers that follow one another",
     )
 

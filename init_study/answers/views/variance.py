@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
+from init_study.answers.choosing import validation_chance
 from init_study.answers.outcomes import final_outcomes
 from init_study.answers.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL, Interval
 from init_study.study import FIXED, Program, Study
@@ -68,22 +69,23 @@ def variance_splits(
             continue
         three = [dataclasses.replace(program, fixed=fixed) for fixed in FIXED]
         data = manifest["data"][program.data_name]
-        runs = [_runs(records, study, one, data["chance"]) for one in three]
+        runs = [_runs(records, study, one, data) for one in three]
         if all(one is not None for one in runs):
             found += _splits(study, program, runs, data["test"])
     return tuple(found)
 
 
 def _runs(
-    records: pd.DataFrame, study: Study, program: Program, chance: float
+    records: pd.DataFrame, study: Study, program: Program, data: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Arrange validation and test accuracy, `[scheme, rate, seed]`; None if not run."""
     ours = records.loc[records["program"] == program.id]
     final = ours.loc[ours["step"] == program.steps]
     if final.empty:
         return None
-    outcomes = final_outcomes(final, study, chance)
-    return outcomes.validation, np.where(outcomes.diverged, chance, outcomes.test)
+    outcomes = final_outcomes(final, study, validation_chance(data))
+    test = np.where(outcomes.diverged, data["chance"], outcomes.test)
+    return outcomes.validation, test
 
 
 def _splits(
