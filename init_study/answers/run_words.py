@@ -173,6 +173,11 @@ def _head(comparison: Comparison) -> str:
             f"undecided: {first.scheme}, first on validation data, is {how} on test "
             f"data, {runs_words(first)}"
         )
+    if len(left) == 1:
+        return (
+            f"{first.scheme} comes first, {runs_words(first)}, but that it is the best "
+            "is not shown"
+        )
     if len(left) == 2:
         return f"undecided between {_two(*left)}"
     names = [f"{r.scheme} ({percent(float(np.median(r.judged)))} %)" for r in left]

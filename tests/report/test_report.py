@@ -107,7 +107,7 @@ def test_the_page_is_well_formed_and_names_every_scheme_everywhere(page_text):
     for scheme in SCHEMES:
         # Two tables and five figures for each of two programs.
         assert page.text.count(scheme) >= 2 * 6
-    for words in ("Which one?", "torch is the best of", "depth=2", "depth=4", "stuck"):
+    for words in ("Which one?", "torch comes first", "depth=2", "depth=4", "stuck"):
         assert words in page.text
 
 
