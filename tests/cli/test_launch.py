@@ -213,9 +213,7 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     for stage in ("cnn screening", "cnn fresh-5-0.1"):
         assert f"{stage}, 1 of 1, cnn: compiled in" in err
     said = " ".join(out.split())
-    assert (
-        "cnn: he_normal is the best of 2 schemes; worse than he_normal: zeros" in said
-    )
+    assert "is the best of 2 schemes; over all runs worse than he_normal: zeros" in said
     assert "on 5 fresh seeds" in said
     began = time.monotonic()
     code, document, _ = launch(*words, "--json", cwd=tmp_path)

@@ -149,11 +149,14 @@ def lower_mean_p(
     if not pair.candidate_learned.any():
         return 1.0
     level = float(pair.candidate[pair.candidate_learned].mean()) - terms.chance
-    most = 1 - terms.chance
+    # Of a scheme that hardly learns nobody knows how good it is where it does: no better
+    # than the best run of the two.
+    most = float(max(pair.candidate.max(), pair.scheme.max())) - terms.chance
     if m >= FEWEST_FOR_VERDICT:
         spread = max(float(pair.d.std(ddof=1)), 1 / terms.num_test)
         limit = -float(special.stdtrit(m - 1, allowance)) * spread / sqrt(m)
-        most = min(level + max(float(pair.d.mean()) + limit, -level), most)
+        highest = level + max(float(pair.d.mean()) + limit, -level)
+        most = min(highest, 1 - terms.chance)
     failed = (int((~pair.candidate_learned).sum()), int((~pair.learned).sum()))
     low = pair.scheme[~pair.learned]
     failed_level = max(float(low.max()) - terms.chance, 0.0) if len(low) else 0.0
