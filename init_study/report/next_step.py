@@ -34,7 +34,11 @@ def next_command(command: str, comparisons: Sequence[Comparison]) -> str:
         c.best is None and sum(not row.standing.never for row in c.rows) > 1
         for c in comparisons
     )
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        # Quotes that do not close: it is shown, as it was written down.
+        words = command.split()
     if not is_open or not words or "compare(" in command:
         return ""
     start = [w for w in takewhile(lambda word: word[:1] != "-", words) if w != "run"]
