@@ -31,8 +31,8 @@ class HeatSection(NamedTuple):
     Attributes:
         name: letters and digits.
         label: what tells the program from the others.
-        runs, forest, verdicts: None if there is no verdict; `forest` also where no
-            two schemes learn.
+        runs, forest, verdicts, tests: None if there is no verdict; `forest` also where
+            no two schemes learn.
         choices: None if screening did not come to its end.
     """
 
@@ -41,6 +41,7 @@ class HeatSection(NamedTuple):
     runs: Picture | None
     forest: Picture | None
     verdicts: Card[Rows] | None
+    tests: Card[Rows] | None
     choices: Card[Rows] | None
 
 
@@ -106,14 +107,15 @@ def race_section(
         heat: the program's race.
         styles: of all schemes of the study.
     """
-    runs = forest = verdicts = None
+    runs = forest = verdicts = tests = None
     if heat.decision is not None:
         runs = picture(_runs(f"{name}strips", heat, heat.decision, styles))
         if any(c.effect.n >= FEWEST_FOR_INTERVAL for c in heat.decision.contrasts):
             forest = picture(_forest(name, heat.label, heat.decision, styles))
         verdicts = _verdicts(heat, heat.decision)
+        tests = _tests(heat, heat.decision)
     choices = _choices(heat) if heat.choices else None
-    return HeatSection(name, heat.label, runs, forest, verdicts, choices)
+    return HeatSection(name, heat.label, runs, forest, verdicts, tests, choices)
 
 
 def _runs(
@@ -166,22 +168,35 @@ def _forest(
 
 
 def _verdicts(heat: Heat, decision: Decision) -> Card[Rows]:
-    rows = decision_rows(decision, heat.test, heat.choices)
+    shown = ("failed", "not excluded", "median %", "lowest to highest", "mean %")
     return Card(
         "Verdicts",
         # A narrow screen cuts off what comes last.
-        [{"scheme": r.pop("scheme"), "verdict": r.pop("verdict"), **r} for r in rows],
+        _columns(heat, decision, "verdict", *shown, "where both learn", "rate"),
         "Typically: in the typical run, where both learn; without that word: in the "
         "mean over all runs, failed ones among them. Failed: not above chance, or not "
         "halfway from it to the best median; not excluded: up to what rate, at 95 %. "
-        "Mean: over fresh seeds ± half its 95 % t interval. p: that there is no "
-        "difference where both learn, by the paired t test, two-sided; of equivalence "
-        "within the margin; of equal means over all runs, in the worst case of "
-        "failures not seen: these adjusted by Hochberg's method. Of failures: that "
-        "both fail alike, by McNemar's exact test, not adjusted. By signs: exact, "
-        "without normality, not adjusted. Wins: share of seeds ahead of the candidate, "
-        "ties split.",
+        "Mean: over fresh seeds ± half its 95 % t interval.",
     )
+
+
+def _tests(heat: Heat, decision: Decision) -> Card[Rows]:
+    shown = ("p", "p of equivalence", "p of means", "p of failures", "p by signs")
+    return Card(
+        "The tests",
+        _columns(heat, decision, *shown, "wins"),
+        "p: that there is no difference where both learn, by the paired t test, "
+        "two-sided; of equivalence within the margin; of equal means over all runs, in "
+        "the worst case of failures not seen: these adjusted by Hochberg's method. Of "
+        "failures: that both fail alike, by McNemar's exact test, not adjusted. By "
+        "signs: exact, without normality, not adjusted. Wins: seeds ahead of the "
+        "candidate, ties split.",
+    )
+
+
+def _columns(heat: Heat, decision: Decision, *names: str) -> Rows:
+    rows = decision_rows(decision, heat.test, heat.choices)
+    return [{name: row[name] for name in ("scheme", *names)} for row in rows]
 
 
 def _choices(heat: Heat) -> Card[Rows]:

@@ -149,8 +149,8 @@ def lower_mean_p(
     if not pair.candidate_learned.any():
         return 1.0
     level = float(pair.candidate[pair.candidate_learned].mean()) - terms.chance
-    # Of a scheme that hardly learns nobody knows how good it is where it does: no better
-    # than the best run of the two.
+    # Of a scheme that hardly learns nobody knows how good it is where it does: it is
+    # taken to be no better than the best run of the two.
     most = float(max(pair.candidate.max(), pair.scheme.max())) - terms.chance
     if m >= FEWEST_FOR_VERDICT:
         spread = max(float(pair.d.std(ddof=1)), 1 / terms.num_test)
