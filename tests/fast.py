@@ -9,7 +9,7 @@ ALL = None
 FAST = {
     "answers/test_claims.py": ALL,
     "answers/test_comparison.py": {"test_pairs_hold_diverged_members_as_chance"},
-    "answers/test_decision.py": {"test_a_clear_winner_is_the_best"},
+    "answers/test_decision.py": {"test_a_clear_winner_is_the_best_where_it_learns"},
     "answers/test_statistics.py": {"test_students_own_example"},
     "api/test_compare.py": {
         "test_the_result_says_the_answer_and_holds_the_records",

@@ -70,7 +70,7 @@ def more_seeds(pair: PairedRuns, terms: Terms) -> More:
         >>> values = {"a": np.array([0.8, 0.9, 0.85]), "b": np.array([0.9, 0.82, 0.8])}
         >>> terms = Terms(margin=0.05, alpha=0.05, chance=0.1, num_test=100)
         >>> more_seeds(pair_up(values, [("b", "a")], terms)[0], terms).equality
-        16
+        31
     """
     n, d = len(pair.scheme), pair.d
     by_failures = _seeds_by_failures(pair, terms)

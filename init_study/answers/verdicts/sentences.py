@@ -105,7 +105,7 @@ def decision_terms(decision: Decision) -> str:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
         >>> decision = decide(runs, "he", margin=0.01)
         >>> decision_terms(decision).partition(";")[0]
-        'on 5 fresh seeds, paired'
+        'on 5 fresh seeds, paired, and these 1,000 test images'
     """
     return (
         f"on {count(decision.n, 'fresh seed')}, paired, and these "
