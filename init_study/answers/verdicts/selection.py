@@ -17,7 +17,7 @@ from init_study.answers.verdicts.contrasts import Kind, contrasts, effect_interv
 from init_study.answers.verdicts.learning import learned, learning_bound
 from init_study.answers.verdicts.paired_runs import PairedRuns, Terms, pair_up
 
-# Half of 5 %: what the same runs choose and judge is wrong more often than the tests say,
+# Half of 5 %: what the same runs choose and judge is wrong more often than tests say,
 # and by simulation less often than 5 % then.
 _ALPHA = 0.025
 
