@@ -1,6 +1,6 @@
 """How often the verdicts are wrong, by studies whose truth is known.
 
-python -m init_study.answers.simulation [--json=FILE] [--studies=2000]
+python -m init_study.answers.simulation [--json=FILE] [--studies=300]
 
 Simulates whole studies of both kinds, by laws under which runs fail, start late, are
 skewed or tie (`simulated_runs`). A race: screening, choice of rates, and confirmation
@@ -232,7 +232,12 @@ def _is_false(law: Law, decision: Decision, scheme: str, kind: Kind) -> bool:
 def _main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m init_study.answers.simulation")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
-    parser.add_argument("--studies", type=int, default=2000, help="of each kind")
+    parser.add_argument(
+        "--studies",
+        type=int,
+        default=300,
+        help="of each kind and law; 300 take ten minutes on one core",
+    )
     asked = parser.parse_args(arguments)
     rates: list[ErrorRate] = []
     for rate in error_rates(simulated_laws(), asked.studies):
