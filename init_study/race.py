@@ -23,7 +23,7 @@ from init_study import store
 from init_study.answers import Outcomes
 from init_study.answers.choosing import validation_chance
 from init_study.answers.statistics import stuck_at_chance
-from init_study.answers.verdicts.decision import default_margin
+from init_study.answers.verdicts.decision import check_margin, default_margin
 from init_study.answers.verdicts.heats import ByScheme, Heat, to_document
 from init_study.answers.verdicts.protocol import (
     LEAST_ABOVE_CHANCE,
@@ -153,11 +153,11 @@ def _heat(
             yield heat._replace(stopped="no scheme learned anything in screening")
             return
         fixed = margin or default_margin(choices[candidate].mean, data["test"])
-        gap = choices[candidate].mean - chance
-        if fixed >= gap:
-            stopped = f"a margin of {100 * fixed:.1f} points is not below the "
-            stopped += f"{100 * gap:.1f} by which the best scheme is above chance"
-            yield heat._replace(stopped=stopped)
+        try:
+            check_margin(fixed, choices[candidate].mean - chance)
+        except UserError as error:
+            # Of one program: the others race on.
+            yield heat._replace(stopped=str(error))
             return
 
         def draw(racing: tuple[str, ...], before: int, look: int) -> ByScheme:

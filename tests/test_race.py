@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from init_study.answers.verdicts.decision import Kind
+from init_study.answers.verdicts.contrasts import Kind
 from init_study.answers.verdicts.decision_table import decision_table
-from init_study.answers.verdicts.heats import from_document, to_document
+from init_study.answers.verdicts.heats import from_document, read_heats, to_document
 from init_study.answers.verdicts.protocol import Protocol
 from init_study.answers.verdicts.sentences import decision_sentence
 from init_study.errors import UserError
@@ -255,3 +255,19 @@ def test_one_program_can_be_decided_first(tmp_path):
     names = [name for name, _ in trainer.stages[len(trainer.stages) // 2 :]]
     begins = [i for i, name in enumerate(names) if name == "screening"]
     assert begins == [0, len(names) // 3, 2 * len(names) // 3]
+
+
+def test_a_margin_that_no_program_can_meet_stops_that_program_alone(tmp_path):
+    """Others race on, and the decision is written."""
+    study = STUDY.replace(depth=(1, 2))
+    heats = race(study, tmp_path / "w", Trainer(), margin=0.95)
+    assert [heat.decision for heat in heats] == [None, None]
+    assert all("a margin of 95 points is not below" in heat.stopped for heat in heats)
+    assert read_heats(tmp_path / "w")[0].stopped == heats[0].stopped
+
+
+@pytest.mark.parametrize("text", ["[{}]", "[3]", '[{"choices": []}]', "not json"])
+def test_a_decision_of_another_version_is_one_line(tmp_path, text):
+    (tmp_path / "decision.json").write_text(text)
+    with pytest.raises(UserError, match="is of another version"):
+        read_heats(tmp_path)

@@ -109,7 +109,7 @@ class Row(NamedTuple):
 
     @property
     def optimism(self) -> float:
-        """By how much the mean at the best rate is above that of the judged runs."""
+        """The mean of the runs at the best rate, less that of the judged runs."""
         return float(np.mean(self.runs) - np.mean(self.judged))
 
 

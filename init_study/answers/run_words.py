@@ -12,6 +12,7 @@ import numpy as np
 
 from init_study.answers.comparison import Comparison, Row
 from init_study.answers.statistics import exact_interval, stuck_at_chance
+from init_study.answers.verdicts.paired_runs import FEWEST_FOR_VERDICT
 from init_study.answers.words import (
     count,
     low_to_high,
@@ -20,7 +21,6 @@ from init_study.answers.words import (
     percent,
 )
 
-FEWEST_FOR_CONCLUSION = 5
 # More names than these are not told apart in a sentence.
 _MOST_NAMES = 4
 
@@ -113,14 +113,6 @@ def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
     ]
 
 
-def _derived(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "num_seeds": comparison.num_seeds,
-        "best": comparison.best,
-        "answer": sentence(comparison),
-    }
-
-
 def runs_words(row: Row) -> str:
     """Write a scheme's runs: `median 72.0 % (lowest 70.0, highest 74.0)`.
 
@@ -143,7 +135,7 @@ def _too_few_images(comparison: Comparison) -> bool:
 
 
 def _can_conclude(comparison: Comparison) -> bool:
-    return comparison.num_seeds >= FEWEST_FOR_CONCLUSION and len(comparison.rows) > 1
+    return comparison.num_seeds >= FEWEST_FOR_VERDICT and len(comparison.rows) > 1
 
 
 def _head(comparison: Comparison) -> str:
@@ -151,11 +143,11 @@ def _head(comparison: Comparison) -> str:
     first = comparison.rows[0]
     if len(rows) == 1:
         return f"{first.scheme} reaches {runs_words(first)}"
-    if comparison.num_seeds < FEWEST_FOR_CONCLUSION:
+    if comparison.num_seeds < FEWEST_FOR_VERDICT:
         return (
             f"{first.scheme} comes first, {runs_words(first)}, but with "
             f"{count(comparison.num_seeds, 'seed')} of each scheme there are too few "
-            f"seeds for a conclusion: it takes at least {FEWEST_FOR_CONCLUSION}"
+            f"seeds for a conclusion: it takes at least {FEWEST_FOR_VERDICT}"
         )
     if comparison.best is not None:
         best = rows[comparison.best]

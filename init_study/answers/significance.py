@@ -34,7 +34,8 @@ def hochberg(p: Sequence[float]) -> tuple[float, ...]:
     """Adjust the p values of several tests by Hochberg's method.
 
     The chance of any false rejection stays below the level where the tests depend on
-    one another as comparisons with one and the same sample do.
+    one another as comparisons with one and the same sample do; of all pairs of several
+    samples that is known by simulation alone (`simulation`).
 
     Reference: Hochberg 1988, "A sharper Bonferroni procedure for multiple tests of
     significance", Biometrika 75; Sarkar 1998, Annals of Statistics 26.

@@ -78,30 +78,6 @@ def half_width(
     return width
 
 
-def paired_interval(
-    a: Float[np.ndarray, " n"],
-    b: Float[np.ndarray, " n"],
-    confidence: float = CONFIDENCE,
-) -> Interval:
-    """Find the mean of `a - b` and its t interval.
-
-    Args:
-        a: a sample.
-        b: another one; the i-th values of both share a seed.
-        confidence: of the interval, from 0 to 1.
-
-    Raises: ValueError for samples of two sizes.
-
-    Example:
-        >>> paired_interval(np.array([3.0, 5.0, 7.0]), np.array([2.0, 4.0, 6.0]))
-        Interval(mean=1.0, low=1.0, high=1.0, n=3)
-    """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"pairs need equal shapes, not {a.shape} and {b.shape}")
-    return t_interval(a - b, confidence)
-
-
 def wilson_interval(k: int, n: int, confidence: float = CONFIDENCE) -> Share:
     """Find the rate behind `k` of `n` by Wilson's score interval; NaN for n = 0.
 

@@ -42,13 +42,11 @@ class Cell(NamedTuple):
 
     Attributes:
         text: the number.
-        beside: a lesser number, in brackets behind it.
         below: a lesser number, on a line of its own.
         empty: whether there is nothing to report, which is shown in grey.
     """
 
     text: str
-    beside: str = ""
     below: str = ""
     empty: bool = False
 

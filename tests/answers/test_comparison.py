@@ -16,6 +16,7 @@ from init_study.answers import (
     to_json,
 )
 from init_study.answers.run_words import clauses
+from init_study.answers.verdicts.selection import select
 from init_study.answers.views.sensitivity import sensitivity
 from init_study.study import Study
 
@@ -404,3 +405,31 @@ def test_a_range_that_will_do_is_not_broken(tmp_path):
     (comparison,) = compare_runs(*records_of(tmp_path, make_study(), accuracy))
     found = sensitivity(comparison.rows[0], 0.05)
     assert (found.low, found.high) == (0.01, 0.01)
+
+
+def test_validation_data_have_a_chance_of_their_own(tmp_path):
+    """All diverged at 0.01, where they count as 0.3, and not as the test part's 0.5."""
+
+    def accuracy(member):
+        return 0.45 if member.learning_rate == 0.1 else 0.2
+
+    study = make_study(learning_rates=(0.01, 0.1))
+    dead = [m for m in study.members() if m.learning_rate == 0.01]
+    records, manifest = records_of(tmp_path, study, accuracy, diverged=dead)
+    data = manifest["data"]["digits"] | {"chance": 0.5, "validation_chance": 0.3}
+    (comparison,) = compare_runs(records, manifest | {"data": {"digits": data}})
+    for row in comparison.rows:
+        assert row.best.learning_rate == 0.1 and row.best.stuck.k == 0
+        assert row.rates[0].validation.mean == pytest.approx(0.3)
+
+
+def test_what_chose_its_rates_is_shown_at_the_common_rate_as_well(tmp_path):
+    """Each seed of `good` alone is bad at the rate that the others choose without it.
+
+    So it is judged there, and "bad" seems ahead; at the one rate of all it is not.
+    """
+    chosen = {"good": np.full(6, 0.8), "bad": np.full(6, 0.8)}
+    judged = {"good": np.full(6, 0.7), "bad": np.full(6, 0.8)}
+    alone = select(judged, CHANCE, 400)
+    assert alone.best == ("bad",)
+    assert select(judged, CHANCE, 400, chosen).best == ("good", "bad")

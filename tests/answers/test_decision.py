@@ -12,7 +12,13 @@ from init_study.answers.verdicts.contrasts import Kind
 from init_study.answers.verdicts.decision import decide, default_margin
 from init_study.answers.verdicts.learning import mean_p
 from init_study.answers.verdicts.more_seeds import seeds_needed
-from init_study.answers.verdicts.paired_runs import greater_p, majority_p
+from init_study.answers.verdicts.paired_runs import (
+    Terms,
+    greater_p,
+    lower_mean_p,
+    majority_p,
+    pair_up,
+)
 from init_study.answers.verdicts.sentences import decision_sentence
 from init_study.errors import UserError
 
@@ -279,3 +285,19 @@ def test_expected_best_has_no_bias():
 def test_the_margin_is_never_below_half_a_point_or_half_a_test_error():
     assert default_margin(0.9, 10**6) == 0.005
     assert default_margin(0.5, 400) == pytest.approx(0.0125)
+
+
+def test_runs_on_a_plateau_count_as_what_they_are():
+    """Half of a's runs are at 90 %, half at 10; all of c's at 50: the means are equal.
+
+    Beside b, which is always at 93 %, 50 % is a plateau and every run of c failed.
+    """
+    halves = np.tile([0.9, 0.1], 10)
+    values = {"b": np.full(20, 0.93), "a": halves, "c": np.full(20, 0.5)}
+    terms = Terms(margin=0.01, alpha=0.05, chance=0.1, num_test=1000)
+    (pair,) = pair_up(values, [("c", "a")], terms)
+    assert not pair.learned.any() and pair.learned.size == 20
+    assert lower_mean_p(pair, terms, 0.0) > 0.4
+    # At chance they would be worse: then none of ten that learned is an accident.
+    (pair,) = pair_up({**values, "c": np.full(20, 0.1)}, [("c", "a")], terms)
+    assert lower_mean_p(pair, terms, 0.0) < 1e-3

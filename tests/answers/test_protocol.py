@@ -135,6 +135,7 @@ HARDEST = {
     "others stuck in 10%",
     "one 1.5 points better, stuck in 5%",
     "50% stuck alike",
+    "one at 90 or 10 %, others at 50 %",
 }
 
 

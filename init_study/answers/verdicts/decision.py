@@ -186,8 +186,8 @@ def check_margin(margin: float, gap: float) -> None:
     """
     if 0 < gap <= margin:
         raise UserError(
-            f"a margin of {100 * margin:g} points is not below the {100 * gap:.1f} by "
-            "which the best scheme is above chance: all would be equal; ask for less"
+            f"a margin of {100 * margin:.3g} points is not below the {100 * gap:.1f} "
+            "by which the best scheme is above chance: all would be equal; ask for less"
         )
 
 

@@ -7,10 +7,9 @@ from init_study.answers.words import (
     count,
     low_to_high,
     many,
+    not_excluded,
     percent,
 )
-
-_COLUMNS = 100
 
 
 def decision_sentence(label: str, decision: Decision) -> str:
@@ -80,13 +79,12 @@ def _failures(decision: Decision) -> list[str]:
     for name, share in shares.items():
         if share.k < share.n:
             groups.setdefault((share.k, share.n), []).append(name)
-    said = [
+    return [
         f"{many(names)} failed in {k:g} of {count(n, 'run')}"
         + (" each" if len(names) > 1 else "")
-        + f", and a rate up to {shares[names[0]].high:.0%} is not excluded"
+        + f", and {not_excluded(shares[names[0]].high)}"
         for (k, n), names in groups.items()
     ]
-    return [text.replace("%", " %") for text in said]
 
 
 def _idle(decision: Decision) -> list[str]:
