@@ -21,6 +21,7 @@ from init_study.errors import UserError
 from init_study.report import export_figures, write_report
 from init_study.report.figures import differences_forest
 from init_study.report.palette import scheme_styles
+from init_study.report.program_figures import strip_figure
 from init_study.report.svg import spread, to_markup
 from init_study.study import Study
 
@@ -495,3 +496,11 @@ def test_a_wheel_has_all_that_is_no_python():
     }
     wanted = {*(root / "init_study").rglob("*.html"), *root.glob("init_study/**/*.css")}
     assert len(wanted) >= 8 and wanted <= packed
+
+
+def test_the_data_of_the_runs_name_their_seeds(tmp_path):
+    study = make_study(depth=2).replace(seeds=(3, 5, 7, 11, 13))
+    folder = make_run(tmp_path, study)
+    (comparison,) = compare_runs(store.load(folder), store.read_manifest(folder))
+    shown = strip_figure("strips", comparison, scheme_styles(SCHEMES))
+    assert set(shown.data["seed"]) == {3, 5, 7, 11, 13}
