@@ -81,7 +81,8 @@ def _check_networks(workdir: Path, here: dict[str, Any], there: dict[str, Any]) 
 def check_drift(workdir: Path, accept: bool) -> None:
     """Refuse to go on with other versions or settings than a run was begun with.
 
-    The stages of a race, and the studies of an examination, count as one run.
+    The stages of a race, the studies of an examination, and a run with its fresh seeds
+    count as one run.
 
     Args:
         workdir: of a run that is not finished, begun or not.
@@ -121,7 +122,8 @@ def _known_environments(workdir: Path) -> list[dict[str, str]]:
     """List those that the run, or another part of the same whole, has been run in."""
     paths = [workdir / store.MANIFEST]
     if not paths[0].exists():
-        wholes = (store.RACE, store.RULES)
+        wholes = [store.RACE, store.RULES]
+        wholes += [store.MANIFEST] if workdir.parent.name == store.FRESH else []
         above = [
             p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
         ]

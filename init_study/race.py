@@ -4,7 +4,7 @@
       race.json               the study and the protocol, written before the first run
       PROGRAM/screening/      every scheme at every rate, few seeds: a run of its own
       PROGRAM/beyond-1-0.9/   one more rate for schemes whose best was at the edge
-      PROGRAM/fresh-5-0.1/    fresh seeds of the schemes whose rate is 0.1, first look
+      PROGRAM/fresh-5/        fresh seeds, each scheme at its own rate, first look
       decision.json           what was decided, with all numbers
 
 Every stage is a study, run into its own folder, so a race that was stopped goes on
@@ -51,8 +51,8 @@ def race(
     """Race every program of the study, from screening to its last look.
 
     Args:
-        study: its seeds are not used: screening takes the first ones, confirmation
-            the next.
+        study: its seeds, fresh or not, are not used: screening takes the first ones,
+            confirmation the next.
         workdir: made if it is not there; a race that is there goes on.
         train: runs a stage.
         protocol: its margin is a placeholder where `margin` is None.
@@ -88,9 +88,15 @@ def check_rules(study: Study, protocol: Protocol, margin: float | None) -> None:
         protocol: as of `race`.
         margin: as of `race`.
 
-    Raises: UserError for a protocol out of range, or fewer than two schemes.
+    Raises: UserError for a protocol out of range, fewer than two schemes, or rates
+        that are given scheme by scheme.
     """
     check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
+    if study.pairing != "every":
+        raise UserError(
+            f"pairing={study.pairing} leaves a race no rate to choose; run the study "
+            "plain, or with pairing=every"
+        )
     if len(study.schemes) < 2:
         raise UserError(f"schemes={study.schemes}: a race takes two at least")
 
@@ -200,7 +206,7 @@ def _screen(
     """
     seeds = tuple(range(protocol.screening))
     outcomes, data = stage.run("screening", study.replace(seeds=seeds))
-    rates, chance = sorted(study.learning_rates), validation_chance(data)
+    rates, chance = study.grid, validation_chance(data)
     rated = _rated(outcomes, data)
     screened = {
         scheme: dict(zip(rates, rated[i], strict=True))
@@ -252,17 +258,20 @@ def _fresh(
     look: int,
 ) -> ByScheme:
     """Measure the test accuracy of more seeds, each scheme at its own rate."""
-    values: ByScheme = {}
-    for rate in sorted({choices[name].rate for name in racing}):
-        schemes = tuple(name for name in racing if choices[name].rate == rate)
-        part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
-        outcomes, data = stage.run(f"fresh-{look}-{rate:.3g}", part)
-        rated = np.where(outcomes.diverged, data["chance"], outcomes.test)
-        values |= {name: rated[i, 0] for i, name in enumerate(schemes)}
-    return values
+    rates = tuple(choices[name].rate for name in racing)
+    part = study.replace(
+        schemes=racing, learning_rates=rates, pairing="own", seeds=seeds
+    )
+    outcomes, data = stage.run(f"fresh-{look}", part)
+    rated = np.where(outcomes.diverged, data["chance"], outcomes.test)
+    return {
+        name: rated[i, part.grid.index(rate)]
+        for i, (name, rate) in enumerate(zip(racing, rates, strict=True))
+    }
 
 
 def _only(study: Study, program: Program) -> Study:
     return study.replace(
         **{axis: (getattr(program, axis),) for axis in PROGRAM_AXES},
+        fresh_seeds=0,
     )

@@ -30,7 +30,7 @@ LAYERS = [
     {"audit"},
     {"run"},
     {"answers"},
-    {"race_stages"},
+    {"race_stages", "fresh_seeds"},
     {"race", "examine"},
     {"report"},
     {"api"},

@@ -75,14 +75,15 @@ def test_screening_then_the_edge_then_fresh_seeds(tmp_path):
     assert names[:2] == ["screening", "beyond-1-0.9"]
     # 0.9 is a new edge; 2.7 is no better, and then the best lies inside.
     assert names[2] == "beyond-2-2.7"
-    assert names[3:5] == ["fresh-5-0.1", "fresh-5-0.9"]
+    assert names[3:5] == ["fresh-5", "fresh-10"]
     stages = dict(train.stages)
     assert stages["screening"].seeds == (0, 1, 2)
     assert stages["beyond-1-0.9"].schemes == ("bad",)
-    assert stages["fresh-5-0.1"].seeds == (3, 4, 5, 6, 7)
-    assert stages["fresh-5-0.1"].schemes == ("good", "near")
-    assert stages["fresh-10-0.1"].seeds == (8, 9, 10, 11, 12)
-    assert "fresh-10-0.9" not in stages, "what is out gets no more seeds"
+    first = {(m.scheme, m.learning_rate) for m in stages["fresh-5"].members()}
+    assert first == {("good", 0.1), ("near", 0.1), ("bad", 0.9)}
+    assert stages["fresh-5"].seeds == (3, 4, 5, 6, 7)
+    assert stages["fresh-10"].seeds == (8, 9, 10, 11, 12)
+    assert "bad" not in stages["fresh-10"].schemes, "what is out gets no more seeds"
     assert heat.choices["bad"].rate == 0.9 and heat.choices["bad"].beyond is None
     assert heat.stopped == ""
 
@@ -220,7 +221,7 @@ def test_the_page_says_what_was_decided(tmp_path):
     study = STUDY.replace(question="<b>Which?</b>", depth=(2, 4))
     heats = race(study, tmp_path / "w", Trainer(), margin=0.02)
     plan = json.loads((tmp_path / "w" / RACE).read_text())
-    page = render_race(heats, plan, ["x/screening", "x/fresh-5-0.1"])
+    page = render_race(heats, plan, ["x/screening", "x/fresh-5"])
     assert page.isascii() and "&lt;b&gt;Which?&lt;/b&gt;" in page
     # Of each program the runs, and the differences.
     assert page.count("<svg") == 4 and 'href="x/screening/report.html"' in page

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from init_study.errors import extra
 
 if TYPE_CHECKING:
-    from init_study.answers.comparison import AtRate, Comparison, Row, compare_runs
+    from init_study.answers.at_rates import AtRate
+    from init_study.answers.comparison import Comparison, Row, compare_runs
     from init_study.answers.outcomes import Outcomes, final_outcomes
+    from init_study.answers.run_document import to_json
     from init_study.answers.run_table import format_table
-    from init_study.answers.run_words import sentence, to_json
+    from init_study.answers.run_words import sentence
     from init_study.answers.statistics import Interval, Share
     from init_study.answers.step_curves import learning_curves, seed_curves
 
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 _LATER = {
-    "AtRate": "comparison",
+    "AtRate": "at_rates",
     "Comparison": "comparison",
     "Interval": "statistics",
     "Outcomes": "outcomes",
@@ -45,7 +47,7 @@ _LATER = {
     "learning_curves": "step_curves",
     "seed_curves": "step_curves",
     "sentence": "run_words",
-    "to_json": "run_words",
+    "to_json": "run_document",
 }
 
 

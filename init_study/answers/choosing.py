@@ -1,13 +1,15 @@
 """What is chosen on validation data: the rate of each scheme, and which comes first."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
 
 from init_study.answers.outcomes import Outcomes
 from init_study.answers.statistics import stuck_at_chance
+from init_study.study import Study
 
 
 def judged_runs(
@@ -41,6 +43,63 @@ def judged_runs(
     others = (validation.sum(1, keepdims=True) - validation) / (seeds - 1)
     # argmax takes the first of equals: the smaller rate.
     return test[best], test[comparable(others).argmax(0), np.arange(seeds)]
+
+
+def rates_to_confirm(
+    outcomes: Outcomes, study: Study, data: Mapping[str, Any]
+) -> dict[str, float]:
+    """Give the best rate of each scheme that learned there in some run, in order.
+
+    Args:
+        outcomes: of all members.
+        study: that they are of.
+        data: what the manifest says of the data.
+
+    Example:
+        >>> validation = np.array([[[0.1], [0.1]], [[0.9], [0.8]]])
+        >>> outcomes = Outcomes(validation, validation, np.zeros((2, 2, 1), bool))
+        >>> study = Study(schemes=("a", "b"), learning_rates=(1, 2), seeds=1)
+        >>> rates_to_confirm(outcomes, study, {"chance": 0.1, "validation": 100})
+        {'b': 1.0}
+    """
+    failed = stuck_runs(outcomes, data) | outcomes.diverged
+    best = comparable(outcomes.validation.mean(-1)).argmax(-1)
+    return {
+        study.schemes[i]: study.grid[best[i]]
+        for i in ranking(outcomes)
+        if not failed[i, best[i]].all()
+    }
+
+
+def fresh_runs(
+    final: pd.DataFrame, schemes: Sequence[str], seeds: Sequence[int], chance: float
+) -> dict[str, Float[np.ndarray, " seeds"]]:
+    """Arrange test accuracies of fresh seeds by scheme, a diverged run as chance.
+
+    Args:
+        final: their records after the last step, as of `store.load`.
+        schemes: in the order that is wanted; those without fresh seeds are left out.
+        seeds: all of them.
+        chance: test accuracy of a constant answer.
+
+    Returns: nothing if a run is missing.
+
+    Example:
+        >>> measured = [(3, "test", "accuracy", 0.7), (4, "test", "accuracy", 0.6)]
+        >>> columns = ["seed", "split", "metric", "value"]
+        >>> final = pd.DataFrame(measured, columns=columns).assign(scheme="he")
+        >>> fresh_runs(final, ["he", "zeros"], [3, 4], chance=0.1)["he"].tolist()
+        [0.7, 0.6]
+    """
+    measured = (final["split"] == "test") & (final["metric"] == "accuracy")
+    table = final.loc[measured].pivot_table("value", "scheme", "seed", dropna=False)
+    table = table.reindex(columns=list(seeds))
+    if table.empty or table.isna().any(axis=None):
+        return {}
+    diverged = final.loc[(final["metric"] == "diverged_step") & final["value"].notna()]
+    for scheme, seed in zip(diverged["scheme"], diverged["seed"], strict=True):
+        table.loc[scheme, seed] = chance
+    return {name: table.loc[name].to_numpy() for name in schemes if name in table.index}
 
 
 def ranking(outcomes: Outcomes) -> list[int]:

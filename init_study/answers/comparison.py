@@ -2,9 +2,9 @@
 
 The rate of a scheme, and which scheme comes first, are chosen on validation accuracy
 alone. Test accuracy is what they are then compared by, and no run is judged at a rate
-that it helped to choose: each seed is taken at the rate that the others chose. A member
-that diverged is a result: where members are chosen or paired it counts as chance, and
-it stays in every count.
+that it helped to choose: each seed is taken at the rate that the others chose, or fresh
+seeds are judged that no choice has seen. A member that diverged is a result: where
+members are chosen or paired it counts as chance, and it stays in every count.
 """
 
 from collections.abc import Mapping
@@ -12,49 +12,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
+from init_study.answers.at_rates import AtRate, at_rates
 from init_study.answers.choosing import (
     comparable,
+    fresh_runs,
     judged_runs,
     ranking,
     stuck_runs,
     validation_chance,
 )
-from init_study.answers.outcomes import Outcomes, final_outcomes
-from init_study.answers.statistics import (
-    Interval,
-    Share,
-    improvement,
-    t_interval,
-    wilson_interval,
+from init_study.answers.outcomes import final_outcomes
+from init_study.answers.statistics import Interval, improvement
+from init_study.answers.verdicts.selection import (
+    Selection,
+    Standing,
+    not_confirmed,
+    select,
 )
-from init_study.answers.verdicts.selection import Selection, Standing, select
 from init_study.study import Program, Study
-
-
-class AtRate(NamedTuple):
-    """One scheme at one learning rate, after the last step.
-
-    Attributes:
-        learning_rate: the rate.
-        validation: accuracy of all seeds, where one that diverged counts as chance.
-        test: accuracy of the seeds that did not diverge; `test.n` of them.
-        diverged: share of all seeds that diverged.
-        stuck: share of all seeds that did not diverge and are not above chance on
-            validation data.
-    """
-
-    learning_rate: float
-    validation: Interval
-    test: Interval
-    diverged: Share
-    stuck: Share
-
-    @property
-    def failed(self) -> bool:
-        """Whether no seed learned anything."""
-        return self.diverged.k + self.stuck.k == self.diverged.n
 
 
 class Passes(NamedTuple):
@@ -88,10 +65,11 @@ class Row(NamedTuple):
         untuned: at the rate that is usual without tuning.
         at_edge: whether the best rate is the smallest or largest of several, so that
             a better one may lie beyond; not said of a scheme that never learned.
-        standing: beside the others, by `judged`.
+        standing: beside the others, by `told`.
         passes: what the scheme spends on a run before its first step.
         runs: test accuracy of every seed at its best rate, a diverged run as chance.
         judged: the same, each seed at the rate that the other seeds chose.
+        fresh: of the fresh seeds at the best rate; none if there are none.
         better: probability that a run of the first scheme is better than one of this,
             ties split; None for the first itself.
     """
@@ -105,7 +83,13 @@ class Row(NamedTuple):
     passes: Passes
     runs: tuple[float, ...]
     judged: tuple[float, ...]
+    fresh: tuple[float, ...]
     better: Interval | None
+
+    @property
+    def told(self) -> tuple[float, ...]:
+        """The runs that are spoken of, which chose nothing: fresh ones, or `judged`."""
+        return self.fresh or self.judged
 
     @property
     def optimism(self) -> float:
@@ -123,6 +107,8 @@ class Comparison(NamedTuple):
         step: the last step with records; None if there is none.
         steps: that the program takes.
         seeds: of every scheme at every rate.
+        fresh_seeds: of every scheme that learned, at its best rate; none before the
+            last of them is done.
         num_test: test examples.
         chance: test accuracy of always answering the most frequent training class.
         validation_chance: validation accuracy of that answer.
@@ -139,6 +125,7 @@ class Comparison(NamedTuple):
     step: int | None
     steps: int
     seeds: tuple[int, ...]
+    fresh_seeds: tuple[int, ...]
     num_test: int
     chance: float
     validation_chance: float
@@ -151,6 +138,11 @@ class Comparison(NamedTuple):
     def num_seeds(self) -> int:
         """How many seeds every scheme has at every rate."""
         return len(self.seeds)
+
+    @property
+    def told_seeds(self) -> tuple[int, ...]:
+        """The seeds of `Row.told`, of schemes that learned."""
+        return self.fresh_seeds or self.seeds
 
     @property
     def best(self) -> str | None:
@@ -206,6 +198,8 @@ def _compare_program(
     data: Mapping[str, Any],
     passes: Mapping[str, Mapping[str, int]],
 ) -> Comparison:
+    in_grid = records["seed"].isin(study.seeds)
+    records, fresh = records.loc[in_grid], records.loc[~in_grid]
     step = None if records.empty else int(records["step"].max())
     unfinished = Comparison(
         program=program.id,
@@ -214,6 +208,7 @@ def _compare_program(
         step=step,
         steps=program.steps,
         seeds=study.seeds,
+        fresh_seeds=(),
         num_test=data["test"],
         chance=data["chance"],
         validation_chance=validation_chance(data),
@@ -230,65 +225,70 @@ def _compare_program(
     stuck = stuck_runs(outcomes, data)
     order = ranking(outcomes)
     runs = {study.schemes[i]: judged_runs(outcomes, i, data["chance"]) for i in order}
-    chosen, judged = ({name: r[k] for name, r in runs.items()} for k in (0, 1))
-    selection = select(judged, data["chance"], data["test"], chosen)
+    last = fresh.loc[fresh["step"] == step]
+    confirmed = fresh_runs(last, list(runs), study.fresh, data["chance"])
+    selection = _select(runs, confirmed, data)
+    told = {name: judged for name, (_, judged) in runs.items()} | confirmed
+    standings = {standing.scheme: standing for standing in selection.standings}
     rows = tuple(
         _row(
-            _at_rates(outcomes, stuck, i, study),
-            standing,
-            runs[standing.scheme],
-            next(iter(runs.values()))[1],
+            at_rates(outcomes, stuck, study.schemes.index(name), study),
+            standings.get(name) or not_confirmed(name, len(study.seeds)),
+            at_best,
+            own,
+            confirmed.get(name),
+            next(iter(told.values())),
             unfinished.untuned_rate,
-            Passes(**passes.get(standing.scheme, {})),
+            Passes(**passes.get(name, {})),
         )
-        for i, standing in zip(order, selection.standings, strict=True)
+        for name, (at_best, own) in runs.items()
     )
-    first = None if rows[0].best.failed else rows[0].scheme
-    return unfinished._replace(first=first, selection=selection, rows=rows)
+    return unfinished._replace(
+        first=None if rows[0].best.failed else rows[0].scheme,
+        selection=selection,
+        rows=rows,
+        fresh_seeds=study.fresh if confirmed else (),
+    )
+
+
+def _select(
+    runs: Mapping[str, tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]]],
+    confirmed: Mapping[str, Float[np.ndarray, " fresh"]],
+    data: Mapping[str, Any],
+) -> Selection:
+    """Find the set of the best, by fresh seeds where there are any."""
+    if confirmed:
+        return select(confirmed, data["chance"], data["test"])
+    chosen, judged = ({name: r[k] for name, r in runs.items()} for k in (0, 1))
+    return select(judged, data["chance"], data["test"], chosen)
 
 
 def _row(
     rates: tuple[AtRate, ...],
     standing: Standing,
-    runs: tuple[Float[np.ndarray, " seeds"], Float[np.ndarray, " seeds"]],
-    first: Float[np.ndarray, " seeds"],
+    at_best: Float[np.ndarray, " seeds"],
+    judged: Float[np.ndarray, " seeds"],
+    fresh: Float[np.ndarray, " fresh"] | None,
+    first: Float[np.ndarray, " any"],
     untuned_rate: float,
     passes: Passes,
 ) -> Row:
     means = comparable(np.array([at_rate.validation.mean for at_rate in rates]))
     best = int(means.argmax())
-    at_edge = len(rates) > 1 and best in (0, len(rates) - 1) and not rates[best].failed
-    at_best, judged = runs
+    tried = [i for i, at_rate in enumerate(rates) if at_rate.diverged.n]
+    told = judged if fresh is None else fresh
     return Row(
         scheme=standing.scheme,
         rates=rates,
         best=rates[best],
         untuned=next(r for r in rates if r.learning_rate == untuned_rate),
-        at_edge=at_edge,
+        at_edge=len(tried) > 1
+        and best in (tried[0], tried[-1])
+        and not rates[best].failed,
         standing=standing,
         passes=passes,
         runs=tuple(at_best.tolist()),
         judged=tuple(judged.tolist()),
-        better=None if standing.difference is None else improvement(first, judged),
+        fresh=() if fresh is None else tuple(fresh.tolist()),
+        better=None if standing.difference is None else improvement(first, told),
     )
-
-
-def _at_rates(
-    outcomes: Outcomes,
-    stuck: Bool[np.ndarray, "scheme rate seed"],
-    scheme: int,
-    study: Study,
-) -> tuple[AtRate, ...]:
-    rates = []
-    for i, learning_rate in enumerate(sorted(study.learning_rates)):
-        diverged = outcomes.diverged[scheme, i]
-        rates.append(
-            AtRate(
-                learning_rate=learning_rate,
-                validation=t_interval(outcomes.validation[scheme, i]),
-                test=t_interval(outcomes.test[scheme, i][~diverged]),
-                diverged=wilson_interval(int(diverged.sum()), len(diverged)),
-                stuck=wilson_interval(int(stuck[scheme, i].sum()), len(diverged)),
-            )
-        )
-    return tuple(rates)

@@ -13,7 +13,7 @@ class Outcomes(NamedTuple):
     """Accuracies and failures after the last step, for every member of a program.
 
     `test` is as measured, even of members that diverged; `validation` is chance for
-    them.
+    them. A scheme that has not every rate has NaN at the others.
 
     Example:
         >>> accuracy = np.array([[[0.9, 0.8]]])
@@ -61,7 +61,7 @@ def final_outcomes(final: pd.DataFrame, study: Study, chance: float) -> Outcomes
 def _cube(
     final: pd.DataFrame, study: Study, split: str, metric: str
 ) -> Float[np.ndarray, "scheme rate seed"]:
-    axes = (study.schemes, sorted(study.learning_rates), study.seeds)
+    axes = (study.schemes, study.grid, study.seeds)
     rows = final.loc[(final["split"] == split) & (final["metric"] == metric)]
     values = rows.set_index(["scheme", "learning_rate", "seed"])["value"]
     cube = values.reindex(pd.MultiIndex.from_product(axes)).to_numpy(np.float64)

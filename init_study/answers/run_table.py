@@ -7,7 +7,12 @@ import numpy as np
 
 from init_study.answers.columns import format_columns, shorten
 from init_study.answers.comparison import Comparison, Row
-from init_study.answers.run_words import never_learned, progress, sentence
+from init_study.answers.run_words import (
+    judged_at,
+    never_learned,
+    progress,
+    sentence,
+)
 from init_study.answers.words import count, low_to_high, percent, rate
 
 _COLUMNS = 100
@@ -34,7 +39,7 @@ def format_table(comparison: Comparison) -> str:
         'cnn: 5 seeds, 2 steps, 100 test images, chance 10.0 %'
     """
     title = (
-        f"{comparison.label}: {count(comparison.num_seeds, 'seed')}, "
+        f"{comparison.label}: {_seeds(comparison)}, "
         f"{comparison.steps} steps, {comparison.num_test} test images, "
         f"chance {percent(comparison.chance)} %"
     )
@@ -104,11 +109,11 @@ def _cells(row: Row, comparison: Comparison) -> dict[str, str]:
         difference = percent(row.standing.difference.mean) + (
             f" ({ends})" if ends else ""
         )
-    low, high = percent(min(row.judged)), percent(max(row.judged))
+    low, high = percent(min(row.told)), percent(max(row.told))
     return {
         "scheme": row.scheme,
         "rate": rate(row.best.learning_rate) + ("*" if row.at_edge else ""),
-        "median %": percent(float(np.median(row.judged))),
+        "median %": percent(float(np.median(row.told))),
         "range": f"{low} to {high}",
         "failed": f"{row.standing.failed}/{row.standing.runs}",
         "to the first": difference,
@@ -117,10 +122,16 @@ def _cells(row: Row, comparison: Comparison) -> dict[str, str]:
     }
 
 
+def _seeds(comparison: Comparison) -> str:
+    """Count the seeds: `5 seeds`, or `3 seeds, then 15 fresh ones`."""
+    seeds, fresh = count(comparison.num_seeds, "seed"), len(comparison.fresh_seeds)
+    return seeds + (f", then {count(fresh, 'fresh one')}" if fresh else "")
+
+
 def _notes(comparison: Comparison) -> str:
     notes = [
         "rate: best on validation data.",
-        "median, range: test accuracy, each seed at the rate that the others chose.",
+        f"median, range: test accuracy, each seed {judged_at(comparison)}.",
         "failed: not above chance, or not halfway from it to the best median.",
         "to the first: points where both learn, paired by seed, at 95 % for all pairs "
         "together.",

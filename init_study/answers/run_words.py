@@ -4,9 +4,7 @@ The sentence, the table and the page take every number from the same rows, in th
 order.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -81,11 +79,28 @@ def scope(comparison: Comparison) -> str:
     """
     c = comparison
     level = ", at 95 % for all pairs together" if _can_conclude(c) else ""
-    seeds, images = (
-        count(c.num_seeds, "seed"),
-        f"{c.num_test:,} test image{'s' * (c.num_test != 1)}",
-    )
-    return f"on {seeds} and these {images}{level}"
+    images = f"{c.num_test:,} test image{'s' * (c.num_test != 1)}"
+    seeds = count(len(c.told_seeds), "fresh seed" if c.fresh_seeds else "seed")
+    of = " of each scheme that learned" if c.fresh_seeds and _silent(c) else ""
+    return f"on {seeds}{of} and these {images}{level}"
+
+
+def judged_at(comparison: Comparison) -> str:
+    """Say at which rate the runs are that are spoken of.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> judged_at(compare_runs(*made_up_run())[0])
+        'at the rate that the other seeds chose'
+    """
+    if comparison.fresh_seeds:
+        return "at the rate that other seeds chose for the scheme before"
+    if len(comparison.rows[0].rates) == 1:
+        return "at the study's one rate"
+    if len(comparison.seeds) == 1:
+        return "at the rate that it chose itself, having no others"
+    return "at the rate that the other seeds chose"
 
 
 def progress(comparison: Comparison) -> str:
@@ -93,24 +108,6 @@ def progress(comparison: Comparison) -> str:
     if comparison.step is None:
         return "it has not begun"
     return f"it is at step {comparison.step} of {comparison.steps}"
-
-
-def to_json(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """Turn comparisons into plain values, with the answer in words.
-
-    Null stands for what is not a number.
-
-    Example:
-        >>> from init_study.answers import compare_runs
-        >>> from init_study.answers.made_up import made_up_run
-        >>> (comparison,) = compare_runs(*made_up_run())
-        >>> to_json([comparison])[0]["best"]
-        'he_normal'
-    """
-    return [
-        _plain(c) | {"num_seeds": c.num_seeds, "best": c.best, "answer": sentence(c)}
-        for c in comparisons
-    ]
 
 
 def runs_words(row: Row) -> str:
@@ -123,8 +120,8 @@ def runs_words(row: Row) -> str:
         >>> runs_words(comparison.rows[0])
         'median 72.0 % (lowest 70.0, highest 74.0)'
     """
-    low, high = percent(min(row.judged)), percent(max(row.judged))
-    median = percent(float(np.median(row.judged)))
+    low, high = percent(min(row.told)), percent(max(row.told))
+    median = percent(float(np.median(row.told)))
     return f"median {median} % (lowest {low}, highest {high})"
 
 
@@ -135,7 +132,13 @@ def _too_few_images(comparison: Comparison) -> bool:
 
 
 def _can_conclude(comparison: Comparison) -> bool:
-    return comparison.num_seeds >= FEWEST_FOR_VERDICT and len(comparison.rows) > 1
+    enough = len(comparison.told_seeds) >= FEWEST_FOR_VERDICT
+    return enough and len(comparison.rows) > 1
+
+
+def _silent(comparison: Comparison) -> list[str]:
+    """List the schemes that had no fresh seeds, since none of their runs learned."""
+    return [row.scheme for row in comparison.rows if not row.fresh]
 
 
 def _head(comparison: Comparison) -> str:
@@ -143,17 +146,24 @@ def _head(comparison: Comparison) -> str:
     first = comparison.rows[0]
     if len(rows) == 1:
         return f"{first.scheme} reaches {runs_words(first)}"
-    if comparison.num_seeds < FEWEST_FOR_VERDICT:
+    seeds = len(comparison.told_seeds)
+    if seeds < FEWEST_FOR_VERDICT:
         return (
             f"{first.scheme} comes first, {runs_words(first)}, but with "
-            f"{count(comparison.num_seeds, 'seed')} of each scheme there are too few "
+            f"{count(seeds, 'seed')} of each scheme there are too few "
             f"seeds for a conclusion: it takes at least {FEWEST_FOR_VERDICT}"
         )
     if comparison.best is not None:
         best = rows[comparison.best]
         word = comparison.best_word.removesuffix("best")
-        of = f"{len(rows)} schemes, {runs_words(best)}"
-        return f"{best.scheme} is {word}the best of {of}"
+        of = f"{len(rows)} schemes"
+        if comparison.fresh_seeds and (silent := _silent(comparison)):
+            of = f"the {len(rows) - len(silent)} schemes that learned"
+        return f"{best.scheme} is {word}the best of {of}, {runs_words(best)}"
+    if comparison.fresh_seeds and len(_silent(comparison)) == len(rows) - 1:
+        return (
+            f"of {len(rows)} schemes {first.scheme} alone learned, {runs_words(first)}"
+        )
     if all(row.standing.twin for row in comparison.rows[1:]):
         return f"all {len(rows)} schemes are the same runs, {runs_words(first)}"
     left = [row for row in comparison.rows if row.scheme in _left(comparison)]
@@ -172,7 +182,7 @@ def _head(comparison: Comparison) -> str:
         )
     if len(left) == 2:
         return f"undecided between {_two(*left)}"
-    names = [f"{r.scheme} ({percent(float(np.median(r.judged)))} %)" for r in left]
+    names = [f"{r.scheme} ({percent(float(np.median(r.told)))} %)" for r in left]
     return f"undecided between {many(names)}, by medians"
 
 
@@ -217,7 +227,7 @@ def never_learned(rows: Sequence[Row]) -> list[str]:
     never = [row for row in rows if row.standing.never]
     stuck = [row.scheme for row in never if not row.standing.plateaus]
     low = [
-        f"{row.scheme} ({percent(float(np.median(row.judged)))} %)"
+        f"{row.scheme} ({percent(float(np.median(row.told)))} %)"
         for row in never
         if row.standing.plateaus
     ]
@@ -253,6 +263,8 @@ def _twins(rows: tuple[Row, ...]) -> list[str]:
 
 def _optimism(comparison: Comparison) -> list[str]:
     """Say what choosing the rate on the same seeds would have added."""
+    if comparison.fresh_seeds:
+        return []
     told = [
         f"{row.scheme} {percent(row.optimism)}"
         for row in comparison.rows
@@ -264,13 +276,3 @@ def _optimism(comparison: Comparison) -> list[str]:
         "each seed is judged at the rate that the others chose; at the rate that it "
         f"helped to choose, means would be higher, in points: {', '.join(told)}"
     ]
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -20,10 +20,11 @@ from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, idle_cores, prepare_jax
 from init_study.engine.progress_lines import ProgressLines
 from init_study.execution import parse_execution
+from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import noted_signals
 from init_study.plan import Given, Plan, make_plan
 from init_study.race import check_rules, race
-from init_study.run import Control, run
+from init_study.run import Control
 from init_study.store import load, read_manifest
 from init_study.study import Study
 
@@ -136,7 +137,9 @@ def _train(
         def train(part: Study, place: Path, stage: str) -> bool:
             with ProgressLines(stage) as lines:
                 watched = control._replace(watch=lines)
-                return run(plan_of(part), place, _COMMAND, watched).finished
+                return run_with_fresh_seeds(
+                    plan_of(part), place, _COMMAND, watched
+                ).finished
 
         train_or_race(study, folder, plan_of, train, rules)
     if received:

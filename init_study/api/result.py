@@ -150,7 +150,8 @@ class Result:
     def _runs(self) -> Iterator[Path]:
         """List the folders of its runs; of a race the fresh seeds first."""
         if not self._is_race():
-            return iter((self.workdir,))
+            fresh = store.fresh_runs_in(self.workdir).values()
+            return iter((self.workdir, *fresh))
         found = sorted(p.parent for p in self.workdir.glob(f"*/*/{store.MANIFEST}"))
         return iter(sorted(found, key=lambda run: run.name == "screening"))
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from init_study.cli.invocation import Answer, Invocation
 from init_study.engine.progress import Progress
 from init_study.engine.progress_lines import ProgressLines
+from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES
-from init_study.run import Control, run
+from init_study.run import Control
 from init_study.study import Study
 
 _WARNINGS = -1
@@ -47,7 +48,7 @@ def train_study(
             spectra="spectra" in flags and flags.spectra,
             accept_drift=flags.accept_drift,
         )
-        return run(plan, workdir, invocation.command, control).finished
+        return run_with_fresh_seeds(plan, workdir, invocation.command, control).finished
 
 
 def stopped(

@@ -14,6 +14,7 @@ from init_study.data import standardize
 from init_study.data.batches import center_crop
 from init_study.engine.devices import fetch_members, member_mesh, place_members
 from init_study.engine.feeding import Feeding, make_feeding
+from init_study.engine.orders import distinct
 from init_study.engine.population import (
     Compiled,
     compile_population,
@@ -63,14 +64,11 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     """
     mesh = member_mesh()
     width = program_plan.execution.chunk_width
+    starts = [(member.scheme, member.seed) for member in plan.members]
     return Running(
         plan=program_plan,
         members=len(plan.members),
-        distinct=[
-            place
-            for place, member in enumerate(plan.members)
-            if member.learning_rate == plan.study.learning_rates[0]
-        ],
+        distinct=[starts.index(start) for start in distinct(starts)],
         first_seed=[
             place
             for place, member in enumerate(plan.members)

@@ -10,10 +10,12 @@ from init_study.answers.verdicts.heats import read_heats
 from init_study.errors import UserError, extra
 from init_study.store import (
     DECISION,
+    FRESH,
     LEDGER,
     RACE,
     RECORDS,
     RULES,
+    fresh_runs_in,
     last_steps,
     read_manifest,
     read_study,
@@ -65,9 +67,17 @@ def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]
     folder, seen = Path(workdir), -1
     study = read_study(folder)
     while True:
-        steps = last_steps(folder)
+        steps, fresh = last_steps(folder), fresh_runs_in(folder)
         done = all(steps.get(p.id) == p.steps for p in study.programs())
-        size = (folder / RECORDS).stat().st_size if steps else -1
+        if done and study.fresh_seeds:
+            asked = read_manifest(folder).get("fresh", {})
+            done = len(asked) == len(study.programs()) and all(
+                last_steps(fresh.get(p.id, folder / FRESH)).get(p.id) == p.steps
+                for p in study.programs()
+                if asked[p.id]
+            )
+        files = [f / RECORDS for f in (folder, *fresh.values())] if steps else []
+        size = sum(file.stat().st_size for file in files) or -1
         if size != seen:
             seen = size
             yield write_report(folder, None if done else _REFRESH)

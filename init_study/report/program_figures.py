@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from init_study.answers import Comparison, learning_curves, seed_curves
+from init_study.answers.comparison import Row
 from init_study.answers.run_table import standing_word
-from init_study.answers.run_words import never_learned, scope
+from init_study.answers.run_words import judged_at, never_learned, scope
 from init_study.answers.statistics import FEWEST_FOR_INTERVAL
 from init_study.answers.words import count
 from init_study.report import curves
@@ -56,9 +57,9 @@ def strip_figure(
     rows = _strips(comparison)
     never = never_learned(comparison.rows)
     caption = (
-        "A dot for every seed: test accuracy after the last step, at the rate that the "
-        "other seeds chose; a run that diverged is at chance. Thick: the median, whose "
-        f"number stands at the right. {scope(comparison).capitalize()}."
+        "A dot for every seed: test accuracy after the last step, "
+        f"{judged_at(comparison)}; a run that diverged is at chance. Thick: the "
+        f"median, whose number stands at the right. {scope(comparison).capitalize()}."
     )
     if never:
         caption += f" Not shown: {'; '.join(never)}."
@@ -69,17 +70,21 @@ def strip_figure(
         pd.DataFrame(
             {"scheme": row.scheme, "seed": seed, "test_accuracy": value}
             for row in comparison.rows
-            for seed, value in zip(comparison.seeds, row.judged, strict=True)
+            for seed, value in zip(_seeds_of(row, comparison), row.told, strict=True)
         ),
         wide=True,
     )
+
+
+def _seeds_of(row: Row, comparison: Comparison) -> tuple[int, ...]:
+    return comparison.fresh_seeds if row.fresh else comparison.seeds
 
 
 def _strips(comparison: Comparison) -> list[SchemeRuns]:
     return [
         SchemeRuns(
             row.scheme,
-            row.judged,
+            row.told,
             standing_word(row, comparison),
             faint=bool(row.standing.behind),
         )

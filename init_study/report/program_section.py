@@ -8,9 +8,8 @@ import pandas as pd
 
 from init_study.answers import Comparison
 from init_study.answers.run_table import spent_before
-from init_study.answers.run_words import progress
+from init_study.answers.run_words import judged_at, progress
 from init_study.answers.verdicts.decision import default_margin
-from init_study.answers.views.failures import failing_more
 from init_study.answers.views.sensitivity import sensitivity
 from init_study.answers.views.target import SHARE, default_target, steps_to_target
 from init_study.answers.words import count, percent, rate
@@ -105,7 +104,7 @@ def comparison_card(
 ) -> Card[ComparisonTable]:
     """Make the table of schemes of a finished program."""
     caption = (
-        "Test accuracy of every seed, at the rate that the other seeds chose by "
+        f"Test accuracy of every seed, {judged_at(comparison)} by "
         "validation accuracy; a run that diverged as chance. Behind: some other scheme "
         "is shown to do better, at 95 % for all pairs of schemes together. Below the "
         "median: lowest and highest run. Mean: ± half a 95 % t interval, which failed "
@@ -122,7 +121,7 @@ def comparison_card(
 
 
 def _test_noise(comparison: Comparison) -> str:
-    accuracy = float(np.median(comparison.rows[0].judged))
+    accuracy = float(np.median(comparison.rows[0].told))
     error = np.sqrt(accuracy * (1 - accuracy) / comparison.num_test)
     return (
         "The intervals hold the noise of the seeds, not of the "
@@ -186,17 +185,11 @@ def _target(comparison: Comparison, records: pd.DataFrame) -> Card[Rows] | None:
 def _failures(
     comparison: Comparison, styles: Mapping[str, SchemeStyle]
 ) -> Card[FailureTable]:
-    more = failing_more(comparison)
-    apart = (
-        f" At their best rates, more runs of {', '.join(more)} fail than of "
-        f"{comparison.first}: McNemar's exact test by pairs of one seed, at 5 % by "
-        "Holm's method."
-    )
     return Card(
         "Runs that learned nothing",
         tables.failure_table(comparison, styles),
         f"Of {count(comparison.num_seeds, 'seed')} each: runs whose loss or weights "
         "stopped being finite (div.: diverged), and runs whose validation accuracy is "
         "not above chance (stuck: an exact binomial test at 1 %). A dot: every run "
-        f"learned.{apart if more else ''}",
+        "learned.",
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from init_study.answers import Comparison, Interval, compare_runs
-from init_study.answers.run_words import clauses
+from init_study.answers.run_words import clauses, judged_at
 from init_study.answers.views.across import FEWEST_PROGRAMS, across
 from init_study.answers.views.variance import variance_splits
 from init_study.answers.words import count, low_to_high, percent, rate
@@ -143,7 +143,11 @@ def _extent(study: Study, comparisons: Sequence[Comparison]) -> str:
         (len(study.seeds), "seed"),
         (len(comparisons), "program"),
     )
-    return " × ".join(count(n, word) for n, word in parts)
+    grid = " × ".join(count(n, word) for n, word in parts)
+    if not study.fresh_seeds:
+        return grid
+    fresh = count(study.fresh_seeds, "fresh seed")
+    return f"{grid}, then {fresh} of each scheme that learned"
 
 
 def run_answer(comparison: Comparison) -> Summary:
@@ -197,16 +201,15 @@ def _heat_map(
 ) -> Shown:
     columns = {
         comparison.label: {
-            row.scheme: float(np.mean(row.judged)) for row in comparison.rows
+            row.scheme: float(np.mean(row.told)) for row in comparison.rows
         }
         for comparison in comparisons
     }
     table = pd.DataFrame(columns).reindex(list(styles))
     return Shown(
         "Which scheme where?",
-        "Test accuracy in %, each seed at the rate that the others chose: "
-        f"mean over {count(comparisons[0].num_seeds, 'seed')}, a diverged run as "
-        "chance.",
+        f"Test accuracy in %, each seed {judged_at(comparisons[0])}: mean, a diverged "
+        "run as chance.",
         {"map": figures.heat_map(table, styles, "heatmap")},
         table.rename_axis("scheme").reset_index(),
         wide=True,

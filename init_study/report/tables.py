@@ -135,7 +135,7 @@ def definitions(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
 
 def _scheme_row(row: Row, comparison: Comparison, style: SchemeStyle) -> SchemeRow:
-    runs = np.array(row.judged)
+    runs = np.array(row.told)
     low, high = percent(runs.min()), percent(runs.max())
     edge = "edge of grid" if row.at_edge else ""
     untuned = row.untuned
@@ -175,6 +175,8 @@ def _better(row: Row) -> Cell:
 
 
 def _failure(at_rate: AtRate) -> FailureCell:
+    if not at_rate.diverged.n:
+        return FailureCell(("not tried",), "0.00")
     outcomes = ((at_rate.diverged, "div."), (at_rate.stuck, "stuck"))
     parts = tuple(f"{share.k} {word}" for share, word in outcomes if share.k)
     failed = at_rate.diverged.k + at_rate.stuck.k

@@ -7,6 +7,7 @@
       filters.jsonl        of the first layer and seed, at the same two times
       spectra.jsonl, predictions.jsonl   before the first step, if asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
+      fresh/ID/            the same files of one program's fresh seeds, if asked for
       .lock                held while a process runs here
 
 A line of `records.jsonl` holds one number per member and metric:
@@ -27,11 +28,13 @@ from init_study.store.records import (
     RECORDS,
     SPECTRA,
     Recorder,
+    fresh_runs_in,
     last_steps,
 )
 from init_study.store.workdir import (
     CHECKS,
     DECISION,
+    FRESH,
     LEDGER,
     MANIFEST,
     RACE,
@@ -63,6 +66,7 @@ __all__ = [
     "CHECKS",
     "DECISION",
     "FILTERS",
+    "FRESH",
     "LAYERS",
     "LEDGER",
     "MANIFEST",
@@ -75,6 +79,7 @@ __all__ = [
     "Recorder",
     "check_race",
     "check_workdir",
+    "fresh_runs_in",
     "last_steps",
     "load",
     "load_filters",

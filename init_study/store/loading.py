@@ -15,6 +15,7 @@ from init_study.store.records import (
     PREDICTIONS,
     RECORDS,
     SPECTRA,
+    fresh_runs_in,
     read_lines,
 )
 from init_study.store.workdir import other_version, read_manifest, read_study
@@ -32,7 +33,8 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Columns: the id of the program and its axes (`program`, `dataset`, `model`,
     `depth`, ...), `scheme`, `learning_rate`, `seed`, `member`, `split` (train,
     validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
-    step: the step at which training stopped being finite, else NaN), `value`.
+    step: the step at which training stopped being finite, else NaN), `value`. Fresh
+    seeds are there as soon as they have records.
 
     Args:
         workdir: of the run, finished or not.
@@ -57,6 +59,8 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     if any(line["program"] not in programs for line in lines):
         raise other_version(folder, "records of programs its study does not have here")
     tables = [_line_table(line, programs[line["program"]], members) for line in lines]
+    # Fresh seeds are further members of the same programs.
+    tables += [load(part) for part in fresh_runs_in(folder).values()]
     if not tables:
         raise UserError(f"{folder} holds no records yet; run the study first")
     return pd.concat(tables, ignore_index=True)
@@ -145,7 +149,9 @@ def load_filters(
     """
     folder = Path(workdir)
     study = read_study(folder)
-    members = [(s, rate) for s in study.schemes for rate in study.learning_rates]
+    members = [
+        (m.scheme, m.learning_rate) for m in study.members() if m.seed == study.seeds[0]
+    ]
     return {
         (line["program"], line["step"], *member): np.array(kernel, np.float64)
         for line in read_lines(folder / FILTERS)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from init_study.errors import UserError
+from init_study.store.workdir import FRESH
 from init_study.study import Program
 
 RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
@@ -81,6 +82,20 @@ def last_steps(workdir: Path) -> dict[str, int]:
     lines = read_lines(workdir / RECORDS)
     steps = [(line["program"], line["step"]) for line in lines]
     return {program: max(s for p, s in steps if p == program) for program, _ in steps}
+
+
+def fresh_runs_in(workdir: Path) -> dict[str, Path]:
+    """Find the folders of fresh seeds that have records, by program id.
+
+    Args:
+        workdir: of a run.
+
+    Example:
+        >>> fresh_runs_in(Path("."))
+        {}
+    """
+    files = sorted(workdir.glob(f"{FRESH}/*/{RECORDS}"))
+    return {path.parent.name: path.parent for path in files if path.stat().st_size}
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

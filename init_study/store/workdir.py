@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 RACE, DECISION = "race.json", "decision.json"
 # Of an examination of claims: what was planned, what was checked, what came of it.
 RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
+# Of a run with fresh seeds: the folder of their runs, one of each program.
+FRESH = "fresh"
 _LOCK = ".lock"
 # What reading a run, or going on with it, takes from its manifest.
 _FACTS = {

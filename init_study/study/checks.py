@@ -20,8 +20,10 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
     Raises: UserError naming the field and the way out.
     """
     for field, value in vars(study).items():
+        # Two schemes may well have the same rate of their own.
+        may_repeat = field == "learning_rates" and study.pairing == "own"
         if isinstance(value, tuple):
-            _check_axis(field, value)
+            _check_axis(field, value, may_repeat)
     for field in ("batch_size", "steps"):
         _at_least(field, min(getattr(study, field)), 1)
     for field in ("depth", "width", "image_size"):
@@ -50,11 +52,31 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
                 raise unknown(field, value, names, ", ".join(names))
 
 
-def _check_axis(field: str, values: tuple[Any, ...]) -> None:
+def check_pairing(study: "Study") -> None:
+    """Refuse rates that do not go with the schemes, and fresh seeds that are not.
+
+    Raises: UserError naming the field and the way out.
+    """
+    schemes, rates = len(study.schemes), len(study.learning_rates)
+    if study.pairing == "own" and schemes != rates:
+        raise UserError(
+            f"study.pairing=own takes a learning rate for each of the {schemes} "
+            f"schemes, in their order, and there are {rates}"
+        )
+    _at_least("fresh_seeds", study.fresh_seeds, 0)
+    fixed = [one for one in study.fixed if one != "nothing"]
+    if study.fresh_seeds and fixed:
+        raise UserError(
+            f"study.fresh_seeds={study.fresh_seeds} have starts and orders of their "
+            f"own, and study.fixed={fixed[0]} takes the first seed's; leave out one"
+        )
+
+
+def _check_axis(field: str, values: tuple[Any, ...], may_repeat: bool) -> None:
     if not values:
         raise UserError(f"study.{field} has no value; give at least one")
     twice = [value for i, value in enumerate(values) if value in values[:i]]
-    if twice:
+    if twice and not may_repeat:
         raise UserError(f"study.{field} lists {twice[0]!r} twice; list it once")
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from init_study.errors import unknown
 from init_study.study import fields
-from init_study.study.checks import check_values
+from init_study.study.checks import check_pairing, check_values
 from init_study.study.program import (
     Member,
     Program,
@@ -40,6 +40,10 @@ FIXED = {
     "init": "all seeds start from the draws of the first one",
     "order": "all seeds see the data as the first one does",
 }
+PAIRINGS = {
+    "every": "every scheme has every learning rate",
+    "own": "each scheme has the learning rate that stands in its place",
+}
 FEEDS = {
     "resident": "the whole data set lies on every device",
     "mapped": "read as it goes from the prepared array on the disk",
@@ -58,8 +62,12 @@ class Study:
 
     Member axes:
         schemes: names as `he_normal`, with arguments as `normal(0.02)`.
-        learning_rates: positive; every scheme gets every rate.
+        learning_rates: positive; every scheme gets every rate, with `pairing="own"`
+            the one in its place.
         seeds: replicates; the same seed gives every scheme the same order of data.
+        fresh_seeds: how many more each scheme that learned gets, at the rate that
+            `seeds` chose for it. They choose nothing, and all that is said of test
+            accuracy is said of them.
     Program axes (several values each): dataset to image_size; see `Program`.
         `fixed` is what all seeds have in common: all three of `FIXED` tell how much of
         the spread over seeds is due to the start, and how much to the order of data.
@@ -121,6 +129,8 @@ class Study:
     image_margin: int = later(0)
     feed: str | None = None
     output: str | None = later(None)
+    pairing: str = later("every")
+    fresh_seeds: int = later(0)
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
@@ -129,6 +139,30 @@ class Study:
         check_values(self, _TABLES)
         if self.feed not in (None, *FEEDS):
             raise unknown("feed", self.feed, FEEDS, ", ".join(FEEDS))
+        if self.pairing not in PAIRINGS:
+            raise unknown("pairing", self.pairing, PAIRINGS, ", ".join(PAIRINGS))
+        check_pairing(self)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The different learning rates, the smallest first.
+
+        Example:
+            >>> Study(schemes="zeros", learning_rates=(0.3, 0.1)).grid
+            (0.1, 0.3)
+        """
+        return tuple(sorted(set(self.learning_rates)))
+
+    @property
+    def fresh(self) -> tuple[int, ...]:
+        """The fresh seeds: the next ones after all others.
+
+        Example:
+            >>> Study(seeds=(0, 1, 2), fresh_seeds=2).fresh
+            (3, 4)
+        """
+        first = max(self.seeds) + 1
+        return tuple(range(first, first + self.fresh_seeds))
 
     @property
     def hash(self) -> str:
@@ -191,15 +225,19 @@ class Study:
     def members(self) -> tuple[Member, ...]:
         """List the members of each program, by scheme, rate and seed.
 
+        The fresh seeds are not among them: what they train is known at the end alone.
+
         Example:
             >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=2)
             >>> [member.name for member in study.members()]
             ['zeros/lr=0.1/0', 'zeros/lr=0.1/1']
         """
-        axes = itertools.product(self.schemes, self.learning_rates, self.seeds)
+        own = zip(self.schemes, self.learning_rates, strict=False)
+        every = itertools.product(self.schemes, self.learning_rates)
         return tuple(
             Member(scheme=scheme, learning_rate=rate, seed=seed)
-            for scheme, rate, seed in axes
+            for scheme, rate in (own if self.pairing == "own" else every)
+            for seed in self.seeds
         )
 
     def label(self, program: Program) -> str:

@@ -57,7 +57,7 @@ def raced(tmp_path):
     first, second = STUDY.programs()
     make_run(folder / first.id / "screening", only(1))
     make_run(folder / second.id / "screening", only(2))
-    make_run(folder / second.id / "fresh-5-0.1", only(2, seeds=(3, 4)), last=-1)
+    make_run(folder / second.id / "fresh-5", only(2, seeds=(3, 4)), last=-1)
     (tmp_path / "tiny.json").write_text(json.dumps(STUDY.to_dict()))
     return folder
 
@@ -83,9 +83,9 @@ def test_status_of_a_race_has_a_row_for_every_stage(raced, call):
     shown = json.loads(named[1])
     assert shown["programs"] == json.loads(asked[1])["programs"]
     rows = {(row["stage"], row["step"], row["done"]) for row in shown["programs"]}
-    assert rows == {("screening", 4, True), ("fresh-5-0.1", 0, False)}
+    assert rows == {("screening", 4, True), ("fresh-5", 0, False)}
     assert not shown["done"] and len(shown["sessions"]) == 3
-    assert "fresh-5-0.1" in call("status", f"--workdir={raced}")[1]
+    assert "fresh-5" in call("status", f"--workdir={raced}")[1]
 
 
 def test_status_of_claims_has_a_row_for_every_study_and_program(claims, call):

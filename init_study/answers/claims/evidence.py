@@ -112,7 +112,7 @@ class Runs:
 
         Raises: UserError for a scheme or a rate that the study does not have.
         """
-        study, rates = measured.study, sorted(measured.study.learning_rates)
+        study, rates = measured.study, measured.study.grid
         if self.scheme not in study.schemes or self.rate not in (None, *rates):
             raise UserError(f"{self.text} is no part of the study")
         scheme = study.schemes.index(self.scheme)
@@ -148,7 +148,7 @@ class Runs:
 
     def _of(self, measured: Measured, table: pd.DataFrame) -> pd.DataFrame:
         _, place = self.place(measured)
-        rate = sorted(measured.study.learning_rates)[place]
+        rate = measured.study.grid[place]
         return table.loc[
             (table["program"] == self.program(measured).id)
             & (table["scheme"] == self.scheme)

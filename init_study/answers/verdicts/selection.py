@@ -19,7 +19,8 @@ from init_study.answers.verdicts.paired_runs import PairedRuns, Terms, pair_up
 
 # Half of 5 %: what the same runs choose and judge is wrong more often than tests say,
 # and by simulation less often than 5 % then.
-_ALPHA = 0.025
+_CHOSEN_ALPHA = 0.025
+_ALPHA = 0.05
 
 
 class Standing(NamedTuple):
@@ -101,7 +102,7 @@ def select(
         chance: accuracy of a constant answer.
         num_test: test examples.
         chosen: the same at the rate that all seeds chose, where `values` are at the
-            rates that the others chose.
+            rates that the others chose; None for runs that chose nothing.
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
@@ -111,7 +112,8 @@ def select(
     """
     names = list(values)
     # No difference is too small to matter: with no margin nothing is called equal.
-    terms = Terms(margin=0.0, alpha=_ALPHA, chance=chance, num_test=num_test)
+    alpha = _ALPHA if chosen is None else _CHOSEN_ALPHA
+    terms = Terms(margin=0.0, alpha=alpha, chance=chance, num_test=num_test)
     bound = learning_bound(values, chance)
     all_pairs = [(a, b) for b, a in combinations(names, 2)]
     runs = dict(zip(all_pairs, pair_up(values, all_pairs, terms), strict=True))
@@ -126,7 +128,7 @@ def select(
         again = pair_up(chosen, list(open_pairs), terms)
         second = _behind(dict(zip(open_pairs, again, strict=True)), terms)
         shown = shown[0] & second[0], shown[1] & second[1]
-    narrow = terms._replace(alpha=_ALPHA / max(len(open_pairs), 1))
+    narrow = terms._replace(alpha=alpha / max(len(open_pairs), 1))
     standings = []
     for name in names:
         pair = runs.get((name, names[0]))
@@ -136,6 +138,16 @@ def select(
         s.scheme for s in standings if not (s.behind or s.never or s.twin is not None)
     )
     return Selection(best, tuple(standings))
+
+
+def not_confirmed(scheme: str, runs: int) -> Standing:
+    """Say of a scheme, which had no fresh seeds, that no run of it learned.
+
+    Example:
+        >>> not_confirmed("zeros", 3).never
+        True
+    """
+    return Standing(scheme, runs, 0, runs, (), (), None, None)
 
 
 def _standing(

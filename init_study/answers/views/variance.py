@@ -92,7 +92,7 @@ def _splits(
     study: Study, program: Program, runs: list[Any], num_test: int
 ) -> list[VarianceSplit]:
     (validation, test), (_, init_fixed), (_, order_fixed) = runs
-    rates = sorted(study.learning_rates)
+    rates = study.grid
     found = []
     for i, scheme in enumerate(study.schemes):
         best = int(np.round(validation[i].mean(-1), 12).argmax())

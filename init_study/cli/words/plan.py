@@ -10,12 +10,18 @@ from init_study.cli.terminal import table_text
 from init_study.engine.estimate import estimate
 from init_study.plan import Plan, ProgramPlan
 from init_study.race import check_rules, race_document
+from init_study.study import Study
 
 _SUMMED = ("members", "compilations", "seconds", "disk_bytes")
 _OF_FEED = ("feed", "images_per_second", "reading_share", "prepared_bytes")
 _SUMMARY = (
     "{members} members, {compilations} compilations, about {seconds:.0f} s, "
     "{disk_bytes} bytes in {workdir}"
+)
+_FRESH_SUMMARY = (
+    "{members} members, {compilations} compilations, about {seconds:.0f} s; with fresh "
+    "seeds of what learns, at most {fresh_members} members, about {most_seconds:.0f} s "
+    "in all; {disk_bytes} bytes in {workdir}"
 )
 _RACE_SUMMARY = (
     "screening: {members} members, about {seconds:.0f} s; with fresh seeds, at most "
@@ -32,7 +38,17 @@ def answer(invocation: Invocation) -> Answer:
     store.check_workdir(invocation.the_workdir(), study)
     plan = invocation.make_plan(study)
     overview = plan_overview(plan, invocation.the_workdir())
-    return Answer(overview, _text(overview, _SUMMARY))
+    if not study.fresh_seeds:
+        return Answer(overview, _text(overview, _SUMMARY))
+    overview |= _with_fresh(overview, study, study.fresh_seeds)
+    return Answer(overview, _text(overview, _FRESH_SUMMARY))
+
+
+def _with_fresh(overview: dict[str, Any], study: Study, seeds: int) -> dict[str, Any]:
+    """Count what fresh seeds add where every scheme learns."""
+    fresh = len(overview["programs"]) * len(study.schemes) * seeds
+    most = round(overview["seconds"] * (1 + fresh / overview["members"]), 1)
+    return {"fresh_members": fresh, "most_seconds": most}
 
 
 def _race_answer(invocation: Invocation) -> Answer:
@@ -44,10 +60,7 @@ def _race_answer(invocation: Invocation) -> Answer:
     store.check_race(invocation.the_workdir(), race)
     study = study.replace(seeds=protocol.screening)
     overview = plan_overview(invocation.make_plan(study), invocation.the_workdir())
-    screened, programs = overview["members"], len(overview["programs"])
-    fresh = programs * len(study.schemes) * protocol.looks[-1]
-    most = round(overview["seconds"] * (1 + fresh / screened), 1)
-    overview |= {"fresh_members": fresh, "most_seconds": most}
+    overview |= _with_fresh(overview, study, protocol.looks[-1])
     return Answer(overview, _text(overview, _RACE_SUMMARY))
 
 

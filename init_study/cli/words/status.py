@@ -15,7 +15,7 @@ from init_study.cli.stages import (
     raced_study,
 )
 from init_study.cli.terminal import table_text
-from init_study.study import Study
+from init_study.study import Program, Study
 
 
 def answer(invocation: Invocation) -> Answer:
@@ -34,9 +34,15 @@ def status_overview(workdir: Path) -> dict[str, Any]:
     elif is_examination(workdir):
         name, stages = workdir.name, _examined(workdir)
     else:
-        study = store.read_study(workdir)
+        study, manifest = store.read_study(workdir), store.read_manifest(workdir)
         rows = _rows(study, store.last_steps(workdir))
-        sessions = store.read_manifest(workdir)["sessions"]
+        sessions = manifest["sessions"]
+        for program in study.programs() if study.fresh_seeds else ():
+            folder = workdir / store.FRESH / program.id
+            rates = manifest.get("fresh", {}).get(program.id)
+            rows += _fresh_rows(study, program, rates, folder)
+            if (folder / store.MANIFEST).exists():
+                sessions = [*sessions, *store.read_manifest(folder)["sessions"]]
         return _overview(study.name, workdir, rows, sessions)
     rows = [
         {"stage": stage, **row}
@@ -74,6 +80,28 @@ def _rows(study: Study, steps: dict[str, int]) -> list[dict[str, Any]]:
             "done": steps.get(program.id, 0) == program.steps,
         }
         for program in study.programs()
+    ]
+
+
+def _fresh_rows(
+    study: Study, program: Program, rates: dict[str, float] | None, folder: Path
+) -> list[dict[str, Any]]:
+    """Tell how far a program's fresh seeds are; nothing where no scheme learned.
+
+    How many they are is known when the grid is done: at most this many.
+    """
+    if rates == {}:
+        return []
+    schemes = len(study.schemes if rates is None else rates)
+    step = store.last_steps(folder).get(program.id, 0)
+    return [
+        {
+            "program": f"{study.label(program)}, fresh seeds",
+            "members": schemes * study.fresh_seeds,
+            "step": step,
+            "steps": program.steps,
+            "done": step == program.steps,
+        }
     ]
 
 

@@ -1,0 +1,105 @@
+"""A run and its fresh seeds: what learned trains again, at the rate chosen for it.
+
+    WORKDIR/fresh/PROGRAM/    a run of its own: the schemes that learned, fresh seeds
+
+Runs that choose a rate flatter it, and the dead need no more seeds. So the grid may
+have few, and what learned there gets many more, each scheme at its best rate alone.
+Which these are stands in the manifest; a run that goes on takes what stands there.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from init_study import store
+from init_study.answers.choosing import rates_to_confirm, validation_chance
+from init_study.answers.outcomes import final_outcomes
+from init_study.execution import Execution
+from init_study.plan import Plan, ProgramPlan
+from init_study.run import Control, Outcome, run
+from init_study.study import PROGRAM_AXES, Program, Study
+
+
+def run_with_fresh_seeds(
+    plan: Plan, workdir: Path, command: str, control: Control | None = None
+) -> Outcome:
+    """Run a study as `run.run` does, then the fresh seeds that it asks for.
+
+    Args:
+        plan: of `make_plan`.
+        workdir: made if it is not there.
+        command: how to repeat the run; kept in the manifest.
+        control: how the run is watched and stopped.
+
+    Raises: UserError as `run.run` does.
+    """
+    control = control or Control()
+    done = run(plan, workdir, command, control)
+    if not plan.study.fresh_seeds:
+        return done
+    for program in plan.programs:
+        if not done.finished:
+            return done
+        rates = _rates(plan.study, program.program, workdir)
+        if not rates:
+            continue
+        part = _part(plan, program, workdir, rates)
+        # The program was timed before its grid; more members may not fit beside it.
+        is_given = control.given_execution or len(part.members) <= len(plan.members)
+        own = control._replace(given_execution=is_given, spectra=False)
+        more = run(part, workdir / store.FRESH / program.program.id, command, own)
+        done = Outcome(
+            more.finished,
+            done.member_steps + more.member_steps,
+            done.seconds + more.seconds,
+        )
+    return done
+
+
+def fresh_study(study: Study, program: Program, rates: Mapping[str, float]) -> Study:
+    """Describe the fresh seeds of a program: some schemes, each at its own rate.
+
+    Args:
+        study: that asks for fresh seeds.
+        program: one of its own.
+        rates: by scheme.
+
+    Example:
+        >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=3, fresh_seeds=2)
+        >>> part = fresh_study(study, study.programs()[0], {"zeros": 0.1})
+        >>> [member.name for member in part.members()]
+        ['zeros/lr=0.1/3', 'zeros/lr=0.1/4']
+    """
+    return study.replace(
+        **{axis: (getattr(program, axis),) for axis in PROGRAM_AXES},
+        schemes=tuple(rates),
+        learning_rates=tuple(rates.values()),
+        pairing="own",
+        seeds=study.fresh,
+        fresh_seeds=0,
+    )
+
+
+def _rates(study: Study, program: Program, workdir: Path) -> dict[str, float]:
+    """Find the rates that the grid chose, and keep them in the manifest."""
+    manifest = store.read_manifest(workdir)
+    kept = manifest.setdefault("fresh", {})
+    if program.id not in kept:
+        data, records = manifest["data"][program.data_name], store.load(workdir)
+        ours = (records["program"] == program.id) & (records["step"] == program.steps)
+        outcomes = final_outcomes(records.loc[ours], study, validation_chance(data))
+        kept[program.id] = rates_to_confirm(outcomes, study, data)
+        store.write_manifest(workdir, manifest)
+    return kept[program.id]
+
+
+def _part(
+    plan: Plan, program: ProgramPlan, workdir: Path, rates: Mapping[str, float]
+) -> Plan:
+    study = fresh_study(plan.study, program.program, rates)
+    began = store.read_manifest(workdir)["programs"][program.program.id]
+    own = program._replace(
+        label=f"{program.label}, fresh seeds",
+        execution=Execution(began["chunk_width"], began["convolution"]),
+    )
+    schemes = {scheme: plan.schemes[scheme] for scheme in rates}
+    return Plan(study, study.members(), schemes, (own,))
