@@ -36,6 +36,11 @@ GLOSSARY = (
         "from chance to the best median",
     ),
 )
+FRESH = (
+    "fresh seed",
+    "one that had no part in choosing a rate; schemes that learned have so many more, "
+    "at their best rates alone",
+)
 
 
 class Summary(NamedTuple):
@@ -101,6 +106,7 @@ def render_run(
     study = Study.from_dict(manifest["study"])
     comparisons = compare_runs(run.records, manifest)
     styles = scheme_styles(study.schemes)
+    words = [*GLOSSARY[:2], *([FRESH] if study.fresh_seeds else []), *GLOSSARY[2:]]
     page = RunPage(
         study.question or study.name,
         study.name,
@@ -115,7 +121,7 @@ def render_run(
         _across(comparisons, styles),
         _spread(run.records, manifest),
         next_command(manifest.get("command", ""), comparisons),
-        GLOSSARY,
+        words,
         provenance(study, manifest),
     )
     return render_page("run_page.html", page)

@@ -4,7 +4,8 @@
 
 Tags are `PROGRAM_lr_RATE/SPLIT_METRIC`, in the letters that TensorBoard allows. The
 value is the mean over the seeds that did not diverge so far; `low` and `high` are the
-ends of its 95 % t interval, which the tab "Custom Scalars" draws as a band.
+ends of its 95 % t interval, which the tab "Custom Scalars" draws as a band. Fresh
+seeds, a run in a folder of its own, are not among them.
 """
 
 import json
