@@ -8,8 +8,9 @@ from scipy import stats
 
 from init_study.answers.significance import hochberg, holm, sign_flip_p
 from init_study.answers.statistics import exact_interval, expected_best
+from init_study.answers.verdicts import decision as verdicts
 from init_study.answers.verdicts.contrasts import Kind
-from init_study.answers.verdicts.decision import decide, default_margin
+from init_study.answers.verdicts.decision import default_margin
 from init_study.answers.verdicts.learning import mean_p
 from init_study.answers.verdicts.more_seeds import seeds_needed
 from init_study.answers.verdicts.paired_runs import (
@@ -21,6 +22,10 @@ from init_study.answers.verdicts.paired_runs import (
 )
 from init_study.answers.verdicts.sentences import decision_sentence
 from init_study.errors import UserError
+
+
+def decide(*values, chance=0.0, num_test=1000, **terms):
+    return verdicts.decide(*values, chance=chance, num_test=num_test, **terms)
 
 
 def seeds(mean, spread=0.01, n=10, seed=0):

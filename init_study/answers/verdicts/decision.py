@@ -70,8 +70,9 @@ def decide(
     alpha: float = 0.05,
     settled: Sequence[Contrast] = (),
     sign_flips: bool = True,
-    chance: float = 0.0,
-    num_test: int = 1000,
+    *,
+    chance: float,
+    num_test: int,
 ) -> Decision:
     """Decide what fresh seeds say of schemes.
 
@@ -92,7 +93,7 @@ def decide(
 
     Example:
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> decision.kind.value, decision.best_set
         ('BEST', ('he',))
     """

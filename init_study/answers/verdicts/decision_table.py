@@ -43,7 +43,7 @@ def decision_table(
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
         >>> table = decision_table(decision, runs, choices)
         >>> [row.split()[0] for row in table.splitlines()]
@@ -68,7 +68,7 @@ def decision_rows(
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> choices = {name: Choice(0.1, 0.5, None) for name in runs}
         >>> [row["verdict"] for row in decision_rows(decision, runs, choices)]
         ['BEST', 'WORSE']

@@ -19,7 +19,7 @@ def decision_sentence(label: str, decision: Decision) -> str:
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> decision_sentence("cnn", decision).partition(";")[0]
         'cnn: he is the best of 2 schemes'
     """
@@ -33,7 +33,7 @@ def decision_clauses(label: str, decision: Decision) -> list[str]:
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> decision_clauses("cnn", decision)[0]
         'cnn: he is the best of 2 schemes'
     """
@@ -101,7 +101,7 @@ def decision_terms(decision: Decision) -> str:
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"he": np.linspace(0.90, 0.94, 5), "zeros": np.full(5, 0.1)}
-        >>> decision = decide(runs, "he", margin=0.01)
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
         >>> decision_terms(decision).partition(";")[0]
         'on 5 fresh seeds, paired, and these 1,000 test images'
     """
@@ -121,7 +121,8 @@ def decision_order(decision: Decision) -> tuple[str, ...]:
         >>> from init_study.answers.verdicts.decision import decide
         >>> import numpy as np
         >>> runs = {"zeros": np.full(5, 0.1), "he": np.linspace(0.90, 0.94, 5)}
-        >>> decision_order(decide(runs, "he", margin=0.01))
+        >>> decision = decide(runs, "he", margin=0.01, chance=0.1, num_test=1000)
+        >>> decision_order(decision)
         ('he', 'zeros')
     """
     by_mean = sorted(decision.contrasts, key=lambda c: -c.all_runs)
