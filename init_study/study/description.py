@@ -158,7 +158,8 @@ class Study:
         """The fresh seeds: the next ones after all others.
 
         Example:
-            >>> Study(seeds=(0, 1, 2), fresh_seeds=2).fresh
+            >>> study = Study(schemes="zeros", learning_rates=0.1, seeds=3)
+            >>> study.replace(fresh_seeds=2).fresh
             (3, 4)
         """
         first = max(self.seeds) + 1
