@@ -4,12 +4,15 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import Counter
 
 import pytest
 from calling import ROOT, finish, start, wait_until
 
 from benchmarks.accelerator_items import FORMS, PARTS, grid, list_items
+from benchmarks.accelerator_jobs import Clock, Settings
+from benchmarks.accelerator_pass import Pass, measure_all
 from benchmarks.accelerator_table import summarize_rows, table
 
 COMMAND = ("-m", "benchmarks.accelerator")
@@ -54,6 +57,24 @@ def test_peers_studies_and_precision_come_before_the_rest_of_the_executions():
     assert set(Counter(items).values()) == {1}
     assert Counter(parts)["ours"] == 2 * len(grid(64))
     assert {i.part for i in list_items(["small"], grid(4), ["study"])} == {"study"}
+
+
+def test_what_does_not_fit_into_the_time_is_not_begun(tmp_path):
+    items = list_items(["small"], ["xla/1"], ["ours", "study"])
+    rows = []
+    work = Pass(
+        settings=Settings(2, 0.1, 1, 100.0, 8, tmp_path),
+        # Nobody compiles anything in two seconds.
+        clock=Clock(time.monotonic() + 2.0, []),
+        parallel=2,
+        executions=["xla/1"],
+        note=rows.append,
+        waiting=list(items),
+    )
+    assert measure_all(work) == "the rest would take too long"
+    assert [row["name"] for row in rows] == [item.name for item in items]
+    for row in rows:
+        assert row["problem"].startswith("not begun: 2 s are left, about ")
 
 
 def study_row(name, digest, alone=False):
