@@ -78,15 +78,18 @@ def _fill(work: Pass) -> None:
     """Start what fits into the time that is left, in order."""
     while work.waiting and len(work.preparing) < work.parallel:
         work.clock.check()
-        item = work.waiting.pop(0)
+        item = work.waiting[0]
+        # What is ready comes first; it takes less than what runs alone.
+        if item.alone and any(job.about for job in work.preparing):
+            return
+        del work.waiting[0]
         left, need = work.clock.left(), _expected(work.rows, item)
         if need > left:
             problem = f"not begun: {left:.0f} s are left, about {need:.0f} are needed"
             _note(work, item, {"problem": problem})
             continue
-        job = jobs.start(
-            item, _execution(work, item), len(work.preparing), work.settings
-        )
+        beside = 0 if item.alone else len(work.preparing)
+        job = jobs.start(item, _execution(work, item), beside, work.settings)
         if item.alone:
             _run_alone(work, job)
         else:
