@@ -92,8 +92,8 @@ def _fill(work: Pass) -> None:
         job = jobs.start(item, _execution(work, item), beside, work.settings)
         if item.alone:
             _run_alone(work, job)
-        else:
-            work.preparing.append(job)
+            return
+        work.preparing.append(job)
 
 
 def _expected(rows: Sequence[Row], item: Item) -> float:
