@@ -78,6 +78,7 @@ class Job:
         began: at which moment; moved by as long as it was paused.
         about: its first answer.
         rate: member-steps per second, median of its turns.
+        pauses: when it was stopped and went on, by `time.monotonic`.
     """
 
     item: Item
@@ -87,6 +88,7 @@ class Job:
     began: float = field(default_factory=time.monotonic)
     about: dict[str, Any] = field(default_factory=dict)
     rate: float = 0.0
+    pauses: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def seconds(self) -> float:
@@ -171,9 +173,19 @@ def _first_answer(job: Job, settings: Settings) -> dict[str, Any]:
     if not select.select([job.worker.process.stdout], [], [], 0)[0]:
         return {}
     try:
-        return crews.read(job.worker, 0.0)
+        about = crews.read(job.worker, 0.0)
     except EOFError as error:
         return {"error": str(error)}
+    if "compile_seconds" in about:
+        end = about.pop("compiled_at")
+        began = end - about["compile_seconds"]
+        about["compile_seconds"] -= overlap(job.pauses, began, end)
+    return about
+
+
+def overlap(pauses: Iterable[tuple[float, float]], began: float, end: float) -> float:
+    """Find how much of the time between two moments pauses took."""
+    return sum(max(0.0, min(end, b) - max(began, a)) for a, b in pauses)
 
 
 def _study_answer(job: Job, settings: Settings, code: int) -> dict[str, Any]:
@@ -225,7 +237,9 @@ def pause(jobs: Iterable[Job]) -> float:
 def go_on(jobs: Iterable[Job], since: float) -> None:
     """Let paused processes go on; the time apart does not count."""
     for job in jobs:
-        job.began += time.monotonic() - since
+        now = time.monotonic()
+        job.pauses.append((since, now))
+        job.began += now - since
         _send(job, signal.SIGCONT)
 
 

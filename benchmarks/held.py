@@ -33,7 +33,7 @@ def main(_: list[str]) -> None:
     steps = 0
     try:
         way, about = prepare(name)
-        answer(answers, about)
+        answer(answers, about | {"compiled_at": time.monotonic()})
         for line in sys.stdin:
             found: dict[str, Any] = {}
             match line.strip():

@@ -11,7 +11,7 @@ import pytest
 from calling import ROOT, finish, start, wait_until
 
 from benchmarks.accelerator_items import FORMS, PARTS, grid, list_items
-from benchmarks.accelerator_jobs import Clock, Settings
+from benchmarks.accelerator_jobs import Clock, Settings, overlap
 from benchmarks.accelerator_pass import Pass, measure_all
 from benchmarks.accelerator_table import summarize_rows, table
 
@@ -75,6 +75,12 @@ def test_what_does_not_fit_into_the_time_is_not_begun(tmp_path):
     assert [row["name"] for row in rows] == [item.name for item in items]
     for row in rows:
         assert row["problem"].startswith("not begun: 2 s are left, about ")
+
+
+def test_pauses_are_no_part_of_what_they_cut():
+    # Half a second of the first, one of the second, nothing of the third.
+    pauses = [(1.0, 2.0), (5.0, 9.0), (20.0, 30.0)]
+    assert overlap(pauses, began=1.5, end=6.0) == 1.5
 
 
 def study_row(name, digest, alone=False):
