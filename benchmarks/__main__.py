@@ -17,11 +17,8 @@ Markdown table; the JSON file has every way and variant. Ways:
     matmul           no training: the rate of a float32 matrix product
 """
 
-import importlib.metadata
 import importlib.util
 import json
-import os
-import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,9 +28,11 @@ from absl import app, flags
 from benchmarks import crews
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.crews import WAYS, Settings, Turn
+from benchmarks.machine import cpu_name, versions
 from benchmarks.summary import markdown, summarize
 from init_study.errors import UserError, unknown
 from init_study.execution import parse_execution
+from init_study.host import usable_cores
 
 _CASES = flags.DEFINE_list("cases", list(CASES), "Names in cases.CASES.")
 _WAYS = flags.DEFINE_list("ways", list(WAYS), "What to compare.")
@@ -98,7 +97,7 @@ def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]
     problems: dict[str, str] = {}
     ready: list[crews.Crew] = []
     try:
-        for group in crews.make_groups(ways, found["platform"], _cores()):
+        for group in crews.make_groups(ways, found["platform"], usable_cores()):
             crew, failed = crews.set_up(group, settings)
             problems |= failed
             ready += [crew] if crew else []
@@ -116,7 +115,7 @@ def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]
         "gflop_per_member_step": gflop,
         **summarize(turns, problems, gflop, found["platform"]),
         "machine": _machine(found),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -147,34 +146,12 @@ def take_turns(
     return turns
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _machine(found: dict[str, Any]) -> dict[str, Any]:
     return {
-        "cpu": _cpu(),
-        "cores": _cores(),
+        "cpu": cpu_name(),
+        "cores": usable_cores(),
         **{key: found[key] for key in ("platform", "device", "devices")},
     }
-
-
-def _cpu() -> str:
-    """Name the processor, by its model where Linux gives one."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str | None]:
-    def version(package: str) -> str | None:
-        try:
-            return importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            return None
-
-    return {name: version(name) for name in ("jax", "jaxlib", "flax", "torch")}
 
 
 def _run() -> None:

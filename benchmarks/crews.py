@@ -119,7 +119,7 @@ def set_up(group: Group, settings: Settings) -> tuple[Crew | None, dict[str, str
         failed = False
         for way in ways:
             try:
-                answers = [_read(worker, settings.limit) for worker in workers]
+                answers = [read(worker, settings.limit) for worker in workers]
             except (TimeoutError, EOFError) as error:
                 problems[way], failed = str(error), True
                 break
@@ -150,7 +150,7 @@ def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
     for worker in crew.workers:
         assert worker.process.stdin is not None
         worker.process.stdin.write(f"{line}\n".encode())
-    answers = [_read(worker, settings.limit) for worker in crew.workers]
+    answers = [read(worker, settings.limit) for worker in crew.workers]
     return Turn(
         rate=sum(answer["done"] / answer["seconds"] for answer in answers),
         cpu_seconds=sum(answer["cpu_seconds"] for answer in answers)
@@ -175,9 +175,9 @@ def probe(cases: Sequence[str], limit: float) -> dict[str, Any]:
 
     In a process of its own: this one must not hold a device.
     """
-    worker = _spawn([f"--probe={','.join(cases)}"], {})
+    worker = spawn([f"--probe={','.join(cases)}"], {})
     try:
-        return _read(worker, limit)
+        return read(worker, limit)
     finally:
         stop([worker])
 
@@ -197,18 +197,27 @@ def _start(group: Group, ways: Sequence[str], settings: Settings) -> Worker:
     }
     threads = str(group.threads)
     only_torch = ways[0].startswith("torch")
-    return _spawn(
+    return spawn(
         [f"--{name}={value}" for name, value in arguments.items()],
         {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} if only_torch else {},
     )
 
 
-def _spawn(arguments: list[str], variables: dict[str, str]) -> Worker:
+def spawn(
+    arguments: list[str], variables: dict[str, str], module: str = "benchmarks.worker"
+) -> Worker:
+    """Start a process that talks in JSON lines.
+
+    Args:
+        arguments: flags of `benchmarks.worker`.
+        variables: of its environment, on top of those here.
+        module: what it runs.
+    """
     # JAX and PyTorch share an accelerator's memory.
     shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     log = tempfile.TemporaryFile()
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.worker", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**os.environ, **shared, **variables},
         stdin=subprocess.PIPE,
@@ -220,7 +229,7 @@ def _spawn(arguments: list[str], variables: dict[str, str]) -> Worker:
     return Worker(process, log)
 
 
-def _read(worker: Worker, limit: float) -> dict[str, Any]:
+def read(worker: Worker, limit: float) -> dict[str, Any]:
     """Read the next answer.
 
     Raises: TimeoutError after `limit` seconds, EOFError if the process has ended.

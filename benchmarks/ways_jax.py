@@ -1,4 +1,4 @@
-"""The ways to train the members with JAX: this engine, and plain Flax three times.
+"""The ways to train the members with plain Flax, and the rate of a matrix product.
 
 A way takes a number of steps and returns how much it did, after all of it is done:
 member-steps, or GFLOP for `matmul`. The first call compiles.
@@ -12,82 +12,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
 from benchmarks.cases import (
     BATCH_SIZE,
     Case,
-    case_dataset,
     learning_rates,
     peer_batches,
 )
-from init_study.engine.devices import member_mesh, place_members, prepare_jax
-from init_study.engine.feeding import make_feeding
-from init_study.engine.orders import first_rows
-from init_study.engine.population import (
-    compile_population,
-    hyperparameters,
-    initial_population,
-)
-from init_study.execution import default_execution, parse_execution
-from init_study.network import trace
-from init_study.plan import ProgramPlan
-from init_study.schemes import parse_scheme
-from init_study.study import Member, Program
 
 Way = Callable[[int], float]
 
 MOMENTUM = 0.9
 MATRIX = 2048
-_MOST_STEPS = 512
 _MOST_SCANNED = 256
-
-
-def ours(case: Case, members: int, execution: str = "") -> Way:
-    """Train the population as a run does, on all devices.
-
-    As `execution`, `FORM/WIDTH`, or as a run of unknown speed would.
-    """
-    prepare_jax(None)
-    default = default_execution(None, jax.default_backend(), members)
-    dataset = case_dataset(case)
-    program = Program(
-        dataset=dataset.name,
-        model=case.name,
-        batch_size=BATCH_SIZE,
-        steps=_MOST_STEPS,
-        evaluations=1,
-        momentum=MOMENTUM,
-    )
-    plan = ProgramPlan(
-        program=program,
-        label=case.name,
-        network=trace(case.module, case.image_shape, dataset.num_classes),
-        dataset=dataset,
-        execution=parse_execution(execution) if execution else default,
-    )
-    group = tuple(
-        Member(scheme="he_normal", learning_rate=float(rate), seed=seed)
-        for seed, rate in enumerate(learning_rates(members))
-    )
-    mesh, width = member_mesh(), plan.execution.chunk_width
-    seeds = tuple(member.seed for member in group)
-    compiled, feeding = compile_population(plan, mesh), make_feeding(plan, mesh, seeds)
-    shared, _ = next(feeding.shared(0))
-    schemes = {"he_normal": parse_scheme("he_normal")}
-    start = initial_population(plan, schemes, group, first_rows(plan, seeds))
-    hyper = place_members(hyperparameters(group, plan.program), mesh, width)
-
-    def way(steps: int) -> float:
-        state = place_members(start, mesh, width)
-        for done in range(0, steps, _MOST_STEPS):
-            places = jnp.int32(0), jnp.int32(min(steps - done, _MOST_STEPS))
-            state = compiled.train(state, hyper, shared, *places)
-        jax.block_until_ready(state)
-        return members * steps
-
-    return way
 
 
 def flax_loop(case: Case, members: int, seconds: float) -> Way:
@@ -121,6 +61,35 @@ def flax_vmap(case: Case, members: int, seconds: float) -> Way:
         state = _copy(start)
         for images, labels in islice(cycle(batches), steps):
             state, _ = step(state, rates, images, labels)
+        jax.block_until_ready(state)
+        return members * steps
+
+    return way
+
+
+def flax_vmap_own(case: Case, members: int, seconds: float) -> Way:
+    """`flax_vmap`, but each member goes through the images in an order of its own.
+
+    So does every seed of this engine. The first layer of `flax_vmap` is one plain
+    convolution for all members, which here it cannot be.
+    """
+    del seconds
+    images, labels = map(jnp.concatenate, zip(*_device_batches(case), strict=True))
+    count, draw = len(labels), np.random.default_rng(0)
+    orders = draw.permuted(np.tile(np.arange(count), (members, 1)), axis=1)
+    batches = jnp.asarray(orders.reshape(members, -1, BATCH_SIZE).swapaxes(0, 1))
+    train = make_step(case)
+
+    def own(state: Any, rate: Any, rows: Any) -> Any:
+        return train(state, rate, images[rows], labels[rows])
+
+    step = jax.jit(jax.vmap(own), donate_argnums=0)
+    start, rates = initial_states(case, members), jnp.asarray(learning_rates(members))
+
+    def way(steps: int) -> float:
+        state = _copy(start)
+        for rows in islice(cycle(batches), steps):
+            state, _ = step(state, rates, rows)
         jax.block_until_ready(state)
         return members * steps
 
@@ -237,4 +206,7 @@ def _copy(state: Any) -> Any:
     return jax.tree.map(jnp.copy, state)
 
 
-PEERS = {way.__name__: way for way in (flax_loop, flax_vmap, flax_scan, matmul)}
+PEERS = {
+    way.__name__: way
+    for way in (flax_loop, flax_vmap, flax_vmap_own, flax_scan, matmul)
+}

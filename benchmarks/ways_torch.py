@@ -53,6 +53,78 @@ def torch_loop(case: Case, members: int, layout: str) -> Way:
     return way
 
 
+def torch_graphs(case: Case, members: int, streams: int) -> Way:
+    """Members replayed as CUDA graphs, so many of them at once, each on a stream.
+
+    A graph is a member's steps on all batches, one after the other, channels last: a
+    replay has no Python in it and copies no batch. Steps come in whole replays.
+
+    Raises: RuntimeError where there is no CUDA.
+    """
+    if not torch.cuda.is_available():
+        raise RuntimeError("CUDA graphs need CUDA, which PyTorch does not find here")
+    batches = device_batches(case, "channels_last")
+    format_ = LAYOUTS["channels_last"]
+    nets = [_to_device(twin(case)).to(memory_format=format_) for _ in range(members)]
+    values = [value for net in nets for value in _floats(net)]
+    starts = [value.clone() for value in values]
+    lanes = [torch.cuda.Stream() for _ in range(min(streams, members))]
+    pools = [torch.cuda.graph_pool_handle() for _ in lanes]
+    graphs, momenta = [], []
+    for place, (net, rate) in enumerate(
+        zip(nets, learning_rates(members).tolist(), strict=True)
+    ):
+        lane = place % len(lanes)
+        optimizer = make_optimizer(net, rate)
+        graphs.append(_capture(net, optimizer, batches, lanes[lane], pools[lane]))
+        momenta += [s["momentum_buffer"] for s in optimizer.state.values()]
+
+    @torch.no_grad()
+    def way(steps: int) -> float:
+        replays = -(-steps // len(batches))
+        torch._foreach_copy_(values, starts)
+        torch._foreach_zero_(momenta)
+        for lane in lanes:
+            lane.wait_stream(torch.cuda.current_stream())
+        for first in range(0, members, len(lanes)):
+            beside = list(zip(lanes, graphs[first : first + len(lanes)], strict=False))
+            for _ in range(replays):
+                for lane, graph in beside:
+                    with torch.cuda.stream(lane):
+                        graph.replay()
+        _wait()
+        return members * replays * len(batches)
+
+    return way
+
+
+def _floats(net: nn.Module) -> list[Tensor]:
+    """List parameters and averages, not the counts of batches, as they lie there."""
+    found = [*net.parameters(), *net.buffers()]
+    return [value.detach() for value in found if value.is_floating_point()]
+
+
+def _capture(
+    net: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batches: list[tuple[Tensor, Tensor]],
+    stream: torch.cuda.Stream,
+    pool: tuple[int, int],
+) -> torch.cuda.CUDAGraph:
+    """Capture a step on every batch, after steps that tune kernels and make momenta."""
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for images, labels in batches[:3]:
+            train_step(net, optimizer, images, labels)
+        optimizer.zero_grad(set_to_none=True)
+    _wait()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, pool=pool, stream=stream):
+        for images, labels in batches:
+            train_step(net, optimizer, images, labels)
+    return graph
+
+
 def make_optimizer(net: nn.Module, rate: float) -> torch.optim.Optimizer:
     """SGD in one fused call for all parameters."""
     return torch.optim.SGD(net.parameters(), rate, momentum=MOMENTUM, fused=True)

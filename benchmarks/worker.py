@@ -35,28 +35,26 @@ Way = Callable[[int], float]
 
 def main(_: list[str]) -> None:
     """Set the ways up, then take turns until the input ends."""
-    answers = _own_stdout()
+    answers = own_stdout()
     if _PROBE.value:
-        _answer(answers, _probe(_PROBE.value))
+        answer(answers, _probe(_PROBE.value))
         return
     ready: dict[str, tuple[Way, int]] = {}
     for name in _WAYS.value:
         try:
-            way = _make(name)
+            way = make(name)
             steps = _STEPS.value or calibrate(way, _SECONDS.value)
             if _STEPS.value:
                 way(1)  # Compiles.
         # A peer that cannot run is a result, whatever the reason.
         except Exception as error:
-            line = (str(error).strip().splitlines() or [""])[0]
-            problem = f"{type(error).__name__}: {line}"
-            _answer(answers, {"way": name, "error": problem})
+            answer(answers, {"way": name, "error": in_one_line(error)})
             continue
         ready[name] = way, steps
-        _answer(answers, {"way": name, "steps": steps})
+        answer(answers, {"way": name, "steps": steps})
     for line in sys.stdin:
         _, name, *window = line.split()
-        _answer(answers, take_turn(*ready[name], [float(at) for at in window]))
+        answer(answers, take_turn(*ready[name], [float(at) for at in window]))
 
 
 def calibrate(way: Way, seconds: float) -> int:
@@ -91,25 +89,35 @@ def take_turn(way: Way, steps: int, window: list[float]) -> dict[str, float]:
     }
 
 
-def _make(name: str) -> Way:
+def in_one_line(error: Exception) -> str:
+    """Name the error, and give the first line of what it says."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {line}"
+
+
+def make(name: str) -> Way:
     """Make a way, and import only the library that it needs.
 
     Neither library waits in the other's process.
     """
     case, members = find_case(_CASE.value), _MEMBERS.value
     if not name.startswith("torch"):
-        from benchmarks.ways_jax import PEERS, ours
-
         if name == "ours":
-            return ours(case, members, _EXECUTION.value)
-        return PEERS[name](case, members, _SECONDS.value)
-    from benchmarks.ways_torch import prepare_torch, torch_func_vmap, torch_loop
+            from benchmarks.ours import ours
 
-    prepare_torch(_THREADS.value)
-    kind, *layout = name.split("/")
+            return ours(case, members, _EXECUTION.value)
+        from benchmarks.ways_jax import PEERS
+
+        return PEERS[name](case, members, _SECONDS.value)
+    from benchmarks import ways_torch
+
+    ways_torch.prepare_torch(_THREADS.value)
+    kind, *variant = name.split("/")
     if kind == "torch_func_vmap":
-        return torch_func_vmap(case, members)
-    return torch_loop(case, members, layout[0])
+        return ways_torch.torch_func_vmap(case, members)
+    if kind == "torch_graphs":
+        return ways_torch.torch_graphs(case, members, int(variant[0]))
+    return ways_torch.torch_loop(case, members, variant[0])
 
 
 def _probe(cases: list[str]) -> dict[str, Any]:
@@ -124,14 +132,15 @@ def _probe(cases: list[str]) -> dict[str, Any]:
     }
 
 
-def _own_stdout() -> TextIO:
+def own_stdout() -> TextIO:
     """Take stdout for the answers; all else that is printed goes to stderr."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
 
 
-def _answer(answers: TextIO, values: dict[str, Any]) -> None:
+def answer(answers: TextIO, values: dict[str, Any]) -> None:
+    """Give one answer, a line of JSON."""
     print(json.dumps(values), file=answers, flush=True)
 
 

@@ -86,7 +86,8 @@ def test_benchmarks_import_no_more_than_they_name(tmp_path):
     blocked = bare.all_but(BENCHMARKS_NEED)
     assert {"pandas", "matplotlib", "sklearn", "tensorflow_datasets"} <= {*blocked}
     program = (
-        "import benchmarks.summary, benchmarks.worker, benchmarks.ways_jax\n"
+        "import benchmarks.summary, benchmarks.worker, benchmarks.ours\n"
+        "import benchmarks.accelerator_pass, benchmarks.accelerator_table\n"
         "from benchmarks.cases import CASES, case_dataset\n"
         "print([case_dataset(case).name for case in CASES.values()])"
     )

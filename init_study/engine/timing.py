@@ -82,15 +82,7 @@ def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
     """Make the smallest population that fills every device."""
     width = program_plan.execution.chunk_width
     few = plan.members[:1] * padded_size(1, mesh, width)
-    generator = np.random.default_rng(0)
-
-    def noise(leaf: np.ndarray) -> np.ndarray:
-        if not np.issubdtype(leaf.dtype, np.floating):
-            return leaf
-        return (0.05 * generator.standard_normal(leaf.shape)).astype(leaf.dtype)
-
-    state = jax.tree.map(noise, empty_population(program_plan, len(few)))
-    state = state._replace(diverged_step=state.diverged_step - 1)
+    state = noise_population(program_plan, len(few))
     return Sample(
         compiled=compile_population(program_plan, mesh),
         state=place_members(state, mesh, width),
@@ -99,6 +91,22 @@ def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
         members=len(few),
         mesh=mesh,
     )
+
+
+def noise_population(program_plan: ProgramPlan, members: int) -> TrainState:
+    """Make a population of noise, host arrays `[members, ...]`, none of it diverged.
+
+    Nothing is compiled for it.
+    """
+    generator = np.random.default_rng(0)
+
+    def noise(leaf: np.ndarray) -> np.ndarray:
+        if not np.issubdtype(leaf.dtype, np.floating):
+            return leaf
+        return (0.05 * generator.standard_normal(leaf.shape)).astype(leaf.dtype)
+
+    state = jax.tree.map(noise, empty_population(program_plan, members))
+    return state._replace(diverged_step=state.diverged_step - 1)
 
 
 def time_execution(
