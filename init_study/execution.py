@@ -54,8 +54,8 @@ def default_execution(
     """Choose what runs where nothing has been measured.
 
     On CPU one member at a time is fastest: `vmap` over kernels is a grouped
-    convolution, which outgrows the caches. On a GPU 16 gain most of what more would
-    (docs/why/execution.md); for a TPU the width is a guess.
+    convolution, which outgrows the caches. On the GPU that was measured 64 were the
+    fastest (docs/why/execution.md); for a TPU the width is a guess.
 
     Args:
         chunk_width: the given one, if any.
@@ -66,7 +66,8 @@ def default_execution(
         >>> default_execution(None, "cpu", members=30).chunk_width
         1
     """
-    width = 1 if platform == "cpu" else min(16, max(1, members))
+    most = {"cpu": 1, "gpu": 64}.get(platform, 16)
+    width = min(most, max(1, members))
     return Execution(chunk_width or width, default_form(platform))
 
 
@@ -93,7 +94,7 @@ def candidates(
     first = default_execution(chunk_width, platform, members)
     cpu = platform == "cpu"
     forms = ("winograd", "blocked") if cpu else ("patches", "canonical", "xla")
-    widths = (1, 4) if cpu else (16, 64, 256)
+    widths = (1, 4) if cpu else (64, 16, 256)
     narrow = [width for width in widths if width <= max(members, 1)]
     kept = [chunk_width] if chunk_width else narrow or [first.chunk_width]
     rest = [Execution(width, form) for width in kept for form in forms]
