@@ -206,20 +206,25 @@ def _two(a: Row, b: Row) -> str:
 def _behind(comparison: Comparison) -> list[str]:
     """List the schemes that are shown to be behind another, with their numbers."""
     rows = [r for r in comparison.rows if r.standing.behind and not r.standing.never]
-    if not rows:
-        return []
     first = comparison.rows[0].scheme
-    return [f"behind: {', '.join(_numbers(row, first) for row in rows)}"]
+    to_first = {row.scheme: points for row in rows if (points := _points(row, first))}
+    others = [
+        f"{row.scheme} (behind {many(row.standing.behind)})"
+        for row in rows
+        if row.scheme not in to_first
+    ]
+    numbers = [f"{scheme} ({points})" for scheme, points in to_first.items()]
+    said = [f"behind {first}, in points where both learn: {', '.join(numbers)}"]
+    return said * bool(numbers) + [f"behind: {', '.join(others)}"] * bool(others)
 
 
-def _numbers(row: Row, first: str) -> str:
-    """Write a scheme: `torch (−4.4 points to he where both learn, −5.0 to −3.8)`."""
-    difference, ahead = row.standing.difference, row.standing.behind
-    if difference is None or not difference.n or first not in ahead:
-        return f"{row.scheme} (behind {many(ahead)})"
+def _points(row: Row, first: str) -> str:
+    """Write how far a scheme is behind the first one: `−4.4, −5.0 to −3.8`."""
+    difference = row.standing.difference
+    if difference is None or not difference.n or first not in row.standing.behind:
+        return ""
     ends = low_to_high(difference)
-    points = f"{percent(difference.mean)} points to {first} where both learn"
-    return f"{row.scheme} ({points}{', ' if ends else ''}{ends})"
+    return f"{percent(difference.mean)}{', ' if ends else ''}{ends}"
 
 
 def never_learned(rows: Sequence[Row]) -> list[str]:
