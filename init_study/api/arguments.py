@@ -116,8 +116,8 @@ def make_rules(
         return None
     if until != "decided":
         raise UserError(f"until={until!r} is not known; say until='decided' or nothing")
-    if "seeds" in fields:
-        raise UserError("until='decided' spends seeds as needed; leave out seeds")
+    if given := [name for name in ("seeds", "fresh_seeds") if name in fields]:
+        raise UserError(f"until='decided' spends seeds as needed; leave out {given[0]}")
     if margin is not None:
         check_number("margin", margin, above=0, most=100)
     share = None if margin is None else margin / 100

@@ -255,7 +255,7 @@ OPTIONS: tuple[Option, ...] = (
 def _field_option(field: str, kind: Any) -> Option:
     several = typing.get_origin(kind) is tuple
     against = {}
-    if field == "seeds":
+    if field in ("seeds", "fresh_seeds"):
         against = {"until": "--until=decided spends seeds as needed"}
     return Option(
         f"study.{field}",

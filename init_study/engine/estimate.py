@@ -58,7 +58,7 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     program, members = program_plan.program, len(plan.members)
     program_plan = program_plan._replace(execution=timing.execution)
     first, again = _time_evaluation(plan, program_plan)
-    evaluations = len(program.evaluation_steps()) + 2
+    evaluations = _evaluations(program_plan)
     training = members * program.steps * timing.seconds_per_member_step
     compiling = timing.compile_seconds + first - again
     reading = (
@@ -80,6 +80,15 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
         if program_plan.feed == "decoded"
         else image_bytes(program_plan.dataset),
     )
+
+
+def _evaluations(plan: ProgramPlan) -> float:
+    """Count passes over the validation part, that over the test part in its measure."""
+    validation, test = (
+        len(part.labels) for part in (plan.dataset.validation, plan.dataset.test)
+    )
+    # Before the first step, too.
+    return len(plan.program.evaluation_steps()) + 1 + test / validation
 
 
 def _time_reading(plan: Plan, program_plan: ProgramPlan) -> float | None:

@@ -14,6 +14,7 @@ _LEFT_OUT = (
     "--spectra",
     "--json",
     "--study.seeds",
+    "--study.fresh_seeds",
 )
 
 

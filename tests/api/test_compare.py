@@ -256,6 +256,7 @@ def test_an_interrupted_cell_saves_and_says_how_to_go_on(tmp_path):
         ({"data_dir": __file__, "data": "mnist"}, "test_compare.py"),
         ({"until": "decided", "budget": "soon"}, "90s, 20m or 2h"),
         ({"until": "decided", "seeds": 3}, "leave out seeds"),
+        ({"until": "decided", "fresh_seeds": 3}, "leave out fresh_seeds"),
         ({"schemes": ["he_norml"]}, "Did you mean 'he_normal'"),
         ({"schemes": [3]}, "is no scheme"),
         ({"module": 3}, "no module"),

@@ -86,6 +86,7 @@ SEEN = {
     "run --until=later": "should be one of <decided>",
     "run --until=decided --study.seeds=3": "leave out --study.seeds or --until",
     "plan --until=decided --study.seeds=3": "leave out --study.seeds or --until",
+    "run --until=decided --study.fresh_seeds=3": "leave out --study.fresh_seeds or --u",
     "run --until=decided --budget=20x": "write 90s, 20m or 2h",
     "run --until=decided --looks=5,some": "not whole numbers",
     "plan --until=decided --looks=9,5": "not rising numbers",

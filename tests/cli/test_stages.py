@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from init_study import store
+from init_study.answers.verdicts.protocol import Protocol
 from init_study.cli.words.status import status_overview
+from init_study.race import race_document
 from init_study.study import Study
 
 STUDY = Study(
@@ -86,6 +88,16 @@ def test_status_of_a_race_has_a_row_for_every_stage(raced, call):
     assert rows == {("screening", 4, True), ("fresh-5", 0, False)}
     assert not shown["done"] and len(shown["sessions"]) == 3
     assert "fresh-5" in call("status", f"--workdir={raced}")[1]
+
+
+def test_a_plan_of_a_race_says_what_its_screening_has_done(raced, call):
+    race = race_document(STUDY, Protocol(margin=1.0), None)
+    (raced / store.RACE).write_text(json.dumps(race))
+    code, out, err = call("plan", "--study=tiny.json", "--until=decided", "--json")
+    assert code == 0, err
+    shown = json.loads(out)
+    assert [row["done"] for row in shown["programs"]] == [4, 4]
+    assert shown["seconds"] == 0.0, "all of it"
 
 
 def test_status_of_claims_has_a_row_for_every_study_and_program(claims, call):

@@ -59,17 +59,29 @@ def _race_answer(invocation: Invocation) -> Answer:
     race = race_document(study, protocol, rules.margin)
     store.check_race(invocation.the_workdir(), race)
     study = study.replace(seeds=protocol.screening)
-    overview = plan_overview(invocation.make_plan(study), invocation.the_workdir())
+    workdir = invocation.the_workdir()
+    begun = (workdir / one.id / "screening" for one in study.programs())
+    done = {
+        name: step for part in begun for name, step in store.last_steps(part).items()
+    }
+    overview = plan_overview(invocation.make_plan(study), workdir, done)
     overview |= _with_fresh(overview, study, protocol.looks[-1])
     return Answer(overview, _text(overview, _RACE_SUMMARY))
 
 
-def plan_overview(plan: Plan, workdir: Path) -> dict[str, Any]:
+def plan_overview(
+    plan: Plan, workdir: Path, done: dict[str, int] | None = None
+) -> dict[str, Any]:
     """Count members, chunks, compilations and cost, of each program and in all.
 
     A few steps of each program are really taken, to know what one costs.
+
+    Args:
+        plan: of the study.
+        workdir: where it would run.
+        done: the last step with records by program; by default that of the folder.
     """
-    done = store.last_steps(workdir)
+    done = store.last_steps(workdir) if done is None else done
     rows = [_row(plan, one, done.get(one.program.id, 0)) for one in plan.programs]
     totals = {key: round(sum(row[key] for row in rows), 1) for key in _SUMMED}
     study = plan.study
