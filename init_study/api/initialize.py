@@ -20,6 +20,7 @@ def initialize(
     key: Key[Array, ""],
     labels: Int[Array | np.ndarray, " n"] | None = None,
     train_argument: str | None = None,
+    output: str | None = None,
 ) -> Any:
     """Draw the variables of a module by a scheme, in the form that its framework has.
 
@@ -34,6 +35,8 @@ def initialize(
         labels: `[n]`, for the schemes that look at them.
         train_argument: what the module calls its training flag, `NAME` or `NAME=False`
             for one that is false in training; the usual names are known.
+        output: which of the module's outputs counts, as `logits`, `0` or `aux.1`, where
+            it gives several; by default the first that is `[batch, classes]`.
 
     Returns: variables as `module.init` gives them (Linen), a module (NNX, Equinox),
         parameters and state (Haiku).
@@ -52,7 +55,7 @@ def initialize(
     if not jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key):
         raise UserError(f"key={key!r} is no key; give jax.random.key(0) or the like")
     recipe = make_scheme(scheme)
-    network = _network(module, images, train_argument)
+    network = _network(module, images, train_argument, output)
     params = recipe(key, network, _batch(images, labels))
     # The module's own init has one key for both, so what is kept of it fits together.
     state = network.model_state(jax.random.clone(key))
@@ -60,7 +63,11 @@ def initialize(
 
 
 def explain(
-    module: Any, images: Any, scheme: Any, train_argument: str | None = None
+    module: Any,
+    images: Any,
+    scheme: Any,
+    train_argument: str | None = None,
+    output: str | None = None,
 ) -> dict[str, str]:
     """Say which rule sets each parameter, by path; nothing is drawn.
 
@@ -69,13 +76,15 @@ def explain(
         images: `[n, ...]`, or a `jax.ShapeDtypeStruct`.
         scheme: as of `initialize`.
         train_argument: as of `initialize`.
+        output: as of `initialize`.
 
     Example:
         >>> import flax.linen as nn, jax
         >>> explain(nn.Dense(3), jax.numpy.ones((2, 5)), "he_normal")
         {'bias': 'zeros', 'kernel': 'he_normal'}
     """
-    said = make_scheme(scheme).explain(_network(module, images, train_argument))
+    network = _network(module, images, train_argument, output)
+    said = make_scheme(scheme).explain(network)
     return {"/".join(path): text for path, text in said.items()}
 
 
@@ -89,8 +98,10 @@ def _batch(images: Any, labels: Any) -> Batch | None:
     return Batch(jnp.asarray(images), labels)
 
 
-def _network(module: Any, images: Any, train_argument: str | None) -> Network:
+def _network(
+    module: Any, images: Any, train_argument: str | None, output: str | None
+) -> Network:
     shape = getattr(images, "shape", None)
     if not shape or len(shape) < 2:
         raise UserError(f"images of shape {shape} have no batch axis; give [n, ...]")
-    return trace(module, tuple(shape[1:]), train_argument=train_argument)
+    return trace(module, tuple(shape[1:]), train_argument=train_argument, output=output)

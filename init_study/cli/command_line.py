@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from absl import flags
 
-from init_study.cli.options import BY_NAME, WORDS, Option, flag_values, options_of
+from init_study.cli.flag_values import flag_values
+from init_study.cli.options import BY_NAME, WORDS, Option, options_of
 from init_study.errors import UserError, unknown
 
 _HELP = ("help", "h", "?")
@@ -129,7 +130,7 @@ def _refuse_flags(word: str, given: Sequence[_Given]) -> None:
         if name not in taken:
             raise _not_taken(BY_NAME[name], word)
         twice = [flag for flag in given[:place] if flag.name == name]
-        if twice:
+        if twice and taken[name].kind is not tuple:
             before, again = " ".join(twice[0].typed), " ".join(typed)
             raise UserError(
                 f"--{name} is given twice, {before} and {again}; give it once"

@@ -125,7 +125,22 @@ def given_fields(values: flags.FlagValues) -> dict[str, str]:
 def _study(values: flags.FlagValues) -> Study:
     study = load_study(str(values["study"].value), shipped.folder())
     given = given_fields(values)
-    return study.replace(**{f: parse_field(f, text) for f, text in given.items()})
+    study = study.replace(**{f: parse_field(f, text) for f, text in given.items()})
+    return study.replace(schemes=tuple(ruled(one, values) for one in study.schemes))
+
+
+def ruled(scheme: str, values: flags.FlagValues) -> str:
+    """Put the rules of the flags before those of a scheme: the text of both together.
+
+    Args:
+        scheme: its text.
+        values: of `command_line.read_command_line`.
+    """
+    rules, rest = values["rule"].value, values["rest"].value
+    if not rules and rest == "refuse":
+        return scheme
+    others = [f"others={rest!r}"] if rest != "refuse" else []
+    return f"by_rule({', '.join([*map(repr, rules), f'rest={scheme!r}', *others])})"
 
 
 def _workdir(values: flags.FlagValues, study: Study | None) -> Path | None:

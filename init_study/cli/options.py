@@ -8,8 +8,6 @@ import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from absl import flags
-
 from init_study.study import field_types
 
 WORDS = {
@@ -41,7 +39,8 @@ class Option(NamedTuple):
     Attributes:
         name, words: without dashes; the words that take it.
         help: a sentence for `--help`.
-        kind: `str`, `int`, `float`, `bool`, or `list` for several texts with commas.
+        kind: `str`, `int`, `float`, `bool`, `list` for several texts with commas, or
+            `tuple` for a flag that is given several times.
         default: where the flag is not given.
         choices: the values there are, if they can be listed.
         least: of a number.
@@ -217,6 +216,21 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),
     Option(
+        "rule",
+        _OF_STUDY,
+        "PATH=SCHEME for single parameters, in every scheme, as Conv_0/kernel=zeros "
+        "or */bias=constant(0.1); may be given several times.",
+        tuple,
+        (),
+    ),
+    Option(
+        "rest",
+        _OF_STUDY,
+        "What becomes of parameters that a scheme has no rule for.",
+        default="refuse",
+        choices=("refuse", "module"),
+    ),
+    Option(
         "model",
         ("show",),
         "A model, or module:NAME of your own; by default the study's.",
@@ -272,29 +286,3 @@ BY_NAME = {option.name: option for option in (*OPTIONS, *FIELD_OPTIONS)}
 def options_of(word: str) -> dict[str, Option]:
     """Find the flags that a word takes, by name."""
     return {name: one for name, one in BY_NAME.items() if word in one.words}
-
-
-def flag_values(word: str) -> flags.FlagValues:
-    """Define the flags that a word takes, at their defaults."""
-    values = flags.FlagValues()
-    values.set_gnu_getopt(True)
-    for option in options_of(word).values():
-        _define(option, values)
-    return values
-
-
-def _define(option: Option, values: flags.FlagValues) -> None:
-    name, default, text = option.name, option.default, option.help
-    if option.choices:
-        choices = list(option.choices)
-        flags.DEFINE_enum(name, default, choices, text, flag_values=values)
-    elif option.kind is bool:
-        flags.DEFINE_bool(name, default, text, flag_values=values)
-    elif option.kind is int:
-        flags.DEFINE_integer(name, default, text, flag_values=values)
-    elif option.kind is float:
-        flags.DEFINE_float(name, default, text, option.least, flag_values=values)
-    elif option.kind is list:
-        flags.DEFINE_list(name, default, text, flag_values=values)
-    else:
-        flags.DEFINE_string(name, default, text, flag_values=values)

@@ -36,7 +36,7 @@ GLOSSARY = (
         "from chance to the best median",
     ),
 )
-FRESH = (
+_FRESH_SEED = (
     "fresh seed",
     "one that had no part in choosing a rate; schemes that learned have so many more, "
     "at their best rates alone",
@@ -106,7 +106,11 @@ def render_run(
     study = Study.from_dict(manifest["study"])
     comparisons = compare_runs(run.records, manifest)
     styles = scheme_styles(study.schemes)
-    words = [*GLOSSARY[:2], *([FRESH] if study.fresh_seeds else []), *GLOSSARY[2:]]
+    words = [
+        *GLOSSARY[:2],
+        *([_FRESH_SEED] if study.fresh_seeds else []),
+        *GLOSSARY[2:],
+    ]
     page = RunPage(
         study.question or study.name,
         study.name,

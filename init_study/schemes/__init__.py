@@ -13,6 +13,7 @@ from init_study.schemes.branch_factors import (
     skipinit,
     stable_resnet,
 )
+from init_study.schemes.by_rule import by_rule
 from init_study.schemes.data_dependent import (
     krahenbuhl,
     krahenbuhl_within,
@@ -74,7 +75,7 @@ def parse_scheme(text: str) -> Scheme:
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), scheme)["kernel"]
         'zeros: head'
     """
-    name, args, kwargs = _parse_call(text)
+    name, args, kwargs = parse_call(text)
     if name not in SCHEMES and name not in ALIASES:
         way_out = "python launch.py list --kind=schemes"
         raise unknown("scheme", name, (*SCHEMES, *ALIASES), way_out)
@@ -96,8 +97,12 @@ def parse_scheme(text: str) -> Scheme:
 
 def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
     """Parse an argument `rest`, which is a scheme itself; others stay as they are."""
-    names = list(inspect.signature(factory).parameters)
-    name = names[which] if isinstance(which, int) and which < len(names) else which
+    parameters = list(inspect.signature(factory).parameters.values())
+    name: Any = which
+    if isinstance(which, int) and which < len(parameters):
+        # Rules, of which there may be any number, take all places.
+        takes_all = parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+        name = parameters[0 if takes_all else which].name
     if name != "rest":
         return value
     if not isinstance(value, str):
@@ -105,7 +110,15 @@ def _inner(factory: Callable[..., Scheme], which: int | str, value: Any) -> Any:
     return parse_scheme(value)
 
 
-def _parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Read a name with arguments, all of them plain values; nothing is executed.
+
+    Raises: UserError for what is none.
+
+    Example:
+        >>> parse_call("normal(0.02)")
+        ('normal', [0.02], {})
+    """
     try:
         node = ast.parse(text.strip(), mode="eval").body
         if isinstance(node, ast.Name):
@@ -188,6 +201,7 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
     "edge_of_chaos": edge_of_chaos,
     "gaussian": gaussian,
     "noisy": noisy,
+    "by_rule": by_rule,
     "metainit": metainit,
     "gradinit": gradinit,
 }

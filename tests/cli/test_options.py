@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from init_study.cli.options import BY_NAME, OPTIONS, WORDS, flag_values, options_of
+from init_study.cli.flag_values import flag_values
+from init_study.cli.options import BY_NAME, OPTIONS, WORDS, options_of
 from init_study.study import field_types
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from init_study.answers.columns import format_columns
 from init_study.audit.layer_table import layer_columns, scheme_overview
-from init_study.cli.invocation import Answer, Invocation
+from init_study.cli.invocation import Answer, Invocation, ruled
 
 # What a study sets on its own model is not meant for another one.
 _OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
@@ -14,7 +14,7 @@ _OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
 def answer(invocation: Invocation) -> Answer:
     """Draw once, and measure what the network does with it."""
     flags = invocation.flags
-    fields: dict[str, Any] = {"schemes": (flags.scheme,)}
+    fields: dict[str, Any] = {"schemes": (ruled(flags.scheme, flags),)}
     if flags.model is not None:
         free = [f for f in _OF_THE_MODEL if not invocation.is_given(f"study.{f}")]
         fields |= {"model": (flags.model,), **{field: (None,) for field in free}}
