@@ -1,7 +1,9 @@
 """Initializing a module of any framework by any scheme."""
 
+import functools
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -104,4 +106,24 @@ def _network(
     shape = getattr(images, "shape", None)
     if not shape or len(shape) < 2:
         raise UserError(f"images of shape {shape} have no batch axis; give [n, ...]")
-    return trace(module, tuple(shape[1:]), train_argument=train_argument, output=output)
+    asked = module, tuple(shape[1:]), train_argument, output
+    return _trace_once(*asked) if _is_value(module) else _trace(*asked)
+
+
+def _is_value(module: Any) -> bool:
+    """Tell whether a module cannot change, and equal ones compute the same."""
+    try:
+        hash(module)
+    except TypeError:
+        return False
+    return isinstance(module, nn.Module)
+
+
+def _trace(
+    module: Any, shape: tuple[int, ...], train_argument: str | None, output: str | None
+) -> Network:
+    return trace(module, shape, train_argument=train_argument, output=output)
+
+
+# The next scheme on a module finds it traced, and its own draws compiled.
+_trace_once = functools.lru_cache(maxsize=16)(_trace)
