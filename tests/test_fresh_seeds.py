@@ -186,3 +186,15 @@ def test_fresh_seeds_change_the_study_and_no_program():
     before = json.loads(json.dumps(STUDY.replace(fresh_seeds=0).to_dict()))
     del before["fresh_seeds"], before["pairing"]
     assert Study.from_dict(before).hash == STUDY.replace(fresh_seeds=0).hash
+
+
+def test_a_fresh_member_can_be_had(finished, tmp_path, call):
+    wanted = {"workdir": finished, "member": "he_normal/lr=0.1/4"}
+    flags = [f"--{name}={value}" for name, value in wanted.items()]
+    code, _, err = call("export", *flags, f"--to={tmp_path / 'he'}")
+    assert code == 0, err
+    assert (tmp_path / "he").is_dir()
+    code, _, err = call(
+        "export", f"--workdir={finished}", "--rule=*=zeros", "--to=a.csv"
+    )
+    assert code != 0 and "leave out --rule" in err

@@ -1,5 +1,6 @@
 """Trained members, read back from the checkpoints of a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def read_member(
     return {"params": found["params"], **found["model_state"]}
 
 
-def find_member(study: Study, name: str) -> Member:
+def find_member(studies: Sequence[Study], name: str) -> Member:
     """Find the member that a name as `he_normal/lr=0.1/3` means.
 
     Raises: UserError for a name that no member has, with the nearest one.
@@ -52,10 +53,10 @@ def find_member(study: Study, name: str) -> Member:
     Example:
         >>> from init_study.study import Study
         >>> study = Study(schemes="zeros", learning_rates=0.1, model="linear")
-        >>> find_member(study, "zeros/lr=0.1/3").seed
+        >>> find_member([study], "zeros/lr=0.1/3").seed
         3
     """
-    members = {member.name: member for member in study.members()}
+    members = {member.name: member for one in studies for member in one.members()}
     if name not in members:
         names = list(members)
         raise unknown("member", name, names, f"{names[0]} to {names[-1]}")

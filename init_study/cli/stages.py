@@ -61,7 +61,8 @@ def folder_to_read(invocation: Invocation) -> Path:
             "of one"
         )
     fields = [f"--study.{field}" for field in given_fields(values)]
-    asked = [*fields, *(["--study"] if invocation.is_given("study") else [])]
+    others = [name for name in ("study", "rule", "rest") if invocation.is_given(name)]
+    asked = [*fields, *(f"--{name}" for name in others)]
     if asked:
         _check_study(workdir, invocation.the_study(), asked[0])
     return workdir

@@ -97,7 +97,7 @@ def test_a_trained_member_comes_back_as_the_modules_own_variables(found):
 
 def test_an_exported_member_is_an_orbax_checkpoint_of_plain_variables(found, tmp_path):
     study = found.study
-    member = find_member(study, "he_normal/lr=0.05/1")
+    member = find_member([study], "he_normal/lr=0.05/1")
     variables = read_member(study, study.programs()[0], found.workdir, member)
     save_variables(variables, tmp_path / "out")
     with ocp.StandardCheckpointer() as checkpointer:
@@ -107,7 +107,7 @@ def test_an_exported_member_is_an_orbax_checkpoint_of_plain_variables(found, tmp
     with pytest.raises(UserError, match="exists"):
         save_variables(variables, tmp_path / "out")
     with pytest.raises(UserError, match="Did you mean"):
-        find_member(study, "he_normal/lr=0.05/11")
+        find_member([study], "he_normal/lr=0.05/11")
 
 
 def test_arrays_of_jax_and_of_whole_numbers_give_the_same_bits(tmp_path):

@@ -61,8 +61,13 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
         raise UserError(
             f"{workdir} has {len(labels)} programs; name one: --program={wanted!r}"
         )
-    member = find_member(study, invocation.flags.member)
-    variables = read_member(study, labels[wanted], workdir, member)
+    program = labels[wanted]
+    # A fresh seed is a member of a run of its own.
+    fresh = store.fresh_runs_in(workdir).get(program.id)
+    runs = [(study, workdir), *([(store.read_study(fresh), fresh)] if fresh else [])]
+    member = find_member([one for one, _ in runs], invocation.flags.member)
+    own, folder = next(run for run in runs if member in run[0].members())
+    variables = read_member(own, program, folder, member)
     save_variables(variables, target)
     document = {"member": member.name, "program": wanted, "to": str(target)}
     return Answer(document, f"{member.name} of {wanted}: {target}")
