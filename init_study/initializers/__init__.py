@@ -9,6 +9,16 @@ Example:
 
 from collections.abc import Callable
 
+from init_study.initializers.activated import (
+    gain_normal,
+    gain_uniform,
+    he_fan_out,
+    he_normal,
+    he_truncated,
+    he_uniform,
+    mup_output,
+    torch_kernel,
+)
 from init_study.initializers.constants import (
     constant,
     normal,
@@ -41,17 +51,9 @@ from init_study.initializers.orthogonal import (
     scaled_orthogonal,
 )
 from init_study.initializers.scaling import (
-    gain_normal,
-    gain_uniform,
-    he_fan_out,
-    he_normal,
-    he_truncated,
-    he_uniform,
     lecun_normal,
     lecun_truncated,
     lecun_uniform,
-    mup_output,
-    torch_kernel,
     xavier_normal,
     xavier_truncated,
     xavier_uniform,
@@ -79,6 +81,8 @@ __all__ = [
     "he_truncated",
     "he_uniform",
     "identity",
+    "kaiming_normal",
+    "kaiming_uniform",
     "laplace",
     "lecun_normal",
     "lecun_truncated",
@@ -111,6 +115,8 @@ __all__ = [
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
+kaiming_normal = he_normal
+kaiming_uniform = he_uniform
 
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "zeros": zeros,

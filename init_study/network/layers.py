@@ -95,6 +95,25 @@ class Layer(NamedTuple):
         """Outputs that one input feeds on average; fewer at larger strides."""
         return self.fan_out / prod(self.strides)
 
+    @property
+    def mean_fans(self) -> tuple[float, float]:
+        """Both fans of the operation, on average: the taps that it really has."""
+        return self.forward_fan, self.backward_fan
+
+    @property
+    def tap(self) -> tuple[int, ...]:
+        """The kernel's neutral tap, by which an image passes without being moved.
+
+        Output o reads the image, its dilation included, at o · stride − low padding +
+        tap · kernel dilation; without padding no tap is better than the centre.
+        """
+        sizes = self.kernel_shape[: len(self.padding)]
+        axes = zip(sizes, self.padding, self.kernel_dilation, strict=True)
+        return tuple(
+            min(low // dilation, size - 1) if low + high > 0 else (size - 1) // 2
+            for size, (low, high), dilation in axes
+        )
+
     def stored(self, kernel: Array) -> Array:
         """Bring a kernel of `whole_shape` into the order that the module stores.
 
