@@ -56,7 +56,7 @@ def drawn(
         [-0.25, 0.25]
     """
 
-    def init(key: Array, shape: tuple[int, ...], dtype: Any = dtype) -> Array:
+    def init(key: Array, shape: Any, dtype: Any = dtype) -> Array:
         kind = number_type(dtype) if may_be_complex else floating(dtype)
         draw, standard = _standard(distribution, kind)
         shape = as_shape(shape)

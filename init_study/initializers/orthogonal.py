@@ -267,7 +267,7 @@ def _orthogonal(
 ) -> Initializer:
     check_fans(known)
 
-    def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = dtype) -> Array:
+    def init(key: PRNGKeyArray, shape: Any, dtype: Any = dtype) -> Array:
         kind, wide = number_type(dtype), wide_type(dtype)
         shape = as_shape(shape)
         if 0 in shape:
