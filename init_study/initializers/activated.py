@@ -147,9 +147,11 @@ def he_fan_out(
 ) -> Initializer:
     """He's normal law for the way back, N(0, 2 / ((1 + a²) fan_out)).
 
-    Preserves: the mean square of gradients through layers of (leaky) ReLU and stride 1.
+    Preserves: the mean square of gradients through layers of (leaky) ReLU. As a scheme
+    at any stride s, which divides the backward fan by s²; a bare initializer does not
+    know of it.
     Use: where gradients matter more than signals, as in ResNets with norms.
-    When not: behind strides: a stride s divides the true backward fan by s².
+    When not: where the way forward matters more: then `he_normal`.
     Reference: He et al. 2015, arXiv:1502.01852, eq. 14.
 
     Example:

@@ -165,7 +165,9 @@ def test_constants_may_be_arrays():
     alike(I.constant(7)(key(), (2,), "int32"), THEIRS.constant(7)(key(), (2,), "int32"))
     given = I.constant(1j, jnp.complex64)(key(), (2,))
     alike(given, THEIRS.constant(1j, jnp.complex64)(key(), (2,)))
-    with pytest.raises(UserError, match=r"value=0\.5 is none that dtype int32 can hold"):
+    with pytest.raises(
+        UserError, match=r"value=0\.5 is none that dtype int32 can hold"
+    ):
         I.constant(0.5)(key(), (2,), jnp.int32)
 
 
