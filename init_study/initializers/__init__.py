@@ -43,13 +43,12 @@ from init_study.initializers.identities import (
     repeated_identity,
     zero_hadamard,
 )
-from init_study.initializers.orthogonal import (
+from init_study.initializers.isometries import (
     delta_orthogonal,
-    orthogonal,
     orthogonal_convolution,
     scaled_delta_orthogonal,
-    scaled_orthogonal,
 )
+from init_study.initializers.orthogonal import orthogonal, scaled_orthogonal
 from init_study.initializers.scaling import (
     lecun_normal,
     lecun_truncated,

@@ -16,6 +16,7 @@ from init_study.initializers.draws import (
     as_shape,
     check_scale,
     drawn,
+    is_traced,
 )
 
 
@@ -90,7 +91,7 @@ def _check_holds(kind: Any, value: Any) -> None:
 
     Raises: UserError for a complex value, or a fraction, in a type without them.
     """
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return
     exact = np.asarray(value)
     loses = np.iscomplexobj(exact) and not jnp.issubdtype(kind, jnp.complexfloating)
@@ -105,7 +106,7 @@ def _check_value(value: Any, dtype: Any) -> None:
 
     Raises: UserError for one that is not finite, or complex without a complex type.
     """
-    if isinstance(value, jax.core.Tracer):
+    if is_traced(value):
         return
     if isinstance(value, jax.Array | np.ndarray) and value.ndim:
         if not np.isfinite(np.asarray(value)).all():
@@ -113,7 +114,8 @@ def _check_value(value: Any, dtype: Any) -> None:
     elif isinstance(value, complex) and jnp.issubdtype(dtype, jnp.complexfloating):
         check_number("value", abs(value))
     else:
-        check_number("value", value)
+        number: Any = value
+        check_number("value", number)
 
 
 def uniform(scale: Number = 0.05, dtype: Any = None) -> Initializer:

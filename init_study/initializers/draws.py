@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array
 
 from init_study.errors import UserError, check_number
@@ -64,7 +65,7 @@ def drawn(
             return jnp.zeros(shape, kind)
         factor = stddev(shape) / standard
         wide = wide_type(kind)
-        if isinstance(factor, jax.core.Tracer):
+        if is_traced(factor):
             factor = factor.astype(wide)
         # The same numbers as in this shape, several times faster to compile.
         numbers = draw(threefry(key), prod(shape), wide)
@@ -104,7 +105,8 @@ def flat(draw: Callable[..., Array], key: Array, count: int, dtype: Any) -> Arra
         >>> bool((some == jax.random.normal(key, (5,))).all())
         True
     """
-    size = _size(count) if jax.config.jax_threefry_partitionable else count
+    config: Any = jax.config
+    size = _size(count) if config.jax_threefry_partitionable else count
     numbers = draw(threefry(key), (size,), dtype)
     return numbers if size == count else lax.slice_in_dim(numbers, 0, count)
 
@@ -152,8 +154,18 @@ def check_scale(name: str, value: Any, least: float = -inf) -> None:
     Example:
         >>> check_scale("stddev", 0.1, least=0)
     """
-    if not isinstance(value, jax.core.Tracer):
+    if not is_traced(value):
         check_number(name, value, least=least)
+
+
+def is_traced(value: Any) -> bool:
+    """Say whether a number has no value yet, being an argument of a traced function.
+
+    Example:
+        >>> is_traced(0.1)
+        False
+    """
+    return isinstance(value, Tracer)
 
 
 def as_number(value: Any) -> Any:
@@ -163,7 +175,7 @@ def as_number(value: Any) -> Any:
         >>> as_number(2)
         2.0
     """
-    return value if isinstance(value, jax.core.Tracer) else float(value)
+    return value if is_traced(value) else float(value)
 
 
 def root(value: Any) -> Any:
@@ -173,7 +185,7 @@ def root(value: Any) -> Any:
         >>> root(4.0)
         2.0
     """
-    return jnp.sqrt(value) if isinstance(value, jax.core.Tracer) else math.sqrt(value)
+    return jnp.sqrt(value) if is_traced(value) else math.sqrt(value)
 
 
 def _cut_normal(key: Array, shape: tuple[int, ...], dtype: Any) -> Array:

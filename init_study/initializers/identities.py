@@ -12,7 +12,8 @@ from init_study.errors import UserError, check_number
 from init_study.initializers.activated import he_normal
 from init_study.initializers.draws import Initializer, floating
 from init_study.initializers.fans import Fans, fans
-from init_study.initializers.orthogonal import at_centre, orthogonal
+from init_study.initializers.isometries import at_centre
+from init_study.initializers.orthogonal import orthogonal
 
 # The place of a matrix along each spatial axis; None is the centre.
 Tap = tuple[int, ...] | None

@@ -19,4 +19,5 @@ def padded_before(graph: Graph, found: Operation) -> tuple[tuple[int, int], ...]
         return ()
     widths = graph.nodes[place].equation.params["padding_config"]
     numbers = graph.nodes[found.place].equation.params["dimension_numbers"]
-    return tuple(widths[axis][:2] for axis in numbers.lhs_spec[2:])
+    chosen = (widths[axis] for axis in numbers.lhs_spec[2:])
+    return tuple((int(low), int(high)) for low, high, _ in chosen)
