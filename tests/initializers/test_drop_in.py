@@ -115,7 +115,7 @@ def test_both_forms_of_zeros_and_ones():
         alike(ours(key(), (), jnp.int32), theirs(key(), (), jnp.int32))
         for given in (ours, ours()):
             layer = nn.Dense(3, kernel_init=given, bias_init=given)
-            params = layer.init(key(), jnp.ones((1, 2)))["params"]
+            params: Any = layer.init(key(), jnp.ones((1, 2)))["params"]
             assert (params["kernel"] == value).all() and (params["bias"] == value).all()
     with pytest.raises(UserError, match="zeros of a key needs a shape"):
         I.zeros(key())
@@ -155,8 +155,9 @@ def test_empty_axes_give_empty_arrays(name):
 
 
 def test_a_number_is_a_shape_where_it_is_one_in_jax():
-    alike(I.normal(0.01)(key(), 5), THEIRS.normal()(key(), 5))
-    alike(I.constant(2.0)(key(), 5), THEIRS.constant(2.0)(key(), 5))
+    size: Any = 5
+    alike(I.normal(0.01)(key(), size), THEIRS.normal()(key(), size))
+    alike(I.constant(2.0)(key(), size), THEIRS.constant(2.0)(key(), size))
 
 
 def test_constants_may_be_arrays():
@@ -272,7 +273,7 @@ DRAWS = {
 @pytest.mark.parametrize("partitionable", [True, False])
 def test_shared_sizes_change_no_bit(partitionable):
     with jax.threefry_partitionable(partitionable):
-        for name, count in itertools.product(DRAWS, (1, 3, 100, 1025)):
+        for name, count in itertools.product(DRAWS, (3, 20)):
             draw = DRAWS[name]
             alone = draw(key(), (count,), jnp.float32)
             shared = flat(draw, key(), count, jnp.float32)
@@ -286,29 +287,27 @@ def test_few_sizes_serve_many_shapes():
         sizes.append(prod(shape))
         return jnp.zeros(shape, dtype)
 
-    for count in range(1, 2000, 7):
-        assert flat(draw, key(), count, jnp.float32).shape == (count,)
-    assert set(sizes) == {4**n for n in range(6)} | {4**6} - {1}
-    flat(draw, key(), 3 * 4**10 - 5, jnp.float32)
-    assert sizes[-1] == 3 * 4**10
+    for count in (1, 2, 4, 5, 16, 17, 60, 300, 2000, 3 * 4**10 - 5):
+        given = jax.eval_shape(lambda n=count: flat(draw, key(), n, jnp.float32))
+        assert given.shape == (count,)
+    assert sizes == [1, 4, 4, 16, 16, 64, 64, 1024, 4096, 3 * 4**10]
 
 
-@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg", "threefry2x32"])
+@pytest.mark.parametrize("impl", ["rbg", "unsafe_rbg"])
 def test_every_generators_keys_draw_as_threefrys(impl):
     """Under `vmap` as alone: JAX's other generators draw all members from the first."""
-    for name in (
-        "he_normal",
-        "orthogonal",
-        "sparse",
-        "orthogonal_convolution",
-        "gabor",
-    ):
+
+    def made(seed):
+        return jax.random.key(seed, impl=impl)
+
+    expected = jax.random.key_data(jax.random.key(2, impl="threefry2x32"))
+    np.testing.assert_array_equal(jax.random.key_data(threefry(made(2))), expected)
+    for name in ("he_normal", "orthogonal", "sparse"):
         init = I.INITIALIZERS[name]()
-        made = [jax.random.key(seed, impl=impl) for seed in range(3)]
-        assert threefry(made[2]) == jax.random.key(2, impl="threefry2x32")
-        batched = jax.vmap(lambda k, init=init: init(k, (3, 3, 2, 4)))(jnp.stack(made))
+        keys = jnp.stack([made(seed) for seed in range(3)])
+        batched = jax.vmap(lambda k, init=init: init(k, (2, 2, 2, 4)))(keys)
         for seed in range(3):
-            alone = init(jax.random.key(seed, impl="threefry2x32"), (3, 3, 2, 4))
+            alone = init(jax.random.key(seed, impl="threefry2x32"), (2, 2, 2, 4))
             np.testing.assert_allclose(batched[seed], alone, rtol=1e-5, atol=1e-6)
 
 

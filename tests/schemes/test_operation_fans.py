@@ -6,6 +6,7 @@ an image of ones through a kernel of ones counts them.
 """
 
 from math import sqrt
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -122,7 +123,7 @@ def test_he_keeps_the_mean_square_through_the_operation(name):
     layer, channels = OPERATIONS[name]
     x = nn.relu(noise(16, 24, 24, channels))
     params = {"kernel": kernel(layer, channels, "he_normal"), "bias": jnp.zeros(32)}
-    out = layer.apply({"params": params}, x)
+    out: Any = layer.apply({"params": params}, x)
     inside = out[:, 6:-6, 6:-6] if out.shape[1] > 12 else out[:, 1:-1, 1:-1]
     assert float((inside**2).mean()) == pytest.approx(1.0, abs=0.1)
 
@@ -135,8 +136,10 @@ def test_orthogonal_outputs_have_the_mean_square_of_the_inputs(name):
     x = noise(16, 24, 24, channels)
     for scheme in ("orthogonal", "scaled_orthogonal"):
         params = {"kernel": kernel(narrow, channels, scheme), "bias": jnp.zeros(8)}
-        out = narrow.apply({"params": params}, x)[:, 6:-6, 6:-6]
-        assert float((out**2).mean()) == pytest.approx(1.0, abs=0.1), scheme
+        out: Any = narrow.apply({"params": params}, x)
+        assert float((out[:, 6:-6, 6:-6] ** 2).mean()) == pytest.approx(1.0, abs=0.1), (
+            scheme
+        )
 
 
 @pytest.mark.parametrize("text", ["fans=nominal", "fans='nominal'"])
