@@ -78,13 +78,13 @@ def stream(seed: int | Int[Array, ""], name: str) -> PRNGKeyArray:
     """Derive the key of a seed's named stream: `init`, `order` or `augmentation`.
 
     The same seed gives every scheme the same order and augmentation, and a new
-    stream, seed or scheme never changes an existing draw.
+    stream, seed or scheme never changes a draw, nor does JAX's default generator.
 
     Example:
         >>> stream(0, "init") == stream(0, "order")
         Array(False, dtype=bool)
     """
-    of_seed = jax.random.fold_in(jax.random.key(0), seed)
+    of_seed = jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed)
     return jax.random.fold_in(of_seed, zlib.crc32(name.encode()))
 
 

@@ -43,7 +43,7 @@ class Law(NamedTuple):
 
 
 def scaling(mode, distribution):
-    return lambda g: variance_scaling(0.7, mode, distribution, g)
+    return lambda g: variance_scaling(0.7, mode, distribution, groups=g)
 
 
 LAWS = {
@@ -53,28 +53,32 @@ LAWS = {
         lambda g: truncated_normal(0.2), lambda i, o: truncated_law(0.04)
     ),
     "xavier_normal": Law(
-        lambda g: initializers.xavier_normal(g), lambda i, o: normal_law(2 / (i + o))
+        lambda g: initializers.xavier_normal(groups=g),
+        lambda i, o: normal_law(2 / (i + o)),
     ),
     "xavier_uniform": Law(
-        lambda g: initializers.xavier_uniform(g), lambda i, o: uniform_law(2 / (i + o))
+        lambda g: initializers.xavier_uniform(groups=g),
+        lambda i, o: uniform_law(2 / (i + o)),
     ),
     "he_normal": Law(lambda g: he_normal(groups=g), lambda i, o: normal_law(2 / i)),
     "he_normal leaky": Law(
-        lambda g: he_normal(0.5, g), lambda i, o: normal_law(2 / (1.25 * i))
+        lambda g: he_normal(0.5, groups=g), lambda i, o: normal_law(2 / (1.25 * i))
     ),
-    "he_uniform": Law(lambda g: he_uniform(0.0, g), lambda i, o: uniform_law(2 / i)),
+    "he_uniform": Law(
+        lambda g: he_uniform(0.0, groups=g), lambda i, o: uniform_law(2 / i)
+    ),
     "lecun_normal": Law(
-        lambda g: initializers.lecun_normal(g), lambda i, o: normal_law(1 / i)
+        lambda g: initializers.lecun_normal(groups=g), lambda i, o: normal_law(1 / i)
     ),
     "lecun_uniform": Law(
-        lambda g: initializers.lecun_uniform(g), lambda i, o: uniform_law(1 / i)
+        lambda g: initializers.lecun_uniform(groups=g), lambda i, o: uniform_law(1 / i)
     ),
     "variance_scaling": Law(
         lambda g: variance_scaling(groups=g), lambda i, o: truncated_law(1 / i)
     ),
     "ntk": Law(lambda g: initializers.ntk(), lambda i, o: normal_law(1.0)),
     "xavier_truncated": Law(
-        lambda g: initializers.xavier_truncated(g),
+        lambda g: initializers.xavier_truncated(groups=g),
         lambda i, o: truncated_law(2 / (i + o)),
     ),
     "he_truncated": Law(
@@ -84,7 +88,8 @@ LAWS = {
         lambda g: initializers.he_fan_out(groups=g), lambda i, o: normal_law(2 / o)
     ),
     "lecun_truncated": Law(
-        lambda g: initializers.lecun_truncated(g), lambda i, o: truncated_law(1 / i)
+        lambda g: initializers.lecun_truncated(groups=g),
+        lambda i, o: truncated_law(1 / i),
     ),
     "torch_kernel": Law(
         lambda g: initializers.torch_kernel(g), lambda i, o: uniform_law(1 / (3 * i))

@@ -15,7 +15,11 @@ from init_study.theory.shaping import SHAPES
 _FIELD = re.compile(
     r"(Preserves|Use|When not|Cost|Kernel layout|Args|Raises|References?|Source): ?"
 )
-_HIDDEN = {"groups"}
+# Of the factories in Python: a scheme's layer knows them.
+_HIDDEN = {
+    *("key", "shape", "dtype", "groups", "fans", "tap"),
+    *("in_axis", "out_axis", "batch_axis", "column_axis"),
+}
 
 _INTRODUCTION = """# Catalogue
 
@@ -23,9 +27,16 @@ Made from the docstrings by `python -m init_study.cli.catalogue`.
 
 An initializer is `(key, shape, dtype) -> Array`, as JAX's own, for kernels in the
 layout `[height, width, in / groups, out]` or `[in, out]`. Every one of them is a scheme
-of the same name, which gives each layer of a network this law, with the fans that
-tracing finds, and zero biases. fan_in = height · width · in / groups; fan_out = height
-· width · out / groups.
+of the same name, which gives each layer of a network this law, and zero biases.
+
+fan_in = height · width · in / groups and fan_out = height · width · out / groups are
+what an initializer counts, which sees a shape. A scheme counts what the operation does,
+on average: a transposed convolution of stride s has 1 / s² of these inputs for an
+output, one of stride s has 1 / s² of these outputs for an input. Identities and
+delta-orthogonal kernels sit on the tap that moves no image. `fans=nominal`, as in
+`he_normal(fans=nominal)`, keeps the formula as published; the schemes of frameworks
+keep it always. Whatever JAX's own initializers take is in
+[the reference](reference/initializers.md).
 
 [The reference](reference/initializers.md) has an example of each.
 

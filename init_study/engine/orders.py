@@ -81,8 +81,7 @@ def most_steps(plan: ProgramPlan) -> int:
 
 def _ordered(plan: ProgramPlan, seeds: tuple[int, ...]) -> list[int]:
     """List the seed that each distinct seed's order comes from."""
-    stream_seed = plan.program.stream_seed
-    return [stream_seed("order", seed, seeds[0]) for seed in distinct(seeds)]
+    return [plan.program.stream_seed("order", seed) for seed in distinct(seeds)]
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:

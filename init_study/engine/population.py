@@ -16,13 +16,14 @@ from init_study.data import standardize
 from init_study.data.batches import center_crop
 from init_study.engine.feeding import feed_of
 from init_study.engine.members import over_members, update_members
-from init_study.engine.orders import distinct
+from init_study.engine.orders import distinct, first_rows
 from init_study.instruments.layer_statistics import measure_layers
 from init_study.instruments.spectra import measure_spectra
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
 from init_study.study import Member, Program
+from init_study.study.program import FIXED_SEED
 from init_study.train import (
     Hyper,
     TrainState,
@@ -71,11 +72,12 @@ def initial_population(
     """
     network, program = plan.network, plan.program
     seeds = distinct(member.seed for member in members)
-    drawn_from = [program.stream_seed("init", seed, seeds[0]) for seed in seeds]
+    drawn_from = [program.stream_seed("init", seed) for seed in seeds]
     keys = jax.vmap(lambda seed: stream(seed, "init"))(jnp.array(drawn_from))
     if program.fixed == "init":
-        # What looks at data looks at the first seed's: starts shall not differ.
-        first_steps = jnp.broadcast_to(first_steps[:1], first_steps.shape)
+        # What looks at data looks at that seed's: starts shall not differ.
+        rows = first_rows(plan, (FIXED_SEED,))
+        first_steps = np.broadcast_to(rows, first_steps.shape)
     batches = first_batches(plan, first_steps)
     draw_all = {
         text: jax.vmap(lambda k, b, scheme=scheme: scheme(k, network, b))
@@ -144,7 +146,7 @@ def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
 def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     """List the hyper-parameters of every member, `[members]`."""
     seeds = distinct(member.seed for member in members)
-    augmented = [program.stream_seed("augmentation", m.seed, seeds[0]) for m in members]
+    augmented = [program.stream_seed("augmentation", m.seed) for m in members]
     return Hyper(
         learning_rate=jnp.array([m.learning_rate for m in members], jnp.float32),
         seed=jnp.array(augmented, jnp.int32),

@@ -9,6 +9,16 @@ Example:
 
 from collections.abc import Callable
 
+from init_study.initializers.activated import (
+    gain_normal,
+    gain_uniform,
+    he_fan_out,
+    he_normal,
+    he_truncated,
+    he_uniform,
+    mup_output,
+    torch_kernel,
+)
 from init_study.initializers.constants import (
     constant,
     normal,
@@ -33,25 +43,16 @@ from init_study.initializers.identities import (
     repeated_identity,
     zero_hadamard,
 )
-from init_study.initializers.orthogonal import (
+from init_study.initializers.isometries import (
     delta_orthogonal,
-    orthogonal,
     orthogonal_convolution,
     scaled_delta_orthogonal,
-    scaled_orthogonal,
 )
+from init_study.initializers.orthogonal import orthogonal, scaled_orthogonal
 from init_study.initializers.scaling import (
-    gain_normal,
-    gain_uniform,
-    he_fan_out,
-    he_normal,
-    he_truncated,
-    he_uniform,
     lecun_normal,
     lecun_truncated,
     lecun_uniform,
-    mup_output,
-    torch_kernel,
     xavier_normal,
     xavier_truncated,
     xavier_uniform,
@@ -79,6 +80,8 @@ __all__ = [
     "he_truncated",
     "he_uniform",
     "identity",
+    "kaiming_normal",
+    "kaiming_uniform",
     "laplace",
     "lecun_normal",
     "lecun_truncated",
@@ -111,6 +114,8 @@ __all__ = [
 
 glorot_normal = xavier_normal
 glorot_uniform = xavier_uniform
+kaiming_normal = he_normal
+kaiming_uniform = he_uniform
 
 INITIALIZERS: dict[str, Callable[..., Initializer]] = {
     "zeros": zeros,

@@ -6,12 +6,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from init_study.errors import UserError, check_number
-from init_study.initializers.draws import Initializer, drawn
-from init_study.initializers.fans import fans, variance_scaling
+from init_study.errors import UserError
+from init_study.initializers.draws import (
+    Initializer,
+    Number,
+    check_scale,
+    drawn,
+    root,
+)
+from init_study.initializers.fans import (
+    Fans,
+    check_fans,
+    known_fans,
+    variance_scaling,
+)
 
 
-def laplace(scale: float = 2.0, groups: int = 1) -> Initializer:
+def laplace(scale: Number = 2.0, groups: int = 1, fans: Fans = None) -> Initializer:
     """Laplace's law, variance scale / fan_in: heavier tails, the same variance.
 
     A control: what the shape of a law does beyond its variance. He's variance by
@@ -24,10 +35,10 @@ def laplace(scale: float = 2.0, groups: int = 1) -> Initializer:
         >>> round(float(kernel.std()), 2)  # √(2 / 200)
         0.1
     """
-    return variance_scaling(scale, "fan_in", "laplace", groups)
+    return variance_scaling(scale, "fan_in", "laplace", groups=groups, fans=fans)
 
 
-def rademacher(scale: float = 2.0, groups: int = 1) -> Initializer:
+def rademacher(scale: Number = 2.0, groups: int = 1, fans: Fans = None) -> Initializer:
     """Rademacher's law, ±√(scale / fan_in): no tails at all, the same variance.
 
     A control as `laplace`. Every output has exactly the norm √scale.
@@ -39,10 +50,12 @@ def rademacher(scale: float = 2.0, groups: int = 1) -> Initializer:
         >>> np.unique(kernel).tolist()  # ±√(2 / 8)
         [-0.5, 0.5]
     """
-    return variance_scaling(scale, "fan_in", "rademacher", groups)
+    return variance_scaling(scale, "fan_in", "rademacher", groups=groups, fans=fans)
 
 
-def student_t(df: float = 5.0, scale: float = 2.0, groups: int = 1) -> Initializer:
+def student_t(
+    df: float = 5.0, scale: Number = 2.0, groups: int = 1, fans: Fans = None
+) -> Initializer:
     """Student's t law with `df` degrees of freedom, variance scale / fan_in.
 
     A control as `laplace`, with tails that fall as a power: single large weights.
@@ -56,7 +69,8 @@ def student_t(df: float = 5.0, scale: float = 2.0, groups: int = 1) -> Initializ
         >>> round(float(kernel.std()), 2)  # √(2 / 200)
         0.1
     """
-    check_number("scale", scale, least=0)
+    check_scale("scale", scale, least=0)
+    check_fans(fans)
     if not (df > 2 and isfinite(df)):
         raise UserError(f"df={df!r}: Student's law has a variance only above df=2")
 
@@ -64,11 +78,14 @@ def student_t(df: float = 5.0, scale: float = 2.0, groups: int = 1) -> Initializ
         return jax.random.t(key, df, shape, dtype)
 
     return drawn(
-        (draw, sqrt(df / (df - 2))), lambda shape: sqrt(scale / fans(shape, groups)[0])
+        (draw, sqrt(df / (df - 2))),
+        lambda shape: root(scale / known_fans(fans, shape, groups)[0]),
     )
 
 
-def ternary(density: float = 0.1, scale: float = 2.0, groups: int = 1) -> Initializer:
+def ternary(
+    density: float = 0.1, scale: Number = 2.0, groups: int = 1, fans: Fans = None
+) -> Initializer:
     """Ternary law: ±√(scale / (density fan_in)) with probability `density`, else zero.
 
     A control as `laplace`: most weights are absent, the variance is the same.
@@ -82,7 +99,8 @@ def ternary(density: float = 0.1, scale: float = 2.0, groups: int = 1) -> Initia
         >>> np.unique(kernel).tolist()  # ±√(2 / (0.5 · 16))
         [-0.5, 0.0, 0.5]
     """
-    check_number("scale", scale, least=0)
+    check_scale("scale", scale, least=0)
+    check_fans(fans)
     if not 0 < density <= 1:
         raise UserError(f"density={density!r} is not in (0, 1]")
 
@@ -92,5 +110,6 @@ def ternary(density: float = 0.1, scale: float = 2.0, groups: int = 1) -> Initia
         return jnp.where(place < density, sign, 0.0).astype(dtype)
 
     return drawn(
-        (draw, sqrt(density)), lambda shape: sqrt(scale / fans(shape, groups)[0])
+        (draw, sqrt(density)),
+        lambda shape: root(scale / known_fans(fans, shape, groups)[0]),
     )

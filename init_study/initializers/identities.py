@@ -9,18 +9,23 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError, check_number
+from init_study.initializers.activated import he_normal
 from init_study.initializers.draws import Initializer, floating
-from init_study.initializers.fans import fans
-from init_study.initializers.orthogonal import at_centre, orthogonal
-from init_study.initializers.scaling import he_normal
+from init_study.initializers.fans import Fans, fans
+from init_study.initializers.isometries import at_centre
+from init_study.initializers.orthogonal import orthogonal
+
+# The place of a matrix along each spatial axis; None is the centre.
+Tap = tuple[int, ...] | None
 
 
-def identity(gain: float = 1.0, groups: int = 1) -> Initializer:
+def identity(gain: float = 1.0, groups: int = 1, tap: Tap = None) -> Initializer:
     """Dirac kernel: output i of a group is its input i times gain, where both exist.
 
     Preserves: the image itself, with in = out and gain 1; further outputs are zero,
-    further inputs are dropped. The same for every key. In even kernels the tap is
-    (k − 1) // 2, which SAME padding leaves in place.
+    further inputs are dropped. The same for every key. A scheme takes the tap that
+    leaves the image in place, for any padding; in a bare kernel it is (k − 1) // 2,
+    as for SAME.
     Use: in residual-free nets that should begin as the identity.
     When not: where the layer widens: further outputs are dead behind ReLU.
     Reference: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (dense); Zagoruyko & Komodakis
@@ -31,10 +36,12 @@ def identity(gain: float = 1.0, groups: int = 1) -> Initializer:
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     check_number("gain", gain)
-    return at_centre(_fixed(lambda i, o: gain * np.eye(i, o), groups))
+    return at_centre(_fixed(lambda i, o: gain * np.eye(i, o), groups), tap)
 
 
-def repeated_identity(gain: float = 1.0, groups: int = 1) -> Initializer:
+def repeated_identity(
+    gain: float = 1.0, groups: int = 1, tap: Tap = None
+) -> Initializer:
     """Identity repeated: output j of a group is its input j mod in.
 
     Where inputs are more than outputs, those beyond are added likewise.
@@ -56,10 +63,10 @@ def repeated_identity(gain: float = 1.0, groups: int = 1) -> Initializer:
         rows, columns = np.indices((inputs, outputs))
         return gain * (rows % smaller == columns % smaller)
 
-    return at_centre(_fixed(matrix, groups))
+    return at_centre(_fixed(matrix, groups), tap)
 
 
-def zero_hadamard(groups: int = 1) -> Initializer:
+def zero_hadamard(groups: int = 1, tap: Tap = None) -> Initializer:
     """ZerO: zeros and ones; Hadamard's matrix, ±1/√p, where the layer widens.
 
     in ≥ out: the identity, cut off. in < out: I H I / √p with Hadamard's matrix H of
@@ -86,10 +93,15 @@ def zero_hadamard(groups: int = 1) -> Initializer:
             hadamard = np.block([[hadamard, hadamard], [hadamard, -hadamard]])
         return hadamard[:inputs, :outputs] / sqrt(2**power)
 
-    return at_centre(_fixed(matrix, groups))
+    return at_centre(_fixed(matrix, groups), tap)
 
 
-def partial_dirac(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
+def partial_dirac(
+    negative_slope: float = 0.0,
+    groups: int = 1,
+    tap: Tap = None,
+    fans: Fans = None,
+) -> Initializer:
     """Identity in the first filters, He's normal law in the others.
 
     As many filters are `identity` as a group has inputs; a layer that does not widen is
@@ -103,10 +115,10 @@ def partial_dirac(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
         >>> kernel[1, 1, :, :2].tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    rest = he_normal(negative_slope, groups)
+    rest = he_normal(negative_slope, groups=groups, fans=fans)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        dirac = identity(1.0, groups)(key, shape, dtype)
+        dirac = identity(1.0, groups, tap)(key, shape, dtype)
         if shape[-2] >= shape[-1] // groups:
             return dirac
         first = np.arange(shape[-1]) % (shape[-1] // groups) < shape[-2]

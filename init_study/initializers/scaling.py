@@ -1,22 +1,34 @@
-"""Named laws whose scale follows the width of the layer.
+"""Named laws for linear layers, whose scale follows the width of the layer.
 
 Every initializer is `(key, shape, dtype) -> Array`, JAX's own protocol, and works as
 `kernel_init` of a Flax layer. Kernels are laid out `[height, width, in / groups, out]`
 or `[in, out]`. `normal` laws are whole Gaussians, as in the papers; the cut-off ones
 that some frameworks mean by the same name say `truncated`, and have this variance after
-the cut.
+the cut. `gain` is a factor on the standard deviation; the other arguments are those of
+`variance_scaling`.
 """
 
-from math import sqrt
+from typing import Any
 
-from init_study.activations import Activation
-from init_study.errors import check_number
-from init_study.initializers.draws import Initializer, drawn
-from init_study.initializers.fans import fans, variance_scaling
-from init_study.theory import gain as gain_of
+from init_study.initializers.draws import (
+    Initializer,
+    Number,
+    as_number,
+    check_scale,
+)
+from init_study.initializers.fans import Axis, Fans, variance_scaling
 
 
-def xavier_normal(groups: int = 1) -> Initializer:
+def xavier_normal(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """Xavier's normal law, N(0, 2 / (fan_in + fan_out)): between both directions.
 
     Preserves: with in = out, the mean square forward and backward through linear
@@ -30,10 +42,29 @@ def xavier_normal(groups: int = 1) -> Initializer:
         >>> round(float(kernel.std()), 2)  # √(2 / 200)
         0.1
     """
-    return variance_scaling(1.0, "fan_avg", "normal", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_avg",
+        "normal",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def xavier_uniform(groups: int = 1) -> Initializer:
+def xavier_uniform(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """Xavier's uniform law, U(±√(6 / (fan_in + fan_out))), as in the paper.
 
     Use: as `xavier_normal`.
@@ -45,10 +76,29 @@ def xavier_uniform(groups: int = 1) -> Initializer:
         >>> round(float(abs(kernel).max()), 2)  # √(6 / 600)
         0.1
     """
-    return variance_scaling(1.0, "fan_avg", "uniform", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_avg",
+        "uniform",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def xavier_truncated(groups: int = 1) -> Initializer:
+def xavier_truncated(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """Xavier's variance, normal cut off at two standard deviations.
 
     What Keras and JAX call `glorot_normal`.
@@ -60,75 +110,29 @@ def xavier_truncated(groups: int = 1) -> Initializer:
         >>> round(float(kernel.std()), 2)  # √(2 / 200), after the cut
         0.1
     """
-    return variance_scaling(1.0, "fan_avg", "truncated_normal", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_avg",
+        "truncated_normal",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def he_normal(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
-    """He's normal law, N(0, 2 / ((1 + a²) fan_in)), a the slope of a leaky ReLU.
-
-    Preserves: the mean square of the signal through layers of (leaky) ReLU.
-    Use: with ReLU and its kin; what to try first.
-    When not: on small zero-padded maps it loses signal at the border all the same;
-    with GELU or tanh see `gain_normal`.
-    Reference: He et al. 2015, arXiv:1502.01852, eq. 10 and 15.
-
-    Example:
-        >>> layer = nn.Conv(100, (5, 5), kernel_init=he_normal())
-        >>> variables = layer.init(jax.random.key(0), jnp.ones((1, 8, 8, 8)))
-        >>> kernel = variables["params"]["kernel"]
-        >>> kernel.shape, round(float(kernel.std()), 2)  # √(2 / (5 · 5 · 8))
-        ((5, 5, 8, 100), 0.1)
-    """
-    return variance_scaling(_he_scale(negative_slope), "fan_in", "normal", groups)
-
-
-def he_uniform(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
-    """He's uniform law, U(±√(6 / ((1 + a²) fan_in))), a the slope of a leaky ReLU.
-
-    Use: as `he_normal`.
-    When not: as `he_normal`.
-
-    Example:
-        >>> kernel = he_uniform()(jax.random.key(0), (600, 100))
-        >>> round(float(abs(kernel).max()), 2)  # √(6 / 600)
-        0.1
-    """
-    return variance_scaling(_he_scale(negative_slope), "fan_in", "uniform", groups)
-
-
-def he_truncated(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
-    """He's variance, normal cut off at two standard deviations.
-
-    What Keras and JAX call `he_normal`.
-    Use: to compare with nets made in Keras or JAX.
-    When not: as `he_normal`.
-
-    Example:
-        >>> kernel = he_truncated()(jax.random.key(0), (200, 100))
-        >>> round(float(kernel.std()), 2)  # √(2 / 200), after the cut
-        0.1
-    """
-    scale = _he_scale(negative_slope)
-    return variance_scaling(scale, "fan_in", "truncated_normal", groups)
-
-
-def he_fan_out(negative_slope: float = 0.0, groups: int = 1) -> Initializer:
-    """He's normal law for the way back, N(0, 2 / ((1 + a²) fan_out)).
-
-    Preserves: the mean square of gradients through layers of (leaky) ReLU and stride 1.
-    Use: where gradients matter more than signals, as in ResNets with norms.
-    When not: behind strides: a stride s divides the true backward fan by s².
-    Reference: He et al. 2015, arXiv:1502.01852, eq. 14.
-
-    Example:
-        >>> kernel = he_fan_out()(jax.random.key(0), (100, 200))
-        >>> round(float(kernel.std()), 2)  # √(2 / 200)
-        0.1
-    """
-    return variance_scaling(_he_scale(negative_slope), "fan_out", "normal", groups)
-
-
-def lecun_normal(groups: int = 1) -> Initializer:
+def lecun_normal(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """LeCun's normal law, N(0, 1 / fan_in).
 
     Preserves: the mean square of the signal through linear layers; halves it at
@@ -142,10 +146,29 @@ def lecun_normal(groups: int = 1) -> Initializer:
         >>> round(float(kernel.std()), 2)  # √(1 / 100)
         0.1
     """
-    return variance_scaling(1.0, "fan_in", "normal", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_in",
+        "normal",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def lecun_uniform(groups: int = 1) -> Initializer:
+def lecun_uniform(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """LeCun's uniform law, U(±√(3 / fan_in)).
 
     Use: as `lecun_normal`.
@@ -156,10 +179,29 @@ def lecun_uniform(groups: int = 1) -> Initializer:
         >>> round(float(abs(kernel).max()), 2)  # √(3 / 300)
         0.1
     """
-    return variance_scaling(1.0, "fan_in", "uniform", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_in",
+        "uniform",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def lecun_truncated(groups: int = 1) -> Initializer:
+def lecun_truncated(
+    in_axis: Axis = -2,
+    out_axis: Axis = -1,
+    batch_axis: Axis = (),
+    dtype: Any = None,
+    *,
+    gain: Number = 1.0,
+    groups: int = 1,
+    fans: Fans = None,
+) -> Initializer:
     """LeCun's variance, normal cut off at two standard deviations: Flax's default.
 
     Use: to compare with nets made in Flax.
@@ -170,87 +212,28 @@ def lecun_truncated(groups: int = 1) -> Initializer:
         >>> round(float(kernel.std()), 2)  # √(1 / 100), after the cut
         0.1
     """
-    return variance_scaling(1.0, "fan_in", "truncated_normal", groups)
+    return variance_scaling(
+        squared(gain),
+        "fan_in",
+        "truncated_normal",
+        in_axis,
+        out_axis,
+        batch_axis,
+        dtype,
+        groups=groups,
+        fans=fans,
+    )
 
 
-def torch_kernel(groups: int = 1) -> Initializer:
-    """PyTorch's default kernel, U(±1/√fan_in), of variance 1 / (3 fan_in).
+def squared(gain: Number) -> Any:
+    """Square a gain: a factor on the standard deviation as one on the variance.
 
-    Divides the mean square of the signal by six at every ReLU. The biases that belong
-    to it are in the scheme `torch`.
-    Use: to compare with nets made in PyTorch.
-    When not: in deep nets without a norm.
-
-    Example:
-        >>> kernel = torch_kernel()(jax.random.key(0), (100, 100))
-        >>> round(float(abs(kernel).max()), 2)  # 1 / √100
-        0.1
-    """
-    return variance_scaling(1 / 3, "fan_in", "uniform", groups)
-
-
-def gain_normal(
-    activation: Activation | str = "relu", q: float = 1.0, groups: int = 1
-) -> Initializer:
-    """Gaussian law for any activation φ, N(0, gain² / fan_in), gain² = q / E[φ(√q z)²].
-
-    Preserves: the mean square q of pre-activations through layers of this activation.
-    That gradients are kept as well holds for ReLU and its kin only: see `theory.chi1`.
-    Use: with any activation but ReLU, for which it is `he_normal`.
-    When not: where gradients must keep their size at any depth: see the scheme of
-    the edge of chaos in `docs/why/theory.md`.
-
-    Args:
-        activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.
-        q: the mean square that is kept.
-        groups: of a grouped convolution.
-
-    Raises: UserError for an unknown activation or one without a finite gain.
-    Reference: He et al. 2015, arXiv:1502.01852, eq. 7, for other functions than ReLU.
+    Raises: UserError for a gain that is not a finite number of at least zero.
 
     Example:
-        >>> kernel = gain_normal("tanh")(jax.random.key(0), (100, 100))
-        >>> round(float(kernel.std()), 2)  # 1.59 / √100
-        0.16
+        >>> squared(3.0)
+        9.0
     """
-    return variance_scaling(gain_of(activation, q) ** 2, "fan_in", "normal", groups)
-
-
-def gain_uniform(
-    activation: Activation | str = "relu", q: float = 1.0, groups: int = 1
-) -> Initializer:
-    """Uniform law for any activation, U(±gain √(3 / fan_in)), gain as of `gain_normal`.
-
-    Use: as `gain_normal`.
-    When not: as `gain_normal`.
-
-    Example:
-        >>> kernel = gain_uniform("relu")(jax.random.key(0), (600, 100))
-        >>> round(float(abs(kernel).max()), 2)  # √2 · √(3 / 600)
-        0.1
-    """
-    return variance_scaling(gain_of(activation, q) ** 2, "fan_in", "uniform", groups)
-
-
-def mup_output(scale: float = 1.0, groups: int = 1) -> Initializer:
-    """Output layer of a net in maximal update form: N(0, scale / fan_in²).
-
-    Its outputs shrink as 1/√width at first, so that they stay bounded when it learns.
-    Half of the method alone: learning rates must follow the width as well.
-    Use: for the last layer, in studies over widths.
-    When not: alone: without learning rates that follow the width it is a small head.
-    Reference: Yang et al. 2022, arXiv:2203.03466, table 3.
-
-    Example:
-        >>> kernel = mup_output()(jax.random.key(0), (10, 1000))
-        >>> round(float(kernel.std()), 2)  # 1 / 10
-        0.1
-    """
-    check_number("scale", scale, least=0)
-    return drawn("normal", lambda shape: sqrt(scale) / fans(shape, groups)[0])
-
-
-def _he_scale(negative_slope: float) -> float:
-    check_number("negative_slope", negative_slope)
-    slope = float(negative_slope)
-    return 2.0 / (1.0 + slope * slope)
+    check_scale("gain", gain, least=0)
+    factor = as_number(gain)
+    return factor * factor

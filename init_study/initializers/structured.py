@@ -9,8 +9,15 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.errors import UserError, check_number
-from init_study.initializers.draws import Initializer, drawn, floating, wide_type
-from init_study.initializers.fans import fans
+from init_study.initializers.draws import (
+    Initializer,
+    drawn,
+    floating,
+    threefry,
+    wide_type,
+)
+from init_study.initializers.fans import Fans, check_fans, known_fans
+from init_study.initializers.fans import fans as count
 
 
 def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializer:
@@ -34,8 +41,9 @@ def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializ
         raise UserError(f"nonzero={nonzero!r} is not a positive whole number")
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        rows, _ = fans(shape, groups)
-        value_key, place_key = jax.random.split(key)
+        count(shape, groups)
+        rows = prod(shape[:-1])
+        value_key, place_key = jax.random.split(threefry(key))
         values = drawn("normal", lambda shape: stddev)(value_key, shape, dtype)
         order = jax.random.uniform(place_key, (rows, shape[-1])).argsort(0).argsort(0)
         return jnp.where((order < nonzero).reshape(shape), values, 0)
@@ -43,13 +51,14 @@ def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializ
     return init
 
 
-def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
+def gabor(scale: float = 2.0, groups: int = 1, fans: Fans = None) -> Initializer:
     """Gabor filters: oriented waves under a Gaussian window, each of norm √scale.
 
     cos(2π u / λ + ψ) exp(−(x² + y²) / 2σ²) along u = x cos θ + y sin θ, with θ and ψ
     uniform, λ uniform from 2 pixels to the kernel's size and σ a quarter to a half of
     it, times one random direction among the channels. There is no canonical recipe;
     this one has He's mean square by default.
+    Norms are larger where the operation has fewer inputs to an output than the kernel.
     Use: in the first layer, on natural images.
     When not: in any later layer.
     Kernel layout: [height, width, in / groups, out], height and width above 1.
@@ -63,17 +72,19 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
         [2.0, 2.0]
     """
     check_number("scale", scale, least=0)
+    check_fans(fans)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         kind, wide = floating(dtype), wide_type(dtype)
-        fans(shape, groups)
+        counted = count(shape, groups)[0]
+        thinning = counted / known_fans(fans, shape, groups)[0]
         if len(shape) != 4 or min(shape[:2]) < 2:
             raise UserError(
                 "gabor needs a kernel [height, width, in, out] of more than one pixel, "
                 f"not {tuple(shape)}; use he_normal for other layers"
             )
         height, width, channels, outputs = shape
-        uniform_key, colour_key = jax.random.split(key)
+        uniform_key, colour_key = jax.random.split(threefry(key))
         uniforms = jax.random.uniform(uniform_key, (4, outputs), wide)
         theta, psi, length, window = uniforms[:, None, None]
         size = min(height, width)
@@ -84,13 +95,19 @@ def gabor(scale: float = 2.0, groups: int = 1) -> Initializer:
         sigma = size * (1 + window) / 4
         wave = jnp.cos(phase) * jnp.exp(-(x**2 + y**2) / (2 * sigma**2))
         colour = jax.random.normal(colour_key, (channels, outputs), wide)
-        return _of_norm(wave[:, :, None] * colour[None, None], sqrt(scale)).astype(kind)
+        return _of_norm(
+            wave[:, :, None] * colour[None, None], sqrt(scale * thinning)
+        ).astype(kind)
 
     return init
 
 
 def gaussian_field(
-    length: float = 1.0, width: float = 0.5, scale: float = 2.0, groups: int = 1
+    length: float = 1.0,
+    width: float = 0.5,
+    scale: float = 2.0,
+    groups: int = 1,
+    fans: Fans = None,
 ) -> Initializer:
     """Smooth random filters, strongest in the middle, of mean square scale / fan_in.
 
@@ -113,13 +130,14 @@ def gaussian_field(
         True
     """
     check_number("scale", scale, least=0)
+    check_fans(fans)
     for name, value in (("length", length), ("width", width)):
         if not value > 0:
             raise UserError(f"{name}={value!r} is not positive")
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         kind, wide = floating(dtype), wide_type(dtype)
-        fan_in, _ = fans(shape, groups)
+        fan_in, _ = known_fans(fans, shape, groups)
         if len(shape) != 4:
             raise UserError(
                 f"gaussian_field needs a kernel [height, width, in, out], not "
@@ -127,7 +145,7 @@ def gaussian_field(
             )
         root = _field_root(shape[0], shape[1], length, width) * sqrt(scale / fan_in)
         pixels, rest = prod(shape[:2]), prod(shape[2:])
-        white = jax.random.normal(key, (pixels, rest), wide)
+        white = jax.random.normal(threefry(key), (pixels, rest), wide)
         field = jnp.matmul(root, white, precision=jax.lax.Precision.HIGHEST)
         return field.reshape(shape).astype(kind)
 

@@ -40,6 +40,7 @@ class Layer(NamedTuple):
             whole one, each with a draw of its own: 3 for queries, keys and values of
             one dense layer, or as many as `nn.vmap` maps over.
         stacked: whether the parts are a stack that is mapped over.
+        padded: what the images are padded by before it, as `padding`; empty for none.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Layer(NamedTuple):
     branch: int | None
     parts: int = 1
     stacked: bool = False
+    padded: tuple[tuple[int, int], ...] = ()
 
     @property
     def name(self) -> str:
@@ -94,6 +96,26 @@ class Layer(NamedTuple):
     def backward_fan(self) -> float:
         """Outputs that one input feeds on average; fewer at larger strides."""
         return self.fan_out / prod(self.strides)
+
+    @property
+    def mean_fans(self) -> tuple[float, float]:
+        """Both fans of the operation, on average: the taps that it really has."""
+        return self.forward_fan, self.backward_fan
+
+    @property
+    def tap(self) -> tuple[int, ...]:
+        """The kernel's neutral tap, by which an image passes without being moved.
+
+        Output o reads the image, its dilation included, at o · stride − low padding +
+        tap · kernel dilation; without padding no tap is better than the centre.
+        """
+        before = self.padded or ((0, 0),) * len(self.padding)
+        both = np.asarray(self.padding, int) + np.asarray(before, int)
+        axes = zip(self.kernel_shape, both.tolist(), self.kernel_dilation, strict=False)
+        return tuple(
+            min(low // dilation, size - 1) if low + high > 0 else (size - 1) // 2
+            for size, (low, high), dilation in axes
+        )
 
     def stored(self, kernel: Array) -> Array:
         """Bring a kernel of `whole_shape` into the order that the module stores.
@@ -269,5 +291,6 @@ def _layer(
         activation=following.function,
         branch=branch,
         parts=found.parts,
+        padded=graph.padded_before(traced, found),
         stacked=found.parts > 1 and (bool(found.across) or len(stored) > len(shape)),
     )

@@ -196,7 +196,7 @@ def _spread(records: pd.DataFrame, manifest: Mapping[str, Any]) -> Card[Rows] | 
         "Standard deviations of test accuracy over "
         f"{count(splits[0].total.n, 'seed')}, in points, with the 95 % interval that a "
         "normal law gives: everything differs; the start differs and the order of data "
-        "is the first seed's; the order differs and the start is the first seed's. One "
+        "is seed 0's; the order differs and the start is seed 0's. One "
         "test set: of a test set of this size, were it drawn anew, for one net.",
     )
 

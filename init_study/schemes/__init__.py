@@ -7,6 +7,8 @@ from typing import Any
 
 from init_study.errors import UserError, unknown
 from init_study.initializers import INITIALIZERS, Initializer
+from init_study.initializers.draws import Number
+from init_study.initializers.fans import NOMINAL, OPERATION
 from init_study.network import Layer
 from init_study.schemes.branch_factors import (
     layerscale,
@@ -65,8 +67,8 @@ def parse_scheme(text: str) -> Scheme:
     """Find the scheme that a text means: a name, or a name with arguments.
 
     For example `he_normal`, `normal(0.02)`, `he_normal(negative_slope=0.1)`,
-    `zero_head(rest="orthogonal")`. Arguments are numbers and quoted words; nothing is
-    executed.
+    `zero_head(rest="orthogonal")`. Arguments are numbers and words, with quotes or
+    without; nothing is executed.
 
     Raises: UserError for an unknown name or arguments that the scheme does not take.
 
@@ -124,8 +126,8 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
         if isinstance(node, ast.Name):
             return node.id, [], {}
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            args = [ast.literal_eval(arg) for arg in node.args]
-            named = [(str(k.arg), ast.literal_eval(k.value)) for k in node.keywords]
+            args = [_plain(arg) for arg in node.args]
+            named = [(str(k.arg), _plain(k.value)) for k in node.keywords]
             if len(dict(named)) == len(named):
                 return node.func.id, args, dict(named)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
@@ -138,25 +140,52 @@ def parse_call(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     )
 
 
+def _plain(node: ast.expr) -> Any:
+    """Read a plain value; a name alone is the word that it is."""
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+# What a network's layer knows, so that no text of a scheme has to say it.
+_OF_LAYERS = {
+    *("key", "shape", "dtype", "groups", "tap"),
+    *("in_axis", "out_axis", "batch_axis", "column_axis"),
+}
+
+
+def _in_text(parameter: inspect.Parameter) -> inspect.Parameter:
+    """Describe an argument as a text can give it."""
+    if parameter.name == "fans":
+        return parameter.replace(default=OPERATION, annotation=str)
+    is_number = parameter.annotation == Number
+    return parameter.replace(annotation=float) if is_number else parameter
+
+
 def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
     """Make the scheme that gives every kernel this law, and every bias zero.
 
-    Laws that depend on the fans get the layer's groups; for the user the scheme has
-    the initializer's arguments without them.
+    The law gets what the layer knows: its groups, the fans that its operation has on
+    average, the tap that moves no image. For the user the scheme has the initializer's
+    other arguments; `fans="nominal"` counts by the kernel's shape, as papers do.
     """
     parameters = inspect.signature(factory).parameters
-    signature = inspect.Signature(
-        [p for p in parameters.values() if p.name != "groups"]
-    )
+    shown = (p for p in parameters.values() if p.name not in _OF_LAYERS)
+    signature = inspect.Signature([_in_text(parameter) for parameter in shown])
 
     def scheme_of(*args: Any, **kwargs: Any) -> Scheme:
-        signature.bind(*args, **kwargs)
+        arguments = dict(signature.bind(*args, **kwargs).arguments)
+        counting = arguments.pop("fans", OPERATION)
+        if counting not in (OPERATION, NOMINAL):
+            both = (OPERATION, NOMINAL)
+            raise unknown("fans", str(counting), both, ", ".join(both))
         # Now, so that a wrong argument is an error before there is a network.
-        factory(*args, **kwargs)
+        factory(**arguments)
 
         def rule(layer: Layer) -> Initializer:
-            own = {"groups": layer.groups} if "groups" in parameters else {}
-            return factory(*args, **kwargs, **own)
+            known = {"groups": layer.groups, "tap": layer.tap}
+            if counting == OPERATION:
+                known["fans"] = layer.mean_fans
+            own = {name: known[name] for name in known if name in parameters}
+            return factory(**arguments, **own)
 
         given = [*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())]
         name = f"{factory.__name__}({', '.join(given)})" if given else factory.__name__
@@ -208,5 +237,7 @@ SCHEMES: dict[str, Callable[..., Scheme]] = {
 ALIASES = {
     "glorot_normal": "xavier_normal",
     "glorot_uniform": "xavier_uniform",
+    "kaiming_normal": "he_normal",
+    "kaiming_uniform": "he_uniform",
     "rezero": "skipinit",
 }

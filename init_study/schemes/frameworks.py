@@ -217,7 +217,7 @@ def timm_efficientnet() -> Scheme:
     def law(layer: Layer) -> Initializer:
         if layer.kind == "dense":
             return uniform(1.0 / sqrt(layer.kernel_shape[-1]))
-        return variance_scaling(2.0, "fan_out", "normal", layer.groups)
+        return variance_scaling(2.0, "fan_out", "normal", groups=layer.groups)
 
     return per_layer(law, name="timm_efficientnet: he_normal by fan_out of the group")
 

@@ -98,7 +98,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         head = end_layer(network, -1)
-        factor = sqrt(base / head.fan_in)
+        factor = sqrt(base / head.forward_fan)
         return {head.kernel: scaled(before[head.kernel], factor, "√(base / fan_in)")}
 
     return override(rest, change)

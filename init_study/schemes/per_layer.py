@@ -76,4 +76,4 @@ def _as_rule(given: Callable[..., Any]) -> LayerRule:
 
 
 # What the schemes that change a few parameters do with all the others by default.
-HE_NORMAL = per_layer(lambda layer: he_normal(groups=layer.groups), name="he_normal")
+HE_NORMAL = per_layer(lambda layer: he_normal(fans=layer.mean_fans), name="he_normal")

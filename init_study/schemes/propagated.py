@@ -98,7 +98,7 @@ def gaussian(sigma_w2: float = 1.0, sigma_b2: float = 0.0) -> Scheme:
 def _with_variances(name: str, sigma_w2: float, sigma_b2: float) -> Scheme:
     return per_layer(
         lambda layer: variance_scaling(
-            sigma_w2, "fan_in", "normal", groups=layer.groups
+            sigma_w2, "fan_in", "normal", fans=layer.mean_fans
         ),
         normal(sqrt(sigma_b2)) if sigma_b2 else zeros(),
         name=f"{name}: σ_w² {sigma_w2:.4g}, σ_b² {sigma_b2:.4g}",

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.errors import UserError, nearest
 from init_study.initializers import Initializer
+from init_study.initializers.draws import threefry
 from init_study.network import Layer, Network, Params, Path
 from init_study.network.branch_scalars import ADDED
 from init_study.network.stacks import slice_path
@@ -117,6 +118,7 @@ class Scheme:
         Raises: UserError for a parameter without a rule, or without a batch where one
             is needed.
         """
+        key = threefry(key)
         params = draw(self.rules(network), key, network)
         for step in self.refinements:
             _check_batch(step, batch)
@@ -284,10 +286,7 @@ def _draw(
 def _kernel(
     initializer: Initializer, key: PRNGKeyArray, layer: Layer, leaf: Any
 ) -> Array:
-    """Draw the kernel of a layer, or of one part of it.
-
-    Raises: UserError with the layer, for a law that does not fit its shape.
-    """
+    """Draw the kernel of a layer, or of a part; name it where the law does not fit."""
     try:
         kernel = initializer(key, layer.kernel_shape, leaf.dtype)
     except UserError as error:

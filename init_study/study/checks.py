@@ -68,7 +68,7 @@ def check_pairing(study: "Study") -> None:
     if study.fresh_seeds and fixed:
         raise UserError(
             f"study.fresh_seeds={study.fresh_seeds} have starts and orders of their "
-            f"own, and study.fixed={fixed[0]} takes the first seed's; leave out one"
+            f"own, and study.fixed={fixed[0]} takes seed 0's; leave out one"
         )
 
 

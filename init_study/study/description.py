@@ -37,8 +37,8 @@ SCHEDULES = {
 }
 FIXED = {
     "nothing": "every seed has its own draws and its own order of data",
-    "init": "all seeds start from the draws of the first one",
-    "order": "all seeds see the data as the first one does",
+    "init": "all seeds start from the draws of seed 0",
+    "order": "all seeds see the data as seed 0 does",
 }
 PAIRINGS = {
     "every": "every scheme has every learning rate",

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Whose start, order or augmentation all seeds have where it is fixed.
+FIXED_SEED = 0
 # The fields of models that a study can set.
 MODEL_FIELDS = ("depth", "width", "activation", "norm", "pooling", "padding")
 
@@ -123,22 +125,24 @@ class Program:
         count = min(self.evaluations, self.steps)
         return tuple(round(self.steps * i / count) for i in range(1, count + 1))
 
-    def stream_seed(self, stream: str, seed: Any, first: Any) -> Any:
-        """Say which seed a stream comes from: its own, or the first where it is fixed.
+    def stream_seed(self, stream: str, seed: Any) -> Any:
+        """Say which seed a stream comes from: its own, or seed 0 where it is fixed.
+
+        Seed 0 whichever seeds a run has: the stages of a race have others each, and
+        share what is fixed.
 
         Args:
             stream: `init`, `order` or `augmentation`.
             seed: of a member.
-            first: the first seed of the study.
 
         Example:
             >>> program = Program(fixed="order")
-            >>> program.stream_seed("order", 3, 0), program.stream_seed("init", 3, 0)
+            >>> program.stream_seed("order", 3), program.stream_seed("init", 3)
             (0, 3)
         """
         of_data = ("order", "augmentation")
         is_fixed = self.fixed == stream or (self.fixed == "order" and stream in of_data)
-        return first if is_fixed else seed
+        return FIXED_SEED if is_fixed else seed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -198,6 +198,38 @@ def test_members_that_differ_in_scheme_share_order_and_draws(plan):
     assert not np.array_equal(both[4], both[5])
 
 
+@pytest.mark.parametrize("fixed", ["init", "order"])
+def test_what_is_fixed_is_one_for_all_stages_of_a_race(fixed):
+    """Whichever seeds a stage has; batches that data-looking schemes see, too."""
+
+    def start(seeds):
+        study = STUDY.replace(schemes=("lsuv",), seeds=seeds, fixed=fixed)
+        other = make_plan(study)
+        rows = first_rows(other.programs[0], study.seeds)
+        state = initial_population(
+            other.programs[0], other.schemes, other.members, rows
+        )
+        return rows, state.params["Conv_1"]["kernel"]
+
+    (rows, screened), (more_rows, fresh) = start((0, 1)), start((5, 3))
+    if fixed == "order":
+        assert (rows == rows[0]).all() and (more_rows == rows[0]).all()
+    else:
+        for kernel in (*screened, *fresh):
+            np.testing.assert_array_equal(kernel, screened[0])
+
+
+def test_jaxs_default_generator_changes_no_stream():
+    def data(seed):
+        return jax.random.key_data(stream(seed, "init"))
+
+    expected = jnp.stack([data(jnp.int32(seed)) for seed in range(3)])
+    for impl in ("rbg", "unsafe_rbg"):
+        with jax.default_prng_impl(impl):
+            given = jax.vmap(data)(jnp.arange(3))
+        np.testing.assert_array_equal(given, expected)
+
+
 def test_evaluation_is_the_mean_over_exactly_the_range(plan, together):
     program, mesh = plan.programs[0], member_mesh()
     compiled = compile_population(program, mesh)

@@ -370,6 +370,19 @@ def test_the_key_of_a_leaf_is_the_same_in_every_process():
     assert leaf_key(key, ("12", "456789")) == leaf_key(key, ("12/456789",)) != expected
 
 
+@pytest.mark.parametrize("name", ["he_normal", "torch", "orthogonal", "module"])
+def test_the_generator_of_a_key_changes_no_draw(name):
+    """JAX's other generators draw all members of a `vmap` from the first one's key."""
+    scheme = SCHEMES[name]()
+    made = jnp.stack([jax.random.key(seed, impl="rbg") for seed in range(3)])
+    with jax.default_prng_impl("rbg"):
+        batched = jax.vmap(lambda key: draw(scheme, SMALL, key))(made)
+    for seed in range(3):
+        key = jax.random.key(seed, impl="threefry2x32")
+        for path, leaf in draw(scheme, SMALL, key).items():
+            np.testing.assert_allclose(batched[path][seed], leaf, atol=1e-6)
+
+
 def test_the_type_of_a_layers_parameters_is_kept():
     class Half(nn.Module):
         @nn.compact

@@ -30,8 +30,8 @@ class VarianceSplit(NamedTuple):
         learning_rate: the rate.
         total: everything differs; its mean is the standard deviation, with the 95 %
             interval that a normal law gives.
-        init: the order of data is that of the first seed: the start alone differs.
-        order: the start is that of the first seed.
+        init: the order of data is that of seed 0: the start alone differs.
+        order: the start is that of seed 0.
         test_set: of a test set of this size, were it drawn anew: √(p (1 − p) / n),
             mean over runs. All runs share the test set that there is.
     """

@@ -4,6 +4,7 @@ README.md beside this file leads from a module's call to its layers, with the li
 jaxpr that each file looks for.
 """
 
+from init_study.network.graph.borders import padded_before
 from init_study.network.graph.branches import ResidualSum, find_sums
 from init_study.network.graph.building import make_graph
 from init_study.network.graph.dataflow import (
@@ -34,6 +35,7 @@ __all__ = [
     "find_origins",
     "find_sums",
     "make_graph",
+    "padded_before",
     "run_node",
     "without_dropout",
 ]
