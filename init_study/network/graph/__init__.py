@@ -4,7 +4,11 @@ README.md beside this file leads from a module's call to its layers, with the li
 jaxpr that each file looks for.
 """
 
-from init_study.network.graph.branches import ResidualSum, find_sums
+from init_study.network.graph.branches import (
+    ResidualSum,
+    find_sums,
+    has_hidden_sums,
+)
 from init_study.network.graph.building import make_graph
 from init_study.network.graph.dataflow import (
     Graph,
@@ -33,6 +37,7 @@ __all__ = [
     "find_operations",
     "find_origins",
     "find_sums",
+    "has_hidden_sums",
     "make_graph",
     "run_node",
     "without_dropout",
