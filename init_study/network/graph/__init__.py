@@ -16,6 +16,7 @@ from init_study.network.graph.dataflow import (
     Path,
     compute,
     find_origins,
+    needed_places,
     run_node,
 )
 from init_study.network.graph.elementwise import ELEMENTWISE
@@ -39,6 +40,7 @@ __all__ = [
     "find_sums",
     "has_hidden_sums",
     "make_graph",
+    "needed_places",
     "run_node",
     "without_dropout",
 ]

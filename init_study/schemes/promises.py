@@ -1,0 +1,202 @@
+"""What schemes promise of residual branches and heads, checked on what they drew.
+
+One batch goes through the network, at the mean of its dropout, operation by operation:
+what is compiled for one scheme serves the others.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from init_study.errors import UserError
+from init_study.network import Forward, Network, Params, Path, graph, trace_forward
+from init_study.network.graph import ResidualSum
+from init_study.schemes.obstacles import what_bends, what_is_not_zero
+from init_study.schemes.scheme import Batch, Check
+
+_IMAGES = 4
+_ROUNDING = 1e-2
+
+
+class Passed(NamedTuple):
+    """A network's pass that a promise is checked on.
+
+    Attributes:
+        forward: the pass as a graph, at the mean of dropout.
+        sums: its residual sums.
+        images: what went in.
+    """
+
+    forward: Forward
+    sums: tuple[ResidualSum, ...]
+    images: Array
+
+    def compute(
+        self,
+        wanted: tuple[int, ...],
+        changes: dict[Path, Array] | None = None,
+        feed: Callable[[int, list[Any]], list[Any]] | None = None,
+    ) -> list[Any]:
+        """Compute values of the graph, some parameters changed."""
+        variables = {**self.forward.variables, **(changes or {})}
+        traced = self.forward.traced
+        return graph.compute(traced, variables, self.images, wanted, feed=feed)
+
+
+def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
+    """Trace the pass that promises are checked on.
+
+    Args:
+        network: a traced network.
+        params: what a scheme drew.
+        batch: its first images are taken; without it, or where it says nothing, as one
+            of zeros, normal ones.
+
+    Example:
+        >>> network = trace(nn.Dense(2), (3,))
+        >>> params = {"kernel": jnp.zeros((3, 2)), "bias": jnp.ones(2)}
+        >>> passed = pass_of(network, params, None)
+        >>> passed.compute(passed.forward.traced.outputs)[0].tolist()[0]
+        [1.0, 1.0]
+    """
+    images = None if batch is None else jnp.asarray(batch.images)[:_IMAGES]
+    if images is None or len(images) < _IMAGES or not bool(jnp.std(images) > 0):
+        images = jax.random.normal(
+            jax.random.key(0), (_IMAGES, *network.image_shape), jnp.float32
+        )
+    state = network.model_state(jax.random.key(0))
+    forward = trace_forward(network, params, state, images, dropout=False)
+    sums = graph.find_sums(forward.traced, forward.origins, forward.layers)
+    return Passed(forward, sums, images)
+
+
+def zero_branches(name: str) -> Check:
+    """Check that every residual branch begins at zero.
+
+    Args:
+        name: of the scheme, for people.
+    """
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed = pass_of(network, params, batch)
+        wanted = [term.value for one in passed.sums for term in one.summands]
+        values = dict(zip(wanted, passed.compute(tuple(wanted)), strict=True))
+        for one in passed.sums:
+            squares = [jnp.mean(values[term.value] ** 2) for term in one.summands]
+            square = float(sum(squares))
+            if square != 0:
+                why = what_is_not_zero(passed.forward, passed.images, one)
+                raise UserError(
+                    f"{name}: the {name_branch(one)} does not begin at zero, its mean "
+                    f"square is {square:.3g}: {why}; take another scheme, or leave "
+                    "that out of the branch"
+                )
+
+    return check
+
+
+def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Check:
+    """Check that the scale of every branch's last kernels is that of the branch.
+
+    Args:
+        name: of the scheme, for people.
+        factor_of: from the network to the factor of those kernels.
+    """
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed, factor = pass_of(network, params, batch), factor_of(network)
+        terms = [term for one in passed.sums for term in one.summands]
+        wanted = tuple(term.value for term in terms)
+        kernels = {path for one in passed.sums for path in one.ends}
+        leaves = {path: passed.forward.variables[path] for path in kernels}
+        drawn = passed.compute(wanted)
+        places = {
+            (term.place, term.side): value
+            for term, value in zip(terms, drawn, strict=True)
+        }
+
+        def feed(place: int, inputs: list[Any]) -> list[Any]:
+            """Let every sum add what was drawn: each branch is looked at alone."""
+            return [
+                places.get((place, side), value) for side, value in enumerate(inputs)
+            ]
+
+        whole = {path: leaf / factor for path, leaf in leaves.items()}
+        none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
+        runs = (drawn, *(passed.compute(wanted, c, feed) for c in (whole, none)))
+        found = dict(zip(wanted, zip(*runs, strict=True), strict=True))
+        for one in passed.sums:
+            given = [found[term.value] for term in one.summands]
+            _check_scaled(name, passed, one, factor, given)
+
+    return check
+
+
+def _check_scaled(
+    name: str,
+    passed: Passed,
+    one: ResidualSum,
+    factor: float,
+    given: list[tuple[Array, Array, Array]],
+) -> None:
+    """Compare a branch's terms as drawn, unscaled and without their last kernels.
+
+    Raises: UserError if the first is not as far from the last as the factor says.
+    """
+    if not any(bool(jnp.any(passed.forward.variables[path])) for path in one.ends):
+        return
+    off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
+    size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
+    if one.ends and float(sum(off)) <= _ROUNDING * float(sum(size)) > 0:
+        return
+    ends = " and ".join("/".join(path[1:]) for path in one.ends) or "no kernel"
+    why = what_bends(passed.forward, one)
+    if not one.ends or not any(bool(jnp.any(b != c)) for _, b, c in given):
+        why = "a part of it goes past its last kernels"
+    elif factor != 1 and all(bool(jnp.allclose(a, b, rtol=1e-3)) for a, b, _ in given):
+        why = f"the scale of {ends} has no effect, it is normalized on its way"
+    raise UserError(
+        f"{name}: the {name_branch(one)} is not {factor:.3g} times what it was, though "
+        f"{ends} is: {why}; take a scheme that sets no branch, or stable_resnet"
+    )
+
+
+def equal_outputs(name: str, axis: int) -> Check:
+    """Check that the network says the same for all classes, or for all images.
+
+    Args:
+        name: of the scheme, for people.
+        axis: of the outputs along which they are alike: -1 for classes, 0 for images.
+    """
+    among = "classes" if axis else "images"
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed = pass_of(network, params, batch)
+        (outputs, *_) = passed.compute(passed.forward.traced.outputs)
+        size = float(jnp.max(jnp.abs(outputs)))
+        spread = float(jnp.max(jnp.ptp(outputs, axis=axis)))
+        if outputs.ndim > 1 and spread > 1e-5 * size:
+            head = network.layers[-1].name
+            raise UserError(
+                f"{name}: the outputs are not the same for all {among}, they differ by "
+                f"{spread:.3g}, though the kernel of {head} is zero: something else "
+                "is added to what it gives or stands behind it; take a scheme that "
+                "sets no head"
+            )
+
+    return check
+
+
+def name_branch(one: ResidualSum) -> str:
+    """Name a branch for people by its first and its last layer.
+
+    Example:
+        >>> kernels = (("params", "a", "kernel"), ("params", "b", "kernel"))
+        >>> name_branch(ResidualSum(kernels, (), (), fork=0, output=1))
+        'branch a … b'
+    """
+    names = ["/".join(path[1:-1] or path[1:]) for path in one.layers]
+    return "branch " + (names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}")
