@@ -55,8 +55,8 @@ def moves(name: str) -> Check:
                 "sets no zeros there, e.g. rest='he_normal'"
             )
         raise UserError(
-            f"{said}: the function behind {' and '.join(at_zero)} has no slope at zero; "
-            "take a scheme that sets no branch to zero, e.g. depth_scaled"
+            f"{said}: the function behind {' and '.join(at_zero)} has no slope at zero, "
+            "as a ReLU; take a scheme that sets no branch to zero, e.g. depth_scaled"
         )
 
     return check

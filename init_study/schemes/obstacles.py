@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
@@ -42,7 +43,8 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
     places = range(made_by[one.fork] if one.fork in made_by else 0, len(traced.nodes))
     wanted = tuple(v for place in places for v in traced.nodes[place].outputs)
     wanted += tuple(term.value for term in one.summands)
-    values = graph.compute(traced, forward.variables, images, wanted)
+    run = jax.jit(lambda x: graph.compute(traced, forward.variables, x, wanted))
+    values = run(images)
     is_zero = {v: not bool(jnp.any(x)) for v, x in zip(wanted, values, strict=True)}
     value = next(term.value for term in one.summands if not is_zero[term.value])
     while value in made_by and value in is_zero and value != one.fork:

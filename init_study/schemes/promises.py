@@ -1,7 +1,6 @@
 """What schemes promise of residual branches and heads, checked on what they drew.
 
-One batch goes through the network, at the mean of its dropout, operation by operation:
-what is compiled for one scheme serves the others.
+A few images go through the network, at the mean of its dropout.
 """
 
 from collections.abc import Callable
@@ -35,15 +34,47 @@ class Passed(NamedTuple):
     images: Array
 
     def compute(
-        self,
-        wanted: tuple[int, ...],
-        changes: dict[Path, Array] | None = None,
-        feed: Callable[[int, list[Any]], list[Any]] | None = None,
+        self, wanted: tuple[int, ...], changes: dict[Path, Array] | None = None
     ) -> list[Any]:
         """Compute values of the graph, some parameters changed."""
         variables = {**self.forward.variables, **(changes or {})}
         traced = self.forward.traced
-        return graph.compute(traced, variables, self.images, wanted, feed=feed)
+        return graph.compute(traced, variables, self.images, wanted)
+
+    def summands(self, *changes: dict[Path, Array]) -> list[list[Array]]:
+        """Compute all terms of the branches as drawn, and with parameters changed.
+
+        Where some are changed, every sum adds what was drawn all the same: each branch
+        is looked at alone.
+        """
+        terms = [term for one in self.sums for term in one.summands]
+        slots = {(term.place, term.side): slot for slot, term in enumerate(terms)}
+        traced = self.forward.traced
+
+        @jax.jit
+        def run(
+            variables: dict[Path, Any], images: Array, drawn: list[Array], alone: Array
+        ) -> list[Array]:
+            def feed(place: int, inputs: list[Any]) -> list[Any]:
+                return [
+                    jnp.where(alone, drawn[slots[place, side]], value)
+                    if (place, side) in slots
+                    else value
+                    for side, value in enumerate(inputs)
+                ]
+
+            wanted = tuple(term.value for term in terms)
+            return graph.compute(traced, variables, images, wanted, feed=feed)
+
+        variables = self.forward.variables
+        shapes = [traced.shapes[term.value] for term in terms]
+        nothing = [jnp.zeros(one.shape, one.dtype) for one in shapes]
+        drawn = run(variables, self.images, nothing, jnp.array(False))
+        changed = (
+            run({**variables, **change}, self.images, drawn, jnp.array(True))
+            for change in changes
+        )
+        return [drawn, *changed]
 
 
 def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
@@ -82,10 +113,10 @@ def zero_branches(name: str) -> Check:
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed = pass_of(network, params, batch)
-        wanted = [term.value for one in passed.sums for term in one.summands]
-        values = dict(zip(wanted, passed.compute(tuple(wanted)), strict=True))
+        (drawn,) = passed.summands()
+        squares_of = iter([jnp.mean(value**2) for value in drawn])
         for one in passed.sums:
-            squares = [jnp.mean(values[term.value] ** 2) for term in one.summands]
+            squares = [next(squares_of) for _ in one.summands]
             square = float(sum(squares))
             if square != 0:
                 why = what_is_not_zero(passed.forward, passed.images, one)
@@ -108,28 +139,13 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Check:
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed, factor = pass_of(network, params, batch), factor_of(network)
-        terms = [term for one in passed.sums for term in one.summands]
-        wanted = tuple(term.value for term in terms)
         kernels = {path for one in passed.sums for path in one.ends}
         leaves = {path: passed.forward.variables[path] for path in kernels}
-        drawn = passed.compute(wanted)
-        places = {
-            (term.place, term.side): value
-            for term, value in zip(terms, drawn, strict=True)
-        }
-
-        def feed(place: int, inputs: list[Any]) -> list[Any]:
-            """Let every sum add what was drawn: each branch is looked at alone."""
-            return [
-                places.get((place, side), value) for side, value in enumerate(inputs)
-            ]
-
         whole = {path: leaf / factor for path, leaf in leaves.items()}
         none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
-        runs = (drawn, *(passed.compute(wanted, c, feed) for c in (whole, none)))
-        found = dict(zip(wanted, zip(*runs, strict=True), strict=True))
+        runs = iter([*zip(*passed.summands(whole, none), strict=True)])
         for one in passed.sums:
-            given = [found[term.value] for term in one.summands]
+            given = [next(runs) for _ in one.summands]
             _check_scaled(name, passed, one, factor, given)
 
     return check
@@ -175,7 +191,8 @@ def equal_outputs(name: str, axis: int) -> Check:
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed = pass_of(network, params, batch)
-        (outputs, *_) = passed.compute(passed.forward.traced.outputs)
+        wanted = passed.forward.traced.outputs
+        (outputs, *_) = jax.jit(lambda: passed.compute(wanted))()
         size = float(jnp.max(jnp.abs(outputs)))
         spread = float(jnp.max(jnp.ptp(outputs, axis=axis)))
         if outputs.ndim > 1 and spread > 1e-5 * size:
