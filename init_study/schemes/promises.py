@@ -18,6 +18,7 @@ from init_study.schemes.scheme import Batch, Check
 
 _IMAGES = 4
 _ROUNDING = 1e-2
+_OF_GATES = 0.2
 
 
 class Passed(NamedTuple):
@@ -160,13 +161,19 @@ def _check_scaled(
 ) -> None:
     """Compare a branch's terms as drawn, unscaled and without their last kernels.
 
-    Raises: UserError if the first is not as far from the last as the factor says.
+    Raises: UserError if the first is not as far from the last as the factor says, nor
+        as large.
     """
     if not any(bool(jnp.any(passed.forward.variables[path])) for path in one.ends):
         return
     off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
     size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
     if one.ends and float(sum(off)) <= _ROUNDING * float(sum(size)) > 0:
+        return
+    # A gate that is made of the branch changes a little with it.
+    as_drawn, before = (sum(jnp.sum(run[i] ** 2) for run in given) for i in (0, 1))
+    ratio = float(jnp.sqrt(as_drawn / jnp.maximum(before, 1e-30))) / factor
+    if one.ends and abs(ratio - 1) <= _OF_GATES:
         return
     ends = " and ".join("/".join(path[1:]) for path in one.ends) or "no kernel"
     why = what_bends(passed.forward, one)
