@@ -67,7 +67,7 @@ def trace_forward(
             tree["params"], state, images, train=train, key=keys["all"]
         )[0]
 
-    variables = traverse_util.flatten_dict({"params": params, **model_state})
+    variables: Any = traverse_util.flatten_dict({"params": params, **model_state})
     if not dropout:
         variables[graph.KEYS, "all"] = jax.random.key(0) if key is None else key
     traced, _ = graph.make_graph(call, variables, images)

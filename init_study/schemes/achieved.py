@@ -7,12 +7,12 @@ from jaxtyping import Array
 from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
 from init_study.network import Layer, Network, Params, graph, trace_forward
-from init_study.schemes.scheme import Batch, Check, leaf_of
+from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _ROUNDING = 1e-2
 
 
-def unit_variances(name: str, tolerance: float) -> Check:
+def unit_variances(name: str, tolerance: float) -> Promise:
     """Check that every layer's output has variance 1 on the batch.
 
     Kernels of zeros, which another scheme has set, are left out.
@@ -32,7 +32,7 @@ def unit_variances(name: str, tolerance: float) -> Check:
     return check
 
 
-def unit_channels(name: str) -> Check:
+def unit_channels(name: str) -> Promise:
     """Check that the channels of every layer have variance 1 on the batch.
 
     Channels without any variance are left out, as long as a layer has others.
@@ -54,7 +54,7 @@ def unit_channels(name: str) -> Check:
     return check
 
 
-def no_dead_layers(name: str) -> Check:
+def no_dead_layers(name: str) -> Promise:
     """Check that every layer says something on the batch, and its scale counts.
 
     Args:
@@ -71,7 +71,7 @@ def no_dead_layers(name: str) -> Check:
     return check
 
 
-def scale_counts(name: str) -> Check:
+def scale_counts(name: str) -> Promise:
     """Check that no kernel is normalized on its way, which takes its scale away.
 
     Args:

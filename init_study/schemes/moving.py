@@ -16,13 +16,13 @@ from init_study.errors import UserError
 from init_study.network import Branch, Network, Params, Path
 from init_study.network.branch_scalars import factor_path
 from init_study.schemes.promises import Passed, pass_of
-from init_study.schemes.scheme import Batch, Check, leaf_of
+from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _MOST_STEPS = 8
 _STEP = 0.01
 
 
-def moves(name: str) -> Check:
+def moves(name: str) -> Promise:
     """Check that no zeros stand in series: every kernel gets a gradient in a few steps.
 
     Nothing is computed where zeros cannot stand in series.
@@ -55,7 +55,7 @@ def moves(name: str) -> Check:
                 "sets no zeros there, e.g. rest='he_normal'"
             )
         raise UserError(
-            f"{said}: the function behind {' and '.join(at_zero)} has no slope at zero, "
+            f"{said}: the function behind {' and '.join(at_zero)} has no slope at 0, "
             "as a ReLU; take a scheme that sets no branch to zero, e.g. depth_scaled"
         )
 
@@ -125,6 +125,7 @@ def _stuck(network: Network, passed: Passed) -> set[Path]:
 
     weights = _weights(network) & set(flat)
     alive: set[Path] = set()
+    found: set[Path] = set()
     moved = flat
     for _ in range(_MOST_STEPS):
         slopes = gradient(moved)

@@ -14,7 +14,7 @@ from init_study.errors import UserError
 from init_study.network import Forward, Network, Params, Path, graph, trace_forward
 from init_study.network.graph import ResidualSum
 from init_study.schemes.obstacles import what_bends, what_is_not_zero
-from init_study.schemes.scheme import Batch, Check
+from init_study.schemes.scheme import Batch, Promise
 
 _IMAGES = 4
 _ROUNDING = 1e-2
@@ -105,7 +105,7 @@ def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
     return Passed(forward, sums, images)
 
 
-def zero_branches(name: str) -> Check:
+def zero_branches(name: str) -> Promise:
     """Check that every residual branch begins at zero.
 
     Args:
@@ -130,7 +130,7 @@ def zero_branches(name: str) -> Check:
     return check
 
 
-def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Check:
+def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise:
     """Check that the scale of every branch's last kernels is that of the branch.
 
     Args:
@@ -187,7 +187,7 @@ def _check_scaled(
     )
 
 
-def equal_outputs(name: str, axis: int) -> Check:
+def equal_outputs(name: str, axis: int) -> Promise:
     """Check that the network says the same for all classes, or for all images.
 
     Args:

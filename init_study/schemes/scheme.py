@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.errors import UserError, nearest
@@ -79,7 +80,7 @@ class Refinement(NamedTuple):
 
 # (network, params, batch) of concrete numbers: refuses, in one line, what breaks a
 # promise.
-Check = Callable[[Network, Params, Batch | None], None]
+Promise = Callable[[Network, Params, Batch | None], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class Scheme:
 
     rules: Callable[[Network], Mapping[Path, Rule]]
     refinements: tuple[Refinement, ...] = ()
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Promise, ...] = ()
 
     def __call__(
         self,
@@ -142,7 +143,7 @@ class Scheme:
 
         Raises: UserError with the layer or branch, and what stands in the way.
         """
-        traced = any(isinstance(v, jax.core.Tracer) for v in jax.tree.leaves(params))
+        traced = any(isinstance(v, Tracer) for v in jax.tree.leaves(params))
         for check in () if traced else self.checks:
             check(network, params, batch)
 
@@ -198,7 +199,7 @@ def _check_paths(rules: Mapping[Path, Rule], network: Network) -> None:
 def override(
     rest: Scheme,
     change: Callable[[Network, dict[Path, Rule]], Mapping[Path, Rule]],
-    *checks: Check,
+    *checks: Promise,
 ) -> Scheme:
     """Replace some rules of a scheme.
 

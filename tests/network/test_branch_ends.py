@@ -1,5 +1,7 @@
 """Where residual branches end: in the kernels and scales that they are linear in."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -112,7 +114,7 @@ def swish_gate(m, x):
 class Net(nn.Module):
     """A stem, one block, a head."""
 
-    block: object
+    block: Callable
 
     @nn.compact
     def __call__(self, x):

@@ -1,6 +1,7 @@
 """What schemes promise of branches, heads and layers holds of what they drew, or one
 line says what stands in the way."""
 
+from collections.abc import Callable
 from functools import cache
 from math import sqrt
 
@@ -85,7 +86,7 @@ def second_path(x, i):
 class Net(nn.Module):
     """A stem, two blocks, a head."""
 
-    block: object
+    block: Callable
 
     @nn.compact
     def __call__(self, x):

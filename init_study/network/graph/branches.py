@@ -14,7 +14,7 @@ from init_study import jaxprs
 from init_study.network.graph.dataflow import Graph, Node, Origins, Path
 from init_study.network.graph.ends import find_ends
 from init_study.network.graph.operations import Operation
-from init_study.network.graph.walks import Walk, walk_of
+from init_study.network.graph.walks import Ways, walk_of
 
 # Between two nodes of one sum, these change no number.
 _PASSES = ("convert_element_type", "copy", "reshape", "squeeze", "expand_dims")
@@ -139,7 +139,7 @@ def has_hidden_sums(graph: Graph, origins: Origins) -> bool:
     return False
 
 
-def _terms(walk: Walk, place: int) -> list[Term]:
+def _terms(walk: Ways, place: int) -> list[Term]:
     """List the terms of the images that a node sums: two of an `add`, or a stack's."""
     graph, made_by = walk.graph, walk.made_by
     node = graph.nodes[place]
@@ -169,7 +169,7 @@ def _is_stack(graph: Graph, node: Node, reduction: Node) -> bool:
     return all(graph.shapes[v].shape[axes[0]] == 1 for v in node.inputs)
 
 
-def _summed(walk: Walk, value: int) -> int:
+def _summed(walk: Ways, value: int) -> int:
     """Find the value that a term is, but for moves; -1 if others read it."""
     graph = walk.graph
     while len(walk.users[value]) == 1 and value not in graph.outputs:
@@ -183,7 +183,7 @@ def _summed(walk: Walk, value: int) -> int:
 
 
 def _merge(
-    walk: Walk, terms: list[Term], inner: list[_Sum | None], output: int
+    walk: Ways, terms: list[Term], inner: list[_Sum | None], output: int
 ) -> _Sum:
     """Make one sum of terms that are sums themselves, if all ways part at one value.
 
@@ -209,7 +209,7 @@ def _merge(
         ]
 
 
-def _residual(walk: Walk, found: _Sum) -> ResidualSum:
+def _residual(walk: Ways, found: _Sum) -> ResidualSum:
     """Tell branch from shortcut, and find where the branch ends."""
     terms, fork = found.terms, found.fork
     ways = [walk.layers_between(term.value, fork) for term in terms]
@@ -257,7 +257,7 @@ def _place(layer: Operation) -> int:
     return layer.place
 
 
-def _is_own(walk: Walk, value: int, found: _Sum) -> bool:
+def _is_own(walk: Ways, value: int, found: _Sum) -> bool:
     """Tell whether a value is on the branch, or made elsewhere for the branch alone.
 
     So is a shift or a gate that a condition gives to this branch.
@@ -268,7 +268,7 @@ def _is_own(walk: Walk, value: int, found: _Sum) -> bool:
     return on_branch or walk.leaves_only_by(value, found.output)
 
 
-def _weight(walk: Walk, value: int, fork: int) -> tuple[int, int]:
+def _weight(walk: Ways, value: int, fork: int) -> tuple[int, int]:
     """Count a way's layers where they are fewest, and the numbers of its kernels."""
     graph = walk.graph
     kernels = [layer.kernel for layer in walk.layers_between(value, fork)]

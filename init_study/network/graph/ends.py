@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from init_study.network.graph.dataflow import CONTRACTIONS, Node, Origins, Path
 from init_study.network.graph.elementwise import MOVES
-from init_study.network.graph.walks import Walk
+from init_study.network.graph.walks import Ways
 
 # What is a sum of its inputs' numbers times constants.
 _LINEAR = {
@@ -57,7 +57,7 @@ class Ends(NamedTuple):
 _OPEN = Ends(frozenset(), frozenset(), True, True, _LINEARLY)
 
 
-def find_ends(walk: Walk, value: int, is_own: Callable[[int], bool]) -> Ends:
+def find_ends(walk: Ways, value: int, is_own: Callable[[int], bool]) -> Ends:
     """Find the kernels and scales that a value of the images is linear in.
 
     Args:

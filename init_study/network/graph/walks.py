@@ -7,7 +7,7 @@ from init_study.network.graph.dataflow import Graph, Origins, producers
 from init_study.network.graph.operations import Operation
 
 
-class Walk(NamedTuple):
+class Ways(NamedTuple):
     """A graph with what walks through it need.
 
     Attributes:
@@ -88,7 +88,7 @@ class Walk(NamedTuple):
         return counts.get(value)
 
 
-def walk_of(graph: Graph, origins: Origins, layers: tuple[Operation, ...]) -> Walk:
+def walk_of(graph: Graph, origins: Origins, layers: tuple[Operation, ...]) -> Ways:
     """Collect what walks through a graph need.
 
     Example:
@@ -107,4 +107,4 @@ def walk_of(graph: Graph, origins: Origins, layers: tuple[Operation, ...]) -> Wa
                 bits |= above[value]
         for value in node.outputs:
             above[value] = bits | (1 << value)
-    return Walk(graph, origins, producers(graph), graph.users(), layers, above)
+    return Ways(graph, origins, producers(graph), graph.users(), layers, above)
