@@ -45,7 +45,7 @@ def initialize(
 
     Raises: UserError if the scheme does not fit the module: a kernel that tracing
         cannot classify, a batch that is needed and not there, labels that are not as
-        many as the images.
+        many as the images, a promise of the scheme that the draw does not keep.
 
     Example:
         >>> import flax.linen as nn, jax
@@ -58,7 +58,9 @@ def initialize(
         raise UserError(f"key={key!r} is no key; give jax.random.key(0) or the like")
     recipe = make_scheme(scheme)
     network = _network(module, images, train_argument, output)
-    params = recipe(key, network, _batch(images, labels))
+    batch = _batch(images, labels)
+    params = recipe(key, network, batch)
+    recipe.check(network, params, batch)
     # The module's own init has one key for both, so what is kept of it fits together.
     state = network.model_state(jax.random.clone(key))
     return network.own_variables(params, state)

@@ -69,6 +69,9 @@ def initial_population(
         schemes: by the names that members have.
         members: all of them.
         first_steps: the first training batch of each seed.
+
+    Raises: UserError for a draw of the first seed that does not keep what its scheme
+        promises.
     """
     network, program = plan.network, plan.program
     seeds = distinct(member.seed for member in members)
@@ -87,6 +90,10 @@ def initial_population(
         text: jax.tree.map(np.asarray, draw(keys, batches))
         for text, draw in draw_all.items()
     }
+    for text, scheme in schemes.items():
+        # What holds of one draw holds of all, but for accidents.
+        one, batch = jax.tree.map(lambda leaf: leaf[0], (params[text], batches))
+        scheme.check(network, one, batch)
     model_state = _model_states(plan, keys)
     slots = [seeds.index(member.seed) for member in members]
 

@@ -61,7 +61,7 @@ def added_parameters(
             added[ADDED, f"branch_{index}", "shift"] = jnp.zeros(())
     if kind == "fixup":
         # Behind the last layer of a branch the branch's own shift is added.
-        last = {branch.layers[-1] for branch in branches}
+        last = {end for b in branches for end in b.ends or b.layers[-1:]}
         for index in range(len(layers)):
             added[ADDED, f"layer_{index}", "before"] = jnp.zeros(())
             if index not in last:
@@ -167,27 +167,34 @@ def _summands(
     added: Mapping[Path, Array],
 ) -> dict[int, _Feed]:
     """Make, by place, the functions that change the branch's side of sums."""
+    feeds: dict[int, _Feed] = {}
+    for index, residual in sums.items():
+        changes: dict[int, dict[int, Callable[[Array], Array]]] = {}
+        for number, term in enumerate(residual.summands):
+            # Of several paths the first takes the branch's shift along.
+            shift = added.get((ADDED, f"branch_{index}", "shift"))
+            changes.setdefault(term.place, {})[term.side] = _change(
+                added[factor_path(index)],
+                branches[index].axis,
+                None if number else shift,
+            )
+        for place, by_side in changes.items():
+            feeds[place] = _feed(by_side)
+    return feeds
 
-    def feed(
-        residual: graph.ResidualSum, factor: Array, axis: int, shift: Array | None
-    ) -> _Feed:
-        def change(x: Array) -> Array:
-            scaled = x * _along(factor, axis, x.ndim)
-            return scaled if shift is None else scaled + shift
 
-        return lambda inputs: [
-            change(x) if side == residual.side else x for side, x in enumerate(inputs)
-        ]
+def _change(factor: Array, axis: int, shift: Array | None) -> Callable[[Array], Array]:
+    def change(x: Array) -> Array:
+        scaled = x * _along(factor, axis, x.ndim)
+        return scaled if shift is None else scaled + shift
 
-    return {
-        residual.place: feed(
-            residual,
-            added[factor_path(index)],
-            branches[index].axis,
-            added.get((ADDED, f"branch_{index}", "shift")),
-        )
-        for index, residual in sums.items()
-    }
+    return change
+
+
+def _feed(changes: Mapping[int, Callable[[Array], Array]]) -> _Feed:
+    return lambda inputs: [
+        changes[side](x) if side in changes else x for side, x in enumerate(inputs)
+    ]
 
 
 def _along(factor: Array, axis: int, rank: int) -> Array:

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
@@ -33,6 +34,7 @@ def trace_forward(
     *,
     train: bool = True,
     key: PRNGKeyArray | None = None,
+    dropout: bool = True,
 ) -> Forward:
     """Trace `Network.apply` at these variables.
 
@@ -43,6 +45,7 @@ def trace_forward(
         images: of these only shape and dtype count.
         train: whether this is the training call.
         key: of dropout and other draws.
+        dropout: False for its mean, as layers and branches are found.
 
     Example:
         >>> import jax.numpy as jnp
@@ -58,11 +61,18 @@ def trace_forward(
 
     def call(flat: dict[Any, Any], images: Array) -> Any:
         tree = traverse_util.unflatten_dict(flat)
+        keys = tree.pop(graph.KEYS, {"all": key})
         state = {name: value for name, value in tree.items() if name != "params"}
-        return network.apply(tree["params"], state, images, train=train, key=key)[0]
+        return network.apply(
+            tree["params"], state, images, train=train, key=keys["all"]
+        )[0]
 
-    variables = traverse_util.flatten_dict({"params": params, **model_state})
+    variables: Any = traverse_util.flatten_dict({"params": params, **model_state})
+    if not dropout:
+        variables[graph.KEYS, "all"] = jax.random.key(0) if key is None else key
     traced, _ = graph.make_graph(call, variables, images)
+    if not dropout:
+        traced = graph.without_dropout(traced, graph.find_origins(traced))
     origins = graph.find_origins(traced)
     layers, _ = graph.find_operations(traced, origins)
     return Forward(traced, origins, layers, variables)

@@ -1,16 +1,18 @@
 """The layers and residual branches of a network, as tracing finds them."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 from flax import traverse_util
 from jaxtyping import Array, Int
 
 from init_study.activations import Activation
 from init_study.network import graph
+from init_study.network.branch import Branch, describe_branch
 from init_study.network.graph import Path
 
 
@@ -133,22 +135,6 @@ class Layer(NamedTuple):
         return stored.reshape(-1)[self.order].reshape(self.whole_shape)
 
 
-class Branch(NamedTuple):
-    """One residual branch: y = shortcut(x) + branch(x).
-
-    Attributes:
-        layers: indices of its layers, in the order of execution.
-        shortcut: indices of those on the way around; none for an identity.
-        channels: of the sum.
-        axis: of the sum, along which the channels are.
-    """
-
-    layers: tuple[int, ...]
-    shortcut: tuple[int, ...]
-    channels: int
-    axis: int = -1
-
-
 def find_layers(
     function: Callable[..., Any],
     variables: Any,
@@ -183,6 +169,11 @@ def find_layers(
     origins, users = graph.find_origins(traced), traced.users()
     found, unknown = graph.find_operations(traced, origins)
     sums = graph.find_sums(traced, origins, found)
+    if graph.has_hidden_sums(traced, origins):
+        logging.warning(
+            "a sum inside lax.cond is not seen: no scheme takes it for a residual "
+            "branch, or counts it as one; choose by jnp.where instead"
+        )
     place = {layer.kernel: index for index, layer in enumerate(found)}
     # Later sums enclose earlier ones: the first that names a layer is the innermost.
     branch_of = {
@@ -200,7 +191,7 @@ def find_layers(
         )
         for layer in found
     )
-    known = tuple(_branch(traced, residual, place, found) for residual in sums)
+    known = tuple(describe_branch(traced, residual, place, found) for residual in sums)
     return layers, known, frozenset(path[1:] for path in unknown)
 
 
@@ -234,25 +225,6 @@ def graph_of_call(
 
     flat = traverse_util.flatten_dict({**variables, graph.KEYS: dict(keys)})
     return graph.make_graph(call, flat, images)[0]
-
-
-def _branch(
-    traced: graph.Graph,
-    residual: graph.ResidualSum,
-    place: Mapping[Path, int],
-    found: Sequence[graph.Operation],
-) -> Branch:
-    """Describe a residual sum by indices of layers, and find its axis of channels.
-
-    That is the axis of the last layer on the branch, if the sum has as many there.
-    """
-    shape = traced.shapes[residual.summand].shape
-    layers = tuple(place[kernel] for kernel in residual.layers)
-    axis = found[layers[-1]].features if layers else -1
-    fits = axis < len(shape) and shape[axis] == found[layers[-1]].shape[-1]
-    axis = axis - len(shape) if layers and fits else -1
-    shortcut = tuple(place[kernel] for kernel in residual.shortcut)
-    return Branch(layers, shortcut, shape[axis], axis)
 
 
 def _layer(

@@ -10,8 +10,10 @@ from init_study.errors import UserError, check_number
 from init_study.initializers import constant
 from init_study.network import Network, Path
 from init_study.network.branch_scalars import factor_path
+from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
-from init_study.schemes.residual import last_layers
+from init_study.schemes.promises import zero_branches
+from init_study.schemes.residual import branch_ends
 from init_study.schemes.scheme import Rule, Scheme, override
 
 
@@ -92,7 +94,7 @@ def _with_factors(name: str, value: float | None, kind: str, rest: Scheme) -> Sc
     check_number("value", 0.0 if value is None else value)
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        count = len(last_layers(network, name))
+        count = len(branch_ends(network, name))
         start = 1 / sqrt(count) if value is None else value
         paths = [factor_path(index) for index in range(count)]
         ndim = {"scalar": 0, "channel": 1}[kind]
@@ -107,4 +109,5 @@ def _with_factors(name: str, value: float | None, kind: str, rest: Scheme) -> Sc
         rule = Rule(f"constant({start:.3g})", constant(start))
         return dict.fromkeys(paths, rule)
 
-    return override(rest, change)
+    checks = (zero_branches(name), moves(name)) if value == 0 else (moves(name),)
+    return override(rest, change, *checks)

@@ -2,8 +2,9 @@
 
 All of them are one loop over the layers around a single forward pass, so that programs
 grow with the number of layers and not with its square. BatchNorm takes the batch's
-statistics, as at the first step of training. What is zero throughout, or for a whole
-channel, has no statistics and is left alone.
+statistics, as at the first step of training. A channel that is zero throughout has no
+statistics and is left alone; where a whole layer is, or where its kernel's scale has no
+effect, a draw is refused.
 """
 
 from typing import Any
@@ -13,11 +14,17 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from init_study.conv.forms import check_form
 from init_study.errors import check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
 from init_study.instruments.signals import layer_signals
 from init_study.network import Layer, Network, Params, Path
+from init_study.schemes.achieved import (
+    no_dead_layers,
+    refuse_stacks,
+    unit_channels,
+    unit_variances,
+)
+from init_study.schemes.equal_rates import equalize_rates
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.scheme import (
     Batch,
@@ -25,7 +32,6 @@ from init_study.schemes.scheme import (
     Refinement,
     Scheme,
     leaf_of,
-    refuse_stacks,
     replace_leaf,
 )
 
@@ -44,7 +50,8 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
     Cost: at most layers × (`most` + 1) forward passes; a layer takes two as a rule, a
     try and a look, since its output is linear in its kernel.
 
-    Raises: UserError for numbers that are not positive, or without a batch.
+    Raises: UserError for numbers that are not positive, or without a batch; on a draw,
+        for a layer whose variance is not within `tolerance`.
     Reference: Mishkin & Matas 2016, arXiv:1511.06422, algorithm 1.
 
     Example:
@@ -71,7 +78,8 @@ def lsuv(tolerance: float = 0.1, most: int = 10) -> Scheme:
         cost=lambda network: Cost(forward=len(network.layers) * (most + 1)),
     )
     law = per_layer(lambda layer: orthogonal(groups=layer.groups), name="orthogonal")
-    return Scheme(rules=law.rules, refinements=(step,))
+    checks = (unit_variances("lsuv", tolerance),)
+    return Scheme(rules=law.rules, refinements=(step,), checks=checks)
 
 
 def weight_norm(stddev: float = 0.05) -> Scheme:
@@ -100,7 +108,8 @@ def weight_norm(stddev: float = 0.05) -> Scheme:
     """
     check_number("stddev", stddev, above=0)
     law = per_layer(normal(stddev), name=f"normal({stddev:g})")
-    return Scheme(rules=law.rules, refinements=(_standardize_step(0.0),))
+    steps, checks = (_standardize_step(0.0),), (unit_channels("weight_norm"),)
+    return Scheme(rules=law.rules, refinements=steps, checks=checks)
 
 
 def krahenbuhl_within(bias: float = 0.1) -> Scheme:
@@ -128,7 +137,8 @@ def krahenbuhl_within(bias: float = 0.1) -> Scheme:
     """
     check_number("bias", bias)
     law = per_layer(normal(1.0), zeros(), name="normal(1)")
-    return Scheme(rules=law.rules, refinements=(_standardize_step(bias),))
+    steps, checks = (_standardize_step(bias),), (unit_channels("krahenbuhl_within"),)
+    return Scheme(rules=law.rules, refinements=steps, checks=checks)
 
 
 def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
@@ -157,7 +167,7 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
     check_count("rounds", rounds)
 
     def refine(key: PRNGKeyArray, network: Network, params: Params, batch: Any) -> Any:
-        return _equalize_rates(key, network, params, batch, rounds)
+        return equalize_rates(key, network, params, batch, rounds)
 
     step = Refinement(
         name="equal rates",
@@ -167,7 +177,8 @@ def krahenbuhl(bias: float = 0.1, rounds: int = _ROUNDS) -> Scheme:
         cost=lambda network: Cost(forward=rounds, backward=rounds),
     )
     within = krahenbuhl_within(bias)
-    return Scheme(rules=within.rules, refinements=(*within.refinements, step))
+    steps, checks = (*within.refinements, step), (no_dead_layers("krahenbuhl"),)
+    return Scheme(rules=within.rules, refinements=steps, checks=checks)
 
 
 def _kernels(network: Network) -> list[Path]:
@@ -254,42 +265,3 @@ def _standardized(
     moved = (old.reshape(-1) - mean) * factor + bias
     moved = jnp.where(usable, moved, old.reshape(-1)).reshape(old.shape)
     return replace_leaf(params, layer.bias, moved)
-
-
-def _equalize_rates(
-    key: PRNGKeyArray, network: Network, params: Params, batch: Batch, rounds: int
-) -> Params:
-    state = _model_state(network)
-
-    def loss(params: Params, key: PRNGKeyArray) -> Array:
-        logits, _ = network.apply(
-            params, state, batch.images, train=True, convolution=check_form(None)
-        )
-        return jnp.sum(logits * jax.random.normal(key, logits.shape)) / len(logits)
-
-    def one(params: Params, index: Array) -> tuple[Params, None]:
-        gradient = jax.grad(loss)(params, jax.random.fold_in(key, index))
-        rates = jnp.stack([_rate(gradient, params, layer) for layer in network.layers])
-        usable = jnp.isfinite(rates) & (rates > 0)
-        logs = jnp.log(jnp.where(usable, rates, 1.0))
-        mean = jnp.sum(logs) / jnp.maximum(1.0, jnp.sum(usable.astype(logs.dtype)))
-        # Not more than e² at once: a dying layer must not take all with it.
-        changes = jnp.where(usable, jnp.clip((logs - mean) / 2, -2.0, 2.0), 0.0)
-        # The multipliers are random: later rounds count less, as in a running mean.
-        factors = jnp.exp(changes / (1 + index).astype(changes.dtype))
-        upto = jnp.cumprod(factors)
-        for place, layer in enumerate(network.layers):
-            kernel = leaf_of(params, layer.kernel) * factors[place]
-            params = replace_leaf(params, layer.kernel, kernel)
-            if layer.bias is not None:
-                bias = leaf_of(params, layer.bias) * upto[place]
-                params = replace_leaf(params, layer.bias, bias)
-        return params, None
-
-    return lax.scan(one, params, jnp.arange(rounds))[0]
-
-
-def _rate(gradient: Params, params: Params, layer: Layer) -> Array:
-    g, w = leaf_of(gradient, layer.kernel), leaf_of(params, layer.kernel)
-    size = jnp.mean(w**2)
-    return jnp.sqrt(jnp.mean(g**2) / jnp.where(size > 0, size, 1.0))

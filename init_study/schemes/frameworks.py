@@ -192,7 +192,7 @@ def timm_resnet() -> Scheme:
         law = variance_scaling(2.0, "fan_out", "normal")
         rule = Rule("timm_resnet: he_normal by fan_out", law)
         found = {c.kernel: rule for c in network.layers if c.kind != "dense"}
-        scales = [s for s in last_scales(network) if s is not None]
+        scales = [scale for branch in last_scales(network) for scale in branch]
         return {**found, **{scale: Rule("zeros", zeros()) for scale in scales}}
 
     return override(default, change)

@@ -1,5 +1,6 @@
 """Rules for the last layer: what the net says before it has learnt anything."""
 
+import dataclasses
 from math import sqrt
 
 import jax.numpy as jnp
@@ -7,7 +8,10 @@ import jax.numpy as jnp
 from init_study.errors import UserError, check_count
 from init_study.initializers import constant, zeros
 from init_study.network import Network, Params, Path
+from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.promises import equal_outputs
+from init_study.schemes.scaled_rule import scaled
 from init_study.schemes.scheme import (
     Batch,
     Cost,
@@ -17,7 +21,6 @@ from init_study.schemes.scheme import (
     end_layer,
     override,
     replace_leaf,
-    scaled,
 )
 
 
@@ -44,7 +47,8 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
             path: Rule("zeros: head", zeros()) for path in end_layer(network, -1).leaves
         }
 
-    return override(rest, change)
+    name = "zero_head"
+    return override(rest, change, equal_outputs(name, -1), moves(name))
 
 
 def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
@@ -70,7 +74,7 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
         kernel = end_layer(network, -1).kernel
         return {kernel: scaled(before[kernel], factor, f"{factor:g}")}
 
-    return override(rest, change)
+    return override(rest, change, moves("small_head"))
 
 
 def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
@@ -101,7 +105,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
         factor = sqrt(base / head.forward_fan)
         return {head.kernel: scaled(before[head.kernel], factor, "√(base / fan_in)")}
 
-    return override(rest, change)
+    return override(rest, change, moves("mup"))
 
 
 def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
@@ -156,8 +160,10 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
         cost=lambda network: Cost(),
         needs="labels",
     )
-    changed = override(rest, change)
-    return Scheme(rules=changed.rules, refinements=(*changed.refinements, step))
+    name = "prior_bias"
+    changed = override(rest, change, equal_outputs(name, 0), moves(name))
+    steps = (*changed.refinements, step)
+    return dataclasses.replace(changed, refinements=steps)
 
 
 def _with_prior(

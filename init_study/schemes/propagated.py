@@ -7,6 +7,7 @@ from init_study.errors import check_number
 from init_study.initializers import normal, variance_scaling, zeros
 from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import Network, Path
+from init_study.schemes.achieved import scale_counts
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.scheme import Rule, Scheme
 from init_study.theory import critical_variances
@@ -23,7 +24,8 @@ def autoinit() -> Scheme:
     When not: with operations whose moments are not known, such as attention.
     Cost: no pass.
 
-    Raises: UserError, on a network, for an operation that is not known.
+    Raises: UserError, on a network, for an operation that is not known; on a draw, for
+        weights that are normalized, whose scale has no effect.
     Reference: Bingham & Miikkulainen 2021, arXiv:2109.08958, whose draws are truncated
     and whose pixels are independent.
 
@@ -44,7 +46,7 @@ def autoinit() -> Scheme:
                 found[layer.bias] = Rule("zeros", zeros())
         return found
 
-    return Scheme(rules=rules)
+    return Scheme(rules=rules, checks=(scale_counts("autoinit"),))
 
 
 def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Scheme:

@@ -10,8 +10,11 @@ from math import sqrt
 from init_study.errors import UserError
 from init_study.initializers import zeros
 from init_study.network import Layer, Network, Path
+from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
-from init_study.schemes.scheme import Rule, Scheme, end_layer, override, scaled
+from init_study.schemes.promises import equal_outputs, scaled_branches, zero_branches
+from init_study.schemes.scaled_rule import scaled
+from init_study.schemes.scheme import Rule, Scheme, end_layer, override
 
 _ZERO = Rule("zeros", zeros())
 
@@ -19,8 +22,9 @@ _ZERO = Rule("zeros", zeros())
 def zero_gamma(rest: Scheme = HE_NORMAL) -> Scheme:
     """Zero gamma: the scale of the last norm of every residual branch is zero.
 
-    Every block is its shortcut at first. At the first step, of a branch only this scale
-    moves: no gradient passes a zero.
+    Gates, squeeze-excitation and dropout may stand behind it; of a norm and a layer's
+    scale it is the last. Every block is its shortcut at first. At the first step, of a
+    branch only this scale moves: no gradient passes a zero.
     Use: in ResNets with norms.
     When not: where the first step must reach the branches' kernels.
 
@@ -28,7 +32,7 @@ def zero_gamma(rest: Scheme = HE_NORMAL) -> Scheme:
         rest: the scheme of all other parameters, `he_normal` by default.
 
     Raises: UserError for a net without residual branches, or a branch that does not end
-        with a norm.
+        with a norm; on a draw, for a branch that is not zero or cannot move.
     Reference: Goyal et al. 2017, arXiv:1706.02677, section 5.1.
 
     Example:
@@ -39,30 +43,34 @@ def zero_gamma(rest: Scheme = HE_NORMAL) -> Scheme:
     """
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
+        ends = branch_ends(network, "zero_gamma")
         scales = last_scales(network)
-        missing = [i for i, scale in enumerate(scales) if scale is None]
-        if missing or not scales:
-            last = last_layers(network, "zero_gamma")[missing[0]]
-            raise UserError(
-                f"zero_gamma sets the scale of a branch's last norm, and after "
-                f"{last.name} there is none; use zero_branch or fixup"
-            )
-        return {scale: _ZERO for scale in scales if scale is not None}
+        for branch, (last, *_) in zip(scales, ends, strict=True):
+            if not branch:
+                raise UserError(
+                    f"zero_gamma sets the scale of a branch's last norm, and after "
+                    f"{last.name} there is none; use zero_branch or fixup"
+                )
+        return {scale: _ZERO for branch in scales for scale in branch}
 
-    return override(rest, change)
+    name = "zero_gamma"
+    return override(rest, change, zero_branches(name), moves(name))
 
 
 def zero_branch(rest: Scheme = HE_NORMAL) -> Scheme:
     """Zero branch: the kernel of the last layer of every residual branch is zero.
 
-    As `zero_gamma`, for nets without a norm: every block is its shortcut at first.
+    The last is the one that the branch is linear in: behind it may stand norms, gates,
+    squeeze-excitation, dropout. Where paths meet, it is the last of each. As
+    `zero_gamma`, for nets without a norm: every block is its shortcut at first.
     Use: in residual nets without norms.
     When not: as `zero_gamma`.
 
     Args:
         rest: the scheme of all other parameters, `he_normal` by default.
 
-    Raises: UserError for a net without residual branches.
+    Raises: UserError for a net without residual branches; on a draw, for a branch that
+        is not zero or cannot move.
 
     Example:
         >>> from init_study.models import ResNet
@@ -72,9 +80,11 @@ def zero_branch(rest: Scheme = HE_NORMAL) -> Scheme:
     """
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        return {last.kernel: _ZERO for last in last_layers(network, "zero_branch")}
+        ends = branch_ends(network, "zero_branch")
+        return {last.kernel: _ZERO for branch in ends for last in branch}
 
-    return override(rest, change)
+    name = "zero_branch"
+    return override(rest, change, zero_branches(name), moves(name))
 
 
 def depth_scaled(rest: Scheme = HE_NORMAL) -> Scheme:
@@ -90,7 +100,8 @@ def depth_scaled(rest: Scheme = HE_NORMAL) -> Scheme:
         rest: the scheme of all parameters, `he_normal` by default.
 
     Raises: UserError for a net without residual branches, or one whose branches end
-        with a norm, which takes any factor away.
+        with a norm, which takes any factor away; on a draw, for a branch that the
+        factor does not scale.
     Reference: Hanin & Rolnick 2018, arXiv:1803.01719, for the role of the sum of
     branches' scales.
 
@@ -130,9 +141,9 @@ def branch_gain(gain: float = 0.5, rest: Scheme = HE_NORMAL) -> Scheme:
 def fixup(scalars: bool = True) -> Scheme:
     """Fixup: He's law, smaller in residual branches; zeros in their ends and the head.
 
-    In a branch of m layers among L branches, all but the last are scaled by
-    L^(−1/(2m−2)). With one trained number on every branch, at 1, and one added before
-    and after every layer, at 0: needs `branches=fixup`.
+    In a branch of m layers, one behind the other, among L branches, all but the last
+    are scaled by L^(−1/(2m−2)). With one trained number on every branch, at 1, and one
+    added before and after every layer, at 0: needs `branches=fixup`.
     Preserves: a step of the optimizer changes the net's output by an amount that does
     not depend on the depth.
     Use: in residual nets without norms.
@@ -142,7 +153,8 @@ def fixup(scalars: bool = True) -> Scheme:
         scalars: False for the kernels alone, on any residual net.
 
     Raises: UserError for a net without residual branches, without those numbers, or
-        with a norm in a branch, which is what this does without.
+        with a norm in a branch, which is what this does without; on a draw, for a
+        branch or logits that are not zero.
     Reference: Zhang, Dauphin & Ma 2019, arXiv:1901.09321, section 3.
 
     Example:
@@ -154,7 +166,7 @@ def fixup(scalars: bool = True) -> Scheme:
     """
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        lasts = last_layers(network, "fixup")
+        ends = branch_ends(network, "fixup")
         if scalars and not any(path[-1] == "shift" for path in network.shapes):
             raise UserError(
                 "fixup adds numbers to residual branches, and this network has none; "
@@ -163,40 +175,49 @@ def fixup(scalars: bool = True) -> Scheme:
             )
         found: dict[Path, Rule] = {}
         for branch in network.branches:
-            factor = len(network.branches) ** (-0.5 / max(1, len(branch.layers) - 1))
-            for layer in (network.layers[index] for index in branch.layers[:-1]):
+            factor = len(network.branches) ** (-0.5 / max(1, branch.depth - 1))
+            for layer in (network.layers[index] for index in branch.before):
                 _refuse_norm(layer, "fixup")
                 text = f"L^(-1/(2m-2)) = {factor:.3g}"
                 found[layer.kernel] = scaled(before[layer.kernel], factor, text)
-        for last in lasts:
+        for last in (last for branch in ends for last in branch):
             _refuse_norm(last, "fixup")
             found[last.kernel] = _ZERO
         head = {path: _ZERO for path in end_layer(network, -1).leaves}
         return {**found, **head}
 
-    return override(HE_NORMAL, change)
+    name = "fixup"
+    checks = (zero_branches(name), equal_outputs(name, -1), moves(name))
+    return override(HE_NORMAL, change, *checks)
 
 
-def last_scales(network: Network) -> list[Path | None]:
-    """Find the scale of the norm behind the last layer of every residual branch.
+def last_scales(network: Network) -> list[tuple[Path, ...]]:
+    """Find the scales behind the last layers of every residual branch.
 
-    None where there is no norm.
+    None where a part of the branch has no scale behind its last layer.
     """
-    lasts = [network.layers[branch.layers[-1]] for branch in network.branches]
-    return [last.scale if last.normalized else None for last in lasts]
+    return [branch.scales for branch in network.branches]
 
 
-def last_layers(network: Network, name: str) -> list[Layer]:
-    """Find the last layer of every residual branch.
+def branch_ends(network: Network, name: str) -> list[list[Layer]]:
+    """Find the last layers of every residual branch, those that it is linear in.
 
-    Raises: UserError, in the name of a scheme, for a net without residual branches.
+    Raises: UserError, in the name of a scheme, for a net without residual branches, or
+        for a branch that ends in no kernel.
     """
     if not network.branches:
         raise UserError(
             f"{name} is for residual nets, and this network has no residual branch; "
             "use a residual model, e.g. resnet, or a scheme for plain nets"
         )
-    return [network.layers[branch.layers[-1]] for branch in network.branches]
+    for branch in network.branches:
+        if not branch.ends:
+            last = network.layers[branch.layers[-1]].name
+            raise UserError(
+                f"{name} sets the kernel that a branch ends in, and the one with "
+                f"{last} ends in none; use a scheme that sets no branch"
+            )
+    return [[network.layers[i] for i in branch.ends] for branch in network.branches]
 
 
 def _refuse_norm(layer: Layer, name: str) -> None:
@@ -209,9 +230,12 @@ def _refuse_norm(layer: Layer, name: str) -> None:
 
 
 def _scaled_branches(name: str, gain: float | None, rest: Scheme) -> Scheme:
+    def factor_of(network: Network) -> float:
+        return 1 / sqrt(len(network.branches)) if gain is None else gain
+
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
-        lasts = last_layers(network, name)
-        factor = 1 / sqrt(len(lasts)) if gain is None else gain
+        lasts = [last for branch in branch_ends(network, name) for last in branch]
+        factor = factor_of(network)
         for last in lasts:
             _refuse_norm(last, name)
         return {
@@ -219,4 +243,4 @@ def _scaled_branches(name: str, gain: float | None, rest: Scheme) -> Scheme:
             for last in lasts
         }
 
-    return override(rest, change)
+    return override(rest, change, scaled_branches(name, factor_of), moves(name))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.errors import UserError, nearest
@@ -78,6 +79,11 @@ class Refinement(NamedTuple):
     needs: str = "images"
 
 
+# (network, params, batch) of concrete numbers: refuses, in one line, what breaks a
+# promise.
+Promise = Callable[[Network, Params, Batch | None], None]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scheme:
     """A recipe for a whole network, called as `scheme(key, network, batch) -> params`.
@@ -91,6 +97,7 @@ class Scheme:
         rules: by path, for every kernel and bias; others may be left out and are then
             the module's own.
         refinements: one after the other.
+        checks: of what the scheme promises, on what it drew.
 
     Example:
         >>> from init_study.schemes import parse_scheme
@@ -101,6 +108,7 @@ class Scheme:
 
     rules: Callable[[Network], Mapping[Path, Rule]]
     refinements: tuple[Refinement, ...] = ()
+    checks: tuple[Promise, ...] = ()
 
     def __call__(
         self,
@@ -126,6 +134,20 @@ class Scheme:
             own_key = jax.random.fold_in(key, zlib.crc32(step.stream.encode()))
             params = step.function(own_key, network, params, batch)
         return params
+
+    def check(
+        self, network: Network, params: Params, batch: Batch | None = None
+    ) -> None:
+        """Refuse drawn parameters that do not keep what the scheme promises.
+
+        A pass or a few on one batch, for schemes that promise; none where the
+        parameters are traced and have no numbers.
+
+        Raises: UserError with the layer or branch, and what stands in the way.
+        """
+        traced = any(isinstance(v, Tracer) for v in jax.tree.leaves(params))
+        for check in () if traced else self.checks:
+            check(network, params, batch)
 
     def explain(self, network: Network) -> dict[Path, str]:
         """Say in words what sets each parameter, by path; refuse as a draw does."""
@@ -177,20 +199,23 @@ def _check_paths(rules: Mapping[Path, Rule], network: Network) -> None:
 
 
 def override(
-    rest: Scheme, change: Callable[[Network, dict[Path, Rule]], Mapping[Path, Rule]]
+    rest: Scheme,
+    change: Callable[[Network, dict[Path, Rule]], Mapping[Path, Rule]],
+    *checks: Promise,
 ) -> Scheme:
     """Replace some rules of a scheme.
 
     Args:
         rest: the scheme.
         change: from the network and all the rules to the new ones.
+        checks: of what that promises, besides the scheme's own.
     """
 
     def rules(network: Network) -> dict[Path, Rule]:
         before = dict(rest.rules(network))
         return {**before, **change(network, before)}
 
-    return dataclasses.replace(rest, rules=rules)
+    return dataclasses.replace(rest, rules=rules, checks=(*rest.checks, *checks))
 
 
 def end_layer(network: Network, place: int) -> Layer:
@@ -205,20 +230,6 @@ def end_layer(network: Network, place: int) -> Layer:
             "take a scheme that sets none, e.g. 'module'"
         )
     return network.layers[place]
-
-
-def refuse_stacks(network: Network, why: str) -> None:
-    """Refuse kernels that are mapped over: one layer, of several outputs.
-
-    Raises: UserError with the reason, the layer, and what to take instead.
-    """
-    for layer in network.layers:
-        if layer.stacked:
-            raise UserError(
-                f"{why}, and {layer.name} is {layer.parts} kernels that are mapped "
-                "over (vmap), which need one each; use weight_norm, or a scheme "
-                "without data"
-            )
 
 
 def leaf_key(key: PRNGKeyArray, path: Path) -> PRNGKeyArray:
@@ -240,23 +251,6 @@ def replace_leaf(params: Params, path: Path, leaf: Array) -> Params:
     below = params[name]
     new = replace_leaf(below, tuple(inner), leaf) if inner else leaf.astype(below.dtype)
     return {**params, name: new}
-
-
-def scaled(rule: Rule, factor: float, why: str) -> Rule:
-    """Multiply a rule's numbers by a factor; `why` is for people, e.g. `1/√L`.
-
-    Raises: UserError for a rule that keeps the module's own numbers.
-    """
-    inner = rule.initializer
-    if inner is None:
-        raise UserError("the module's own numbers have no law to be scaled")
-
-    def initializer(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
-        # Without the barrier a compiler merges the two factors, and compiled numbers
-        # differ from others in the last bit.
-        return jax.lax.optimization_barrier(inner(key, shape, dtype)) * factor
-
-    return Rule(f"{rule.text} × {why}", initializer)
 
 
 def _said(path: Path, rules: Mapping[Path, Rule]) -> str:

@@ -5,7 +5,11 @@ jaxpr that each file looks for.
 """
 
 from init_study.network.graph.borders import padded_before
-from init_study.network.graph.branches import ResidualSum, find_sums
+from init_study.network.graph.branches import (
+    ResidualSum,
+    find_sums,
+    has_hidden_sums,
+)
 from init_study.network.graph.building import make_graph
 from init_study.network.graph.dataflow import (
     Graph,
@@ -13,6 +17,7 @@ from init_study.network.graph.dataflow import (
     Path,
     compute,
     find_origins,
+    needed_places,
     run_node,
 )
 from init_study.network.graph.elementwise import ELEMENTWISE
@@ -34,7 +39,9 @@ __all__ = [
     "find_operations",
     "find_origins",
     "find_sums",
+    "has_hidden_sums",
     "make_graph",
+    "needed_places",
     "padded_before",
     "run_node",
     "without_dropout",

@@ -1,14 +1,37 @@
-"""Residual branches: sums of two paths that part at one value.
+"""Residual branches: sums of paths that part at one value.
 
 fork:   b
 branch: c = conv_general_dilated b w      any operations, at least one layer
-sum:    d = add c b                       or add c (another path from b)
+sum:    d = add c b                       or add c (another path from b); sub alike
+        d = reduce_sum[axis](stack[axis] c b)
+more:   e = add d (a third path from b)   one sum of three, if nobody else reads d
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from init_study.network.graph.dataflow import Graph, Origins, Path, producers
+from init_study import jaxprs
+from init_study.network.graph.dataflow import Graph, Node, Origins, Path
+from init_study.network.graph.ends import find_ends
 from init_study.network.graph.operations import Operation
+from init_study.network.graph.walks import Ways, walk_of
+
+# Between two nodes of one sum, these change no number.
+_PASSES = ("convert_element_type", "copy", "reshape", "squeeze", "expand_dims")
+
+
+class Term(NamedTuple):
+    """One term of a sum.
+
+    Attributes:
+        place: of the node that reads it.
+        side: which of the node's inputs it is.
+        value: that input.
+    """
+
+    place: int
+    side: int
+    value: int
 
 
 class ResidualSum(NamedTuple):
@@ -17,18 +40,34 @@ class ResidualSum(NamedTuple):
     Attributes:
         layers: paths of the kernels on the branch, in the order of execution.
         shortcut: those on the way around it; none for an identity.
-        place: of the sum's node.
-        side: which of the sum's two inputs the branch is.
-        summand: that input.
-        fork: the value where both ways begin.
+        summands: the branch's terms; more than one for parallel paths.
+        fork: the value where all ways begin.
+        output: the sum.
+        ends: paths of the kernels in which the summands are linear.
+        scales: paths of the parameters that multiply all of the branch behind them;
+            none if a way to a summand has no such parameter.
+        before: paths of the kernels on the branch that lead to an end.
+        depth: layers on the longest way to an end, itself included.
     """
 
     layers: tuple[Path, ...]
     shortcut: tuple[Path, ...]
-    place: int
-    side: int
-    summand: int
+    summands: tuple[Term, ...]
     fork: int
+    output: int
+    ends: tuple[Path, ...] = ()
+    scales: tuple[Path, ...] = ()
+    before: tuple[Path, ...] = ()
+    depth: int = 0
+
+
+class _Sum(NamedTuple):
+    """A sum of values that part at a fork; `is_identity` if one is the fork itself."""
+
+    terms: tuple[Term, ...]
+    fork: int
+    output: int
+    is_identity: bool
 
 
 def find_sums(
@@ -36,9 +75,9 @@ def find_sums(
 ) -> tuple[ResidualSum, ...]:
     """Find the residual sums, in the order of execution.
 
-    The branch of a sum is the way that cannot be walked with fewer layers than the
-    other; where both have as many, the one with the larger kernels in all, then the
-    second one.
+    The shortcut of a sum is the way that can be walked with the fewest layers; where
+    several have as few, the one with the smallest kernels in all, then the first. The
+    others are the branch. The layers on a way are those that depend on the fork.
 
     Args:
         graph: of a network's call.
@@ -57,84 +96,181 @@ def find_sums(
         >>> [residual.layers for residual in find_sums(traced, origins, found)]
         [(('params', 'w'),)]
     """
-    made_by, places = producers(graph), {layer.place: layer for layer in layers}
-    above = _ancestors(graph, origins)
-    found = []
+    walk = walk_of(graph, origins, layers)
+    found: dict[int, _Sum] = {}
     for place, node in enumerate(graph.nodes):
-        if node.name not in ("add", "add_any") or len(node.inputs) != 2:
+        terms = _terms(walk, place)
+        if len(terms) < 2 or len({term.value for term in terms}) < 2:
             continue
-        first, second = node.inputs
-        moved = origins.of_images[first] and origins.of_images[second]
-        if not moved or first == second:
+        output = node.outputs[0]
+        inner = [found.get(_summed(walk, term.value)) for term in terms]
+        merged = _merge(walk, terms, inner, output)
+        if not any(walk.layers_between(t.value, merged.fork) for t in merged.terms):
             continue
-        fork = _fork(above[first] & above[second], graph)
-        ways = [_layers_between(above, v, fork, places) for v in node.inputs]
-        if not any(ways):
-            continue
-        fewest = [_fewest(graph, v, fork, places, made_by) for v in node.inputs]
-        sizes = [
-            sum(graph.size(graph.variables[w.kernel]) for w in way) for way in ways
-        ]
-        # Not less than the shortcut in all that counts.
-        branch = 0 if (fewest[0], sizes[0]) > (fewest[1], sizes[1]) else 1
-        found.append(
-            ResidualSum(
-                layers=tuple(layer.kernel for layer in ways[branch]),
-                shortcut=tuple(layer.kernel for layer in ways[1 - branch]),
-                place=place,
-                side=branch,
-                summand=node.inputs[branch],
-                fork=fork,
-            )
-        )
-    return tuple(found)
+        for one in inner:
+            if one is not None and one.terms[0] in merged.terms:
+                del found[one.output]
+        found[output] = merged
+    return tuple(_residual(walk, one) for one in found.values())
 
 
-def _ancestors(graph: Graph, origins: Origins) -> dict[int, int]:
-    """Collect, for each value of the images, what it depends on and itself, as bits."""
-    above = {value: 1 << value for value in (graph.images, *origins.tokens)}
-    for node in graph.nodes:
-        bits = 0
-        for value in node.inputs:
-            if origins.of_images[value]:
-                bits |= above[value]
-        for value in node.outputs:
-            above[value] = bits | (1 << value)
-    return above
+def has_hidden_sums(graph: Graph, origins: Origins) -> bool:
+    """Tell whether a `cond` adds values of the images, which no sum here shows.
 
-
-def _fork(common: int, graph: Graph) -> int:
-    """Find the last value that both ways depend on.
-
-    Values are numbered as they are made; the images come before all others.
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(
+        ...     lambda p, x: jax.lax.cond(x.sum() > 0, lambda: x + x.T, lambda: x),
+        ...     {},
+        ...     jnp.ones((3, 3)),
+        ... )
+        >>> has_hidden_sums(traced, graph.find_origins(traced))
+        True
     """
-    rest = common & ~(1 << graph.images)
-    return rest.bit_length() - 1 if rest else graph.images
+    for node in graph.nodes:
+        if node.name != "cond" or not origins.of_images[node.outputs[0]]:
+            continue
+        for equation in jaxprs.inner_equations(node.equation):
+            shapes = {getattr(v.aval, "shape", ()) for v in equation.invars}
+            is_sum = str(equation.primitive) in ("add", "sub", "add_any")
+            if is_sum and shapes == {graph.shapes[node.outputs[0]].shape}:
+                return True
+    return False
 
 
-def _layers_between(
-    above: dict[int, int], value: int, fork: int, places: dict[int, Operation]
-) -> list[Operation]:
-    """List the layers that a value depends on and the fork does not."""
-    between = above[value] & ~above[fork]
-    return [layer for layer in places.values() if between >> layer.result & 1]
+def _terms(walk: Ways, place: int) -> list[Term]:
+    """List the terms of the images that a node sums: two of an `add`, or a stack's."""
+    graph, made_by = walk.graph, walk.made_by
+    node = graph.nodes[place]
+    if node.name in ("add", "add_any", "sub") and len(node.inputs) == 2:
+        reader = place
+    elif node.name == "reduce_sum" and node.inputs[0] in made_by:
+        reader = made_by[node.inputs[0]]
+        if not _is_stack(graph, graph.nodes[reader], node):
+            return []
+        if walk.users[node.inputs[0]] != [place]:
+            return []
+    else:
+        return []
+    inputs = graph.nodes[reader].inputs
+    terms = [Term(reader, side, value) for side, value in enumerate(inputs)]
+    return terms if all(walk.origins.of_images[term.value] for term in terms) else []
 
 
-def _fewest(
-    graph: Graph,
-    value: int,
-    fork: int,
-    places: dict[int, Operation],
-    made_by: dict[int, int],
-) -> int:
-    """Count layers on the shortest way from fork to value; many where there is none."""
-    counts: dict[int, int] = {fork: 0}
-    if value == fork:
-        return 0
-    for place in range(made_by.get(fork, -1) + 1, made_by[value] + 1):
-        node = graph.nodes[place]
-        known = [counts[v] for v in node.inputs if v in counts]
-        if known:
-            for output in node.outputs:
-                counts[output] = min(known) + (place in places)
-    return counts.get(value, len(graph.nodes))
+def _is_stack(graph: Graph, node: Node, reduction: Node) -> bool:
+    """Tell whether a node puts values side by side along the axis that is summed."""
+    params = node.equation.params
+    axes = tuple(reduction.equation.params["axes"])
+    if node.name == "stack":
+        return axes == (params["axis"],)
+    if node.name != "concatenate" or axes != (params["dimension"],):
+        return False
+    return all(graph.shapes[v].shape[axes[0]] == 1 for v in node.inputs)
+
+
+def _summed(walk: Ways, value: int) -> int:
+    """Find the value that a term is, but for moves; -1 if others read it."""
+    graph = walk.graph
+    while len(walk.users[value]) == 1 and value not in graph.outputs:
+        if value not in walk.made_by:
+            return value
+        node = graph.nodes[walk.made_by[value]]
+        if node.name not in _PASSES:
+            return value
+        value = node.inputs[0]
+    return -1
+
+
+def _merge(
+    walk: Ways, terms: list[Term], inner: list[_Sum | None], output: int
+) -> _Sum:
+    """Make one sum of terms that are sums themselves, if all ways part at one value.
+
+    A sum of x and a way from x stays a branch of its own inside another one.
+    """
+    merged = list(inner)
+    while True:
+        flat = [
+            term
+            for one, term in zip(merged, terms, strict=True)
+            for term in ([term] if one is None else one.terms)
+        ]
+        fork = walk.fork([term.value for term in flat])
+        nested = [
+            one is not None and one.is_identity and one.fork != fork for one in merged
+        ]
+        if not any(nested):
+            least = min(walk.shortest(term.value, fork) for term in flat)
+            return _Sum(tuple(flat), fork, output, least == 0)
+        merged = [
+            None if is_nested else one
+            for one, is_nested in zip(merged, nested, strict=True)
+        ]
+
+
+def _residual(walk: Ways, found: _Sum) -> ResidualSum:
+    """Tell branch from shortcut, and find where the branch ends."""
+    terms, fork = found.terms, found.fork
+    ways = [walk.layers_between(term.value, fork) for term in terms]
+    weights = [_weight(walk, term.value, fork) for term in terms]
+    around = weights.index(min(weights))
+    sides = [bool(way) and side != around for side, way in enumerate(ways)]
+    if not any(sides):
+        sides = [bool(way) for way in ways]
+    layers = _in_order(way for way, on in zip(ways, sides, strict=True) if on)
+    shortcut = _in_order(way for way, on in zip(ways, sides, strict=True) if not on)
+    summands = tuple(t for t, on in zip(terms, sides, strict=True) if on)
+    ends = [
+        find_ends(walk, term.value, lambda value: _is_own(walk, value, found))
+        for term in summands
+    ]
+    kernels = frozenset().union(*(one.kernels for one in ends))
+    scales = frozenset().union(*(one.scales for one in ends))
+    last = [layer for layer in walk.layers if layer.kernel in kernels]
+    above = 0
+    for layer in last:
+        above |= walk.above[layer.result]
+    return ResidualSum(
+        layers=tuple(layer.kernel for layer in layers),
+        shortcut=tuple(layer.kernel for layer in shortcut),
+        summands=summands,
+        fork=fork,
+        output=found.output,
+        ends=tuple(layer.kernel for layer in last),
+        scales=() if any(one.bare for one in ends) else tuple(sorted(scales)),
+        before=tuple(
+            layer.kernel
+            for layer in layers
+            if layer not in last and above >> layer.result & 1
+        ),
+        depth=max((walk.longest(layer.result, fork) for layer in last), default=0),
+    )
+
+
+def _in_order(ways: Iterable[list[Operation]]) -> list[Operation]:
+    """List the layers of several ways once each, in the order of execution."""
+    return sorted({w.place: w for way in ways for w in way}.values(), key=_place)
+
+
+def _place(layer: Operation) -> int:
+    return layer.place
+
+
+def _is_own(walk: Ways, value: int, found: _Sum) -> bool:
+    """Tell whether a value is on the branch, or made elsewhere for the branch alone.
+
+    So is a shift or a gate that a condition gives to this branch.
+    """
+    if value == found.fork:
+        return False
+    on_branch = walk.depends(value, found.fork)
+    return on_branch or walk.leaves_only_by(value, found.output)
+
+
+def _weight(walk: Ways, value: int, fork: int) -> tuple[int, int]:
+    """Count a way's layers where they are fewest, and the numbers of its kernels."""
+    graph = walk.graph
+    kernels = [layer.kernel for layer in walk.layers_between(value, fork)]
+    sizes = sum(graph.size(graph.variables[kernel]) for kernel in kernels)
+    return walk.shortest(value, fork), sizes

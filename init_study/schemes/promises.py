@@ -1,0 +1,226 @@
+"""What schemes promise of residual branches and heads, checked on what they drew.
+
+A few images go through the network, at the mean of its dropout.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from init_study.errors import UserError
+from init_study.network import Forward, Network, Params, Path, graph, trace_forward
+from init_study.network.graph import ResidualSum
+from init_study.schemes.obstacles import what_bends, what_is_not_zero
+from init_study.schemes.scheme import Batch, Promise
+
+_IMAGES = 4
+_ROUNDING = 1e-2
+_OF_GATES = 0.2
+
+
+class Passed(NamedTuple):
+    """A network's pass that a promise is checked on.
+
+    Attributes:
+        forward: the pass as a graph, at the mean of dropout.
+        sums: its residual sums.
+        images: what went in.
+    """
+
+    forward: Forward
+    sums: tuple[ResidualSum, ...]
+    images: Array
+
+    def compute(
+        self, wanted: tuple[int, ...], changes: dict[Path, Array] | None = None
+    ) -> list[Any]:
+        """Compute values of the graph, some parameters changed."""
+        variables = {**self.forward.variables, **(changes or {})}
+        traced = self.forward.traced
+        return graph.compute(traced, variables, self.images, wanted)
+
+    def summands(self, *changes: dict[Path, Array]) -> list[list[Array]]:
+        """Compute all terms of the branches as drawn, and with parameters changed.
+
+        Where some are changed, every sum adds what was drawn all the same: each branch
+        is looked at alone.
+        """
+        terms = [term for one in self.sums for term in one.summands]
+        slots = {(term.place, term.side): slot for slot, term in enumerate(terms)}
+        traced = self.forward.traced
+
+        @jax.jit
+        def run(
+            variables: dict[Path, Any], images: Array, drawn: list[Array], alone: Array
+        ) -> list[Array]:
+            def feed(place: int, inputs: list[Any]) -> list[Any]:
+                return [
+                    jnp.where(alone, drawn[slots[place, side]], value)
+                    if (place, side) in slots
+                    else value
+                    for side, value in enumerate(inputs)
+                ]
+
+            wanted = tuple(term.value for term in terms)
+            return graph.compute(traced, variables, images, wanted, feed=feed)
+
+        variables = self.forward.variables
+        shapes = [traced.shapes[term.value] for term in terms]
+        nothing = [jnp.zeros(one.shape, one.dtype) for one in shapes]
+        drawn = run(variables, self.images, nothing, jnp.array(False))
+        changed = (
+            run({**variables, **change}, self.images, drawn, jnp.array(True))
+            for change in changes
+        )
+        return [drawn, *changed]
+
+
+def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
+    """Trace the pass that promises are checked on.
+
+    Args:
+        network: a traced network.
+        params: what a scheme drew.
+        batch: its first images are taken; without it, or where it says nothing, as one
+            of zeros, normal ones.
+
+    Example:
+        >>> network = trace(nn.Dense(2), (3,))
+        >>> params = {"kernel": jnp.zeros((3, 2)), "bias": jnp.ones(2)}
+        >>> passed = pass_of(network, params, None)
+        >>> passed.compute(passed.forward.traced.outputs)[0].tolist()[0]
+        [1.0, 1.0]
+    """
+    images = None if batch is None else jnp.asarray(batch.images)[:_IMAGES]
+    if images is None or len(images) < _IMAGES or not bool(jnp.std(images) > 0):
+        images = jax.random.normal(
+            jax.random.key(0), (_IMAGES, *network.image_shape), jnp.float32
+        )
+    state = network.model_state(jax.random.key(0))
+    forward = trace_forward(network, params, state, images, dropout=False)
+    sums = graph.find_sums(forward.traced, forward.origins, forward.layers)
+    return Passed(forward, sums, images)
+
+
+def zero_branches(name: str) -> Promise:
+    """Check that every residual branch begins at zero.
+
+    Args:
+        name: of the scheme, for people.
+    """
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed = pass_of(network, params, batch)
+        (drawn,) = passed.summands()
+        squares_of = iter([jnp.mean(value**2) for value in drawn])
+        for one in passed.sums:
+            squares = [next(squares_of) for _ in one.summands]
+            square = float(sum(squares))
+            if square != 0:
+                why = what_is_not_zero(passed.forward, passed.images, one)
+                raise UserError(
+                    f"{name}: the {name_branch(one)} does not begin at zero, its mean "
+                    f"square is {square:.3g}: {why}; take another scheme, or leave "
+                    "that out of the branch"
+                )
+
+    return check
+
+
+def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise:
+    """Check that the scale of every branch's last kernels is that of the branch.
+
+    Args:
+        name: of the scheme, for people.
+        factor_of: from the network to the factor of those kernels.
+    """
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed, factor = pass_of(network, params, batch), factor_of(network)
+        kernels = {path for one in passed.sums for path in one.ends}
+        leaves = {path: passed.forward.variables[path] for path in kernels}
+        whole = {path: leaf / factor for path, leaf in leaves.items()}
+        none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
+        runs = iter([*zip(*passed.summands(whole, none), strict=True)])
+        for one in passed.sums:
+            given = [next(runs) for _ in one.summands]
+            _check_scaled(name, passed, one, factor, given)
+
+    return check
+
+
+def _check_scaled(
+    name: str,
+    passed: Passed,
+    one: ResidualSum,
+    factor: float,
+    given: list[tuple[Array, Array, Array]],
+) -> None:
+    """Compare a branch's terms as drawn, unscaled and without their last kernels.
+
+    Raises: UserError if the first is not as far from the last as the factor says, nor
+        as large.
+    """
+    if not any(bool(jnp.any(passed.forward.variables[path])) for path in one.ends):
+        return
+    off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
+    size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
+    if one.ends and float(sum(off)) <= _ROUNDING * float(sum(size)) > 0:
+        return
+    # A gate that is made of the branch changes a little with it.
+    as_drawn, before = (sum(jnp.sum(run[i] ** 2) for run in given) for i in (0, 1))
+    ratio = float(jnp.sqrt(as_drawn / jnp.maximum(before, 1e-30))) / factor
+    if one.ends and abs(ratio - 1) <= _OF_GATES:
+        return
+    ends = " and ".join("/".join(path[1:]) for path in one.ends) or "no kernel"
+    why = what_bends(passed.forward, one)
+    if not one.ends or not any(bool(jnp.any(b != c)) for _, b, c in given):
+        why = "a part of it goes past its last kernels"
+    elif factor != 1 and all(bool(jnp.allclose(a, b, rtol=1e-3)) for a, b, _ in given):
+        why = f"the scale of {ends} has no effect, it is normalized on its way"
+    raise UserError(
+        f"{name}: the {name_branch(one)} is not {factor:.3g} times what it was, though "
+        f"{ends} is: {why}; take a scheme that sets no branch, or stable_resnet"
+    )
+
+
+def equal_outputs(name: str, axis: int) -> Promise:
+    """Check that the network says the same for all classes, or for all images.
+
+    Args:
+        name: of the scheme, for people.
+        axis: of the outputs along which they are alike: -1 for classes, 0 for images.
+    """
+    among = "classes" if axis else "images"
+
+    def check(network: Network, params: Params, batch: Batch | None) -> None:
+        passed = pass_of(network, params, batch)
+        wanted = passed.forward.traced.outputs
+        (outputs, *_) = jax.jit(lambda: passed.compute(wanted))()
+        size = float(jnp.max(jnp.abs(outputs)))
+        spread = float(jnp.max(jnp.ptp(outputs, axis=axis)))
+        if outputs.ndim > 1 and spread > 1e-5 * size:
+            head = network.layers[-1].name
+            raise UserError(
+                f"{name}: the outputs are not the same for all {among}, they differ by "
+                f"{spread:.3g}, though the kernel of {head} is zero: something else "
+                "is added to what it gives or stands behind it; take a scheme that "
+                "sets no head"
+            )
+
+    return check
+
+
+def name_branch(one: ResidualSum) -> str:
+    """Name a branch for people by its first and its last layer.
+
+    Example:
+        >>> kernels = (("params", "a", "kernel"), ("params", "b", "kernel"))
+        >>> name_branch(ResidualSum(kernels, (), (), fork=0, output=1))
+        'branch a … b'
+    """
+    names = ["/".join(path[1:-1] or path[1:]) for path in one.layers]
+    return "branch " + (names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}")
