@@ -236,12 +236,9 @@ OPTIONS: tuple[Option, ...] = (
         "A model, or module:NAME of your own; by default the study's.",
         against={"study.model": "it names the model, too"},
     ),
-    Option(
-        "activation",
-        ("gain",),
-        "A name, or module:function of your own; by default all names.",
-    ),
+    Option("activation", ("gain",), "A name, or module:function; by default all."),
     Option("q", ("gain",), "Variance of the pre-activations.", float, 1.0),
+    Option("bias_variance", ("gain",), "σ_b² to show the edge of chaos at.", float),
     Option("data_dir", (*_PLANS, "data"), "Where TFDS keeps its data sets."),
     Option(
         "cache_dir",

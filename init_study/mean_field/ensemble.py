@@ -31,6 +31,39 @@ def of_images(key: PRNGKeyArray, images: Array) -> Array:
     return mean + _normal(key, *_second_moments(flat - mean))
 
 
+def of_noise(key: PRNGKeyArray) -> Array:
+    """Draw independent standard normal numbers: their moments are known, not measured.
+
+    Args:
+        key: of the draw.
+    """
+    return _normal(key, jnp.float32(1), jnp.float32(0), jnp.float32(0))
+
+
+def averaged(values: Float[Array, "i p c"], means: Array, count: int) -> Array:
+    """Give means over places of an image the moments that they have over `count`.
+
+    An ensemble has fewer places than a large window. Of exchangeable places the mean
+    over n has the mean square `within + (square − within) / n`, and the mean product of
+    two images stays.
+
+    Args:
+        values: the ensemble.
+        means: of some of its places.
+        count: how many places each of them stands for.
+    """
+    center = values.mean()
+    values, means = values - center, means - center
+    square, within, between = _second_moments(values)
+    wanted = within + (square - within) / count
+    common = means.mean(0, keepdims=True)
+    images = len(values)
+    # What all images share, and how each of them differs.
+    shared = _root_ratio((wanted + (images - 1) * between) / images, common)
+    apart = _root_ratio((wanted - between) * (images - 1) / images, means - common)
+    return center + shared * common + apart * (means - common)
+
+
 def through_layer(
     key: PRNGKeyArray, values: Array, gain: Gain | None, flat: bool = False
 ) -> Array:
@@ -111,15 +144,26 @@ def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]
 
 
 def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> Array:
-    """Draw normal numbers with these mean products, as of `_second_moments`."""
-    # A part that all images share, one that the places of an image share, and the rest.
-    shapes = ((1, 1, CHANNELS), (IMAGES, 1, CHANNELS), SHAPE)
-    sizes = (between, within - between, square - within)
-    keys = jax.random.split(key, 3)
-    return sum(
-        (
-            jnp.sqrt(size) * jax.random.normal(part_key, shape)
-            for part_key, shape, size in zip(keys, shapes, sizes, strict=True)
-        ),
-        jnp.zeros(SHAPE),
-    )
+    """Draw normal numbers with these mean products, as of `_second_moments`.
+
+    These are not only expected: the numbers drawn have them, and the mean 0.
+    """
+    drawn = jax.random.normal(key, SHAPE)
+    drawn = drawn - drawn.mean()
+    # What all images share, what the places of an image share, and the rest.
+    common = drawn.mean((0, 1), keepdims=True)
+    own = drawn.mean(1, keepdims=True) - common
+    rest = drawn - common - own
+    of_image = (square + (PLACES - 1) * within) / PLACES
+    of_all = (of_image + (IMAGES - 1) * between) / IMAGES
+    parts = ((common, of_all), (own, of_image - of_all), (rest, square - of_image))
+    made = [_root_ratio(wanted, part) * part for part, wanted in parts]
+    return made[0] + made[1] + made[2]
+
+
+def _root_ratio(wanted: Array, part: Array) -> Array:
+    """Compute the factor that brings a part of an ensemble to a mean square."""
+    square = jnp.mean(part**2)
+    known = square > 0
+    ratio = jnp.where(known, wanted / jnp.where(known, square, 1.0), 0.0)
+    return jnp.sqrt(jnp.maximum(ratio, 0.0))

@@ -19,7 +19,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from init_study import jaxprs
 from init_study.errors import UserError
-from init_study.mean_field.ensemble import CHANNELS, PLACES, SHAPE
+from init_study.mean_field.ensemble import CHANNELS, PLACES, SHAPE, averaged
 from init_study.mean_field.roles import BATCH, CHANNEL, FLAT, SPACE, Roles
 from init_study.network import graph
 
@@ -167,7 +167,10 @@ def _averaged(values: Array, count: int, left: float) -> Array:
         total = sum((cotangent[:, start] for start in starts), jnp.zeros(SHAPE))
         return total * factor / count
 
-    return _pooled(lambda values: _rolled(values, count).mean(0), back, values)
+    def mean(values: Array) -> Array:
+        return averaged(values, _rolled(values, count).mean(0), count)
+
+    return _pooled(mean, back, values)
 
 
 def _greatest(values: Array, count: int, left: float) -> Array:

@@ -21,7 +21,14 @@ from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.instruments.gains import Gain, predicted_gain
-from init_study.mean_field.ensemble import CHANNELS, IMAGES, PLACES, SHAPE
+from init_study.mean_field.ensemble import (
+    CHANNELS,
+    IMAGES,
+    PLACES,
+    SHAPE,
+    of_images,
+    of_noise,
+)
 from init_study.mean_field.walk import walk
 from init_study.network import Forward, ModelState, Network, Params, trace_forward
 
@@ -135,9 +142,10 @@ def _mean_squares(
     """Compute the parts of `PredictedSignals` by one walk forth and one back."""
 
     def signals(shifts: list[Array]) -> tuple[Array, Any]:
-        walked = walk(forward, key, images, gains, shifts)
+        walked = walk(forward, key, start, gains, shifts)
         return walked.result, (walked.inputs, walked.outputs)
 
+    start = of_images(jax.random.fold_in(key, 1), images)
     zeros = [jnp.zeros(SHAPE) for _ in gains]
     result, pull, (inputs, outputs) = jax.vjp(signals, zeros, has_aux=True)
     # Logits have no places: the gradient is the same wherever they stand for one.
@@ -165,13 +173,14 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
         key = jax.random.key(0)
         params = network.own_init(key)
         state = network.model_state(jax.random.clone(key))
-        images = jax.random.normal(jax.random.key(1), (8, *network.image_shape))
+        images = jax.ShapeDtypeStruct((8, *network.image_shape), jnp.float32)
         forward = trace_forward(network, params, state, images)
         gains = _gains(forward, [np.ones(layer.shape[:-2]) for layer in forward.layers])
 
         @jax.jit
         def squares_read(key: PRNGKeyArray) -> list[Array]:
-            inputs = walk(forward, key, images, [None] * len(gains)).inputs
+            start = of_noise(jax.random.fold_in(key, 1))
+            inputs = walk(forward, key, start, [None] * len(gains)).inputs
             return [jnp.mean(value**2) for value in inputs]
 
         squares = [float(value) for value in squares_read(jax.random.key(2))]

@@ -9,7 +9,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
 from init_study.instruments.gains import Gain
-from init_study.mean_field.ensemble import CHANNELS, of_images, through_layer
+from init_study.mean_field.ensemble import CHANNELS, through_layer
 from init_study.mean_field.nodes import through_node
 from init_study.mean_field.roles import (
     BATCH,
@@ -43,7 +43,7 @@ class Walk(NamedTuple):
 def walk(
     forward: Forward,
     key: PRNGKeyArray,
-    images: Array,
+    start: Array,
     gains: Sequence[Gain | None],
     shifts: Sequence[Array] | None = None,
 ) -> Walk:
@@ -52,7 +52,7 @@ def walk(
     Args:
         forward: the network as a graph.
         key: of the random numbers.
-        images: a batch, `[n, height, width, channels]`.
+        start: the ensemble that stands for the images.
         gains: of each layer; a layer without one gives the mean square 1.
         shifts: added to the outputs of the layers; differentiate by them to get the
             gradients there.
@@ -65,10 +65,9 @@ def walk(
     layer_of = {layer.outputs: index for index, layer in enumerate(forward.layers)}
     inputs: dict[int, Array] = {}
     outputs: dict[int, Array] = {}
-    values = {traced.images: of_images(jax.random.fold_in(key, 1), images)}
-    roles: dict[int, Roles] = {
-        traced.images: (BATCH, *[SPACE] * (images.ndim - 2), CHANNEL)
-    }
+    values = {traced.images: start}
+    axes = len(traced.shapes[traced.images].shape)
+    roles: dict[int, Roles] = {traced.images: (BATCH, *[SPACE] * (axes - 2), CHANNEL)}
 
     def read(value: int) -> Array:
         if value in values:

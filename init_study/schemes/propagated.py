@@ -3,14 +3,14 @@
 from math import sqrt
 
 from init_study.activations import Activation
-from init_study.errors import check_number
+from init_study.errors import UserError, check_number
 from init_study.initializers import normal, variance_scaling, zeros
 from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import Network, Path
 from init_study.schemes.achieved import scale_counts
 from init_study.schemes.per_layer import per_layer
 from init_study.schemes.scheme import Rule, Scheme
-from init_study.theory import critical_variances
+from init_study.theory import critical_at_bias, critical_variances
 
 
 def autoinit() -> Scheme:
@@ -49,7 +49,11 @@ def autoinit() -> Scheme:
     return Scheme(rules=rules, checks=(scale_counts("autoinit"),))
 
 
-def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Scheme:
+def edge_of_chaos(
+    activation: Activation | str = "tanh",
+    q: float | None = None,
+    sigma_b2: float | None = None,
+) -> Scheme:
     """Edge of chaos: kernels N(0, σ_w² / fan_in) and biases N(0, σ_b²) that sit on it.
 
     Preserves: the mean square q of pre-activations and that of gradients, through
@@ -59,9 +63,11 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
 
     Args:
         activation: a name in `ACTIVATIONS`, `module:function`, or a JAX function.
-        q: the mean square that is kept.
+        q: the mean square that is kept, 1 by default.
+        sigma_b2: σ_b² instead, and q is what follows from it.
 
-    Raises: UserError for an activation without such a pair at this q.
+    Raises: UserError for an activation without such a pair at this q or σ_b², or if
+        both are given.
     References: Poole et al. 2016, arXiv:1606.05340; Schoenholz et al. 2017,
     arXiv:1611.01232.
 
@@ -69,7 +75,15 @@ def edge_of_chaos(activation: Activation | str = "tanh", q: float = 1.0) -> Sche
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))["kernel"]
         'edge of chaos: σ_w² 2, σ_b² 0'
     """
-    sigma_w2, sigma_b2 = critical_variances(activation, q)
+    if sigma_b2 is None:
+        sigma_w2, sigma_b2 = critical_variances(activation, 1.0 if q is None else q)
+    elif q is None:
+        sigma_w2, _ = critical_at_bias(activation, sigma_b2)
+    else:
+        raise UserError(
+            f"edge_of_chaos(q={q:g}, sigma_b2={sigma_b2:g}): one follows from the "
+            "other; give one of them, or both variances to gaussian"
+        )
     return _with_variances("edge of chaos", sigma_w2, sigma_b2)
 
 

@@ -7,7 +7,11 @@ Example:
     >>> sigma_w2, sigma_b2 = critical_variances(jnp.tanh)  # these keep gradients, too
 """
 
-from init_study.theory.criticality import critical_sigma_w2, critical_variances
+from init_study.theory.criticality import (
+    critical_at_bias,
+    critical_sigma_w2,
+    critical_variances,
+)
 from init_study.theory.fixed_points import (
     depth_scales,
     fixed_point_c,
@@ -19,6 +23,7 @@ from init_study.theory.moments import (
     gain,
     mean,
     second_moment,
+    weighted_moment,
 )
 from init_study.theory.padding import padding_gain
 from init_study.theory.shaping import dks, shaped_activation, tat
@@ -26,6 +31,7 @@ from init_study.theory.shaping import dks, shaped_activation, tat
 __all__ = [
     "c_map",
     "chi1",
+    "critical_at_bias",
     "critical_sigma_w2",
     "critical_variances",
     "depth_scales",
@@ -41,4 +47,5 @@ __all__ = [
     "second_moment",
     "shaped_activation",
     "tat",
+    "weighted_moment",
 ]

@@ -9,16 +9,16 @@ from math import log, log10, nan
 import numpy as np
 
 from init_study.activations import Activation
-from init_study.errors import UserError
+from init_study.errors import UserError, check_number
 from init_study.theory.evaluation import activation_name, evaluated
 from init_study.theory.fixed_points import (
     MARGINAL,
     SMALLEST_Q,
+    fixed_point_q,
     root_between,
     square_at_zero,
 )
-from init_study.theory.maps import q_slope
-from init_study.theory.moments import derivative_moment, moments, second_moment
+from init_study.theory.moments import derivative_moment, moments
 
 # Where φ is straight on either side of zero, to ten digits.
 _ORIGIN_Q = 1e-20
@@ -62,6 +62,51 @@ def critical_variances(phi: Activation | str, q: float = 1.0) -> tuple[float, fl
     return 1 / slope, sigma_b2
 
 
+def critical_at_bias(phi: Activation | str, sigma_b2: float) -> tuple[float, float]:
+    """Find (σ_w², q) where χ1 = 1 for biases of a given variance.
+
+    q is the fixed point there: the least one, if there are several, as far as q lies
+    between 1e-4 and 1e4. Without a bias it is what `critical_sigma_w2` says, and 0
+    where signals fade as 1 / depth.
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        sigma_b2: σ_b², the variance of biases.
+
+    Raises: UserError if there is none, as for ReLU with any bias.
+    References: the module's; Schoenholz et al. 2017, arXiv:1611.01232.
+
+    Example:
+        >>> sigma_w2, q = critical_at_bias("tanh", 0.05)
+        >>> round(sigma_w2, 4), round(critical_variances("tanh", q)[1], 6)
+        (1.761, 0.05)
+    """
+    check_number("sigma_b2", sigma_b2, least=0)
+    name = activation_name(phi)
+    if sigma_b2 == 0:
+        sigma_w2 = critical_sigma_w2(phi)
+        if sigma_w2 is None:
+            raise UserError(
+                f"activation {name!r} has no edge of chaos without a bias; use one of "
+                "a variance above 0, or gain"
+            )
+        return sigma_w2, fixed_point_q(phi, sigma_w2)
+    if _is_broken(phi):
+        derivative_moment(phi)  # Says why there is none.
+    biases = [(q, _critical_bias(phi, q)) for q in _scan(1e-4, 1e4)]
+    for (low, before), (high, after) in pairwise(biases):
+        if (before - sigma_b2) * (after - sigma_b2) <= 0:
+            q = root_between(lambda at: _critical_bias(phi, at) - sigma_b2, low, high)
+            return 1 / derivative_moment(phi, q), q
+    clear = [bias for q, bias in biases if bias > _near_zero(phi, q)]
+    way_out = "use sigma_b2=0, or gain"
+    if clear:
+        way_out = f"it has one from sigma_b2={min(clear):.3g} to {max(clear):.3g}"
+    raise UserError(
+        f"activation {name!r} has no edge of chaos at sigma_b2={sigma_b2:g}; {way_out}"
+    )
+
+
 def critical_sigma_w2(phi: Activation | str) -> float | None:
     """Find the σ_w² where order becomes chaos without a bias; None where there is none.
 
@@ -74,6 +119,8 @@ def critical_sigma_w2(phi: Activation | str) -> float | None:
         >>> round(critical_sigma_w2("tanh"), 6), critical_sigma_w2("softplus")
         (1.0, None)
     """
+    if _is_broken(phi):
+        return None
     small = _at_origin(phi)
     if small is not None:
         return small
@@ -82,9 +129,9 @@ def critical_sigma_w2(phi: Activation | str) -> float | None:
     for (low, before), (high, after) in pairwise(clear):
         if before * after < 0:
             q = root_between(lambda at: _critical_bias(phi, at), low, high)
-            sigma_w2 = 1 / derivative_moment(phi, q)
-            if abs(q_slope(phi, q, sigma_w2)) < 1:
-                return sigma_w2
+            found = moments(phi, q)
+            if abs(found.weighted - found.second) / (2 * q * found.derivative) < 1:
+                return 1 / found.derivative
     return None
 
 
@@ -92,6 +139,11 @@ def _critical_bias(phi: Activation | str, q: float) -> float:
     """Find σ_b² for which q is a fixed point with χ1 = 1; NaN without the moments."""
     found = moments(phi, q)
     return q - found.second / found.derivative if found.derivative else nan
+
+
+def _is_broken(phi: Activation | str) -> bool:
+    """Tell whether φ jumps, or its derivative is NaN: no E[φ'²], whatever q is."""
+    return moments(phi).jump is not None or evaluated(phi).undefined_slope is not None
 
 
 def _near_zero(phi: Activation | str, q: float) -> float:
@@ -108,8 +160,8 @@ def _at_origin(phi: Activation | str) -> float | None:
     slope = moments(phi, _ORIGIN_Q).derivative
     if not slope > SMALLEST_Q:
         return None
-    ratios = [second_moment(phi, q) / (slope * q) for q in (1e-6, 1e-4, 1e-2)]
-    return 1 / slope if max(ratios) <= 1 + MARGINAL else None
+    ratios = [moments(phi, q).second / (slope * q) for q in (1e-6, 1e-4, 1e-2)]
+    return 1 / slope if all(ratio <= 1 + MARGINAL for ratio in ratios) else None
 
 
 def _scan(low: float, high: float) -> list[float]:

@@ -17,6 +17,9 @@ Numbers = Float[np.ndarray, " n"]
 # Every call of a compiled function has this many numbers: one compilation, no more.
 _BLOCK = 4096
 _EXACT, _ROUNDED = 1e-12, 1e-8
+# Round numbers, where functions have no value that no node of an integral is ever at.
+# The nearest to 0 come first.
+_PROBES = np.stack([np.arange(0, 16.5, 0.5), -np.arange(0, 16.5, 0.5)], 1).reshape(-1)
 
 
 class Evaluated(NamedTuple):
@@ -27,11 +30,13 @@ class Evaluated(NamedTuple):
         both: from numbers to the function's values and its derivative's.
         tolerance: how exactly it can be integrated: 1e-12, or 1e-8 if it computes in
             float32 whatever it is given.
+        undefined_slope: a round number where the derivative is NaN, or None.
     """
 
     name: str
     both: Callable[[Numbers], tuple[Numbers, Numbers]]
     tolerance: float
+    undefined_slope: float | None = None
 
 
 @lru_cache(maxsize=64)
@@ -42,7 +47,7 @@ def evaluated(phi: Activation | str) -> Evaluated:
         phi: a function, or a name that `find_activation` knows.
 
     Raises: UserError if it is not known, fails, has another shape or kind of result,
-        or is not elementwise.
+        is not elementwise, or is NaN at a round number up to 16 or infinite at 0.
 
     Example:
         >>> values, slopes = evaluated("relu").both(np.array([-1.0, 2.0]))
@@ -75,7 +80,7 @@ def evaluated(phi: Activation | str) -> Evaluated:
     if _rounds(found):
         found = found._replace(tolerance=_ROUNDED)
     _check_elementwise(found)
-    return found
+    return found._replace(undefined_slope=_probe(found))
 
 
 def activation_name(phi: Activation | str) -> str:
@@ -127,6 +132,24 @@ def _check_result(name: str, result: Any) -> None:
             f"activation {name!r} gives {dtype} for float64; let it keep the dtype of "
             "its argument"
         )
+
+
+def _probe(found: Evaluated) -> float | None:
+    """Look for a round number where the derivative is NaN.
+
+    Raises: UserError if the function itself is NaN, or infinite at 0.
+    """
+    values, slopes = found.both(_PROBES)
+    bad = np.isnan(values) | ((_PROBES == 0) & ~np.isfinite(values))
+    if bad.any():
+        place, value = _PROBES[bad][0], values[bad][0]
+        where = ", where black pixels are" if place == 0 else ""
+        raise UserError(
+            f"activation {found.name!r} is {value} at x={place + 0:g}{where}; give it "
+            "a value there, as with jnp.where"
+        )
+    undefined = _PROBES[np.isnan(slopes)]
+    return float(undefined[0] + 0) if len(undefined) else None
 
 
 def _rounds(found: Evaluated) -> bool:

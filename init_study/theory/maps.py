@@ -12,8 +12,8 @@ from init_study.theory.evaluation import activation_name
 from init_study.theory.moments import (
     derivative_moment,
     mean,
-    moments,
     second_moment,
+    weighted_moment,
 )
 from init_study.theory.pairs import pair_moments
 
@@ -47,13 +47,14 @@ def q_slope(phi: Activation | str, q: float, sigma_w2: float = 1.0) -> float:
         q: the variance of pre-activations.
         sigma_w2: σ_w², the variance of weights times fan_in.
 
+    Raises: UserError if one of both moments does not exist.
+
     Example:
         >>> round(q_slope("relu", q=3.0, sigma_w2=2.0), 6)
         1.0
     """
     check_variances(sigma_w2, 0.0)
-    second = second_moment(phi, q)
-    return sigma_w2 * (moments(phi, q).weighted - second) / (2 * q)
+    return sigma_w2 * (weighted_moment(phi, q) - second_moment(phi, q)) / (2 * q)
 
 
 def c_map(

@@ -9,18 +9,22 @@ error, never a number.
 
 from functools import lru_cache
 from math import isnan, pi, sqrt
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from init_study.activations import Activation
 from init_study.errors import UserError, check_number
-from init_study.theory.evaluation import Evaluated, activation_name, evaluated
+from init_study.theory.evaluation import activation_name, evaluated
+from init_study.theory.jumps import find_jump
 from init_study.theory.quadrature import integrate
 
-# How far out z goes: beyond 38 its density is below the smallest float64.
-_RADII = (10.0, 20.0, 38.0)
+# How far out z goes: beyond 38 its density is below the smallest float64, beyond 53 the
+# root of it, with which functions are squared.
+_RADII = (10.0, 20.0, 38.0, 53.0)
+# Jumps count as far out as there is a density.
+_JUMPS_RADIUS = 38.0
 _PANELS_PER_UNIT = 2
 _NEGLIGIBLE = 1e-12
 # Off the round numbers, where functions have their kinks, or no value: 0 of sin(x)/x.
@@ -37,6 +41,7 @@ class Moments(NamedTuple):
         derivative: E[φ'²].
         breaks: the z where φ or φ' is not smooth, or steep.
         radius: beyond it nothing counts.
+        jump: an x where φ is not continuous, so that there is no E[φ'²]; or None.
     """
 
     mean: float
@@ -45,6 +50,7 @@ class Moments(NamedTuple):
     derivative: float
     breaks: tuple[float, ...]
     radius: float
+    jump: float | None = None
 
 
 def mean(phi: Activation | str, q: float = 1.0) -> float:
@@ -77,6 +83,22 @@ def second_moment(phi: Activation | str, q: float = 1.0) -> float:
         1.5
     """
     return _existing("second", "E[φ²]", phi, q)
+
+
+def weighted_moment(phi: Activation | str, q: float = 1.0) -> float:
+    """Compute E[z² φ(√q z)²], which tells how E[φ²] changes with q.
+
+    Args:
+        phi: a function, or a name that `find_activation` knows.
+        q: the variance of pre-activations.
+
+    Raises: UserError if it does not exist.
+
+    Example:
+        >>> round(weighted_moment("linear", q=2.0), 6)  # q E[z⁴]
+        6.0
+    """
+    return _existing("weighted", "E[z² φ²]", phi, q)
 
 
 def derivative_moment(phi: Activation | str, q: float = 1.0) -> float:
@@ -139,7 +161,11 @@ def moments(phi: Activation | str, q: float = 1.0) -> Moments:
 def _existing(field: str, symbol: str, phi: Activation | str, q: float) -> float:
     value = getattr(moments(phi, q), field)
     if isnan(value):
-        _say_why(evaluated(phi), symbol, field == "derivative", q)
+        reason = _reason(phi, q, of_slope=field == "derivative")
+        raise UserError(
+            f"activation {activation_name(phi)!r} has no {symbol} at q={q:g} that "
+            f"float64 can hold: {reason}"
+        )
     return value
 
 
@@ -171,11 +197,12 @@ def _moments(phi: Activation | str, q: float) -> Moments:
     first, second, weighted, derivative, _ = found.tolist()
     if abs(first) <= 10 * function.tolerance * scale[0]:
         first = 0.0
-    if _jumps(function, root, sqrt(second), part.breaks):
+    size = 0.0 if isnan(second) else sqrt(second)
+    jump = find_jump(function, root, size, _with_the_rest(part.panels, radius))
+    if jump is not None or function.undefined_slope is not None:
         derivative = np.nan
-    return Moments(
-        first, second, weighted, derivative, tuple(part.breaks.tolist()), radius
-    )
+    breaks = tuple(part.breaks.tolist())
+    return Moments(first, second, weighted, derivative, breaks, radius, jump)
 
 
 def panel_edges(radius: float) -> Float[np.ndarray, " p"]:
@@ -193,24 +220,26 @@ def root_density(z: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return np.exp(-(z**2) / 4) / (2 * pi) ** 0.25
 
 
-def _jumps(
-    function: Evaluated, root: float, size: float, z: Float[np.ndarray, " n"]
-) -> bool:
-    """Tell whether φ is discontinuous at one of these places.
-
-    There φ' has a spike that no quadrature sees.
-    """
-    if not len(z):
-        return False
-    step = 1e3 * function.tolerance
-    below, above = (function.both(root * (z + side)) for side in (-step, step))
-    steepest = np.maximum(np.abs(above[1]), np.abs(below[1]))
-    with np.errstate(invalid="ignore"):
-        change = np.abs(above[0] - below[0]) - 4 * step * root * steepest
-    return bool((np.exp(-(z**2) / 4) * change > 1e-5 * size).any())
+def _with_the_rest(
+    panels: Float[np.ndarray, "p 2"], radius: float
+) -> Float[np.ndarray, "n 2"]:
+    """Add panels on either side of an integral's, as far out as jumps count."""
+    edges = panel_edges(_JUMPS_RADIUS)
+    low, high = panel_edges(radius)[[0, -1]]
+    outer = np.stack([edges[:-1], edges[1:]], 1)
+    outside = (outer[:, 1] <= low + 1e-9) | (outer[:, 0] >= high - 1e-9)
+    return np.concatenate([panels, outer[outside]])
 
 
-def _say_why(function: Evaluated, symbol: str, of_slope: bool, q: float) -> NoReturn:
+def _reason(phi: Activation | str, q: float, of_slope: bool) -> str:
+    """Say why a moment does not exist: of φ or, if `of_slope`, of φ'."""
+    function = evaluated(phi)
+    if of_slope:
+        jump = moments(phi, q).jump
+        if jump is not None:
+            return f"it jumps at x={jump:.4g}"
+        if function.undefined_slope is not None:
+            return f"its derivative is nan at x={function.undefined_slope:g}"
     x = sqrt(q) * np.linspace(-_RADII[0], _RADII[0], 4001)
     numbers = function.both(x)[int(of_slope)]
     bad = np.flatnonzero(~np.isfinite(numbers))
@@ -219,12 +248,6 @@ def _say_why(function: Evaluated, symbol: str, of_slope: bool, q: float) -> NoRe
         bad = undefined if len(undefined) else bad
         nearest = bad[np.abs(x[bad]).argmin()]
         what = "its derivative" if of_slope else "it"
-        reason = f"{what} is {numbers[nearest]} at x={x[nearest]:g}"
-    elif of_slope:
-        reason = "it jumps, or its derivative grows too fast"
-    else:
-        reason = "it grows too fast, or varies too fast to integrate"
-    raise UserError(
-        f"activation {function.name!r} has no {symbol} at q={q:g} that float64 can "
-        f"hold: {reason}"
-    )
+        return f"{what} is {numbers[nearest]} at x={x[nearest]:g}"
+    what = "its derivative" if of_slope else "it"
+    return f"{what} grows too fast, or varies too fast to integrate"

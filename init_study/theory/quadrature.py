@@ -14,8 +14,20 @@ def _lobatto(n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     return nodes, 2 / (n * (n - 1) * legendre(nodes) ** 2)
 
 
+def _antiderivative(nodes: Float[np.ndarray, " n"]) -> Float[np.ndarray, "n n"]:
+    """Make a matrix from values at nodes to integrals from −1 to each node.
+
+    Exact for polynomials of the nodes' degree.
+    """
+    legendre = np.polynomial.legendre
+    size = np.eye(len(nodes))
+    integrals = legendre.legval(nodes, legendre.legint(size, lbnd=-1, axis=0))
+    return np.linalg.solve(legendre.legvander(nodes, len(nodes) - 1).T, integrals)
+
+
 # With the ends: a kink between an end and the first node inside would go unseen.
 _NODES, _WEIGHTS = _lobatto(10)
+_ANTIDERIVATIVE = _antiderivative(_NODES)
 # A panel around a kink is halved until it is as narrow as floating point allows.
 _NARROWEST = 1e-13
 _NARROWEST_AT_ZERO = 1e-30
@@ -33,12 +45,14 @@ class Integral(NamedTuple):
         ends: absolute integral over the outermost two panels.
         breaks: where the functions are not smooth, or steeper than the first panels
             resolve: a mesh for others to use, empty if the first panels were enough.
+        panels: the final ones, left and right ends, in no order.
     """
 
     value: Float[np.ndarray, " m"]
     scale: Float[np.ndarray, " m"]
     ends: Float[np.ndarray, " m"]
     breaks: Float[np.ndarray, " k"]
+    panels: Float[np.ndarray, "p 2"]
 
 
 def integrate(
@@ -110,16 +124,56 @@ def _integrate(
     allowed = _MANY_TOLERANCES * tolerance * np.maximum(floor, scale_done)
     converged = doubt <= allowed
     value = np.where(converged & np.isfinite(done), done, np.nan)
-    return Integral(value, scale_done, ends, _breaks(np.concatenate(stopped), widest))
+    panels = np.concatenate(stopped)
+    return Integral(value, scale_done, ends, _breaks(panels, widest), panels)
+
+
+def misfits(
+    both: Callable[[Float[np.ndarray, " n"]], tuple[np.ndarray, np.ndarray]],
+    left: Float[np.ndarray, " p"],
+    right: Float[np.ndarray, " p"],
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Compare what a function rises within panels with the integral of its derivative.
+
+    Both at the nodes of the quadrature, so a jump cannot hide in a panel however the
+    two ends lie.
+
+    Args:
+        both: from points to a function's values and its derivative's.
+        left: ends of the panels.
+        right: their other ends.
+
+    Returns: the largest difference in each panel, and the largest value there.
+
+    Example:
+        >>> step = lambda x: (np.sign(x), 0 * x)
+        >>> ends = np.array([-1.0, 1.0]), np.array([1.0, 2.0])
+        >>> difference, size = misfits(step, *ends)
+        >>> difference.tolist(), size.tolist()
+        ([2.0, 0.0], [1.0, 1.0])
+    """
+    points, half = _points(left, right)
+    values, slopes = (part.reshape(points.shape) for part in both(points.reshape(-1)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        risen = half[:, None] * (slopes @ _ANTIDERIVATIVE)
+        difference = np.abs(values - values[:, :1] - risen).max(1)
+        return difference, np.abs(values).max(1)
 
 
 def _panels(
     function: Callable[[np.ndarray], np.ndarray], left: np.ndarray, right: np.ndarray
 ) -> Float[np.ndarray, "p m"]:
-    half = (right - left) / 2
-    points = ((left + right) / 2)[:, None] + half[:, None] * _NODES
+    points, half = _points(left, right)
     values = function(points.reshape(-1)).reshape(*points.shape, -1)
     return np.einsum("pnm,n,p->pm", values, _WEIGHTS, half)
+
+
+def _points(
+    left: np.ndarray, right: np.ndarray
+) -> tuple[Float[np.ndarray, "p 10"], Float[np.ndarray, " p"]]:
+    """Lay out the nodes of panels; beside them stand half their widths."""
+    half = (right - left) / 2
+    return ((left + right) / 2)[:, None] + half[:, None] * _NODES, half
 
 
 def _breaks(panels: Float[np.ndarray, "p 2"], widest: float) -> Float[np.ndarray, " k"]:

@@ -84,6 +84,44 @@ def test_one_activation_is_a_table_and_a_sentence(printed):
     assert at_four["second_moment"] == pytest.approx(2.0) and at_four["q"] == 4
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("jnp.sqrt(jnp.abs(x))", "its derivative is inf at x=0"),
+        ("jnp.round(8 * x) / 8", "it jumps at x="),
+        ("jnp.sqrt(x * x)", "its derivative is nan at x=0"),
+    ],
+)
+def test_what_has_no_slope_moment_is_said_and_the_rest_is_printed(
+    body, reason, tmp_path, monkeypatch, call
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"rough{abs(hash(body))}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import jax.numpy as jnp\n\n\ndef f(x):\n    return {body}\n"
+    )
+    said = call("gain", f"--activation={name}:f")[1]
+    (line,) = (line for line in said.splitlines() if reason in line)
+    assert line.startswith(f"activation '{name}:f' has no E[φ'²] at q=1")
+    assert "variance-preserving, but nothing is known of gradients" in said
+    found = json.loads(call("gain", f"--activation={name}:f", "--json")[1])
+    assert found["chi1"] is found["derivative_moment"] is found["edge_of_chaos"] is None
+    assert found["gain"] > 0.5 and found["q_slope"] > 0
+    assert reason in found["missing"]["derivative_moment"]
+
+
+def test_what_grows_almost_too_fast_has_all_its_numbers(tmp_path, monkeypatch, call):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "import jax.numpy as jnp\n\n\ndef f(x):\n    return jnp.exp(0.24 * x * x)\n"
+    (tmp_path / "growing.py").write_text(text)
+    assert "28.8" in call("gain", "--activation=growing:f")[1]
+    found = json.loads(call("gain", "--activation=growing:f", "--json")[1])
+    assert found["second_moment"] == pytest.approx(5)
+    # χ1 and the slope at the scale 1 / E[φ²].
+    assert found["chi1"] == pytest.approx(28.8 / 5)
+    assert found["q_slope"] == pytest.approx(60 / 5)
+
+
 def test_the_examples_of_the_page():
     failed, tried = doctest.testfile(str(DOCS), module_relative=False)
     assert tried > 5 and failed == 0

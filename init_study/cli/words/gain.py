@@ -14,11 +14,12 @@ _COLUMNS = 100
 
 def answer(invocation: Invocation) -> Answer:
     """Compute the constants of one activation, or of all that have a name."""
-    name, q = invocation.flags.activation, invocation.flags.q
+    flags = invocation.flags
+    name, given = flags.activation, (flags.q, flags.bias_variance)
     if name is None:
-        found: Any = [gain_table.gain_overview(one, q) for one in ACTIVATIONS]
+        found: Any = [gain_table.gain_overview(one, *given) for one in ACTIVATIONS]
     else:
-        found = gain_table.gain_overview(name, q)
+        found = gain_table.gain_overview(name, *given)
     return Answer(found, gain_text(found))
 
 
@@ -28,4 +29,5 @@ def gain_text(found: Mapping[str, Any] | Sequence[dict[str, Any]]) -> str:
         return format_columns(gain_table.gain_columns(found))
     one = dict(found)
     table = format_columns(gain_table.gain_rows(one), header=False)
-    return f"{table}\n\n{fill(gain_table.gain_sentence(one), _COLUMNS)}"
+    sentence = fill(gain_table.gain_sentence(one), _COLUMNS)
+    return "\n".join([table, "", sentence, *gain_table.gain_reasons(one)])
