@@ -64,6 +64,9 @@ class Layer(NamedTuple):
     branch: int | None
     parts: int = 1
     stacked: bool = False
+    scale_free: bool = False
+    multiplier: float = 1.0
+    uses: int = 1
 
     @property
     def name(self) -> str:
@@ -158,8 +161,11 @@ def find_layers(
     """
     traced = graph_of_call(function, variables, images, keys)
     traced = graph.without_dropout(traced, graph.find_origins(traced))
-    origins, users = graph.find_origins(traced), traced.users()
+    origins, users = graph.find_origins(traced), graph.live_users(traced)
     found, unknown = graph.find_operations(traced, origins)
+    behind = graph.Known(
+        graph.producers(traced), kernels=frozenset(layer.kernel for layer in found)
+    )
     sums = graph.find_sums(traced, origins, found)
     place = {layer.kernel: index for index, layer in enumerate(found)}
     # Later sums enclose earlier ones: the first that names a layer is the innermost.
@@ -172,7 +178,9 @@ def find_layers(
         _layer(
             traced,
             layer,
-            graph.find_following(traced, origins, users, layer.outputs),
+            graph.find_following(
+                traced, origins, users, layer.outputs, layer.features, behind
+            ),
             layer.kernel[1:] in transposed,
             branch_of.get(layer.kernel),
         )

@@ -12,11 +12,13 @@ from init_study.network.graph.dataflow import (
     Path,
     compute,
     find_origins,
+    producers,
     run_node,
 )
 from init_study.network.graph.elementwise import ELEMENTWISE
-from init_study.network.graph.following import Following, find_following
+from init_study.network.graph.following import Following, Known, find_following
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.regions import find_region, live_users
 from init_study.network.graph.stochastic import KEYS, without_dropout
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "KEYS",
     "Following",
     "Graph",
+    "Known",
     "Operation",
     "Origins",
     "Path",
@@ -32,8 +35,11 @@ __all__ = [
     "find_following",
     "find_operations",
     "find_origins",
+    "find_region",
     "find_sums",
+    "live_users",
     "make_graph",
+    "producers",
     "run_node",
     "without_dropout",
 ]

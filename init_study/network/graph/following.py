@@ -2,40 +2,58 @@
 
 Of a layer's output `a`, in this order, each part possibly missing:
 
-    means     b = reduce_sum a; c = mul a a; d = reduce_sum c; and what is made of them
-    norm      e = sub a mean;   f = mul e rsqrt      `join` nodes, where they come in
+    norm      b = reduce_sum a; c = mul a a; …; f = mul e rsqrt    `norms.py` proves it
     affine    g = mul f scale;  h = add g shift      or one `mul` of rsqrt · scale
-    function  i = max h 0.0                          elementwise, no parameters
+    function  i = max h 0.0                          each number by itself
+
+Moves come in between: numbers in another shape or order, cut, padded, put together with
+others, or the greatest of each window. Each part is a block of the output's region
+(`regions.py`).
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from init_study.network.graph.dataflow import Graph, Node, Origins, Path
+import numpy as np
+
+from init_study.activations import linear
+from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.elementwise import (
-    MOVES,
     function_of,
+    is_affine,
     is_elementwise,
-    only_casts,
-    only_moves,
+    keeps_order,
+)
+from init_study.network.graph.in_numpy import evaluate
+from init_study.network.graph.moves import is_move, is_pool, keeps_all
+from init_study.network.graph.norms import (
+    Block,
+    block_of,
+    changes_nothing,
+    find_norm,
+)
+from init_study.network.graph.regions import (
+    STRAIGHT,
+    Region,
+    ends_straight,
+    find_region,
 )
 from init_study.network.graph.stochastic import KEYS
 
-_REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min", "psum", "pmax", "pmin")
-# What else means go through before they come in: norms over devices stack two of them.
-_PACKS = ("stack", "concatenate", "slice", "split")
-# What scales and shifts by numbers, and casts and moves: no activation by itself.
-_SCALES = ("mul", "div", "neg", "add", "sub", "convert_element_type", *MOVES)
+# Norms have few values on the way through which all goes; a block of more is none.
+_MOST_CUTS = 12
 
 
 class Following(NamedTuple):
     """What follows a value before the next layer, branch or pool.
 
     Attributes:
-        normalized: whether statistics of batches, layers or groups come in between.
-        scale, shift: paths of the parameters that multiply and add behind them.
-        function: of one number, from behind those to `output`; None where there is
-            none, that is where several values go on or the function has parameters.
+        normalized: whether a norm comes in between, which takes the value's scale away.
+        scale, shift: paths of the parameters that multiply and add behind it.
+        function: of one number, from behind those to `output`, with parameters as they
+            start; `linear` where only products with kernels, sums and results read the
+            output. None where it is not recognized: gates, maxout, several functions.
         output: the value behind all this.
     """
 
@@ -46,16 +64,40 @@ class Following(NamedTuple):
     output: int
 
 
+@dataclasses.dataclass
+class Known:
+    """What is found once for all values of a graph.
+
+    Attributes:
+        made_by: as of `producers`.
+        proofs: of norms, by what they compute.
+        start: gives the numbers that parameters start from; None where nobody knows.
+        kernels: parameters that are kernels of layers.
+    """
+
+    made_by: dict[int, int]
+    proofs: dict[Any, Any] = dataclasses.field(default_factory=dict)
+    start: Callable[[], Mapping[Path, Any]] | None = None
+    kernels: frozenset[Path] = frozenset()
+
+
 def find_following(
-    graph: Graph, origins: Origins, users: dict[int, list[int]], value: int
+    graph: Graph,
+    origins: Origins,
+    users: dict[int, list[int]],
+    value: int,
+    features: int = -1,
+    known: Known | None = None,
 ) -> Following:
     """Find what a layer's output goes through.
 
     Args:
         graph: of a network's call.
         origins: what its values come from.
-        users: as of `Graph.users`.
+        users: as of `live_users`.
         value: the output, bias included.
+        features: its axis of features.
+        known: what is found once for all values of the graph.
 
     Example:
         >>> import jax.numpy as jnp
@@ -66,234 +108,224 @@ def find_following(
         >>> following.normalized, float(following.function(jnp.zeros(())))
         (False, 0.0)
     """
-    normalized, scale, shift = False, None, None
-    # Means of what came before a norm's first step come in again at its later ones.
-    statistics: dict[int, frozenset[Path]] = {}
-    while True:
-        region = _region(graph, origins, users, value, statistics)
-        if region.joined is None:
-            break
-        node = graph.nodes[region.joined]
-        paths = [p for p in region.of_joined if p[0] == "params"]
-        if node.name in ("mul", "div"):
-            scale = paths[-1] if len(paths) == 1 else scale
-        elif len(paths) == 1:
-            shift = paths[0]
-        normalized |= region.statistics
-        value = node.outputs[0]
+    known = known or Known(producers(graph))
+    region = find_region(graph, origins, users, value)
+    walked = _Walked(value)
+    while (
+        further := _step(graph, origins, known, region, features, walked)
+    ) is not None:
+        walked = further
+    last = walked.value
+    if last == region.cuts[-1] and all(end == last for end, _ in region.ends):
+        straight = all(kind in STRAIGHT for _, kind in region.ends)
+    else:
+        straight = ends_straight(graph, region, users, last)
     function = None
-    if len(region.exits) == 1:
-        function = function_of(graph, value, region.places, region.exits[0])
-    output = region.exits[0] if len(region.exits) == 1 else value
-    return Following(normalized, scale, shift, function, output)
+    if walked.bent or straight:
+        function = _composed(graph, origins, known, walked.pieces)
+    return Following(walked.normalized, walked.scale, walked.shift, function, last)
 
 
-class _Region(NamedTuple):
-    """The nodes that compute functions of one number, from one value on.
+class _Walked(NamedTuple):
+    """How far the walk behind a value has come.
 
     Attributes:
-        places: of those nodes.
-        exits: values that others read, or that are the result of all.
-        joined: the node at which a statistic or a parameter comes in, which is the only
-            way out; else None.
-        of_joined: the variables that come in there.
-        statistics: whether means over the value, or running averages, come in.
+        value: the last one.
+        normalized, scale, shift: as of `Following`.
+        pieces: blocks that compute functions of one number, in order.
+        bent: whether one of them is more than a scaling and a shift.
+        passed: all blocks, and whether each moved numbers.
     """
 
-    places: tuple[int, ...]
-    exits: tuple[int, ...]
-    joined: int | None
-    of_joined: tuple[Path, ...]
-    statistics: bool
+    value: int
+    normalized: bool = False
+    scale: Path | None = None
+    shift: Path | None = None
+    pieces: tuple[Block, ...] = ()
+    bent: bool = False
+    passed: tuple[tuple[Block, bool], ...] = ()
 
 
-def _region(
+def _step(
     graph: Graph,
     origins: Origins,
-    users: dict[int, list[int]],
-    root: int,
-    statistics: dict[int, frozenset[Path]],
-) -> _Region:
-    """Walk downstream from a value, as far as functions of one number go.
+    known: Known,
+    region: Region,
+    features: int,
+    walked: _Walked,
+) -> _Walked | None:
+    """Walk through the shortest next block that is known; None where there is none."""
+    place = region.cuts.index(walked.value) + 1
+    for end in region.cuts[place : place + _MOST_CUTS]:
+        block = block_of(graph, region, walked.value, end)
+        labels = (region.root, features, walked.passed)
+        if (moved := _move(graph, origins, known, block, walked, labels)) is not None:
+            return moved
+        if (
+            found := _function(graph, origins, known, region, block, walked)
+        ) is not None:
+            return found
+        if walked.bent:
+            continue
+        if (joined := _affine(graph, origins, known, block, walked)) is not None:
+            return joined
+        if (norm := _norm(graph, origins, known, block, walked)) is not None:
+            return norm
+    return None
 
-    `statistics` are values that are means, with the variables that they are made of;
-    those that are found here are put in.
+
+def _behind(walked: _Walked, block: Block, moves: bool, **changes: Any) -> _Walked:
+    """Walk through a block."""
+    passed = (*walked.passed, (block, moves))
+    return walked._replace(value=block.end, passed=passed, **changes)
+
+
+def _move(
+    graph: Graph,
+    origins: Origins,
+    known: Known,
+    block: Block,
+    walked: _Walked,
+    labels: tuple[int, int, tuple[tuple[Block, bool], ...]],
+) -> _Walked | None:
+    """Walk through what only moves numbers, or adds noise, whose mean is 0.
+
+    Behind an activation numbers may come in another order, but none get lost or come in.
     """
-    inside, places, joins = {root}, [], []
-    # The value itself, in other shapes and precisions: norms compute in float32.
-    same = {root}
-    left: set[int] = set()
-    reduced: set[int] = set()
-    after = _after(graph, users, root)
-    measured, centred = _measured(graph, users, after, root), set()
-    for place in after:
-        node = graph.nodes[place]
-        kinds = {
-            v: "centred" if v in centred else _kind(origins, inside, statistics, v)
-            for v in node.inputs
-        }
-        part = _part(graph, node, set(kinds.values()), measured)
-        if part == "function":
-            inside.update(node.outputs)
-            places.append(place)
-            if only_moves(graph, node) or only_casts(graph, node):
-                same.update(node.outputs if same.issuperset(node.inputs) else ())
-        elif part == "statistic":
-            made_of = [statistics.get(v, origins.variables[v]) for v in node.inputs]
-            statistics.update({v: frozenset().union(*made_of) for v in node.outputs})
-        elif part in ("mean", "variance"):
-            statistics.update({v: frozenset() for v in node.outputs})
-            reduced.update(node.inputs if part == "mean" else ())
-        elif part == "centred":
-            centred.update(node.outputs)
-        elif part == "join":
-            joins.append(place)
-        elif part == "exit":
-            left.update(v for v in node.inputs if kinds[v] == "inside")
-    left |= set(graph.outputs) & inside
-    if len(joins) == 1 and not left and same & set(graph.nodes[joins[0]].inputs):
-        return _norm(graph, origins, same, tuple(places), joins[0], statistics)
-    # Means that nothing is divided by or subtracted from are results: a pool.
-    left |= reduced
-    left |= {v for p in joins for v in graph.nodes[p].inputs if v in inside}
-    exits = _behind_one(graph, places, root, same, left)
-    return _Region(tuple(places), tuple(sorted(exits)) or (root,), None, (), False)
+    nodes = [graph.nodes[place] for place in block.places]
+    if any(path[0] == KEYS for v in block.outer for path in origins.variables[v]):
+        if walked.bent or not changes_nothing(graph, origins, known.made_by, block):
+            return None
+        return _behind(walked, block, False)
+    if not all(is_move(graph, origins, node) for node in nodes):
+        one = len(nodes) == 1 and not walked.bent
+        if not (one and is_pool(graph, known.made_by, nodes[0], *labels)):
+            return None
+        return _behind(walked, block, True)
+    if walked.bent and not all(keeps_all(graph, node) for node in nodes):
+        return None
+    pieces = walked.pieces
+    if all(keeps_order(graph, node) for node in nodes):
+        pieces = _longer(pieces, block, only_behind=True)
+    return _behind(walked, block, True, pieces=pieces)
 
 
-def _behind_one(
-    graph: Graph, places: list[int], root: int, same: set[int], exits: set[int]
-) -> set[int]:
-    """Find the one value that all exits are made of, if it is more than a scaled root.
-
-    A response normalization reads an activation's output and its squares: both go
-    through the activation. CReLU, of x and -x, has no value behind x in common.
-    """
-    if len(exits) < 2:
-        return exits
-    # For each value, those that every way to it from the root goes through.
-    through: dict[int, set[int]] = {root: {root}}
-    scaled = set(same)
-    for place in places:
-        node = graph.nodes[place]
-        ways = [through[value] for value in node.inputs if value in through]
-        for value in node.outputs:
-            through[value] = set.intersection(*ways) | {value}
-        if node.name in _SCALES and len(ways) == 1 and scaled & set(node.inputs):
-            scaled.update(node.outputs)
-    common = set.intersection(*(through[value] for value in exits)) - scaled
-    return {max(common)} if common else exits
-
-
-def _part(graph: Graph, node: Node, given: set[str], measured: set[int]) -> str:
-    """Name the part that a node plays which reads values of these kinds.
-
-    Args:
-        graph: the graph.
-        node: the node.
-        given: kinds of its inputs, as of `_kind`, or `centred`.
-        measured: values of which nothing but statistics is made.
-
-    Returns: `nothing`, `function`, `statistic`, `mean`, `variance`, `centred`, `join`
-        (a statistic or parameter comes in) or `exit` (the value goes elsewhere).
-    """
-    if not {"inside", "statistic", "centred"} & given:
-        return "nothing"
-    elementwise = is_elementwise(graph, node)
-    if given <= {"inside", "number"} and (elementwise or only_moves(graph, node)):
-        return "function"
-    passes = node.name in (*MOVES, *_REDUCTIONS, *_PACKS)
-    if given <= {"statistic", "number", "parameter"} and (elementwise or passes):
-        return "statistic"
-    if node.name in _REDUCTIONS and given in ({"inside"}, {"centred"}):
-        return "mean" if given == {"inside"} else "variance"
-    # x - mean(x), on its way into a variance.
-    of_numbers = given <= {"inside", "statistic", "centred", "number"}
-    if of_numbers and given & {"statistic", "centred"}:
-        if measured.issuperset(node.outputs):
-            return "centred"
-    joins = given <= {"inside", "statistic", "parameter"} and "inside" in given
-    return "join" if joins and node.name in ("add", "sub", "mul", "div") else "exit"
+def _function(
+    graph: Graph,
+    origins: Origins,
+    known: Known,
+    region: Region,
+    block: Block,
+    walked: _Walked,
+) -> _Walked | None:
+    """Walk through a function of one number; one with parameters is as it starts."""
+    nodes = [graph.nodes[place] for place in block.places]
+    if any(origins.of_images[value] for value in block.outer):
+        return None
+    if not all(is_elementwise(graph, n) or keeps_order(graph, n) for n in nodes):
+        return None
+    paths = {path for value in block.outer for path in origins.variables[value]}
+    affine = all(is_affine(graph, node, region.inside) for node in nodes)
+    if paths and (affine or walked.bent or known.start is None):
+        return None
+    if not paths.isdisjoint(known.kernels):
+        return None
+    pieces = _longer(walked.pieces, block)
+    return _behind(walked, block, False, pieces=pieces, bent=walked.bent or not affine)
 
 
-def _measured(
-    graph: Graph, users: dict[int, list[int]], after: list[int], root: int
-) -> set[int]:
-    """Find the values of which nothing but a norm's statistics is made.
-
-    Whatever is done to each number before, they end in means that come back to numbers
-    of all places: `reduce_sum`, then `sub x mean` or `mul x rsqrt`.
-    """
-    found: set[int] = set()
-    returning: set[int] = set()
-    for place in reversed(after):
-        node = graph.nodes[place]
-        readers = [graph.nodes[p] for v in node.outputs for p in users.get(v, ())]
-        if any(_returns(graph, reader, returning, root) for reader in readers):
-            returning.update(node.outputs)
-        ends = [
-            returning.issuperset(reader.outputs)
-            if reader.name in _REDUCTIONS and not only_moves(graph, reader)
-            else is_elementwise(graph, reader) and found.issuperset(reader.outputs)
-            for reader in readers
-        ]
-        if ends and all(ends) and not set(graph.outputs) & set(node.outputs):
-            found.update(node.outputs)
-    return found
+def _longer(
+    pieces: tuple[Block, ...], block: Block, only_behind: bool = False
+) -> tuple[Block, ...]:
+    """Add a block to the last piece if it begins where that ends; else as a new one."""
+    if not pieces or pieces[-1].end != block.root:
+        return pieces if only_behind else (*pieces, block)
+    *before, last = pieces
+    outer = tuple(sorted({*last.outer, *block.outer}))
+    places = (*last.places, *block.places)
+    return (*before, Block(last.root, block.end, places, outer))
 
 
-def _returns(graph: Graph, node: Node, returning: set[int], root: int) -> bool:
-    """Tell whether a mean that a node reads meets numbers of all places later."""
-    passes = node.name in (*MOVES, *_PACKS, *_REDUCTIONS)
-    if not (passes or is_elementwise(graph, node)):
-        return False
-    is_whole = graph.size(node.outputs[0]) == graph.size(root)
-    return is_whole or not returning.isdisjoint(node.outputs)
+def _affine(
+    graph: Graph, origins: Origins, known: Known, block: Block, walked: _Walked
+) -> _Walked | None:
+    """Walk through a product with a parameter or a sum with one."""
+    node = graph.nodes[block.places[-1]]
+    if len(block.places) != 1 or len(block.outer) != 1:
+        return None
+    (other,) = block.outer
+    paths = origins.variables[other]
+    if node.name not in ("add", "sub", "mul", "div") or not paths:
+        return None
+    if not paths.isdisjoint(known.kernels) or origins.of_images[other]:
+        return None
+    if any(path[0] == KEYS for path in paths):
+        return None
+    if node.name == "div" and node.inputs[0] != block.root:
+        return None
+    scale, shift = walked.scale, walked.shift
+    params = [path for path in paths if path[0] == "params"]
+    if len(params) == 1 and _follows(graph, origins, known, other, params[0]):
+        scale = params[0] if node.name == "mul" else scale
+        shift = params[0] if node.name in ("add", "sub") else shift
+    return _behind(walked, block, False, scale=scale, shift=shift)
+
+
+def _follows(
+    graph: Graph, origins: Origins, known: Known, value: int, path: Path
+) -> bool:
+    """Tell whether a value is 0 where a parameter is, and not where that is 1."""
+    made = []
+    for number in (0.0, 1.0):
+        values: dict[int, Any] = {}
+        for one in origins.variables[value]:
+            place = graph.variables[one]
+            given = np.float32(number if one == path else 1)
+            values[place] = np.broadcast_to(given, graph.shapes[place].shape)
+        made.append(evaluate(graph, known.made_by, value, values))
+    return bool(not made[0].any() and made[1].any())
 
 
 def _norm(
-    graph: Graph,
-    origins: Origins,
-    same: set[int],
-    places: tuple[int, ...],
-    place: int,
-    statistics: dict[int, frozenset[Path]],
-) -> _Region:
-    """Describe a region that ends where something comes in at one node.
-
-    A random summand, whatever scales it, is noise: neither a norm nor a shift.
-    """
-    node = graph.nodes[place]
-    others = [value for value in node.inputs if value not in same]
-    paths = [p for v in others for p in statistics.get(v, origins.variables[v])]
-    if node.name in ("add", "sub") and any(path[0] == KEYS for path in paths):
-        return _Region(places, (), place, (), False)
-    of_state = any(path[0] not in ("params", KEYS) for path in paths)
-    means = of_state or any(value in statistics for value in others)
-    return _Region(places, (), place, tuple(paths), means)
+    graph: Graph, origins: Origins, known: Known, block: Block, walked: _Walked
+) -> _Walked | None:
+    """Walk through a norm; what scaled and shifted before it has no effect."""
+    nodes = [graph.nodes[place] for place in block.places]
+    if any(origins.of_images[value] for value in block.outer):
+        return None
+    if all(is_elementwise(graph, node) for node in nodes):
+        return None
+    norm = find_norm(graph, origins, known.made_by, block, known.proofs)
+    if norm is None:
+        return None
+    scale, shift = (which[0] if len(which) == 1 else None for which in norm)
+    changes = {"normalized": True, "scale": scale, "shift": shift, "pieces": ()}
+    return _behind(walked, block, False, **changes)
 
 
-def _kind(
-    origins: Origins,
-    inside: set[int],
-    statistics: dict[int, frozenset[Path]],
-    value: int,
-) -> str:
-    """Name what a value is to a region."""
-    if value in inside:
-        return "inside"
-    if value in statistics:
-        return "statistic"
-    if origins.of_images[value]:
-        return "other"
-    return "parameter" if origins.variables[value] else "number"
+def _composed(
+    graph: Graph, origins: Origins, known: Known, pieces: tuple[Block, ...]
+) -> Callable[[Any], Any] | None:
+    """Make one function of the pieces; None if a constant differs between places."""
+    functions = []
+    for piece in pieces:
+        paths = {path for value in piece.outer for path in origins.variables[value]}
+        start = known.start() if paths and known.start else {}
+        if not paths <= start.keys():
+            return None
+        nodes = [graph.nodes[place] for place in piece.places]
+        given = {path: start[path] for path in paths}
+        function = function_of(graph, piece.root, nodes, piece.end, given)
+        if function is None:
+            return None
+        functions.append(function)
+    if len(functions) < 2:
+        return functions[0] if functions else linear
 
+    def composed(x: Any) -> Any:
+        """Apply one after the other."""
+        for function in functions:
+            x = function(x)
+        return x
 
-def _after(graph: Graph, users: dict[int, list[int]], root: int) -> list[int]:
-    """List the places of all nodes downstream, in order."""
-    found, open_values = set(), [root]
-    while open_values:
-        for place in users.get(open_values.pop(), ()):
-            if place not in found:
-                found.add(place)
-                open_values += graph.nodes[place].outputs
-    return sorted(found)
+    return composed
