@@ -93,7 +93,8 @@ def keeps_order(graph: Graph, node: Node) -> bool:
 
     Example:
         >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(lambda p, x: x.T.reshape(-1), {}, jnp.ones((2, 3)))
+        >>> images = jnp.ones((2, 3))
+        >>> traced, _ = graph.make_graph(lambda p, x: x.T.reshape(-1), {}, images)
         >>> [keeps_order(traced, node) for node in traced.nodes]
         [False, True]
     """

@@ -11,38 +11,18 @@ others, or the greatest of each window. Each part is a block of the output's reg
 (`regions.py`).
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from init_study import jaxprs
 from init_study.activations import linear
 from init_study.network.graph.dataflow import Graph, Origins, Path, producers
-from init_study.network.graph.elementwise import (
-    function_of,
-    is_affine,
-    is_elementwise,
-    keeps_order,
-)
-from init_study.network.graph.in_numpy import evaluate
-from init_study.network.graph.moves import is_move, is_pool, keeps_all
-from init_study.network.graph.norms import (
-    Block,
-    block_of,
-    changes_nothing,
-    find_norm,
-)
-from init_study.network.graph.regions import (
-    STRAIGHT,
-    Region,
-    ends_straight,
-    find_region,
-)
-from init_study.network.graph.stochastic import KEYS
-
-# Norms have few values on the way through which all goes; a block of more is none.
-_MOST_CUTS = 12
+from init_study.network.graph.elementwise import function_of
+from init_study.network.graph.norms import Block
+from init_study.network.graph.regions import STRAIGHT, ends_straight, find_region
+from init_study.network.graph.walking import Known, Walked, step
 
 
 class Following(NamedTuple):
@@ -55,6 +35,7 @@ class Following(NamedTuple):
             start; `linear` where only products with kernels, sums and results read the
             output. None where it is not recognized: gates, maxout, several functions.
         output: the value behind all this.
+        said: names the function, so that the same one of another value is known.
     """
 
     normalized: bool
@@ -62,23 +43,7 @@ class Following(NamedTuple):
     shift: Path | None
     function: Callable[[Any], Any] | None
     output: int
-
-
-@dataclasses.dataclass
-class Known:
-    """What is found once for all values of a graph.
-
-    Attributes:
-        made_by: as of `producers`.
-        proofs: of norms, by what they compute.
-        start: gives the numbers that parameters start from; None where nobody knows.
-        kernels: parameters that are kernels of layers.
-    """
-
-    made_by: dict[int, int]
-    proofs: dict[Any, Any] = dataclasses.field(default_factory=dict)
-    start: Callable[[], Mapping[Path, Any]] | None = None
-    kernels: frozenset[Path] = frozenset()
+    said: tuple[Any, ...] | None = None
 
 
 def find_following(
@@ -110,197 +75,62 @@ def find_following(
     """
     known = known or Known(producers(graph))
     region = find_region(graph, origins, users, value)
-    walked = _Walked(value)
-    while (
-        further := _step(graph, origins, known, region, features, walked)
-    ) is not None:
+    walked = Walked(value)
+    further: Walked | None = walked
+    while further is not None:
         walked = further
+        further = step(graph, origins, known, region, features, walked)
     last = walked.value
     if last == region.cuts[-1] and all(end == last for end, _ in region.ends):
         straight = all(kind in STRAIGHT for _, kind in region.ends)
     else:
         straight = ends_straight(graph, region, users, last)
-    function = None
+    function = said = None
     if walked.bent or straight:
         function = _composed(graph, origins, known, walked.pieces)
-    return Following(walked.normalized, walked.scale, walked.shift, function, last)
+        said = tuple(_said(graph, piece) for piece in walked.pieces)
+    found = (walked.normalized, walked.scale, walked.shift, function, last, said)
+    return Following(*found)
 
 
-class _Walked(NamedTuple):
-    """How far the walk behind a value has come.
+def common_following(followings: Sequence[Following]) -> Following:
+    """Put together what follows the uses of one kernel: what they do not share is not.
 
-    Attributes:
-        value: the last one.
-        normalized, scale, shift: as of `Following`.
-        pieces: blocks that compute functions of one number, in order.
-        bent: whether one of them is more than a scaling and a shift.
-        passed: all blocks, and whether each moved numbers.
+    Example:
+        >>> one = Following(True, ("params", "g"), None, linear, 3, ())
+        >>> common_following([one, one._replace(scale=None)]).scale is None
+        True
     """
+    first, *others = followings
 
-    value: int
-    normalized: bool = False
-    scale: Path | None = None
-    shift: Path | None = None
-    pieces: tuple[Block, ...] = ()
-    bent: bool = False
-    passed: tuple[tuple[Block, bool], ...] = ()
+    def shared(name: str) -> Any:
+        values = [getattr(following, name) for following in followings]
+        return values[0] if all(value == values[0] for value in values) else None
 
-
-def _step(
-    graph: Graph,
-    origins: Origins,
-    known: Known,
-    region: Region,
-    features: int,
-    walked: _Walked,
-) -> _Walked | None:
-    """Walk through the shortest next block that is known; None where there is none."""
-    place = region.cuts.index(walked.value) + 1
-    for end in region.cuts[place : place + _MOST_CUTS]:
-        block = block_of(graph, region, walked.value, end)
-        labels = (region.root, features, walked.passed)
-        if (moved := _move(graph, origins, known, block, walked, labels)) is not None:
-            return moved
-        if (
-            found := _function(graph, origins, known, region, block, walked)
-        ) is not None:
-            return found
-        if walked.bent:
-            continue
-        if (joined := _affine(graph, origins, known, block, walked)) is not None:
-            return joined
-        if (norm := _norm(graph, origins, known, block, walked)) is not None:
-            return norm
-    return None
+    alike = all(other.said == first.said for other in others)
+    return first._replace(
+        normalized=all(following.normalized for following in followings),
+        scale=shared("scale"),
+        shift=shared("shift"),
+        function=first.function if alike else None,
+    )
 
 
-def _behind(walked: _Walked, block: Block, moves: bool, **changes: Any) -> _Walked:
-    """Walk through a block."""
-    passed = (*walked.passed, (block, moves))
-    return walked._replace(value=block.end, passed=passed, **changes)
-
-
-def _move(
-    graph: Graph,
-    origins: Origins,
-    known: Known,
-    block: Block,
-    walked: _Walked,
-    labels: tuple[int, int, tuple[tuple[Block, bool], ...]],
-) -> _Walked | None:
-    """Walk through what only moves numbers, or adds noise, whose mean is 0.
-
-    Behind an activation numbers may come in another order, but none get lost or come in.
-    """
-    nodes = [graph.nodes[place] for place in block.places]
-    if any(path[0] == KEYS for v in block.outer for path in origins.variables[v]):
-        if walked.bent or not changes_nothing(graph, origins, known.made_by, block):
-            return None
-        return _behind(walked, block, False)
-    if not all(is_move(graph, origins, node) for node in nodes):
-        one = len(nodes) == 1 and not walked.bent
-        if not (one and is_pool(graph, known.made_by, nodes[0], *labels)):
-            return None
-        return _behind(walked, block, True)
-    if walked.bent and not all(keeps_all(graph, node) for node in nodes):
-        return None
-    pieces = walked.pieces
-    if all(keeps_order(graph, node) for node in nodes):
-        pieces = _longer(pieces, block, only_behind=True)
-    return _behind(walked, block, True, pieces=pieces)
-
-
-def _function(
-    graph: Graph,
-    origins: Origins,
-    known: Known,
-    region: Region,
-    block: Block,
-    walked: _Walked,
-) -> _Walked | None:
-    """Walk through a function of one number; one with parameters is as it starts."""
-    nodes = [graph.nodes[place] for place in block.places]
-    if any(origins.of_images[value] for value in block.outer):
-        return None
-    if not all(is_elementwise(graph, n) or keeps_order(graph, n) for n in nodes):
-        return None
-    paths = {path for value in block.outer for path in origins.variables[value]}
-    affine = all(is_affine(graph, node, region.inside) for node in nodes)
-    if paths and (affine or walked.bent or known.start is None):
-        return None
-    if not paths.isdisjoint(known.kernels):
-        return None
-    pieces = _longer(walked.pieces, block)
-    return _behind(walked, block, False, pieces=pieces, bent=walked.bent or not affine)
-
-
-def _longer(
-    pieces: tuple[Block, ...], block: Block, only_behind: bool = False
-) -> tuple[Block, ...]:
-    """Add a block to the last piece if it begins where that ends; else as a new one."""
-    if not pieces or pieces[-1].end != block.root:
-        return pieces if only_behind else (*pieces, block)
-    *before, last = pieces
-    outer = tuple(sorted({*last.outer, *block.outer}))
-    places = (*last.places, *block.places)
-    return (*before, Block(last.root, block.end, places, outer))
-
-
-def _affine(
-    graph: Graph, origins: Origins, known: Known, block: Block, walked: _Walked
-) -> _Walked | None:
-    """Walk through a product with a parameter or a sum with one."""
-    node = graph.nodes[block.places[-1]]
-    if len(block.places) != 1 or len(block.outer) != 1:
-        return None
-    (other,) = block.outer
-    paths = origins.variables[other]
-    if node.name not in ("add", "sub", "mul", "div") or not paths:
-        return None
-    if not paths.isdisjoint(known.kernels) or origins.of_images[other]:
-        return None
-    if any(path[0] == KEYS for path in paths):
-        return None
-    if node.name == "div" and node.inputs[0] != block.root:
-        return None
-    scale, shift = walked.scale, walked.shift
-    params = [path for path in paths if path[0] == "params"]
-    if len(params) == 1 and _follows(graph, origins, known, other, params[0]):
-        scale = params[0] if node.name == "mul" else scale
-        shift = params[0] if node.name in ("add", "sub") else shift
-    return _behind(walked, block, False, scale=scale, shift=shift)
-
-
-def _follows(
-    graph: Graph, origins: Origins, known: Known, value: int, path: Path
-) -> bool:
-    """Tell whether a value is 0 where a parameter is, and not where that is 1."""
-    made = []
-    for number in (0.0, 1.0):
-        values: dict[int, Any] = {}
-        for one in origins.variables[value]:
-            place = graph.variables[one]
-            given = np.float32(number if one == path else 1)
-            values[place] = np.broadcast_to(given, graph.shapes[place].shape)
-        made.append(evaluate(graph, known.made_by, value, values))
-    return bool(not made[0].any() and made[1].any())
-
-
-def _norm(
-    graph: Graph, origins: Origins, known: Known, block: Block, walked: _Walked
-) -> _Walked | None:
-    """Walk through a norm; what scaled and shifted before it has no effect."""
-    nodes = [graph.nodes[place] for place in block.places]
-    if any(origins.of_images[value] for value in block.outer):
-        return None
-    if all(is_elementwise(graph, node) for node in nodes):
-        return None
-    norm = find_norm(graph, origins, known.made_by, block, known.proofs)
-    if norm is None:
-        return None
-    scale, shift = (which[0] if len(which) == 1 else None for which in norm)
-    changes = {"normalized": True, "scale": scale, "shift": shift, "pieces": ()}
-    return _behind(walked, block, False, **changes)
+def _said(graph: Graph, piece: Block) -> tuple[Any, ...]:
+    """Name what a piece computes, at whatever shape."""
+    known, said = {piece.root: 0}, []
+    for value in piece.outer:
+        known[value] = len(known)
+        constant = graph.constants.get(value)
+        said.append(value if constant is None else np.asarray(constant).flat[0].item())
+    for place in piece.places:
+        node = graph.nodes[place]
+        for value in node.outputs:
+            known[value] = len(known)
+        inner = [str(e.primitive) for e in jaxprs.inner_equations(node.equation)]
+        power = node.equation.params.get("y")
+        said += [node.name, tuple(known[v] for v in node.inputs), tuple(inner), power]
+    return tuple(said)
 
 
 def _composed(

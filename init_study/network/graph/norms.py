@@ -108,13 +108,13 @@ def find_norm(
         >>> find_norm(traced, origins, graph.producers(traced), block, {}).scales
         (('params', 'g'),)
     """
-    places, read = _needed(graph, made_by, block)
+    places, read = needed_of(graph, made_by, block.root, block.end)
     path_of = {value: path for path, value in graph.variables.items()}
     paths = [path_of[value] for value in read if value in path_of]
     params = [path for path in paths if path[0] == "params"]
     if len(params) > _MOST_PARAMETERS:
         return None
-    key = _signature(graph, places, read, block.root)
+    key = signature_of(graph, places, read, block.root)
     if key not in proofs:
         proofs[key] = _proved(graph, origins, made_by, block, params)
     found = proofs[key]
@@ -214,14 +214,22 @@ def _numbers(graph: Graph, value: int, scale: float) -> Any:
     return np.float32(_SCALE * scale) * draws.standard_normal(shape, np.float32)
 
 
-def _needed(
-    graph: Graph, made_by: Mapping[int, int], block: Block
+def needed_of(
+    graph: Graph, made_by: Mapping[int, int], root: int, end: int
 ) -> tuple[list[int], list[int]]:
-    """List the nodes that a block needs, parameters' included, and what they read."""
-    places, read, open_values = set(), set(), [block.end]
+    """List the nodes between two values, parameters' included, and what they read.
+
+    Example:
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
+        >>> made_by, (end,) = graph.producers(traced), traced.outputs
+        >>> needed_of(traced, made_by, traced.images, end)[0]
+        [0, 1]
+    """
+    places, read, open_values = set(), set(), [end]
     while open_values:
         value = open_values.pop()
-        if value in read or value == block.root:
+        if value in read or value == root:
             continue
         read.add(value)
         if value in made_by:
@@ -230,10 +238,28 @@ def _needed(
     return sorted(places), sorted(read)
 
 
-def _signature(
+def signature_of(
     graph: Graph, places: list[int], read: list[int], root: int
 ) -> tuple[Any, ...]:
-    """Name all that decides whether a block is a norm, so that it is computed once."""
+    """Name all that decides what nodes compute, so that it is computed once.
+
+    Args:
+        graph: of a network's call.
+        places: of the nodes.
+        read: the values that they read or give.
+        root: the one that they are a function of.
+
+    Example:
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(lambda p, x: (x + 1.0) + 1.0, {}, 3.0)
+        >>> made_by, first = graph.producers(traced), traced.nodes[0].outputs[0]
+        >>> one, two = (
+        ...     signature_of(traced, *needed_of(traced, made_by, *ends), ends[0])
+        ...     for ends in ((traced.images, first), (first, traced.outputs[0]))
+        ... )
+        >>> one == two
+        True
+    """
     known = {root: 0}
     said: list[Any] = [graph.shapes[root].shape]
     kinds = {value: path[0] for path, value in graph.variables.items()}
