@@ -99,7 +99,9 @@ def find_region(
                     seen.add(reader)
                     heapq.heappush(waiting, reader)
     results = set(graph.outputs)
-    ends.update((v, "result") for v in order if v in results or not users.get(v))
+    ends.update((value, "result") for value in order if value in results)
+    if not users.get(root):
+        ends.add((root, "result"))
     common = -1
     for value, _ in ends:
         common &= through[value]

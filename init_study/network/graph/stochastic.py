@@ -113,14 +113,14 @@ def _masked(
         in_order = node.name != "sub" or drawn == [node.inputs[1]]
         if len(moved) == len(drawn) == 1 and in_order:
             found = (moved[0], drawn[0] if node.name == "mul" else None)
-        if node.name == "mul" and found and not _is_mask(graph, made_by, drawn[0]):
+        if node.name == "mul" and found and not _is_mask(graph, drawn[0]):
             found = None
     if found is None or graph.shapes[found[0]] != graph.shapes[node.outputs[0]]:
         return None
     return found
 
 
-def _is_mask(graph: Graph, made_by: Mapping[int, int], value: int) -> bool:
+def _is_mask(graph: Graph, value: int) -> bool:
     """Tell whether random factors are a mask, or have a mean of 1.
 
     A mask comes of a comparison. The mean of others, such as slopes between an eighth
