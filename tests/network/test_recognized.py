@@ -2,6 +2,8 @@
 leaves a mean square of 1, a function of one number is one at all places, and what is
 neither is not recognized."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ X = jnp.array([-2.0, -1.0, 0.5, 1.0, 7.0])
 class Behind(nn.Module):
     """A convolution, something behind it, and a head."""
 
-    function: object
+    function: Any
 
     @nn.compact
     def __call__(self, x, train: bool = False):
@@ -25,7 +27,7 @@ class Behind(nn.Module):
         return nn.Dense(3, name="head")(y.reshape(len(y), -1))
 
 
-def behind(function):
+def behind(function) -> Any:
     return trace(Behind(function), (4, 4, 2)).layers[0]
 
 

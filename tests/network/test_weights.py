@@ -1,5 +1,7 @@
 """What kernels go through on their way is told on numbers, and uses are counted."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ from init_study.network import trace
 class Made(nn.Module):
     """A product with weights that are made of a parameter."""
 
-    make: object
+    make: Any
 
     @nn.compact
     def __call__(self, x):
@@ -44,7 +46,7 @@ def test_a_normalized_kernel_is_scale_free(name):
 
 def test_the_frameworks_own_norms_of_weights_are_scale_free():
     class Net(nn.Module):
-        norm: object
+        norm: Any
 
         @nn.compact
         def __call__(self, x, train: bool = False):
@@ -108,6 +110,7 @@ class Tied(nn.Module):
 
 
 def test_uses_are_counted_and_what_they_do_not_share_is_not_said():
+    layer: Any
     layer, head = trace(Tied((jnp.tanh, jnp.tanh, jnp.tanh)), (8,)).layers
     assert (layer.uses, head.uses) == (3, 1)
     np.testing.assert_allclose(layer.activation(jnp.ones(())), np.tanh(1), rtol=1e-6)

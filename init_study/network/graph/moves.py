@@ -67,9 +67,9 @@ def is_pool(
     if node.name not in _POOLS:
         return False
     labels = _labels(graph, made_by, root, features, passed)
-    sizes = node.equation.params.get("window_dimensions")
     axes = node.equation.params.get("axes")
     if axes is None:
+        sizes = node.equation.params["window_dimensions"]
         axes = [axis for axis, size in enumerate(sizes) if size > 1]
     return all((labels == labels.take([0], axis)).all() for axis in axes)
 
