@@ -1,8 +1,8 @@
 """Values of a graph computed in NumPy: quick for what is computed once.
 
 JAX compiles every operation at every shape, which takes longer than all of a block's
-arithmetic. Floats are of single precision here, whatever the graph has: casts to half
-precision would hide what a block is.
+arithmetic. Floats keep the precision that is given here, whatever the graph has: casts
+to half precision would hide what a block is.
 """
 
 from collections.abc import Mapping
@@ -150,8 +150,10 @@ def _called(inner: Any, given: list[Any]) -> list[Any]:
 
 
 def _convert(params: Any, x: Any) -> Any:
-    kind = np.float32 if jnp.issubdtype(params["new_dtype"], jnp.floating) else None
-    return np.asarray(x).astype(kind or params["new_dtype"])
+    x = np.asarray(x)
+    if not jnp.issubdtype(params["new_dtype"], jnp.floating):
+        return x.astype(params["new_dtype"])
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
 def _broadcast(params: Any, x: Any, *sizes: Any) -> Any:

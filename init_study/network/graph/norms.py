@@ -22,7 +22,9 @@ from init_study.network.graph.stochastic import KEYS
 _SCALE = 16.0
 # Mean squares are one up to this: random inputs have theirs by chance.
 _CLOSE = 0.1
-_ALIKE = 0.01
+# So are what a norm gives at both scales, but for numbers that are alike by chance,
+# beside whose variance what it adds is not small.
+_ALIKE = 0.001
 # A block of more parameters is no norm that anybody has written.
 _MOST_PARAMETERS = 3
 # Constants up to this size are compared number by number.
@@ -146,7 +148,6 @@ def _proved(
         # A shift of 1 alone has this mean square, too.
         if float(np.var(given)) < 1 / 2:
             continue
-        # On average: numbers that are alike by chance lose digits in a variance.
         if not float(np.mean(np.square(given - at(_SCALE, numbers)))) < _ALIKE:
             continue
         scales, shifts = [], []
@@ -216,7 +217,8 @@ def _numbers(graph: Graph, value: int, scale: float) -> Any:
     """Draw a value's numbers; always the same, but for the scale."""
     draws = np.random.default_rng(value)
     shape = graph.shapes[value].shape
-    return np.float32(_SCALE * scale) * draws.standard_normal(shape, np.float32)
+    # In double precision: a variance as a difference of two squares loses digits.
+    return _SCALE * scale * draws.standard_normal(shape)
 
 
 def needed_of(
