@@ -20,7 +20,7 @@ from init_study import jaxprs
 from init_study.activations import linear
 from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.elementwise import function_of
-from init_study.network.graph.norms import Block
+from init_study.network.graph.norms import Piece
 from init_study.network.graph.regions import STRAIGHT, ends_straight, find_region
 from init_study.network.graph.walking import Known, Walked, step
 
@@ -116,7 +116,7 @@ def common_following(followings: Sequence[Following]) -> Following:
     )
 
 
-def _said(graph: Graph, piece: Block) -> tuple[Any, ...]:
+def _said(graph: Graph, piece: Piece) -> tuple[Any, ...]:
     """Name what a piece computes, at whatever shape."""
     known, said = {piece.root: 0}, []
     for value in piece.outer:
@@ -134,7 +134,7 @@ def _said(graph: Graph, piece: Block) -> tuple[Any, ...]:
 
 
 def _composed(
-    graph: Graph, origins: Origins, known: Known, pieces: tuple[Block, ...]
+    graph: Graph, origins: Origins, known: Known, pieces: tuple[Piece, ...]
 ) -> Callable[[Any], Any] | None:
     """Make one function of the pieces; None if a constant differs between places."""
     functions = []

@@ -49,11 +49,11 @@ _BINARY = {
     "sub": np.subtract,
 }
 _REDUCTIONS = {"reduce_sum": np.sum, "reduce_max": np.max, "reduce_min": np.min}
-# Over devices, of which there is one while a call is traced.
-_OVER_DEVICES = ("psum", "pmax", "pmin", "psum_invariant", "pvary")
+# Over devices, of which there is one while a call is traced, and over mapped axes.
+_OVER_DEVICES = {"psum": np.sum, "pmax": np.max, "pmin": np.min}
 
 
-def evaluate(
+def compute_in_numpy(
     graph: Graph,
     made_by: Mapping[int, int],
     wanted: int,
@@ -74,7 +74,7 @@ def evaluate(
         >>> traced, _ = graph.make_graph(lambda p, x: 2.0 * x + 1.0, {}, 3.0)
         >>> made_by = graph.producers(traced)
         >>> known = {traced.images: np.float32(3.0)}
-        >>> float(evaluate(traced, made_by, traced.outputs[0], known))
+        >>> float(compute_in_numpy(traced, made_by, traced.outputs[0], known))
         7.0
     """
     open_values = [wanted]
@@ -126,7 +126,8 @@ def _known(equation: Any, given: list[Any]) -> list[Any] | None:
     if name in _REDUCTIONS:
         return [_REDUCTIONS[name](given[0], axis=tuple(params["axes"]))]
     if name in _OVER_DEVICES:
-        return given
+        axes = tuple(axis for axis in params["axes"] if isinstance(axis, int))
+        return [_OVER_DEVICES[name](x, axis=axes) if axes else x for x in given]
     if name.startswith(("custom_jvp", "custom_vjp")):
         return _called(next(jaxprs.jaxprs_in_params(params)), given)
     special_case = _SPECIAL.get(name)

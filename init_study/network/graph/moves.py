@@ -12,8 +12,8 @@ import numpy as np
 
 from init_study.network.graph.dataflow import Graph, Node, Origins
 from init_study.network.graph.elementwise import MOVES, only_casts, only_moves
-from init_study.network.graph.in_numpy import evaluate
-from init_study.network.graph.norms import Block
+from init_study.network.graph.in_numpy import compute_in_numpy
+from init_study.network.graph.norms import Piece
 
 _CHOOSE = (*MOVES, "slice", "rev", "concatenate", "stack", "pad", "split", "copy")
 _LOOK_UP = ("gather", "dynamic_slice")
@@ -50,7 +50,7 @@ def is_pool(
     node: Node,
     root: int,
     features: int,
-    passed: tuple[tuple[Block, bool], ...],
+    passed: tuple[tuple[Piece, bool], ...],
 ) -> bool:
     """Tell whether a node gives the greatest of several places, each feature by itself.
 
@@ -79,7 +79,7 @@ def _labels(
     made_by: dict[int, int],
     root: int,
     features: int,
-    passed: tuple[tuple[Block, bool], ...],
+    passed: tuple[tuple[Piece, bool], ...],
 ) -> Any:
     """Follow the number of each feature along a walk; what comes in beside is -1."""
     shape = graph.shapes[root].shape
@@ -95,5 +95,5 @@ def _labels(
         for value in block.outer:
             if value not in graph.constants:
                 values[value] = np.full(graph.shapes[value].shape, -1, np.float32)
-        labels = evaluate(graph, made_by, block.end, values)
+        labels = compute_in_numpy(graph, made_by, block.end, values)
     return labels

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from init_study.network.graph.dataflow import Graph, Origins, Path
-from init_study.network.graph.in_numpy import evaluate
+from init_study.network.graph.in_numpy import compute_in_numpy
 from init_study.network.graph.regions import Region
 from init_study.network.graph.stochastic import KEYS
 
@@ -43,7 +43,7 @@ class Norm(NamedTuple):
     shifts: tuple[Path, ...]
 
 
-class Block(NamedTuple):
+class Piece(NamedTuple):
     """A part of a region, with one way in and one way out.
 
     Attributes:
@@ -59,7 +59,7 @@ class Block(NamedTuple):
     outer: tuple[int, ...]
 
 
-def block_of(graph: Graph, region: Region, root: int, end: int) -> Block:
+def block_of(graph: Graph, region: Region, root: int, end: int) -> Piece:
     """Find the nodes between two values through which all ways of a region go.
 
     Example:
@@ -79,14 +79,14 @@ def block_of(graph: Graph, region: Region, root: int, end: int) -> Block:
     places.reverse()
     made = {value for place in places for value in graph.nodes[place].outputs}
     read = {value for place in places for value in graph.nodes[place].inputs}
-    return Block(root, end, tuple(places), tuple(sorted(read - made - {root})))
+    return Piece(root, end, tuple(places), tuple(sorted(read - made - {root})))
 
 
 def find_norm(
     graph: Graph,
     origins: Origins,
     made_by: dict[int, int],
-    block: Block,
+    block: Piece,
     proofs: dict[Any, Any],
 ) -> Norm | None:
     """Compute a block, and tell whether it is a norm.
@@ -131,7 +131,7 @@ def _proved(
     graph: Graph,
     origins: Origins,
     made_by: dict[int, int],
-    block: Block,
+    block: Piece,
     params: list[Path],
 ) -> tuple[list[int], list[int]] | None:
     """Compute a block; if it is a norm, say which parameters scale and shift."""
@@ -165,7 +165,7 @@ def _proved(
 
 
 def changes_nothing(
-    graph: Graph, origins: Origins, made_by: dict[int, int], block: Block
+    graph: Graph, origins: Origins, made_by: dict[int, int], block: Piece
 ) -> bool:
     """Tell whether a block with random numbers gives what it reads at their mean, 0.
 
@@ -192,7 +192,7 @@ def _compute(
     graph: Graph,
     origins: Origins,
     made_by: dict[int, int],
-    block: Block,
+    block: Piece,
     scale: float,
     params: dict[Path, float],
 ) -> Any:
@@ -210,7 +210,7 @@ def _compute(
             values[value] = _numbers(graph, value, scale)
         elif any(path[0] == KEYS for path in origins.variables[value]):
             values[value] = np.zeros(graph.shapes[value].shape, np.float32)
-    return evaluate(graph, made_by, block.end, values)
+    return compute_in_numpy(graph, made_by, block.end, values)
 
 
 def _numbers(graph: Graph, value: int, scale: float) -> Any:

@@ -18,10 +18,10 @@ import numpy as np
 
 from init_study.network.graph.dataflow import Graph, Origins, Path
 from init_study.network.graph.elementwise import is_affine, is_elementwise, keeps_order
-from init_study.network.graph.in_numpy import evaluate
+from init_study.network.graph.in_numpy import compute_in_numpy
 from init_study.network.graph.moves import is_move, is_pool, keeps_all
 from init_study.network.graph.norms import (
-    Block,
+    Piece,
     block_of,
     changes_nothing,
     find_norm,
@@ -65,9 +65,9 @@ class Walked(NamedTuple):
     normalized: bool = False
     scale: Path | None = None
     shift: Path | None = None
-    pieces: tuple[Block, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     bent: bool = False
-    passed: tuple[tuple[Block, bool], ...] = ()
+    passed: tuple[tuple[Piece, bool], ...] = ()
 
 
 def step(
@@ -98,7 +98,7 @@ def step(
     return None
 
 
-def _behind(walked: Walked, block: Block, moves: bool, **changes: Any) -> Walked:
+def _behind(walked: Walked, block: Piece, moves: bool, **changes: Any) -> Walked:
     """Walk through a block."""
     passed = (*walked.passed, (block, moves))
     return walked._replace(value=block.end, passed=passed, **changes)
@@ -108,9 +108,9 @@ def _move(
     graph: Graph,
     origins: Origins,
     known: Known,
-    block: Block,
+    block: Piece,
     walked: Walked,
-    labels: tuple[int, int, tuple[tuple[Block, bool], ...]],
+    labels: tuple[int, int, tuple[tuple[Piece, bool], ...]],
 ) -> Walked | None:
     """Walk through what only moves numbers, or adds noise, whose mean is 0.
 
@@ -139,7 +139,7 @@ def _function(
     origins: Origins,
     known: Known,
     region: Region,
-    block: Block,
+    block: Piece,
     walked: Walked,
 ) -> Walked | None:
     """Walk through a function of one number; one with parameters is as it starts."""
@@ -159,19 +159,19 @@ def _function(
 
 
 def _longer(
-    pieces: tuple[Block, ...], block: Block, only_behind: bool = False
-) -> tuple[Block, ...]:
+    pieces: tuple[Piece, ...], block: Piece, only_behind: bool = False
+) -> tuple[Piece, ...]:
     """Add a block to the last piece if it begins where that ends; else as a new one."""
     if not pieces or pieces[-1].end != block.root:
         return pieces if only_behind else (*pieces, block)
     *before, last = pieces
     outer = tuple(sorted({*last.outer, *block.outer}))
     places = (*last.places, *block.places)
-    return (*before, Block(last.root, block.end, places, outer))
+    return (*before, Piece(last.root, block.end, places, outer))
 
 
 def _affine(
-    graph: Graph, origins: Origins, known: Known, block: Block, walked: Walked
+    graph: Graph, origins: Origins, known: Known, block: Piece, walked: Walked
 ) -> Walked | None:
     """Walk through a product with a parameter or a sum with one."""
     node = graph.nodes[block.places[-1]]
@@ -206,12 +206,12 @@ def _follows(
             place = graph.variables[one]
             given = np.float32(number if one == path else 1)
             values[place] = np.broadcast_to(given, graph.shapes[place].shape)
-        made.append(evaluate(graph, known.made_by, value, values))
+        made.append(compute_in_numpy(graph, known.made_by, value, values))
     return bool(not made[0].any() and made[1].any())
 
 
 def _norm(
-    graph: Graph, origins: Origins, known: Known, block: Block, walked: Walked
+    graph: Graph, origins: Origins, known: Known, block: Piece, walked: Walked
 ) -> Walked | None:
     """Walk through a norm; what scaled and shifted before it has no effect."""
     nodes = [graph.nodes[place] for place in block.places]

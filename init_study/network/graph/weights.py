@@ -14,8 +14,8 @@ import numpy as np
 
 from init_study.network.graph.dataflow import Graph, Origins
 from init_study.network.graph.elementwise import only_casts
-from init_study.network.graph.in_numpy import evaluate
-from init_study.network.graph.layouts import MOVES, places_in_leaf
+from init_study.network.graph.in_numpy import compute_in_numpy
+from init_study.network.graph.layouts import KEPT_BY, places_in_leaf
 from init_study.network.graph.norms import needed_of, signature_of
 from init_study.network.graph.operations import Operation
 from init_study.network.graph.stochastic import KEYS
@@ -73,7 +73,7 @@ def find_weights(
     leaf = graph.variables[layer.kernel]
     places, read = needed_of(graph, made_by, leaf, weights)
     nodes = [graph.nodes[place] for place in places]
-    if all(node.name in MOVES or only_casts(graph, node) for node in nodes):
+    if all(node.name in KEPT_BY or only_casts(graph, node) for node in nodes):
         return Weights()
     if any(path[0] == KEYS for path in origins.variables[weights]):
         return None
@@ -99,7 +99,7 @@ def _proved(
             value = graph.variables[path]
             ones = np.broadcast_to(np.float32(1), graph.shapes[value].shape)
             values.setdefault(value, ones)
-        return evaluate(graph, made_by, weights, values)
+        return compute_in_numpy(graph, made_by, weights, values)
 
     once, twice, given = at(1.0), at(2.0), numbers.reshape(-1)[moved]
     multiplier = float(np.vdot(given, once) / np.vdot(given, given))
