@@ -20,8 +20,9 @@ from init_study import jaxprs
 from init_study.activations import linear
 from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.elementwise import function_of
+from init_study.network.graph.moves import is_move
 from init_study.network.graph.norms import Piece
-from init_study.network.graph.regions import STRAIGHT, ends_straight, find_region
+from init_study.network.graph.regions import ends_straight, find_region
 from init_study.network.graph.walking import Known, Walked, step
 
 
@@ -81,10 +82,9 @@ def find_following(
         walked = further
         further = step(graph, origins, known, region, features, walked)
     last = walked.value
-    if last == region.cuts[-1] and all(end == last for end, _ in region.ends):
-        straight = all(kind in STRAIGHT for _, kind in region.ends)
-    else:
-        straight = ends_straight(graph, region, users, last)
+    straight = ends_straight(
+        graph, region, users, last, lambda node: is_move(graph, origins, node)
+    )
     function = said = None
     if walked.bent or straight:
         function = _composed(graph, origins, known, walked.pieces)

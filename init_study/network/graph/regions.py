@@ -12,6 +12,7 @@ through them. They cut the region into blocks with one way in and one way out:
 """
 
 import heapq
+from collections.abc import Callable
 from typing import NamedTuple
 
 from init_study import jaxprs
@@ -128,9 +129,20 @@ def _end(
 
 
 def ends_straight(
-    graph: Graph, region: Region, users: dict[int, list[int]], value: int
+    graph: Graph,
+    region: Region,
+    users: dict[int, list[int]],
+    value: int,
+    moves: Callable[[Node], bool],
 ) -> bool:
     """Tell whether all that reads a value multiplies it by kernels or adds it up.
+
+    Args:
+        graph: of a network's call.
+        region: in which the value is.
+        users: as of `live_users`.
+        value: the value.
+        moves: tells whether a node only moves numbers: what reads those counts then.
 
     Example:
         >>> import jax.numpy as jnp
@@ -138,13 +150,26 @@ def ends_straight(
         >>> traced, _ = graph.make_graph(lambda p, x: x * x, {}, jnp.ones((2, 3)))
         >>> origins, users = graph.find_origins(traced), traced.users()
         >>> region = find_region(traced, origins, users, traced.images)
-        >>> ends_straight(traced, region, users, traced.images)
+        >>> ends_straight(traced, region, users, traced.images, lambda node: False)
         False
     """
-    inside = set(region.places)
-    readers = [graph.nodes[p] for p in users.get(value, ()) if p in inside]
-    kinds = {kind for end, kind in region.ends if end == value}
-    return kinds <= {*STRAIGHT} and all(node.name in _ADDS_UP for node in readers)
+    inside, ends = set(region.places), dict.fromkeys(region.inside, frozenset[str]())
+    for end, kind in region.ends:
+        ends[end] |= {kind}
+    open_values, seen = [value], {value}
+    while open_values:
+        one = open_values.pop()
+        if not ends[one] <= {*STRAIGHT}:
+            return False
+        for place in users.get(one, ()):
+            node = graph.nodes[place]
+            if place not in inside or node.name in _ADDS_UP:
+                continue
+            if not moves(node):
+                return False
+            open_values += [made for made in node.outputs if made not in seen]
+            seen.update(node.outputs)
+    return True
 
 
 def live_users(graph: Graph) -> dict[int, list[int]]:
