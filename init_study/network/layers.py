@@ -33,16 +33,22 @@ class Layer(NamedTuple):
         strides, kernel_dilation, input_dilation, padding: one per spatial axis; empty
             for a dense layer. A transposed convolution dilates its input.
         image_shape, output_shape: of what it reads and gives, without the batch.
-        normalized: whether a norm follows.
+        normalized: whether a norm follows: what takes the output's scale away and
+            leaves a mean square of 1.
         scale, shift: paths of the norm's parameters, or of others like them, or None.
-        activation: the function that follows; `linear` for none, None where it is no
-            function of one number or has parameters.
+        activation: the function that follows, its parameters as they start; `linear`
+            where only kernels, sums and results read the output; None where it is not
+            recognized: gates, maxout, softmax, several functions.
         branch: index of the residual branch that it is on, the innermost, or None.
         parts: how many kernels of this shape are side by side along the outputs of the
             whole one, each with a draw of its own: 3 for queries, keys and values of
             one dense layer, or as many as `nn.vmap` maps over.
         stacked: whether the parts are a stack that is mapped over.
         padded: what the images are padded by before it, as `padding`; empty for none.
+        scale_free: whether the kernel is standardized or divided by its norm on its
+            way, so that its scale has no effect.
+        multiplier: what the kernel is multiplied by on its way, else 1.
+        uses: how often the kernel is used; what follows is what all uses share.
     """
 
     path: Path
@@ -68,6 +74,9 @@ class Layer(NamedTuple):
     parts: int = 1
     stacked: bool = False
     padded: tuple[tuple[int, int], ...] = ()
+    scale_free: bool = False
+    multiplier: float = 1.0
+    uses: int = 1
 
     @property
     def name(self) -> str:
@@ -141,6 +150,7 @@ def find_layers(
     images: jax.ShapeDtypeStruct,
     keys: Mapping[str, Any],
     transposed: Collection[Path] = (),
+    start: graph.Start | None = None,
 ) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path]]:
     """Find the layers and residual branches of a training call.
 
@@ -151,6 +161,7 @@ def find_layers(
         keys: of its random streams; dropout counts as its mean.
         transposed: kernels that are known to be those of transposed convolutions, which
             at stride 1 are like others.
+        start: gives the numbers from which variables start that are no kernels.
 
     Returns: layers, in the order of execution; branches, in the order of their sums;
         the parameters that weigh the images in a way that is not known.
@@ -166,8 +177,9 @@ def find_layers(
     """
     traced = graph_of_call(function, variables, images, keys)
     traced = graph.without_dropout(traced, graph.find_origins(traced))
-    origins, users = graph.find_origins(traced), traced.users()
-    found, unknown = graph.find_operations(traced, origins)
+    origins = graph.find_origins(traced)
+    described, unknown = graph.describe_operations(traced, origins, start)
+    found = tuple(one.operation for one in described)
     sums = graph.find_sums(traced, origins, found)
     if graph.has_hidden_sums(traced, origins):
         logging.warning(
@@ -184,12 +196,11 @@ def find_layers(
     layers = tuple(
         _layer(
             traced,
-            layer,
-            graph.find_following(traced, origins, users, layer.outputs),
-            layer.kernel[1:] in transposed,
-            branch_of.get(layer.kernel),
+            one,
+            one.operation.kernel[1:] in transposed,
+            branch_of.get(one.operation.kernel),
         )
-        for layer in found
+        for one in described
     )
     known = tuple(describe_branch(traced, residual, place, found) for residual in sums)
     return layers, known, frozenset(path[1:] for path in unknown)
@@ -229,12 +240,12 @@ def graph_of_call(
 
 def _layer(
     traced: graph.Graph,
-    found: graph.Operation,
-    following: graph.Following,
+    described: graph.Described,
     transposed: bool,
     branch: int | None,
 ) -> Layer:
     """Put together what the graph says of an operation; paths lose their `params`."""
+    found, weights, following = described
     shape = (*found.shape[:-1], found.shape[-1] // found.parts)
     # Parts that read each their own are groups of the whole.
     own_groups = found.groups % found.parts == 0
@@ -265,4 +276,7 @@ def _layer(
         parts=found.parts,
         padded=graph.padded_before(traced, found),
         stacked=found.parts > 1 and (bool(found.across) or len(stored) > len(shape)),
+        scale_free=weights.scale_free,
+        multiplier=weights.multiplier,
+        uses=1 + len(found.again),
     )

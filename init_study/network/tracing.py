@@ -5,7 +5,7 @@ convolution and dense layer that it meets, in the order of execution, so that a 
 can set the parameters of any module, third-party ones included.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -64,6 +64,7 @@ def trace(
         images,
         keys,
         adapter.transposed,
+        lambda kernels: _start(adapter, images, kernels),
     )
     added = added_parameters(branches, layers, found_branches)
     shapes.update({p: jax.ShapeDtypeStruct(v.shape, v.dtype) for p, v in added.items()})
@@ -76,6 +77,19 @@ def trace(
         shapes=shapes,
         **_draws(adapter, images, layers, added),
     )
+
+
+def _start(
+    adapter: Adapter, images: jax.ShapeDtypeStruct, kernels: Collection[Path]
+) -> dict[Path, Array]:
+    """Draw the variables that are no kernels, as the module itself does."""
+
+    def others(key: PRNGKeyArray) -> dict[Path, Array]:
+        own = adapter.init(key, jnp.zeros(images.shape, images.dtype))
+        flat: Any = traverse_util.flatten_dict(own)
+        return {path: leaf for path, leaf in flat.items() if path not in kernels}
+
+    return jax.jit(others)(jax.random.key(0))
 
 
 def _draws(

@@ -18,31 +18,54 @@ from init_study.network.graph.dataflow import (
     compute,
     find_origins,
     needed_places,
+    producers,
     run_node,
 )
+from init_study.network.graph.described import (
+    Described,
+    Start,
+    describe_operations,
+)
 from init_study.network.graph.elementwise import ELEMENTWISE
-from init_study.network.graph.following import Following, find_following
+from init_study.network.graph.following import (
+    Following,
+    common_following,
+    find_following,
+)
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.regions import find_region, live_users
 from init_study.network.graph.stochastic import KEYS, without_dropout
+from init_study.network.graph.walking import Known
+from init_study.network.graph.weights import Weights, find_weights
 
 __all__ = [
     "ELEMENTWISE",
     "KEYS",
+    "Described",
     "Following",
     "Graph",
+    "Known",
     "Operation",
     "Origins",
     "Path",
     "ResidualSum",
+    "Start",
+    "Weights",
+    "common_following",
     "compute",
+    "describe_operations",
     "find_following",
     "find_operations",
     "find_origins",
+    "find_region",
     "find_sums",
+    "find_weights",
     "has_hidden_sums",
+    "live_users",
     "make_graph",
     "needed_places",
     "padded_before",
+    "producers",
     "run_node",
     "without_dropout",
 ]

@@ -1,6 +1,6 @@
 """Functions of one number in a graph: which nodes compute them, and what they are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -9,8 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from init_study import jaxprs
-from init_study.activations import linear
-from init_study.network.graph.dataflow import Graph, Node, compute, run_node
+from init_study.network.graph.dataflow import (
+    Graph,
+    Node,
+    Path,
+    compute,
+    run_node,
+)
 
 # Primitives that compute each number of the result from those at its place alone.
 ELEMENTWISE = set(
@@ -83,28 +88,53 @@ def _permutation(node: Node) -> Any:
     )
 
 
+def keeps_order(graph: Graph, node: Node) -> bool:
+    """Tell whether a node gives the same numbers in the same order, or casts them.
+
+    Example:
+        >>> from init_study.network import graph
+        >>> images = jnp.ones((2, 3))
+        >>> traced, _ = graph.make_graph(lambda p, x: x.T.reshape(-1), {}, images)
+        >>> [keeps_order(traced, node) for node in traced.nodes]
+        [False, True]
+    """
+    if only_casts(graph, node):
+        return True
+    return only_moves(graph, node) and _permutation(node) is None
+
+
+def is_affine(graph: Graph, node: Node, moving: Collection[int]) -> bool:
+    """Tell whether a node scales, shifts, casts or moves what it reads.
+
+    Args:
+        graph: the graph.
+        node: of it.
+        moving: the values that are no constants.
+    """
+    read = [value for value in node.inputs if value in moving]
+    if node.name == "mul":
+        return len(read) == 1
+    if node.name == "div":
+        return read == [node.inputs[0]]
+    plain = node.name in ("add", "sub", "neg", "broadcast_in_dim")
+    return plain or keeps_order(graph, node)
+
+
 def function_of(
-    graph: Graph, root: int, places: tuple[int, ...], exit_value: int
+    graph: Graph,
+    root: int,
+    nodes: Sequence[Node],
+    exit_value: int,
+    variables: Mapping[Path, Any],
 ) -> Callable[[Any], Any] | None:
-    """Make a region a function of an array of any shape.
+    """Make nodes that compute each number by itself a function of an array.
 
     None if a constant in it differs from place to place.
     """
-    if exit_value == root:
-        return linear
-    needed, wanted = [], {exit_value}
-    for place in reversed(places):
-        node = graph.nodes[place]
-        if wanted & set(node.outputs):
-            needed.append(node)
-            wanted.update(node.inputs)
-    needed.reverse()
-    order = _order_of(graph, root, needed, exit_value)
-    if order is None:
-        return None
-    inside = {root, *(value for node in needed for value in node.outputs)}
-    fixed = sorted({v for node in needed for v in node.inputs} - inside)
-    constants = dict(zip(fixed, compute(graph, {}, None, tuple(fixed)), strict=True))
+    inside = {root, *(value for node in nodes for value in node.outputs)}
+    fixed = sorted({v for node in nodes for v in node.inputs} - inside)
+    made = compute(graph, variables, None, tuple(fixed))
+    constants = dict(zip(fixed, made, strict=True))
     for constant in map(np.asarray, constants.values()):
         if constant.size == 0 or (constant != constant.flat[0]).any():
             return None
@@ -112,10 +142,10 @@ def function_of(
 
     def block(x: Any) -> Any:
         values = {**constants, root: x}
-        for node in needed:
+        for node in nodes:
             results = run_node(node, [values[value] for value in node.inputs])
             values.update(zip(node.outputs, results, strict=True))
-        return values[exit_value].reshape(-1)[order]
+        return values[exit_value].reshape(-1)
 
     def function(x: Any) -> Any:
         """Apply it in blocks of the shape that was traced: nodes may depend on it."""
@@ -126,23 +156,3 @@ def function_of(
         return blocks.reshape(-1)[: x.size].reshape(x.shape).astype(x.dtype)
 
     return function
-
-
-def _order_of(
-    graph: Graph, root: int, nodes: list[Node], exit_value: int
-) -> np.ndarray | slice | None:
-    """Find where at the exit each number of the root is, as transposes leave it.
-
-    None if a node meets numbers of different places, as x + xᵀ does.
-    """
-    if all(_permutation(node) is None for node in nodes):
-        return slice(None)
-    numbers = np.arange(graph.size(root), dtype=np.int32)
-    places = {root: numbers.reshape(graph.shapes[root].shape)}
-    for node in nodes:
-        given = [places[value] for value in node.inputs if value in places]
-        if any((one != given[0]).any() for one in given[1:]):
-            return None
-        for value in node.outputs:
-            places[value] = moved_as(node, given[0], graph.shapes[value].shape)
-    return np.argsort(places[exit_value], axis=None)

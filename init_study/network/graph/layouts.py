@@ -16,7 +16,7 @@ import numpy as np
 from init_study.network.graph.dataflow import Graph, run_node
 
 # What moves numbers without changing them; what only casts them is passed through.
-_MOVES = {"reshape", "transpose", "rev", "squeeze", "expand_dims", "broadcast_in_dim"}
+KEPT_BY = {"reshape", "transpose", "rev", "squeeze", "expand_dims", "broadcast_in_dim"}
 
 
 def places_in_leaf(
@@ -37,7 +37,7 @@ def places_in_leaf(
         reached = [v for v in before if _reaches(graph, made_by, v, leaf)]
         if not reached:
             return None
-        if node.name in _MOVES:
+        if node.name in KEPT_BY:
             steps.append(node)
         elif graph.shapes[reached[0]].shape != graph.shapes[value].shape:
             return None

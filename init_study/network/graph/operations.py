@@ -49,6 +49,7 @@ class Operation(NamedTuple):
         across: the axes of `outputs` along which those of its parts are; none where all
             are along `features`.
         place: of its node.
+        again: the outputs of later uses of the kernel, bias included.
     """
 
     kernel: Path
@@ -69,6 +70,7 @@ class Operation(NamedTuple):
     place: int
     parts: int = 1
     across: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
 
 
 def find_operations(
@@ -116,7 +118,10 @@ def find_operations(
             )
             layer = layer._replace(bias=bias, **output._asdict())
             layer = _find_packed(graph, users, layer)
-            found.setdefault(layer.kernel, layer)
+            first = found.setdefault(layer.kernel, layer)
+            if first is not layer:
+                again = (*first.again, layer.outputs)
+                found[layer.kernel] = first._replace(again=again)
         unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
     layers = tuple(found.values())
     known = {path for layer in layers for path in (layer.kernel, layer.bias)}

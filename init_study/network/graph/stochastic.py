@@ -15,6 +15,7 @@ number before or behind it is the network's own.
 
 from collections.abc import Mapping
 
+import jax
 import numpy as np
 
 from init_study.network.graph.dataflow import (
@@ -30,6 +31,7 @@ from init_study.network.graph.dataflow import (
 KEYS = "keys"
 # Two shares are one up to this: bfloat16 has three digits.
 _ROUNDING = 0.01
+_COMPARISONS = ("lt", "le", "gt", "ge")
 
 
 def without_dropout(graph: Graph, origins: Origins) -> Graph:
@@ -111,9 +113,27 @@ def _masked(
         in_order = node.name != "sub" or drawn == [node.inputs[1]]
         if len(moved) == len(drawn) == 1 and in_order:
             found = (moved[0], drawn[0] if node.name == "mul" else None)
+        if node.name == "mul" and found and not _is_mask(graph, drawn[0]):
+            found = None
     if found is None or graph.shapes[found[0]] != graph.shapes[node.outputs[0]]:
         return None
     return found
+
+
+def _is_mask(graph: Graph, value: int) -> bool:
+    """Tell whether random factors are a mask, or have a mean of 1.
+
+    A mask comes of a comparison. The mean of others, such as slopes between an eighth
+    and a third, is taken over draws.
+    """
+    places = needed_places(graph, (value,))
+    if any(graph.nodes[place].name in _COMPARISONS for place in places):
+        return True
+    keys = {path: jax.random.key(0) for path in graph.variables if path[0] == KEYS}
+    (drawn,) = compute(graph, keys, None, (value,))
+    numbers = np.asarray(drawn, np.float32)
+    error = 4 * float(numbers.std()) / max(1, numbers.size) ** 0.5
+    return abs(float(numbers.mean()) - 1) <= max(error, _ROUNDING)
 
 
 def _of_images(origins: Origins, node: Node) -> list[int]:
@@ -150,7 +170,7 @@ def _share(
         if value not in made_by:
             continue
         node = graph.nodes[made_by[value]]
-        if node.name in ("lt", "le", "gt", "ge"):
+        if node.name in _COMPARISONS:
             still = [v for v in node.inputs if not _is_random(origins, v)]
             numbers.append(_number(graph, origins, still[0]) if still else None)
         else:
