@@ -62,7 +62,7 @@ def trace_forward(
         return network.apply(tree["params"], state, images, train=train, key=key)[0]
 
     variables = traverse_util.flatten_dict({"params": params, **model_state})
-    traced, _ = graph.make_graph(call, variables, images)
+    traced = graph.part(graph.make_graph(call, variables, images)[0])
     origins = graph.find_origins(traced)
     layers, _ = graph.find_operations(traced, origins)
     return Forward(traced, origins, layers, variables)

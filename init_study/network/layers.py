@@ -157,7 +157,7 @@ def find_layers(
         ('w', 3, 5)
     """
     traced = graph_of_call(function, variables, images, keys)
-    traced = graph.without_dropout(traced, graph.find_origins(traced))
+    traced = graph.part(graph.without_dropout(traced, graph.find_origins(traced)))
     origins, users = graph.find_origins(traced), traced.users()
     found, unknown = graph.find_operations(traced, origins)
     sums = graph.find_sums(traced, origins, found)

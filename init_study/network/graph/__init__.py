@@ -6,6 +6,7 @@ jaxpr that each file looks for.
 
 from init_study.network.graph.branches import ResidualSum, find_sums
 from init_study.network.graph.building import make_graph
+from init_study.network.graph.cuts import Cut, find_cuts
 from init_study.network.graph.dataflow import (
     Graph,
     Origins,
@@ -17,11 +18,13 @@ from init_study.network.graph.dataflow import (
 from init_study.network.graph.elementwise import ELEMENTWISE
 from init_study.network.graph.following import Following, find_following
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.parting import join, part
 from init_study.network.graph.stochastic import KEYS, without_dropout
 
 __all__ = [
     "ELEMENTWISE",
     "KEYS",
+    "Cut",
     "Following",
     "Graph",
     "Operation",
@@ -29,11 +32,14 @@ __all__ = [
     "Path",
     "ResidualSum",
     "compute",
+    "find_cuts",
     "find_following",
     "find_operations",
     "find_origins",
     "find_sums",
+    "join",
     "make_graph",
+    "part",
     "run_node",
     "without_dropout",
 ]

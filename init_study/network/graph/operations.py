@@ -25,7 +25,7 @@ from init_study.network.graph.dataflow import (
     producers,
 )
 from init_study.network.graph.layouts import places_in_leaf
-from init_study.network.graph.side_by_side import packed_parts, stacked_parts
+from init_study.network.graph.side_by_side import stacked_parts
 
 
 class Operation(NamedTuple):
@@ -115,7 +115,6 @@ def find_operations(
                 graph, origins, users, output, layer.shape[-1], layer.parts
             )
             layer = layer._replace(bias=bias, **output._asdict())
-            layer = _find_packed(graph, users, layer)
             found.setdefault(layer.kernel, layer)
         unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
     layers = tuple(found.values())
@@ -250,14 +249,3 @@ def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any
         "padding": (),
     }
     return (inputs, [*batch, *outputs]), fields
-
-
-def _find_packed(
-    graph: Graph, users: dict[int, list[int]], layer: Operation
-) -> Operation:
-    """Find the parts of a dense layer whose output is cut into equal parts."""
-    width = graph.shapes[layer.outputs].shape[layer.features]
-    if layer.kind != "dense" or layer.parts > 1 or width != layer.shape[-1]:
-        return layer
-    parts = packed_parts(graph, users, layer.outputs, layer.features)
-    return layer._replace(parts=parts)
