@@ -90,7 +90,7 @@ def _find_cuts(adapter: Adapter, images: jax.ShapeDtypeStruct) -> dict[Path, gra
 
 
 def _of_parts(adapter: Adapter, cuts: _Cuts) -> Adapter:
-    """Put parts in the place of what they are cut from, and join them for the module."""
+    """Put parts in the place of parameters, and join them for the module."""
 
     def joined(variables: Variables) -> Variables:
         flat: Any = traverse_util.flatten_dict(variables["params"])

@@ -6,38 +6,13 @@ Two kinds, found on numbered places that go the way of the numbers:
     packed     c = dot_general x p; q, k = split c     each part of the output is
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import numpy as np
 
-from init_study.network.graph.dataflow import (
-    CONTRACTIONS,
-    Graph,
-    Origins,
-    Path,
-    producers,
-)
-from init_study.network.graph.elementwise import is_elementwise
-from init_study.network.graph.moving import JOINERS, MOVERS, Constant, constants_of, move
+from init_study.network.graph.dataflow import Graph, Origins, Path, producers
+from init_study.network.graph.moving import Constant, constants_of, move
 from init_study.network.graph.operations import Operation, find_operations
 from init_study.network.graph.pieces import find_pieces
-
-_CASTS = ("convert_element_type", "copy", "stop_gradient")
-
-
-class Cut(NamedTuple):
-    """How a parameter is several.
-
-    Attributes:
-        axis: of the parameter.
-        sets: the places along it of each part, ascending; all places, once.
-        squeezed: whether parts have no such axis: one place each.
-    """
-
-    axis: int
-    sets: tuple[tuple[int, ...], ...]
-    squeezed: bool = False
+from init_study.network.graph.slices import Cut, cut_of, find_stacks, places_of
 
 
 def find_cuts(graph: Graph, origins: Origins) -> dict[Path, Cut]:
@@ -59,51 +34,70 @@ def find_cuts(graph: Graph, origins: Origins) -> dict[Path, Cut]:
         {('params', 'w'): Cut(axis=1, sets=((0,), (1, 2, 3)), squeezed=False)}
     """
     constant = constants_of(graph, origins)
-    stacks = _stacks(graph, origins, constant)
+    stacks = find_stacks(graph, origins, constant)
     if stacks:
         return stacks
     found: dict[Path, Cut] = {}
     operations, _ = find_operations(graph, origins)
     users = graph.users()
     for operation in operations:
-        if operation.parts > 1 or operation.kernel in found:
-            continue
-        if operation.kind == "conv" and operation.groups > 1:
+        if operation.kernel in found:
             continue
         columns = _columns(graph, operation)
-        if columns is None:
-            continue
-        parts = find_pieces(graph, origins, users, operation.result, columns, constant)
+        parts = mapped = _mapped(graph, operation)
+        if parts is None and operation.parts == operation.groups == 1:
+            root = operation.result
+            parts = find_pieces(graph, origins, users, root, columns, constant)
         if parts is None:
             continue
         cuts = {operation.kernel: _cut_of_kernel(graph, operation, parts)}
         if operation.bias is not None:
             bias = _bias_places(graph, operation, columns, constant)
-            cuts[operation.bias] = None if bias is None else _cut(
-                graph, operation.bias, [bias[list(one)] for one in parts]
+            cuts[operation.bias] = (
+                None
+                if bias is None
+                else cut_of(graph, operation.bias, [bias[list(one)] for one in parts])
             )
         if all(cut is not None for cut in cuts.values()):
-            found.update({path: cut for path, cut in cuts.items() if cut is not None})
+            for path, cut in cuts.items():
+                assert cut is not None
+                found[path] = cut._replace(squeezed=bool(mapped) or cut.squeezed)
     return found
 
 
-def _columns(graph: Graph, operation: Operation) -> np.ndarray | None:
-    """Number the outputs of an operation: for each number of its result, which it is."""
+def _mapped(graph: Graph, operation: Operation) -> tuple[tuple[int, ...], ...] | None:
+    """Find the outputs of kernels that are stacked along another axis than the first.
+
+    A convolution's kernel then has an axis too many; a product, one of a batch.
+    """
+    leaf = graph.shapes[graph.variables[operation.kernel]].shape
+    axes = [a for a in range(1, len(leaf)) if leaf[a] == operation.parts > 1]
+    width = operation.shape[-1]
+    for axis in axes:
+        owner = np.unravel_index(_kernel_places(graph, operation), leaf)[axis]
+        count = leaf[axis]
+        if width % count == 0:
+            wanted = np.repeat(np.arange(count), width // count)
+            if count > 1 and (owner == wanted).all():
+                columns = np.arange(width).reshape(count, -1)
+                return tuple(tuple(one) for one in columns.tolist())
+    return None
+
+
+def _columns(graph: Graph, operation: Operation) -> np.ndarray:
+    """Find, for each number of an operation's result, which output it is."""
     node = graph.nodes[operation.place]
     shape = graph.shapes[operation.result].shape
     params = node.equation.params
     if operation.kind == "conv":
         axes = [params["dimension_numbers"].out_spec[1]]
     else:
-        (_, _), (batch, _) = params["dimension_numbers"]
-        contracted = params["dimension_numbers"][0]
-        if batch:
-            return None
+        contracted, (batch, _) = params["dimension_numbers"]
         side = 1 - operation.side
-        weights = graph.shapes[node.inputs[side]].shape
-        count = len(weights) - len(contracted[side])
-        first = 0 if side == 0 else len(shape) - count
-        axes = list(range(first, first + count))
+        rank = len(graph.shapes[node.inputs[side]].shape)
+        count = rank - len(contracted[side]) - len(batch)
+        first = len(batch) if side == 0 else len(shape) - count
+        axes = [*range(len(batch)), *range(first, first + count)]
     sizes = [shape[axis] for axis in axes]
     numbers = np.arange(int(np.prod(sizes))).reshape(sizes)
     others = [axis for axis in range(len(shape)) if axis not in axes]
@@ -113,30 +107,15 @@ def _columns(graph: Graph, operation: Operation) -> np.ndarray | None:
 def _cut_of_kernel(
     graph: Graph, operation: Operation, parts: tuple[tuple[int, ...], ...]
 ) -> Cut | None:
-    width = operation.shape[-1]
-    order = operation.order
+    places = _kernel_places(graph, operation)
+    return cut_of(graph, operation.kernel, [places[:, list(one)] for one in parts])
+
+
+def _kernel_places(graph: Graph, operation: Operation) -> np.ndarray:
+    """Find the place in the parameter of each number of a kernel, `[in, out]`."""
     size = graph.size(graph.variables[operation.kernel])
-    places = (np.arange(size) if order is None else order).reshape(-1, width)
-    return _cut(graph, operation.kernel, [places[:, list(one)] for one in parts])
-
-
-def _cut(graph: Graph, path: Path, sets: Iterable[np.ndarray]) -> Cut | None:
-    """Find the one axis along which sets of places are apart; None if there is none."""
-    shape = graph.shapes[graph.variables[path]].shape
-    owner = np.full(int(np.prod(shape)), -1)
-    for index, places in enumerate(sets):
-        owner[np.asarray(places).reshape(-1)] = index
-    owner = owner.reshape(shape)
-    if owner.size == 0 or owner.min() < 0 or owner.min() == owner.max():
-        return None
-    for axis in range(owner.ndim):
-        lines = np.moveaxis(owner, axis, -1).reshape(-1, shape[axis])
-        if (lines == lines[0]).all():
-            count = int(owner.max()) + 1
-            parts = [tuple(np.flatnonzero(lines[0] == i).tolist()) for i in range(count)]
-            one_each = len(shape) > 2 and all(len(part) == 1 for part in parts)
-            return Cut(axis, tuple(parts), one_each and axis < len(shape) - 1)
-    return None
+    places = np.arange(size) if operation.order is None else operation.order
+    return places.reshape(-1, operation.shape[-1])
 
 
 def _bias_places(
@@ -167,119 +146,3 @@ def _bias_places(
             return None
         value, places = reader.outputs[0], moved[0]
     return None
-
-
-def places_of(
-    graph: Graph, made_by: dict[int, int], value: int, leaf: int, constant: Constant
-) -> np.ndarray | None:
-    """Find, for each number of a value, its place in the flat leaf it was made of.
-
-    None where the way is not of moves and functions of one number alone.
-
-    Args:
-        graph: of a network's call.
-        made_by: as of `producers`.
-        value: the value.
-        leaf: the value of a parameter.
-        constant: as of `constants_of`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(
-        ...     lambda p, x: x @ p["params", "w"][1],
-        ...     {("params", "w"): jnp.ones((2, 3, 1))},
-        ...     jnp.ones((2, 3)),
-        ... )
-        >>> leaf, constant = traced.variables["params", "w"], lambda value: None
-        >>> node = traced.nodes[-1]
-        >>> places_of(traced, producers(traced), node.inputs[1], leaf, constant).ravel()
-        array([3, 4, 5])
-    """
-    if value == leaf:
-        shape = graph.shapes[leaf].shape
-        return np.arange(int(np.prod(shape))).reshape(shape)
-    if value not in made_by:
-        return None
-    node = graph.nodes[made_by[value]]
-    ways = [places_of(graph, made_by, v, leaf, constant) for v in node.inputs]
-    known = [way for way in ways if way is not None]
-    if not known:
-        return None
-    if node.name in MOVERS or node.name in JOINERS:
-        moved = move(node, ways, constant)
-        return None if moved is None else moved[node.outputs.index(value)]
-    shape = graph.shapes[value].shape
-    alike = all(way.shape == shape and (way == known[0]).all() for way in known)
-    return known[0] if alike and is_elementwise(graph, node) else None
-
-
-def _stacks(graph: Graph, origins: Origins, constant: Constant) -> dict[Path, Cut]:
-    """Find the parameters of which each slice is read by itself.
-
-    Those are what loops read slice by slice, and what products with images read so; and
-    with them the other parameters beside those, as biases, that are read alike.
-    """
-    made_by, users = producers(graph), graph.users()
-    found: dict[Path, Cut] = {}
-    for value in sorted(graph.sliced):
-        paths = [p for p in origins.variables[value] if p[0] == "params"]
-        if len(paths) != 1 or origins.of_images[value]:
-            continue
-        places = places_of(graph, made_by, value, graph.variables[paths[0]], constant)
-        cut = None if places is None else _cut(graph, paths[0], list(places))
-        if cut is not None and all(len(one) == 1 for one in cut.sets):
-            found[paths[0]] = cut._replace(squeezed=True)
-    if found:
-        return found
-    beside: dict[Path, Cut] = {}
-    for path, leaf in graph.variables.items():
-        if path[0] != "params" or not _is_sliced(graph, users, leaf):
-            continue
-        sets, multiplied = _readings(graph, users, leaf, constant)
-        if sets is None or len(sets) < 2 or sum(map(len, sets)) != graph.size(leaf):
-            continue
-        cut = _cut(graph, path, [np.asarray(one) for one in sets])
-        if cut is not None and all(len(one) == 1 for one in cut.sets):
-            where = found if multiplied else beside
-            where[path] = cut._replace(squeezed=True)
-    homes = {(path[:-1], len(cut.sets)) for path, cut in found.items()}
-    return found | {
-        path: cut for path, cut in beside.items() if (path[:-1], len(cut.sets)) in homes
-    }
-
-
-def _is_sliced(graph: Graph, users: dict[int, list[int]], leaf: int) -> bool:
-    """Tell whether nobody reads a parameter but through slices."""
-    readers = [graph.nodes[place] for place in users.get(leaf, ())]
-    names = {node.name for node in readers}
-    cuts = {"slice", "split", "dynamic_slice", "gather"}
-    if names & {"transpose", *_CASTS}:
-        return all(_is_sliced(graph, users, node.outputs[0]) for node in readers)
-    return bool(names) and names <= cuts
-
-
-def _readings(
-    graph: Graph, users: dict[int, list[int]], leaf: int, constant: Constant
-) -> tuple[list[tuple[int, ...]] | None, bool]:
-    """Collect the sets of places that readers behind moves take, in order.
-
-    Returns: the sets, or None if some overlap; and whether products take them.
-    """
-    shape = graph.shapes[leaf].shape
-    open_values = {leaf: np.arange(int(np.prod(shape))).reshape(shape)}
-    sets: set[tuple[int, ...]] = set()
-    multiplied = False
-    while open_values:
-        value, places = open_values.popitem()
-        for place in users.get(value, ()):
-            node = graph.nodes[place]
-            moved = move(node, [places, *[None] * (len(node.inputs) - 1)], constant)
-            if moved is not None and node.inputs[0] == value:
-                open_values.update(zip(node.outputs, moved, strict=True))
-                continue
-            sets.add(tuple(np.unique(places).tolist()))
-            multiplied |= node.name in CONTRACTIONS
-    ordered = sorted(sets)
-    apart = len({place for one in ordered for place in one}) == sum(map(len, ordered))
-    return (ordered if apart else None), multiplied

@@ -35,7 +35,8 @@ def constants_of(graph: Graph, origins: Origins) -> Constant:
 
     Example:
         >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(lambda p, x: x * jnp.arange(3), {}, jnp.ones(3))
+        >>> ones = jnp.ones(3)
+        >>> traced, _ = graph.make_graph(lambda p, x: x * jnp.arange(3), {}, ones)
         >>> constant = constants_of(traced, graph.find_origins(traced))
         >>> constant(traced.images), constant(traced.nodes[0].outputs[0]).tolist()
         (None, [0, 1, 2])

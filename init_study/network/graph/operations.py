@@ -102,7 +102,7 @@ def find_operations(
     unknown: set[Path] = set()
     made_by, users = producers(graph), graph.users()
     for place, node in enumerate(graph.nodes):
-        if not _contracts(node) or _is_lookup(node, origins):
+        if not _contracts(node) or _is_lookup(graph, node, origins):
             continue
         fixed = [value for value in node.inputs if not origins.of_images[value]]
         paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
@@ -138,9 +138,17 @@ def _contracts(node: Node) -> bool:
     return node.name in (*CONTRACTIONS, "gather", "scan", "while", "cond")
 
 
-def _is_lookup(node: Node, origins: Origins) -> bool:
-    """Tell whether a node takes rows of a table at places that no image decides."""
-    return node.name == "gather" and not origins.of_images[node.inputs[1]]
+def _is_lookup(graph: Graph, node: Node, origins: Origins) -> bool:
+    """Tell whether a node takes rows of a table: vectors that images may choose.
+
+    A matrix that images choose weighs other images: that is a kernel.
+    """
+    if node.name != "gather":
+        return False
+    table, places = node.inputs
+    numbers = node.equation.params["dimension_numbers"]
+    vectors = len(numbers.offset_dims) <= 1
+    return not origins.of_images[places] or (vectors and not origins.of_images[table])
 
 
 def _find_layer(

@@ -5,13 +5,14 @@
     w = concatenate u v; c = dot_general x w; d, e = split c
     is    d = dot_general x u; e = dot_general x v
 
-A value that is put together stays its parts, side by side along one axis, through moves,
-functions of one number, biases, means along other axes and products with the rest; where
-a node needs it whole, it is put together there.
+A value that is put together stays its parts, side by side along one axis, through
+moves, functions of one number, biases, means along other axes and products with the
+rest; where a node needs it whole, it is put together there.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,6 @@ from init_study.network.graph.dataflow import (
     Graph,
     Node,
     Path,
-    find_origins,
     needed_places,
     run_node,
 )
@@ -34,22 +34,11 @@ from init_study.network.graph.moving import (
     constants_of,
     move,
 )
+from init_study.network.graph.packed import Packed, resize, take, whole
 from init_study.network.graph.resizing import resized
+from init_study.network.graph.tokens import find_origins
 
 _REDUCTIONS = ("reduce_sum", "reduce_max", "reduce_min")
-
-
-class _Packed(NamedTuple):
-    """A value as its parts, each with the places in `sets` along the axis."""
-
-    parts: tuple[Any, ...]
-    sets: tuple[tuple[int, ...], ...]
-    axis: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        size = sum(map(len, self.sets))
-        return _with(self.parts[0].shape, self.axis, size)
 
 
 def part(graph: Graph) -> Graph:
@@ -74,7 +63,8 @@ def part(graph: Graph) -> Graph:
     joins = {
         place
         for place, node in enumerate(graph.nodes)
-        if node.name in JOINERS and _joins(node, [origins.variables[v] for v in node.inputs])
+        if node.name in JOINERS
+        and _joins(node, [origins.variables[v] for v in node.inputs])
     }
     if not joins:
         return graph
@@ -92,7 +82,7 @@ def part(graph: Graph) -> Graph:
             if results is None:
                 results = _through(graph, node, inputs, constant)
             values.update(zip(node.outputs, results, strict=True))
-        return [_whole(values[value]) for value in graph.outputs]
+        return [whole(values[value]) for value in graph.outputs]
 
     shapes = {path: graph.shapes[value] for path, value in graph.variables.items()}
     return make_graph(run, shapes, graph.shapes[graph.images])[0]
@@ -100,32 +90,33 @@ def part(graph: Graph) -> Graph:
 
 def _joins(node: Node, made_of: Sequence[frozenset[Path]]) -> bool:
     """Tell whether a node puts different parameters together."""
-    return all(
-        any(path[0] == "params" for path in one) for one in made_of
-    ) and len(set(made_of)) == len(made_of) > 1
+    return (
+        all(any(path[0] == "params" for path in one) for one in made_of)
+        and len(set(made_of)) == len(made_of) > 1
+    )
 
 
 def _pack(node: Node, inputs: list[Any]) -> list[Any]:
     params = node.equation.params
     if node.name == "stack":
         axis = params["axis"]
-        inputs = [jnp.expand_dims(_whole(one), axis) for one in inputs]
+        inputs = [jnp.expand_dims(whole(one), axis) for one in inputs]
     else:
-        axis, inputs = params["dimension"], [_whole(one) for one in inputs]
+        axis, inputs = params["dimension"], [whole(one) for one in inputs]
     ends = np.cumsum([0, *(one.shape[axis] for one in inputs)])
-    sets = [tuple(range(*pair)) for pair in zip(ends[:-1], ends[1:], strict=True)]
-    return [_Packed(tuple(inputs), tuple(sets), axis)]
+    sets = [tuple(range(*pair)) for pair in pairwise(ends)]
+    return [Packed(tuple(inputs), tuple(sets), axis)]
 
 
 def _through(
     graph: Graph, node: Node, inputs: list[Any], constant: Constant
 ) -> list[Any]:
     """Compute a node, part by part where that is possible."""
-    if any(isinstance(one, _Packed) for one in inputs):
+    if any(isinstance(one, Packed) for one in inputs):
         results = _by_parts(graph, node, inputs, constant)
         if results is not None:
             return results
-        inputs = [_whole(one) for one in inputs]
+        inputs = [whole(one) for one in inputs]
     return run_node(node, inputs)
 
 
@@ -137,31 +128,31 @@ def _by_parts(
         return _product(node, inputs)
     if node.name == "conv_general_dilated":
         return _convolution(node, inputs)
-    if node.name in MOVERS and isinstance(first, _Packed):
+    if node.name in MOVERS and isinstance(first, Packed):
         return _moved(node, first, constant)
-    if node.name in _REDUCTIONS and isinstance(first, _Packed):
+    if node.name in _REDUCTIONS and isinstance(first, Packed):
         if first.axis in params["axes"]:
             return None
         made = tuple(run_node(node, [one])[0] for one in first.parts)
         gone = sum(axis < first.axis for axis in params["axes"])
-        return [_Packed(made, first.sets, first.axis - gone)]
+        return [Packed(made, first.sets, first.axis - gone)]
     if len(node.outputs) == 1 and is_elementwise(graph, node):
         return _elementwise(graph, node, inputs)
     return None
 
 
 def _elementwise(graph: Graph, node: Node, inputs: list[Any]) -> list[Any] | None:
-    like = next(one for one in inputs if isinstance(one, _Packed))
+    like = next(one for one in inputs if isinstance(one, Packed))
     shape = graph.shapes[node.outputs[0]].shape
     if len(shape) != len(like.shape) or shape[like.axis] != like.shape[like.axis]:
         return None
     made = []
     for places in like.sets:
         given = [
-            _take(value, like.axis, places) if np.ndim(_any(value)) else value
+            take(value, like.axis, places) if np.ndim(_some(value)) else value
             for value in inputs
         ]
-        results = resized(node, given, shape, _with(shape, like.axis, len(places)))
+        results = resized(node, given, shape, resize(shape, like.axis, len(places)))
         if results is None:
             return None
         made += results
@@ -172,39 +163,56 @@ def _product(node: Node, inputs: list[Any]) -> list[Any] | None:
     """Compute a product part by part along what is not summed over."""
     contracted, batched = node.equation.params["dimension_numbers"]
     for side, packed in enumerate(inputs):
-        if not isinstance(packed, _Packed) or packed.axis in contracted[side]:
+        if not isinstance(packed, Packed) or packed.axis in contracted[side]:
             continue
         other, axis = inputs[1 - side], packed.axis
         if axis in batched[side]:
             out = list(batched[side]).index(axis)
             over = batched[1 - side][out]
-            others = [_take(other, over, places) for places in packed.sets]
+            others = [take(other, over, places) for places in packed.sets]
         else:
             used = {*contracted[side], *batched[side]}
             free = [a for a in range(len(packed.shape)) if a not in used]
-            ahead = len(packed.shape) if side == 0 else inputs[0].ndim if not isinstance(inputs[0], _Packed) else len(inputs[0].shape)
-            skipped = 0 if side == 0 else ahead - len(contracted[0]) - len(batched[0])
-            out = len(batched[0]) + skipped + free.index(axis)
-            others = [_whole(other)] * len(packed.parts)
+            ahead = (
+                len(inputs[0].shape) - len(contracted[0]) if side else len(batched[0])
+            )
+            out = ahead + free.index(axis)
+            others = [whole(other)] * len(packed.parts)
         pairs = zip(packed.parts, others, strict=True)
-        made = [run_node(node, list(pair if side == 0 else pair[::-1])) for pair in pairs]
-        return [_Packed(tuple(one[0] for one in made), packed.sets, out)]
+        made = [
+            run_node(node, list(pair if side == 0 else pair[::-1])) for pair in pairs
+        ]
+        return [Packed(tuple(one[0] for one in made), packed.sets, out)]
     return None
 
 
 def _convolution(node: Node, inputs: list[Any]) -> list[Any] | None:
     images, kernel = inputs
     params = node.equation.params
-    spec = params["dimension_numbers"]
-    plain = params["feature_group_count"] == params["batch_group_count"] == 1
-    if not isinstance(kernel, _Packed) or not plain or kernel.axis != spec.rhs_spec[0]:
+    spec, groups = params["dimension_numbers"], params["feature_group_count"]
+    if not isinstance(kernel, Packed) or kernel.axis != spec.rhs_spec[0]:
         return None
-    images = _whole(images)
-    made = tuple(run_node(node, [images, one])[0] for one in kernel.parts)
-    return [_Packed(made, kernel.sets, spec.out_spec[1])]
+    count = len(kernel.parts)
+    ordered = [place for places in kernel.sets for place in places]
+    even = len(set(map(len, kernel.sets))) == 1 and ordered == sorted(ordered)
+    if params["batch_group_count"] > 1 or (groups > 1 and (groups % count or not even)):
+        return None
+    axis, every = spec.lhs_spec[1], whole(images)
+    given = [every] * count
+    if groups > 1:
+        # Each part reads features of its own.
+        size = every.shape[axis] // count
+        ranges = [tuple(range(i * size, (i + 1) * size)) for i in range(count)]
+        given = [take(images, axis, places) for places in ranges]
+        params = {**params, "feature_group_count": groups // count}
+    made = [
+        node.equation.primitive.bind(*pair, **params)
+        for pair in zip(given, kernel.parts, strict=True)
+    ]
+    return [Packed(tuple(made), kernel.sets, spec.out_spec[1])]
 
 
-def _moved(node: Node, packed: _Packed, constant: Constant) -> list[Any] | None:
+def _moved(node: Node, packed: Packed, constant: Constant) -> list[Any] | None:
     """Move parts as a node moves the whole, found on numbered places."""
     shape = packed.shape
     owner, local = np.empty(shape, np.int64), np.empty(shape, np.int64)
@@ -224,7 +232,7 @@ def _moved(node: Node, packed: _Packed, constant: Constant) -> list[Any] | None:
 
 
 def _placed(
-    node: Node, packed: _Packed, owner: np.ndarray, local: np.ndarray
+    node: Node, packed: Packed, owner: np.ndarray, local: np.ndarray
 ) -> Any | None:
     """Make the value whose numbers are those of parts at these places."""
     found = np.unique(owner)
@@ -239,7 +247,7 @@ def _placed(
                 _rearranged(node, packed.parts[i], np.take(local, places, axis))
                 for i, places in zip(found, sets, strict=True)
             )
-            return _Packed(made, tuple(tuple(map(int, s)) for s in sets), axis)
+            return Packed(made, tuple(tuple(map(int, s)) for s in sets), axis)
     return None
 
 
@@ -264,49 +272,5 @@ def _rearranged(node: Node, value: Any, local: np.ndarray) -> Any:
     return jnp.take(value.reshape(-1), local, mode="clip")
 
 
-def _take(value: Any, axis: int, places: tuple[int, ...]) -> Any:
-    """Take the places of a part along an axis."""
-    if isinstance(value, _Packed):
-        if value.axis == axis and places in value.sets:
-            return value.parts[value.sets.index(places)]
-        value = _whole(value)
-    if value.shape[axis] == 1:
-        return value
-    if places == tuple(range(places[0], places[-1] + 1)):
-        return jax.lax.slice_in_dim(value, places[0], places[-1] + 1, axis=axis)
-    return jnp.take(value, np.asarray(places), axis, mode="clip")
-
-
-def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
-    """Change one axis of a shape."""
-    return (*shape[:axis], size, *shape[axis + 1 :])
-
-
-def _any(value: Any) -> Any:
-    return value.parts[0] if isinstance(value, _Packed) else value
-
-
-def _whole(value: Any) -> Any:
-    """Put the parts of a value together."""
-    if not isinstance(value, _Packed):
-        return value
-    return join(value.parts, value.sets, value.axis)
-
-
-def join(parts: Sequence[Any], sets: Sequence[tuple[int, ...]], axis: int) -> Any:
-    """Put arrays together along an axis, each at places of its own.
-
-    Args:
-        parts: the arrays.
-        sets: for each its places along the axis, ascending; all places, once.
-        axis: the axis.
-
-    Example:
-        >>> join([jnp.array([1, 3]), jnp.array([2])], [(0, 2), (1,)], 0).tolist()
-        [1, 2, 3]
-    """
-    whole = jnp.concatenate(parts, axis)
-    order = np.argsort([place for places in sets for place in places])
-    if (order == np.arange(len(order))).all():
-        return whole
-    return jnp.take(whole, order, axis, mode="clip")
+def _some(value: Any) -> Any:
+    return value.parts[0] if isinstance(value, Packed) else value

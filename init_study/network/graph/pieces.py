@@ -6,11 +6,12 @@ Numbered outputs go the way of the outputs: through moves, functions of one numb
 norms, and sums in which pieces of one output meet again, as a rotation's halves do.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from init_study.network.graph.dataflow import Graph, Node, Origins
+from init_study.network.graph.dataflow import Graph, Node, Origins, needed_places
 from init_study.network.graph.elementwise import is_elementwise
 from init_study.network.graph.moving import JOINERS, MOVERS, Constant, move
 
@@ -25,11 +26,11 @@ class _Followed(NamedTuple):
     """The outputs that a value's numbers are made of.
 
     Attributes:
-        index: of the output that each number is made of.
+        outputs: of the output that each number is made of.
         linear: whether it is that output but for factors and shifts.
     """
 
-    index: np.ndarray
+    outputs: np.ndarray
     linear: bool
 
 
@@ -80,16 +81,20 @@ def find_pieces(
             means.update(dict.fromkeys(node.outputs, result))
             continue
         if result is None:
-            pieces += [set(np.unique(found[v].index)) for v in node.inputs if v in found]
+            pieces += [
+                set(np.unique(found[v].outputs)) for v in node.inputs if v in found
+            ]
             pieces += [means[v] for v in node.inputs if v in means]
             continue
         followed, met = result
         for one, other in met:
             same = _union(same, one, other)
         found.update(zip(node.outputs, followed, strict=True))
+    split = {v for node in graph.nodes if node.name == "split" for v in node.outputs}
     for value, one in found.items():
-        if value in graph.outputs or not users.get(value):
-            pieces.append(set(np.unique(one.index)))
+        # What nobody reads of a split is a part as well.
+        if value in graph.outputs or (value in split and not users.get(value)):
+            pieces.append(set(np.unique(one.outputs)))
     return _parts(pieces, same, width)
 
 
@@ -122,11 +127,14 @@ def _after(
     root: int,
     found: dict[int, _Followed],
     means: dict[int, set[int]],
-) -> "list[int]":
+) -> Iterator[int]:
     """Iterate over the nodes that read what is followed, in order."""
     first = min(users.get(root, [len(graph.nodes)]))
-    for place in range(first, len(graph.nodes)):
-        if any(v in found or v in means for v in graph.nodes[place].inputs):
+    # Running averages are made and, here, never read.
+    for place in sorted(needed_places(graph, graph.outputs)):
+        if place >= first and any(
+            v in found or v in means for v in graph.nodes[place].inputs
+        ):
             yield place
 
 
@@ -154,22 +162,22 @@ def _follow(
         passes = elementwise or node.name in (*MOVERS, *JOINERS, *_REDUCTIONS)
         return set().union(*of_means) if passes and not strange else None
     if node.name in (*MOVERS, *JOINERS):
-        moved = move(node, [one and one.index for one in given], constant)
+        moved = move(node, [one and one.outputs for one in given], constant)
         if moved is None:
             return None
         linear = all(one.linear for one in known)
         return [_Followed(one, linear) for one in moved], []
     if node.name in _REDUCTIONS:
-        (one,) = known
+        one = known[0]
         axes = tuple(node.equation.params["axes"])
-        first = one.index.min(axes)
-        if (first == one.index.max(axes)).all():
+        first = one.outputs.min(axes)
+        if (first == one.outputs.max(axes)).all():
             return [_Followed(first, False)], []
-        return set(np.unique(one.index))
+        return set(np.unique(one.outputs))
     if not elementwise or strange or len(node.outputs) > 1:
         return None
     shape = graph.shapes[node.outputs[0]].shape
-    index = [np.broadcast_to(one.index, shape) for one in known]
+    index = [np.broadcast_to(one.outputs, shape) for one in known]
     linear = node.name in _LINEAR and all(one.linear for one in known)
     met = [(index[0], one) for one in index[1:]]
     met = [pair for pair in met if (pair[0] != pair[1]).any()]
@@ -202,8 +210,8 @@ def _parts(
             parts.remove(part)
             whole |= part
         parts.append(whole)
-    rest = set(range(width)).difference(*parts)
-    parts = [part for part in (*parts, rest) if part]
     if not 1 < len(parts) <= _MOST:
         return None
+    rest = set(range(width)).difference(*parts)
+    parts = [part for part in (*parts, rest) if part]
     return tuple(sorted(tuple(sorted(part)) for part in parts))
