@@ -104,7 +104,7 @@ def _pack(node: Node, inputs: list[Any]) -> list[Any]:
     else:
         axis, inputs = params["dimension"], [whole(one) for one in inputs]
     ends = np.cumsum([0, *(one.shape[axis] for one in inputs)])
-    sets = [tuple(range(*pair)) for pair in pairwise(ends)]
+    sets = [tuple(range(*pair)) for pair in pairwise(ends.tolist())]
     return [Packed(tuple(inputs), tuple(sets), axis)]
 
 

@@ -82,7 +82,9 @@ def find_pieces(
             continue
         if result is None:
             pieces += [
-                set(np.unique(found[v].outputs)) for v in node.inputs if v in found
+                set(np.unique(found[v].outputs).tolist())
+                for v in node.inputs
+                if v in found
             ]
             pieces += [means[v] for v in node.inputs if v in means]
             continue
@@ -94,7 +96,7 @@ def find_pieces(
     for value, one in found.items():
         # What nobody reads of a split is a part as well.
         if value in graph.outputs or (value in split and not users.get(value)):
-            pieces.append(set(np.unique(one.outputs)))
+            pieces.append(set(np.unique(one.outputs).tolist()))
     return _parts(pieces, same, width)
 
 
@@ -173,7 +175,7 @@ def _follow(
         first = one.outputs.min(axes)
         if (first == one.outputs.max(axes)).all():
             return [_Followed(first, False)], []
-        return set(np.unique(one.outputs))
+        return set(np.unique(one.outputs).tolist())
     if not elementwise or strange or len(node.outputs) > 1:
         return None
     shape = graph.shapes[node.outputs[0]].shape
