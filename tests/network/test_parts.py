@@ -202,7 +202,7 @@ def test_a_map_over_any_axis_is_its_slices(axis, own_images):
 
 
 def asked(norm, batched):
-    """Attention pooling by a learned query, with or without a product for each image."""
+    """Pool by a learned query, with or without a product for each image."""
 
     def body(module, x):
         x = x.reshape(len(x), 16, 8)

@@ -179,7 +179,7 @@ def _follow(
     if not elementwise or strange or len(node.outputs) > 1:
         return None
     shape = graph.shapes[node.outputs[0]].shape
-    index = [np.broadcast_to(one.outputs, shape) for one in known]
+    index: list[np.ndarray] = [np.broadcast_to(one.outputs, shape) for one in known]
     linear = node.name in _LINEAR and all(one.linear for one in known)
     met = [(index[0], one) for one in index[1:]]
     met = [pair for pair in met if (pair[0] != pair[1]).any()]
