@@ -12,7 +12,7 @@ from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.moving import Constant, constants_of, move
 from init_study.network.graph.operations import Operation, find_operations
 from init_study.network.graph.pieces import find_pieces
-from init_study.network.graph.slices import Cut, cut_of, find_stacks, places_of
+from init_study.network.graph.slices import Cut, cut_of, find_stacks, leaf_places
 
 
 def find_cuts(graph: Graph, origins: Origins) -> dict[Path, Cut]:
@@ -134,7 +134,7 @@ def _bias_places(
         if reader.name == "add":
             (other,) = (v for v in reader.inputs if v != value)
             leaf = graph.variables[operation.bias or ()]
-            numbers = places_of(graph, made_by, other, leaf, constant)
+            numbers = leaf_places(graph, made_by, other, leaf, constant)
             if numbers is None or numbers.ndim not in (0, places.ndim):
                 return None
             numbers = np.broadcast_to(numbers, places.shape)

@@ -92,12 +92,21 @@ def find_pieces(
         for one, other in met:
             same = _union(same, one, other)
         found.update(zip(node.outputs, followed, strict=True))
+    pieces += _unread(graph, users, found)
+    return _parts(pieces, same, width)
+
+
+def _unread(
+    graph: Graph, users: dict[int, list[int]], found: dict[int, _Followed]
+) -> list[set[int]]:
+    """Collect the pieces that are results, or that a split gives and nobody reads."""
+    pieces: list[set[int]] = []
     split = {v for node in graph.nodes if node.name == "split" for v in node.outputs}
     for value, one in found.items():
         # What nobody reads of a split is a part as well.
         if value in graph.outputs or (value in split and not users.get(value)):
             pieces.append(set(np.unique(one.outputs).tolist()))
-    return _parts(pieces, same, width)
+    return pieces
 
 
 def _may_be_cut(
@@ -176,9 +185,9 @@ def _follow(
         if (first == one.outputs.max(axes)).all():
             return [_Followed(first, False)], []
         return set(np.unique(one.outputs).tolist())
+    shape = graph.shapes[node.outputs[0]].shape
     if not elementwise or strange or len(node.outputs) > 1:
         return None
-    shape = graph.shapes[node.outputs[0]].shape
     index: list[np.ndarray] = [np.broadcast_to(one.outputs, shape) for one in known]
     linear = node.name in _LINEAR and all(one.linear for one in known)
     met = [(index[0], one) for one in index[1:]]

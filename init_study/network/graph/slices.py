@@ -69,7 +69,7 @@ def cut_of(graph: Graph, path: Path, sets: Iterable[np.ndarray]) -> Cut | None:
     return None
 
 
-def places_of(
+def leaf_places(
     graph: Graph, made_by: dict[int, int], value: int, leaf: int, constant: Constant
 ) -> np.ndarray | None:
     """Find, for each number of a value, its place in the flat leaf it was made of.
@@ -93,7 +93,7 @@ def places_of(
         ... )
         >>> leaf, constant = traced.variables["params", "w"], lambda value: None
         >>> node = traced.nodes[-1]
-        >>> places_of(traced, producers(traced), node.inputs[1], leaf, constant).ravel()
+        >>> leaf_places(traced, producers(traced), node.inputs[1], leaf, constant).ravel()
         array([3, 4, 5])
     """
     if value == leaf:
@@ -102,7 +102,7 @@ def places_of(
     if value not in made_by:
         return None
     node = graph.nodes[made_by[value]]
-    ways = [places_of(graph, made_by, v, leaf, constant) for v in node.inputs]
+    ways = [leaf_places(graph, made_by, v, leaf, constant) for v in node.inputs]
     known = [way for way in ways if way is not None]
     if not known:
         return None
@@ -143,7 +143,7 @@ def find_stacks(graph: Graph, origins: Origins, constant: Constant) -> dict[Path
         paths = [p for p in origins.variables[value] if p[0] == "params"]
         if len(paths) != 1 or origins.of_images[value]:
             continue
-        places = places_of(graph, made_by, value, graph.variables[paths[0]], constant)
+        places = leaf_places(graph, made_by, value, graph.variables[paths[0]], constant)
         cut = None if places is None else cut_of(graph, paths[0], list(places))
         if cut is not None and all(len(one) == 1 for one in cut.sets):
             found[paths[0]] = cut._replace(squeezed=True)
