@@ -36,10 +36,10 @@ def constants_of(graph: Graph, origins: Origins) -> Constant:
     Example:
         >>> from init_study.network import graph
         >>> ones = jnp.ones(3)
-        >>> traced, _ = graph.make_graph(lambda p, x: x * jnp.arange(3), {}, ones)
+        >>> traced, _ = graph.make_graph(lambda p, x: x * jnp.arange(3.0), {}, ones)
         >>> constant = constants_of(traced, graph.find_origins(traced))
         >>> constant(traced.images), constant(traced.nodes[0].outputs[0]).tolist()
-        (None, [0, 1, 2])
+        (None, [0.0, 1.0, 2.0])
     """
 
     def constant(value: int) -> np.ndarray | None:

@@ -171,7 +171,8 @@ def _follow(
     )
     if not known:
         passes = elementwise or node.name in (*MOVERS, *JOINERS, *_REDUCTIONS)
-        return set().union(*of_means) if passes and not strange else None
+        alike = all(one == of_means[0] for one in of_means)
+        return of_means[0] if passes and alike and not strange else None
     if node.name in (*MOVERS, *JOINERS):
         moved = move(node, [one and one.outputs for one in given], constant)
         if moved is None:

@@ -92,8 +92,8 @@ def leaf_places(
         ...     jnp.ones((2, 3)),
         ... )
         >>> leaf, constant = traced.variables["params", "w"], lambda value: None
-        >>> node = traced.nodes[-1]
-        >>> leaf_places(traced, producers(traced), node.inputs[1], leaf, constant).ravel()
+        >>> made_by, value = producers(traced), traced.nodes[-1].inputs[1]
+        >>> leaf_places(traced, made_by, value, leaf, constant).ravel()
         array([3, 4, 5])
     """
     if value == leaf:
