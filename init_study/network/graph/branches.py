@@ -65,7 +65,8 @@ def find_sums(
             continue
         first, second = node.inputs
         moved = origins.of_images[first] and origins.of_images[second]
-        if not moved or first == second:
+        # A sum of single numbers, as of means, has no channels.
+        if not moved or first == second or not graph.shapes[node.outputs[0]].shape:
             continue
         fork = _fork(above[first] & above[second], graph)
         ways = [_layers_between(above, v, fork, places) for v in node.inputs]
