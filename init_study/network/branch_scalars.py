@@ -109,6 +109,7 @@ def with_additions(
             plain,
             images,
         )
+        traced = graph.part(traced)
         origins = graph.find_origins(traced)
         found, _ = graph.find_operations(traced, origins)
         sums = {

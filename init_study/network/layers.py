@@ -176,7 +176,7 @@ def find_layers(
         ('w', 3, 5)
     """
     traced = graph_of_call(function, variables, images, keys)
-    traced = graph.without_dropout(traced, graph.find_origins(traced))
+    traced = graph.part(graph.without_dropout(traced, graph.find_origins(traced)))
     origins = graph.find_origins(traced)
     described, unknown = graph.describe_operations(traced, origins, start)
     found = tuple(one.operation for one in described)

@@ -114,25 +114,48 @@ class Network(NamedTuple):
         """
         for path, leaf in leaves.items():
             self._check_leaf(path, leaf)
+        self.check_complete({*leaves, *kept})
         layered = {path for layer in self.layers for path in layer.leaves}
         rest = [path for path in self.shapes if path not in leaves]
-        # Of a loop's parameters it is the kernel that one looks for, not the bias.
-        rest.sort(key=lambda path: -self.shapes[path].ndim)
-        for path in rest:
-            if path in (layered | self.unknown) and path not in kept:
-                raise UserError(
-                    f"no rule sets {'/'.join(path)}, which is used as a kernel; known "
-                    "are convolutions and products with images, also in loops over the "
-                    "first axis of a stack, but not in cond, while and long loops: "
-                    "give it a rule, or use the scheme 'module' to keep the module's "
-                    "own"
-                )
         own: Any = {}
         if any(path in layered for path in rest):
             own = traverse_util.flatten_dict(self.own_init(key))
         elif rest:
             own = self.remainder(key)
         return traverse_util.unflatten_dict({**own, **leaves})
+
+    def check_complete(self, given: Collection[Path]) -> None:
+        """Check that every kernel and bias is given, in rules or in leaves.
+
+        Args:
+            given: paths.
+
+        Raises: UserError with the first that is not, why it is needed, and a way out.
+
+        Example:
+            >>> import flax.linen as nn
+            >>> from init_study.network import trace
+            >>> trace(nn.Dense(2), (4, 4, 3)).check_complete([("kernel",), ("bias",)])
+        """
+        layered = {path: layer for layer in self.layers for path in layer.leaves}
+        rest = [path for path in self.shapes if path not in given]
+        # Of a loop's parameters it is the kernel that one looks for, not the bias.
+        for path in sorted(rest, key=lambda path: -self.shapes[path].ndim):
+            if path in layered:
+                why = f"of layer {layered[path].name}"
+            elif path in self.unknown:
+                why = (
+                    "which is used as a kernel in a way that is not known: known are "
+                    "convolutions and products of one parameter with images, slices "
+                    "and stacks of parameters included, but not sums and products of "
+                    "parameters, cond, while and long loops"
+                )
+            else:
+                continue
+            raise UserError(
+                f"no rule sets {'/'.join(path)}, {why}: give it a rule, or use the "
+                "scheme 'module' to keep the module's own"
+            )
 
     def _check_leaf(self, path: Path, leaf: Array) -> None:
         """Refuse a leaf that the network does not have in this shape.

@@ -7,19 +7,24 @@ branches see four layers, as if they had been written one behind the other. The 
 gets them stacked.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.network import graph
 from init_study.network.adapters import Adapter, Variables
 from init_study.network.adapters.adapter import Keys
 from init_study.network.layers import Path, graph_of_call
 
-# The number of slices, by path of the stacked parameter.
-_Sizes = dict[Path, int]
+# How parameters are cut, by path.
+_Cuts = Mapping[Path, graph.Cut]
+# More rounds than nested loops need.
+_ROUNDS = 8
 
 
 def unstack(adapter: Adapter, images: jax.ShapeDtypeStruct) -> Adapter:
@@ -49,8 +54,11 @@ def unstack(adapter: Adapter, images: jax.ShapeDtypeStruct) -> Adapter:
         >>> list(made["params"]["blocks"]["Dense_0"])
         ['bias[0]', 'bias[1]', 'kernel[0]', 'kernel[1]']
     """
-    while sizes := _find_stacks(adapter, images):
-        adapter = _of_slices(adapter, sizes)
+    for _ in range(_ROUNDS):
+        cuts = _find_cuts(adapter, images)
+        if not cuts:
+            break
+        adapter = _of_parts(adapter, cuts)
     return adapter
 
 
@@ -64,8 +72,8 @@ def slice_path(path: Path, place: int) -> Path:
     return (*path[:-1], f"{path[-1]}[{place}]")
 
 
-def _find_stacks(adapter: Adapter, images: jax.ShapeDtypeStruct) -> _Sizes:
-    """Find the parameters that loops of the training call read slice by slice."""
+def _find_cuts(adapter: Adapter, images: jax.ShapeDtypeStruct) -> dict[Path, graph.Cut]:
+    """Find the parameters that the training call reads part by part."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
@@ -74,49 +82,62 @@ def _find_stacks(adapter: Adapter, images: jax.ShapeDtypeStruct) -> _Sizes:
         return adapter.apply(variables, images, True, keys)[0]
 
     traced = graph_of_call(call, variables, images, keys)
-    return {
-        path[1:]: traced.shapes[value].shape[0]
-        for path, value in traced.variables.items()
-        if path[0] == "params" and value in traced.sliced
-    }
+    if not traced.sliced:
+        traced = graph.without_dropout(traced, graph.find_origins(traced))
+        traced = graph.part(traced)
+    cuts = graph.find_cuts(traced, graph.find_origins(traced))
+    return {path[1:]: cut for path, cut in cuts.items()}
 
 
-def _of_slices(adapter: Adapter, sizes: _Sizes) -> Adapter:
-    """Put slices in the place of stacks, and stack them for the module."""
+def _of_parts(adapter: Adapter, cuts: _Cuts) -> Adapter:
+    """Put parts in the place of parameters, and join them for the module."""
 
-    def stacked(variables: Variables) -> Variables:
+    def joined(variables: Variables) -> Variables:
         flat: Any = traverse_util.flatten_dict(variables["params"])
-        whole = {
-            path: jnp.stack([flat.pop(slice_path(path, i)) for i in range(size)])
-            for path, size in sizes.items()
-        }
+        whole = {path: _join(flat, path, cut) for path, cut in cuts.items()}
         return {**variables, "params": traverse_util.unflatten_dict({**flat, **whole})}
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
         made = adapter.init(key, images)
         flat: Any = traverse_util.flatten_dict(made["params"])
-        for path, size in sizes.items():
-            whole = flat.pop(path)
-            flat.update({slice_path(path, i): whole[i] for i in range(size)})
+        for path, cut in cuts.items():
+            flat.update(_parts(flat.pop(path), path, cut))
         return {**made, "params": traverse_util.unflatten_dict(flat)}
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys
     ) -> tuple[Any, Variables]:
-        return adapter.apply(stacked(variables), images, train, keys)
+        return adapter.apply(joined(variables), images, train, keys)
 
     return adapter._replace(
         init=init,
         apply=apply,
-        own=lambda variables: adapter.own(stacked(variables)),
-        transposed=_slices_of(adapter.transposed, sizes),
+        own=lambda variables: adapter.own(joined(variables)),
+        transposed=_names_of(adapter.transposed, cuts),
     )
 
 
-def _slices_of(paths: frozenset[Path], sizes: _Sizes) -> frozenset[Path]:
-    """Name slices in the place of stacks."""
-    return frozenset(
-        slice_path(path, place) if path in sizes else path
-        for path in paths
-        for place in range(sizes.get(path, 1))
-    )
+def _parts(whole: Array, path: Path, cut: graph.Cut) -> dict[Path, Array]:
+    """Cut a parameter."""
+    parts = [jnp.take(whole, np.asarray(one), cut.axis) for one in cut.sets]
+    if cut.squeezed:
+        parts = [one.squeeze(cut.axis) for one in parts]
+    return {slice_path(path, place): one for place, one in enumerate(parts)}
+
+
+def _join(flat: dict[Path, Array], path: Path, cut: graph.Cut) -> Array:
+    """Take the parts of a parameter out of a flat tree, and put them together."""
+    parts = [flat.pop(slice_path(path, place)) for place in range(len(cut.sets))]
+    if not cut.squeezed:
+        return graph.join(parts, cut.sets, cut.axis)
+    order = np.argsort([one[0] for one in cut.sets])
+    return jnp.stack([parts[place] for place in order], cut.axis)
+
+
+def _names_of(paths: frozenset[Path], cuts: _Cuts) -> frozenset[Path]:
+    """Name parts in the place of what they are cut from."""
+    names: set[Path] = set()
+    for path in paths:
+        count = len(cuts[path].sets) if path in cuts else 0
+        names.update([slice_path(path, place) for place in range(count)] or [path])
+    return frozenset(names)

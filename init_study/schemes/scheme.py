@@ -151,8 +151,8 @@ class Scheme:
 
     def explain(self, network: Network) -> dict[Path, str]:
         """Say in words what sets each parameter, by path; refuse as a draw does."""
-        rules = self.rules(network)
-        _check_paths(rules, network)
+        _check_paths(rules := self.rules(network), network)
+        network.check_complete(rules)
         said = {path: _said(path, rules) for path in network.shapes}
         for step in self.refinements:
             for path in step.changes(network):

@@ -41,18 +41,48 @@ def scattered(y):
     return y[..., 0], y[..., 1], y[..., 2]
 
 
+def dynamic(y):
+    cut = jax.lax.dynamic_slice_in_dim
+    return tuple(cut(y, i * UNITS, UNITS, y.ndim - 1) for i in range(3))
+
+
+def each_head(y):
+    """Of each of four heads a query, a key and a value: `(h 3 d)`."""
+    y = y.reshape(*y.shape[:-1], 4, 3, UNITS // 4)
+    return y[..., 0, :], y[..., 1, :], y[..., 2, :]
+
+
+def turned(y):
+    """A rotation of the halves of queries and keys, as of places."""
+    query, key, value = jnp.split(y, 3, -1)
+
+    def turn(one):
+        left, right = jnp.split(one, 2, -1)
+        return jnp.concatenate([0.6 * left - 0.8 * right, 0.8 * left + 0.6 * right], -1)
+
+    return turn(query), turn(key), value
+
+
+# With the places of the first part in the whole.
+FIRST = np.arange(UNITS)
+HEADS = (3 * UNITS // 4 * np.arange(4)[:, None] + np.arange(UNITS // 4)).ravel()
 PACKED = {
-    "split": lambda y: jnp.split(y, 3, -1),
-    "slices": thirds,
-    "heads first": heads_first,
-    "inner axis": inner_axis,
+    "split": (lambda y: jnp.split(y, 3, -1), FIRST),
+    "slices": (thirds, FIRST),
+    "dynamic": (dynamic, FIRST),
+    "heads first": (heads_first, FIRST),
+    "inner axis": (inner_axis, FIRST),
+    "scattered": (scattered, 3 * np.arange(UNITS)),
+    "in each head": (each_head, HEADS),
+    "behind a function": (lambda y: jnp.split(jnp.tanh(y) * 1.0, 3, -1), FIRST),
+    "turned": (turned, FIRST),
 }
 WHOLE = {
-    "scattered": scattered,
-    "read whole too": lambda y: (y[..., :UNITS], *jnp.split(jnp.tanh(y), 3, -1)[1:]),
-    "unequal": lambda y: (y[..., :10], y[..., 10:20], y[..., 20:]),
+    "read whole too": lambda y: (y.sum(-1), *jnp.split(jnp.tanh(y), 3, -1)[1:]),
     "overlapping": lambda y: (y[..., :100], y[..., 60:160], y[..., 92:]),
-    "a part unread": lambda y: (y[..., :UNITS], y[..., UNITS : 2 * UNITS], 1.0),
+    "a part unread": lambda y: (y[..., :UNITS], 1.0, 1.0),
+    "rolled": lambda y: (jnp.roll(y, 7, -1), 1.0, 1.0),
+    "groups": lambda y: jnp.split(y, 12, -1),
 }
 
 
@@ -71,27 +101,28 @@ class Attention(nn.Module):
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_projections_have_the_fans_of_each(name):
     """Three of 64 × 64: √(2 / (64 + 64)) = 0.125; the whole would be 0.0884."""
-    module = Attention(PACKED[name])
-    layer = trace(module, IMAGES.shape[1:], 3).layers[0]
-    assert (layer.parts, layer.kernel_shape, layer.stacked) == (
-        3,
-        (UNITS, UNITS),
-        False,
-    )
-    assert (layer.fan_in, layer.fan_out) == (UNITS, UNITS)
+    cut, first = PACKED[name]
+    module = Attention(cut)
+    layers = trace(module, IMAGES.shape[1:], 3).layers
+    assert [layer.name for layer in layers[:3]] == ["qkv[0]", "qkv[1]", "qkv[2]"]
+    for layer in layers[:3]:
+        assert (layer.parts, layer.kernel_shape) == (1, (UNITS, UNITS))
+        assert (layer.fan_in, layer.fan_out) == (UNITS, UNITS)
+        assert layer.bias == ("qkv", layer.kernel[-1].replace("kernel", "bias"))
     made = initialize(module, IMAGES, "xavier_uniform", jax.random.key(0))
     kernel = made["params"]["qkv"]["kernel"]
     np.testing.assert_allclose(kernel.std(), 0.125, rtol=0.02)
     made = initialize(module, IMAGES, "orthogonal", jax.random.key(0))
-    query, key, value = jnp.split(made["params"]["qkv"]["kernel"], 3, -1)
-    for one in (query, key, value):
-        np.testing.assert_allclose(one.T @ one, np.eye(UNITS), atol=1e-5)
+    kernel = made["params"]["qkv"]["kernel"]
+    query = kernel[:, first]
+    np.testing.assert_allclose(query.T @ query, np.eye(UNITS), atol=1e-5)
     # Drawn independently: a product of two is no identity but another orthogonal one.
-    assert abs(jnp.trace(query.T @ key)) < 5
+    rest = np.delete(kernel, first, axis=1)
+    assert abs(jnp.trace(query.T @ rest[:, :UNITS])) < 5
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_what_is_not_cut_into_equal_parts_is_one_kernel(name):
+def test_what_is_not_read_in_parts_is_one_kernel(name):
     layer = trace(Attention(WHOLE[name]), IMAGES.shape[1:], 3).layers[0]
     assert (layer.parts, layer.kernel_shape) == (1, (UNITS, 3 * UNITS))
 

@@ -11,7 +11,6 @@ from flax import nnx
 from strict import leniently
 
 from init_study import explain, initialize
-from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
@@ -334,17 +333,49 @@ def test_branches_in_a_loop_take_numbers():
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
 
 
-class AlongTheLast(nn.Module):
-    """A stack along the last axis."""
+class Along(nn.Module):
+    """A stack along any axis."""
+
+    axis: int
 
     @nn.compact
     def __call__(self, x):
-        blocks = nn.scan(Block, {"params": -1}, split_rngs={"params": True}, length=2)
+        rngs = {"params": True}
+        blocks = nn.scan(Block, {"params": self.axis}, split_rngs=rngs, length=2)
         return blocks(norm=False, name="blocks")(x, None)[0]
 
 
-def test_a_stack_along_another_axis_is_refused_by_name():
-    with pytest.raises(UserError, match=r"blocks/Conv_0/kernel, .* first axis"):
-        initialize(AlongTheLast(), IMAGES, "he_normal", jax.random.key(0))
-    own = initialize(AlongTheLast(), IMAGES, "module", jax.random.key(0))
-    assert own["params"]["blocks"]["Conv_0"]["kernel"].shape == (3, 3, 3, 3, 2)
+@pytest.mark.parametrize("axis", [1, -1])
+def test_a_stack_along_another_axis_is_its_slices(axis):
+    """The same layers, and the same draws, as of a stack along the first."""
+    first, other = (trace(Along(a), SHAPE) for a in (0, axis))
+    said = [
+        [layer._replace(activation=None) for layer in n.layers] for n in (first, other)
+    ]
+    assert said[0] == said[1] and not other.unknown
+    made = [
+        initialize(Along(a), IMAGES, "he_normal", jax.random.key(0))["params"]
+        for a in (0, axis)
+    ]
+    kernels = [one["blocks"]["Conv_0"]["kernel"] for one in made]
+    np.testing.assert_array_equal(kernels[0], np.moveaxis(kernels[1], axis, 0))
+
+
+class ByHand(nn.Module):
+    """A stack that is read slice by slice without a loop of JAX's."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = x.reshape(len(x), -1)
+        w = self.param("w", nn.initializers.ones, (108, 3, 108))
+        b = self.param("b", nn.initializers.ones, (3, 108))
+        for place in range(3):
+            x = nn.relu(x @ w[:, place] + b[place][None])
+        return x
+
+
+def test_slices_taken_by_hand_are_layers():
+    layers = trace(ByHand(), SHAPE).layers
+    assert [layer.name for layer in layers] == ["w[0]", "w[1]", "w[2]"]
+    assert [layer.bias for layer in layers] == [("b[0]",), ("b[1]",), ("b[2]",)]
+    assert {(layer.fan_in, layer.fan_out) for layer in layers} == {(108, 108)}

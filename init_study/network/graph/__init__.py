@@ -11,12 +11,12 @@ from init_study.network.graph.branches import (
     has_hidden_sums,
 )
 from init_study.network.graph.building import make_graph
+from init_study.network.graph.cuts import find_cuts
 from init_study.network.graph.dataflow import (
     Graph,
     Origins,
     Path,
     compute,
-    find_origins,
     needed_places,
     producers,
     run_node,
@@ -33,14 +33,19 @@ from init_study.network.graph.following import (
     find_following,
 )
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.packed import join
+from init_study.network.graph.parting import part
 from init_study.network.graph.regions import find_region, live_users
+from init_study.network.graph.slices import Cut
 from init_study.network.graph.stochastic import KEYS, without_dropout
+from init_study.network.graph.tokens import find_origins
 from init_study.network.graph.walking import Known
 from init_study.network.graph.weights import Weights, find_weights
 
 __all__ = [
     "ELEMENTWISE",
     "KEYS",
+    "Cut",
     "Described",
     "Following",
     "Graph",
@@ -54,6 +59,7 @@ __all__ = [
     "common_following",
     "compute",
     "describe_operations",
+    "find_cuts",
     "find_following",
     "find_operations",
     "find_origins",
@@ -61,10 +67,12 @@ __all__ = [
     "find_sums",
     "find_weights",
     "has_hidden_sums",
+    "join",
     "live_users",
     "make_graph",
     "needed_places",
     "padded_before",
+    "part",
     "producers",
     "run_node",
     "without_dropout",

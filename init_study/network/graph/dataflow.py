@@ -140,25 +140,20 @@ class Origins(NamedTuple):
     tokens: frozenset[int] = frozenset()
 
 
-def find_origins(graph: Graph) -> Origins:
-    """Find what each value of a graph comes from.
+def origins_beside(graph: Graph, tokens: frozenset[int]) -> Origins:
+    """Find what each value comes from; tokens count as images.
+
+    Args:
+        graph: of a network's call.
+        tokens: values of parameters.
 
     Example:
         >>> from init_study.network.graph import make_graph
-        >>> graph, _ = make_graph(lambda p, x: x * (p["w",] + 1.0), {("w",): 2.0}, 3.0)
-        >>> origins = find_origins(graph)
-        >>> plus, times = (node.outputs[0] for node in graph.nodes)
-        >>> origins.of_images[plus], origins.of_images[times], origins.variables[plus]
-        (False, True, frozenset({('w',)}))
+        >>> graph, _ = make_graph(lambda p, x: p["w",] + 1.0, {("w",): 2.0}, 3.0)
+        >>> token = frozenset([graph.variables["w",]])
+        >>> origins_beside(graph, token).of_images[graph.outputs[0]]
+        True
     """
-    origins = _origins(graph, frozenset())
-    while more := _tokens(graph, origins):
-        origins = _origins(graph, origins.tokens | more)
-    return origins
-
-
-def _origins(graph: Graph, tokens: frozenset[int]) -> Origins:
-    """Find what each value comes from; tokens count as images."""
     of_images = [False] * len(graph.shapes)
     variables: list[frozenset[Path]] = [frozenset()] * len(graph.shapes)
     for value in (graph.images, *tokens):
@@ -172,39 +167,6 @@ def _origins(graph: Graph, tokens: frozenset[int]) -> Origins:
             of_images[value] = moved
             variables[value] = frozenset() if moved else made_of
     return Origins(tuple(of_images), tuple(variables), tokens)
-
-
-def _tokens(graph: Graph, origins: Origins) -> frozenset[int]:
-    """Find parameters that go through kernels of their own before they meet images.
-
-    So does a learned query: q = dot_general probe w; then dot_general[batch] q k, where
-    each image has a product of its own. A matrix that is a product of two, as in
-    `x @ (a @ b)`, meets all images alike, in a product without a batch.
-    """
-    # For what is a product of two parameters, the one that is no kernel.
-    queries: dict[int, frozenset[int]] = {}
-    for node in graph.nodes:
-        fixed = [v for v in node.inputs if not origins.of_images[v]]
-        known = frozenset().union(*(queries.get(v, frozenset()) for v in fixed))
-        if node.name == "dot_general" and len(fixed) == 2 and not known:
-            paths = [_of_params(origins, value) for value in node.inputs]
-            if len(paths[0]) == len(paths[1]) == 1 and paths[0] != paths[1]:
-                (_, contracted), _ = node.equation.params["dimension_numbers"]
-                # x·w sums over the first axis of w, and w·x over the last of x.
-                last = len(graph.shapes[node.inputs[1]].shape) - 1
-                of_token = paths[1 if last in contracted else 0]
-                known = frozenset(graph.variables[path] for path in of_token)
-        if known and node.name == "dot_general" and len(fixed) == 1:
-            _, (batch, _) = node.equation.params["dimension_numbers"]
-            if batch:
-                return known
-        if known and len(fixed) == len(node.inputs):
-            queries.update(dict.fromkeys(node.outputs, known))
-    return frozenset()
-
-
-def _of_params(origins: Origins, value: int) -> frozenset[Path]:
-    return frozenset(path for path in origins.variables[value] if path[0] == "params")
 
 
 def producers(graph: Graph) -> dict[int, int]:

@@ -25,7 +25,7 @@ from init_study.network.graph.dataflow import (
     producers,
 )
 from init_study.network.graph.layouts import places_in_leaf
-from init_study.network.graph.side_by_side import packed_parts, stacked_parts
+from init_study.network.graph.side_by_side import stacked_parts
 
 
 class Operation(NamedTuple):
@@ -104,7 +104,7 @@ def find_operations(
     unknown: set[Path] = set()
     made_by, users = producers(graph), graph.users()
     for place, node in enumerate(graph.nodes):
-        if not _contracts(node) or _is_lookup(node, origins):
+        if not _contracts(node) or _is_lookup(graph, node, origins):
             continue
         fixed = [value for value in node.inputs if not origins.of_images[value]]
         paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
@@ -117,7 +117,6 @@ def find_operations(
                 graph, origins, users, output, layer.shape[-1], layer.parts
             )
             layer = layer._replace(bias=bias, **output._asdict())
-            layer = _find_packed(graph, users, layer)
             first = found.setdefault(layer.kernel, layer)
             if first is not layer:
                 again = (*first.again, layer.outputs)
@@ -144,9 +143,17 @@ def _contracts(node: Node) -> bool:
     return node.name in (*CONTRACTIONS, "gather", "scan", "while", "cond")
 
 
-def _is_lookup(node: Node, origins: Origins) -> bool:
-    """Tell whether a node takes rows of a table at places that no image decides."""
-    return node.name == "gather" and not origins.of_images[node.inputs[1]]
+def _is_lookup(graph: Graph, node: Node, origins: Origins) -> bool:
+    """Tell whether a node takes rows of a table: vectors that images may choose.
+
+    A matrix that images choose weighs other images: that is a kernel.
+    """
+    if node.name != "gather":
+        return False
+    table, places = node.inputs
+    numbers = node.equation.params["dimension_numbers"]
+    vectors = len(numbers.offset_dims) <= 1
+    return not origins.of_images[places] or (vectors and not origins.of_images[table])
 
 
 def _find_layer(
@@ -255,14 +262,3 @@ def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any
         "padding": (),
     }
     return (inputs, [*batch, *outputs]), fields
-
-
-def _find_packed(
-    graph: Graph, users: dict[int, list[int]], layer: Operation
-) -> Operation:
-    """Find the parts of a dense layer whose output is cut into equal parts."""
-    width = graph.shapes[layer.outputs].shape[layer.features]
-    if layer.kind != "dense" or layer.parts > 1 or width != layer.shape[-1]:
-        return layer
-    parts = packed_parts(graph, users, layer.outputs, layer.features)
-    return layer._replace(parts=parts)
