@@ -36,7 +36,7 @@ class ViT(nn.Module):
         >>> model = ViT(num_classes=10, depth=1, width=4, heads=2, patch=4)
         >>> network = trace(model, (8, 8, 3))
         >>> [layer.whole_shape for layer in network.layers]
-        [(4, 4, 3, 4), (4, 12), (4, 4), (4, 16), (16, 4), (4, 10)]
+        [(4, 4, 3, 4), (4, 4), (4, 4), (4, 4), (4, 4), (4, 16), (16, 4), (4, 10)]
     """
 
     num_classes: int

@@ -77,8 +77,9 @@ def test_convmixers_depthwise_convolutions_are_the_branches():
 def test_attention_is_a_branch_and_mixes_patches():
     network = traced("vit_small", (8, 8, 3), depth=1, width=4, heads=2, patch=4)
     kinds = [network.layers[i].whole_shape for i in network.branches[0].layers]
-    assert kinds == [(4, 12), (4, 4)]
-    assert [len(branch.layers) for branch in network.branches] == [2, 2]
+    # Queries, keys and values, each a layer, and the projection behind.
+    assert kinds == [(4, 4)] * 4
+    assert [len(branch.layers) for branch in network.branches] == [4, 2]
     assert not network.unknown
     params = network.own_init(jax.random.key(0))
     images = jnp.ones((1, 8, 8, 3))
