@@ -162,7 +162,8 @@ CASES = {
     half: (["a", "b"], ["b"], [], ["a"], 2),
     pooled: (["b"], ["b"], [], [], 1),
     attention: (["v", "q", "k"], ["v"], [], [], 1),
-    film: (["a"], ["film", "a"], [], [], 1),
+    # Of the packed layer the part that shifts.
+    film: (["a"], ["film[1]", "a"], [], [], 1),
     swish_gate: (["g", "u", "b"], ["b"], [], ["g", "u"], 2),
 }
 

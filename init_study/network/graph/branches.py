@@ -103,15 +103,30 @@ def find_sums(
         if len(terms) < 2 or len({term.value for term in terms}) < 2:
             continue
         output = node.outputs[0]
+        # A sum of single numbers, as of means, has no channels.
+        if not graph.shapes[output].shape:
+            continue
         inner = [found.get(_summed(walk, term.value)) for term in terms]
         merged = _merge(walk, terms, inner, output)
         if not any(walk.layers_between(t.value, merged.fork) for t in merged.terms):
+            continue
+        if not merged.is_identity and _is_modulation(walk, merged):
             continue
         for one in inner:
             if one is not None and one.terms[0] in merged.terms:
                 del found[one.output]
         found[output] = merged
     return tuple(_residual(walk, one) for one in found.values())
+
+
+def _is_modulation(walk: Ways, found: _Sum) -> bool:
+    """Tell whether a sum shifts by what its fork makes a value that is made elsewhere.
+
+    So is FiLM's: it scales and shifts x by numbers that come from the images another
+    way. With kernels on all ways, only what comes from the fork alone is a shortcut.
+    """
+    alone = [walk.comes_by(term.value, found.fork) for term in found.terms]
+    return any(alone) and not all(alone)
 
 
 def has_hidden_sums(graph: Graph, origins: Origins) -> bool:

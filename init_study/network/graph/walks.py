@@ -72,6 +72,20 @@ class Ways(NamedTuple):
                 open_values += new
         return True
 
+    def comes_by(self, value: int, fork: int) -> bool:
+        """Tell whether all ways from the images to a value go through another one."""
+        seen, open_values = {fork, value}, [value] if value != fork else []
+        while open_values:
+            current = open_values.pop()
+            if current == self.graph.images:
+                return False
+            if current in self.made_by:
+                node = self.graph.nodes[self.made_by[current]]
+                new = {v for v in node.inputs if self.origins.of_images[v]} - seen
+                seen |= new
+                open_values += new
+        return True
+
     def _steps(
         self, value: int, fork: int, choose: Callable[[list[int]], int]
     ) -> int | None:
