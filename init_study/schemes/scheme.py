@@ -145,9 +145,10 @@ class Scheme:
 
         Raises: UserError with the layer or branch, and what stands in the way.
         """
-        traced = any(isinstance(v, Tracer) for v in jax.tree.leaves(params))
-        for check in () if traced else self.checks:
-            check(network, params, batch)
+        if any(isinstance(v, Tracer) for v in jax.tree.leaves(params)):
+            return
+        for check in self.checks:
+            check(network, *jax.tree.map(jnp.asarray, (params, batch)))
 
     def explain(self, network: Network) -> dict[Path, str]:
         """Say in words what sets each parameter, by path; refuse as a draw does."""

@@ -1,13 +1,9 @@
 """Failures are compared by pairs of runs of one seed."""
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
-from init_study.answers.comparison import Comparison
 from init_study.answers.significance import mcnemar_p
-from init_study.answers.views.failures import failing_more
 
 
 def failed(*places, n=12):
@@ -27,30 +23,3 @@ def test_it_is_wrong_as_seldom_as_it_says():
     rng = np.random.default_rng(0)
     wrong = [mcnemar_p(*(rng.random((2, 20)) < 0.4)) < 0.05 for _ in range(2000)]
     assert np.mean(wrong) < 0.05
-
-
-class Row:
-    def __init__(self, scheme, failures, n):
-        self.scheme = scheme
-        self.runs = tuple([0.1] * failures + [0.9] * (n - failures))
-
-
-def comparison(failures, n=10):
-    rows = tuple(Row(scheme, k, n) for scheme, k in failures.items())
-    fields = {name: None for name in Comparison._fields}
-    known = {"rows": rows, "first": rows[0].scheme, "num_test": 400, "chance": 0.1}
-    return Comparison(**fields | known)
-
-
-def test_those_that_fail_more_are_named():
-    assert failing_more(comparison({"a": 0, "b": 10, "c": 2, "d": 9})) == ("b", "d")
-    assert failing_more(comparison({"a": 0, "b": 5}, n=5)) == (), "2 · (1/2)^5 > 5 %"
-    assert failing_more(comparison({"a": 0, "b": 6}, n=6)) == ("b",)
-    # Three rivals with 2 / 64 each: Holm takes three times that.
-    assert failing_more(comparison({"a": 0, "b": 6, "c": 6, "d": 6}, n=6)) == ()
-    assert failing_more(comparison({"a": 0})) == ()
-
-
-def test_more_failures_never_take_a_scheme_off_the_list():
-    named = [bool(failing_more(comparison({"a": 1, "b": k}))) for k in range(11)]
-    assert all(later >= sooner for sooner, later in pairwise(named))

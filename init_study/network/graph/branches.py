@@ -110,7 +110,7 @@ def find_sums(
         merged = _merge(walk, terms, inner, output)
         if not any(walk.layers_between(t.value, merged.fork) for t in merged.terms):
             continue
-        if not merged.is_identity and _is_modulation(walk, merged):
+        if not merged.is_identity and _has_no_shortcut(walk, merged):
             continue
         for one in inner:
             if one is not None and one.terms[0] in merged.terms:
@@ -119,14 +119,16 @@ def find_sums(
     return tuple(_residual(walk, one) for one in found.values())
 
 
-def _is_modulation(walk: Ways, found: _Sum) -> bool:
-    """Tell whether a sum shifts by what its fork makes a value that is made elsewhere.
+def _has_no_shortcut(walk: Ways, found: _Sum) -> bool:
+    """Tell whether of a sum with kernels on all ways none is the way around.
 
-    So is FiLM's: it scales and shifts x by numbers that come from the images another
-    way. With kernels on all ways, only what comes from the fork alone is a shortcut.
+    FiLM's sum shifts x by numbers that come from the images another way: a way around
+    comes from the fork alone, as the others do. The members of an ensemble are as long
+    as each other: a way around is shorter.
     """
     alone = [walk.comes_by(term.value, found.fork) for term in found.terms]
-    return any(alone) and not all(alone)
+    lengths = {walk.longest(term.value, found.fork) for term in found.terms}
+    return (any(alone) and not all(alone)) or len(lengths) == 1
 
 
 def has_hidden_sums(graph: Graph, origins: Origins) -> bool:
