@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from init_study.answers.views.failures import failing_more
 
 from init_study.answers.comparison import Comparison
 from init_study.answers.significance import mcnemar_p
-from init_study.answers.views.failures import failing_more
 
 
 def failed(*places, n=12):
