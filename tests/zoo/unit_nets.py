@@ -230,8 +230,8 @@ class TiedAutoencoder(nn.Module):
 TIED = Net(
     TiedAutoencoder,
     (
-        # As they are read first.
-        Layer("outer", (48, 12), "tanh", uses=2),
+        # As they are read first; behind the outer one there are two things.
+        Layer("outer", (48, 12), "tanh|?", uses=2),
         Layer("inner", (12, 6), "tanh", uses=2),
         Layer("head", (54, 3)),
     ),
