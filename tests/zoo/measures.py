@@ -5,7 +5,7 @@ of an output is the sum of its weights' squares: the map of the squares, of ones
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from init_study.schemes import Batch, parse_scheme
 class Place(NamedTuple):
     """Where a kernel meets the images: the node and its two inputs."""
 
-    node: object
+    node: Any
     side: int
     image_shape: tuple[int, ...]
     kernel_shape: tuple[int, ...]
@@ -50,8 +50,10 @@ def forward_of(name):
         row = rows.get(operation.kernel[1:])
         node = forward.traced.nodes[operation.place]
         image, weights = node.inputs[operation.side], node.inputs[1 - operation.side]
-        shapes = [forward.traced.shapes[value].shape for value in (image, weights)]
-        where = Place(node, operation.side, *shapes, weights, operation.outputs)
+        read, kernel = (
+            forward.traced.shapes[value].shape for value in (image, weights)
+        )
+        where = Place(node, operation.side, read, kernel, weights, operation.outputs)
         places.setdefault(row and row.name, where)
     return forward.traced, places
 
@@ -147,7 +149,7 @@ def drawn(name, scheme, branches="plain"):
 
 def unlike_zero(params):
     """The same tree with random numbers."""
-    flat = traverse_util.flatten_dict(params)
+    flat: Any = traverse_util.flatten_dict(params)
     for place, (path, leaf) in enumerate(flat.items()):
         key = jax.random.fold_in(jax.random.key(5), place)
         flat[path] = jax.random.normal(key, leaf.shape, leaf.dtype)
