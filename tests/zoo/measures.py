@@ -45,7 +45,7 @@ def forward_of(name):
     params = jax.eval_shape(net.initialize, jax.random.key(0))["params"]
     forward = trace_forward(net, params, state_of(name), images_of(name))
     rows = {layer.kernel: truth_of(name, layer) for layer in net.layers}
-    places, shapes = {}, forward.traced.shapes
+    places = {}
     for operation in forward.layers:
         row = rows.get(operation.kernel[1:])
         node = forward.traced.nodes[operation.place]
