@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from init_study.answers.views.failures import failing_more
 
 from init_study.answers.significance import mcnemar_p
 

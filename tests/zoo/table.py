@@ -34,13 +34,16 @@ def network(name, branches="plain"):
 def truth_of(name, layer):
     """The row of a layer that was found; None if truth has none of this name."""
     found = layer.name
-    for word in _KERNELS:
-        found = found.removesuffix(word)
     rows = {row.name: row for row in ZOO[name].layers}
-    # Parts of a kernel may be layers of their own, as slices of a loop are.
-    while found not in rows and found.endswith("]"):
-        found = found[: found.rindex("[")]
-    return rows.get(found)
+    while found not in rows:
+        # Parts of a kernel may be layers of their own, as slices of a loop are.
+        shorter = found[: found.rindex("[")] if found.endswith("]") else found
+        for word in _KERNELS:
+            shorter = shorter.removesuffix(word)
+        if shorter == found:
+            return None
+        found = shorter
+    return rows[found]
 
 
 def pieces(name):
