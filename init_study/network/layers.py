@@ -110,8 +110,12 @@ class Layer(NamedTuple):
 
     @property
     def mean_fans(self) -> tuple[float, float]:
-        """Both fans of the operation, on average: the taps that it really has."""
-        return self.forward_fan, self.backward_fan
+        """Both fans of the operation, on average: the taps that it really has.
+
+        A kernel that is multiplied by c counts c² times, as its variance does.
+        """
+        times = self.multiplier**2
+        return self.forward_fan * times, self.backward_fan * times
 
     @property
     def tap(self) -> tuple[int, ...]:

@@ -10,11 +10,11 @@ from init_study.errors import UserError, check_number
 from init_study.initializers import constant
 from init_study.network import Network, Path
 from init_study.network.branch_scalars import factor_path
-from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.promises import zero_branches
 from init_study.schemes.residual import branch_ends
 from init_study.schemes.scheme import Rule, Scheme, override
+from init_study.schemes.zeros_in_series import moves
 
 
 def skipinit(value: float = 0.0, rest: Scheme = HE_NORMAL) -> Scheme:

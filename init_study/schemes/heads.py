@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from init_study.errors import UserError, check_count
 from init_study.initializers import constant, zeros
 from init_study.network import Network, Params, Path
-from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.promises import equal_outputs
 from init_study.schemes.scaled_rule import scaled
@@ -22,6 +21,7 @@ from init_study.schemes.scheme import (
     override,
     replace_leaf,
 )
+from init_study.schemes.zeros_in_series import moves
 
 
 def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:

@@ -10,11 +10,11 @@ from math import sqrt
 from init_study.errors import UserError
 from init_study.initializers import zeros
 from init_study.network import Layer, Network, Path
-from init_study.schemes.moving import moves
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.promises import equal_outputs, scaled_branches, zero_branches
 from init_study.schemes.scaled_rule import scaled
 from init_study.schemes.scheme import Rule, Scheme, end_layer, override
+from init_study.schemes.zeros_in_series import moves
 
 _ZERO = Rule("zeros", zeros())
 

@@ -99,7 +99,8 @@ def test_truth_counts_what_the_operations_have(name):
     ones = {row: jnp.ones(p.kernel_shape) for row, p in forward_of(name)[1].items()}
     found = meter(name)(ones)
     for row, *_ in rows_of(name):
-        parts = int(row.parts) if row.apart else 1
+        alone = len({layer.kernel for layer in pieces(name)[row.name]})
+        parts = int(row.parts) if row.apart else alone
         wanted = (row.fans[0], row.fans[1] / parts)
         np.testing.assert_allclose(found[row.name], wanted, 1e-5, err_msg=row.name)
 
@@ -122,7 +123,9 @@ def check_law(name, scheme):
         fans = backward_fans(row, sizes)
         variances = [LAWS[scheme](row.fans[0], fan) for fan in fans]
         forward = row.fans[0] * np.average(variances, weights=sizes)
-        parts = len(fans) if row.apart else 1
+        # Parts that are layers of their own are measured one by one.
+        alone = len({layer.kernel for layer in pieces(name)[row.name]}) > 1
+        parts = len(fans) if row.apart or alone else 1
         backward = np.dot(fans, variances) / parts
         one = tuple(map(float, found[row.name]))
         if not np.allclose(one, (forward, backward), rtol=0.1):
