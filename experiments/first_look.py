@@ -31,7 +31,7 @@ STUDY = Study(
         "keras",
     ),
     learning_rates=(0.003, 0.01, 0.03, 0.1, 0.3),
-    seeds=3,
+    seeds=(0, 1, 2),
     fresh_seeds=15,
     dataset=("digits",),
     model=("cnn",),

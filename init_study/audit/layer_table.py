@@ -173,7 +173,9 @@ def _what(layer: Layer, rule: str) -> dict[str, Any]:
         "groups": layer.groups,
         "fan_in": layer.fan_in,
         "fan_out": layer.fan_out,
-        "activation": "–" if function is None else name_activation(function),
+        "activation": "not recognized"
+        if function is None
+        else name_activation(function),
         "normalized": layer.normalized,
         "rule": rule,
     }

@@ -136,7 +136,7 @@ def ruled(scheme: str, values: flags.FlagValues) -> str:
         scheme: its text.
         values: of `command_line.read_command_line`.
     """
-    rules, rest = values["rule"].value, values["rest"].value
+    rules, rest = values["rule"].value or [], values["rest"].value
     if not rules and rest == "refuse":
         return scheme
     others = [f"others={rest!r}"] if rest != "refuse" else []
