@@ -89,7 +89,7 @@ def test_a_trained_member_is_exported_as_plain_variables(finished, tmp_path):
     assert variables["params"]["Conv_0"]["kernel"].shape == (3, 3, 1, 2)
     for wrong, said in (
         (("--member=he_normal/lr=0.3/2",), "exists"),
-        (("--member=he_normal/lr=0.3/9", f"--to={tmp_path / 'n'}"), "Did you mean"),
+        (("--member=he_normal/lr=0.3/99", f"--to={tmp_path / 'n'}"), "Did you mean"),
         (("--member=a", "--program=depth=9", f"--to={tmp_path / 'n'}"), "program"),
         (("--program=cnn",), "--member"),
     ):
