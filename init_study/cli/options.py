@@ -218,8 +218,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "rule",
         _OF_STUDY,
-        "PATH=SCHEME for single parameters, in every scheme, as Conv_0/kernel=zeros "
-        "or */bias=constant(0.1); may be given several times.",
+        "PATH=SCHEME for single parameters, in every scheme, as Conv_0/kernel=zeros; "
+        "a star in PATH stands for any letters; may be given several times.",
         tuple,
         (),
     ),
