@@ -165,7 +165,6 @@ def test_each_scheme_can_have_a_rate_of_its_own(tmp_path):
         ({"pairing": "own", "learning_rates": (0.1,)}, "a learning rate for each of"),
         ({"pairing": "zip"}, "pairing"),
         ({"fresh_seeds": -1}, "study.fresh_seeds=-1 is too small"),
-        ({"fixed": "init"}, "leave out one"),
         ({"learning_rates": (0.1, 0.1)}, "twice"),
     ],
 )

@@ -108,8 +108,13 @@ def _network(
     shape = getattr(images, "shape", None)
     if not shape or len(shape) < 2:
         raise UserError(f"images of shape {shape} have no batch axis; give [n, ...]")
-    asked = module, tuple(shape[1:]), train_argument, output
-    return _trace_once(*asked) if _is_value(module) else _trace(*asked)
+    find = _trace_once if _is_value(module) else trace
+    return find(module, tuple(shape[1:]), train_argument=train_argument, output=output)
+
+
+# The next scheme on a module finds it traced, and its own draws compiled. As under
+# `jax.jit`, what a module reads besides its fields counts as it was at first.
+_trace_once = functools.lru_cache(maxsize=16)(trace)
 
 
 def _is_value(module: Any) -> bool:
@@ -119,13 +124,3 @@ def _is_value(module: Any) -> bool:
     except TypeError:
         return False
     return isinstance(module, nn.Module)
-
-
-def _trace(
-    module: Any, shape: tuple[int, ...], train_argument: str | None, output: str | None
-) -> Network:
-    return trace(module, shape, train_argument=train_argument, output=output)
-
-
-# The next scheme on a module finds it traced, and its own draws compiled.
-_trace_once = functools.lru_cache(maxsize=16)(_trace)

@@ -6,7 +6,7 @@ from jaxtyping import Array
 
 from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
-from init_study.network import Layer, Network, Params, graph, trace_forward
+from init_study.network import Layer, Network, Params
 from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _ROUNDING = 1e-2
@@ -79,45 +79,11 @@ def scale_counts(name: str) -> Promise:
     """
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
-        for layer in scale_free(network, params):
-            raise UserError(_no_effect(name, layer))
+        for layer in network.layers:
+            if layer.scale_free:
+                raise UserError(_no_effect(name, layer))
 
     return check
-
-
-def scale_free(network: Network, params: Params) -> list[Layer]:
-    """List the layers whose weights are the same for a kernel of twice the size.
-
-    Example:
-        >>> network = trace(nn.Dense(2), (3,))
-        >>> params = {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
-        >>> scale_free(network, params)
-        []
-    """
-    images = jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32)
-    state = network.model_state(jax.random.key(0))
-    forward = trace_forward(network, params, state, images)
-    named = {layer.kernel: layer for layer in network.layers}
-    found = []
-    for operation in forward.layers:
-        node = forward.traced.nodes[operation.place]
-        weights = node.inputs[1 - operation.side]
-        whole = forward.variables[operation.kernel]
-        # Of size 1: what standardization adds to its divisor is small beside that.
-        whole = whole / jnp.maximum(jnp.sqrt(jnp.mean(whole**2)), 1e-30)
-        once, twice = (
-            graph.compute(
-                forward.traced,
-                {**forward.variables, operation.kernel: kernel},
-                None,
-                (weights,),
-            )[0]
-            for kernel in (whole, 2 * whole)
-        )
-        same = bool(jnp.allclose(once, twice, rtol=0.1)) and bool(jnp.any(once))
-        if same and operation.kernel[1:] in named:
-            found.append(named[operation.kernel[1:]])
-    return found
 
 
 def refuse_stacks(network: Network, why: str) -> None:

@@ -147,8 +147,10 @@ class Scheme:
         """
         if any(isinstance(v, Tracer) for v in jax.tree.leaves(params)):
             return
+        if self.checks:
+            params, batch = jax.tree.map(jnp.asarray, (params, batch))
         for check in self.checks:
-            check(network, *jax.tree.map(jnp.asarray, (params, batch)))
+            check(network, params, batch)
 
     def explain(self, network: Network) -> dict[Path, str]:
         """Say in words what sets each parameter, by path; refuse as a draw does."""

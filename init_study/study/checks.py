@@ -53,7 +53,7 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
 
 
 def check_pairing(study: "Study") -> None:
-    """Refuse rates that do not go with the schemes, and fresh seeds that are not.
+    """Refuse rates that do not go with the schemes, and a negative number of seeds.
 
     Raises: UserError naming the field and the way out.
     """
@@ -64,12 +64,6 @@ def check_pairing(study: "Study") -> None:
             f"schemes, in their order, and there are {rates}"
         )
     _at_least("fresh_seeds", study.fresh_seeds, 0)
-    fixed = [one for one in study.fixed if one != "nothing"]
-    if study.fresh_seeds and fixed:
-        raise UserError(
-            f"study.fresh_seeds={study.fresh_seeds} have starts and orders of their "
-            f"own, and study.fixed={fixed[0]} takes seed 0's; leave out one"
-        )
 
 
 def _check_axis(field: str, values: tuple[Any, ...], may_repeat: bool) -> None:
