@@ -12,6 +12,7 @@ from jaxtyping import Array, Int, Key
 from init_study.api.arguments import make_scheme
 from init_study.errors import UserError
 from init_study.network import Network, trace
+from init_study.network.in_words import layer_in_words
 from init_study.schemes import Batch
 
 
@@ -73,7 +74,10 @@ def explain(
     train_argument: str | None = None,
     output: str | None = None,
 ) -> dict[str, str]:
-    """Say which rule sets each parameter, by path; nothing is drawn.
+    """Say which rule sets each parameter, and what tracing found of each layer.
+
+    Nothing is drawn. Behind the rule of a kernel stand the layer's fans, on average,
+    what follows it, and where it is on a residual branch.
 
     Args:
         module: as of `initialize`.
@@ -85,10 +89,13 @@ def explain(
     Example:
         >>> import flax.linen as nn, jax
         >>> explain(nn.Dense(3), jax.numpy.ones((2, 5)), "he_normal")
-        {'bias': 'zeros', 'kernel': 'he_normal'}
+        {'bias': 'zeros', 'kernel': 'he_normal; 5 in, 3 out; linear'}
     """
     network = _network(module, images, train_argument, output)
     said = make_scheme(scheme).explain(network)
+    for index, layer in enumerate(network.layers):
+        found = layer_in_words(index, layer, network.branches)
+        said[layer.kernel] = f"{said[layer.kernel]}; {found}"
     return {"/".join(path): text for path, text in said.items()}
 
 

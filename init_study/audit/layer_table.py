@@ -8,14 +8,19 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array
 
-from init_study.activations import name_activation
 from init_study.data import batch_indices
 from init_study.engine.population import first_batches
 from init_study.errors import UserError
 from init_study.instruments.gains import Gain, layer_gains, tap_squares
 from init_study.instruments.signals import gradients_at_layers
 from init_study.mean_field.predict import PredictedSignals, predict
-from init_study.network import Layer, Network, Params
+from init_study.network import Network, Params
+from init_study.network.in_words import (
+    branch_in_words,
+    fans_in_words,
+    follower_in_words,
+    peculiarities,
+)
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch, Scheme
 from init_study.schemes.scheme import leaf_of
@@ -37,6 +42,7 @@ def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
             "scheme": text,
             "parameters": program_plan.network.num_parameters,
             "passes": scheme.cost(program_plan.network)._asdict(),
+            "not_recognized": sorted(map("/".join, program_plan.network.unknown)),
             "layers": inspect_scheme(
                 scheme, program_plan.network, _batch(program_plan)
             ),
@@ -58,7 +64,9 @@ def inspect_scheme(
         seed: of the draw.
 
     Keys of a row: `layer`, `kind`, `shape`, `parts`, `groups`, `fan_in`, `fan_out`,
-    `activation`, `normalized`, `rule`; `asked_mean` and `asked_std` over draws;
+    `mean_fans`, those that the operation has on average, `fans` in words, `activation`,
+    `normalized`, both as `then`, `branch`, `peculiarities`, `rule`; over draws
+    `asked_mean` and `asked_std`;
     `mean`, `std`, `min`, `max` of this one; `forward` and `backward`, factors on the
     mean square of noise that goes through the layer's operation, with `predicted_`
     beside; and of the batch through the whole network `signal`, the mean square of the
@@ -69,8 +77,8 @@ def inspect_scheme(
     key = stream(seed, "init")
     params = jax.jit(lambda key: scheme(key, network, batch))(key)
     keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
-    asked, squares = jax.jit(lambda keys: _asked(scheme, network, batch, keys))(keys)
     state = network.model_state(stream(seed, "init"))
+    asked, squares = jax.jit(lambda k: _asked(scheme, network, state, batch, k))(keys)
     measured, predicted = layer_gains(
         network, params, state, squares, jax.random.key(0)
     )
@@ -81,7 +89,7 @@ def inspect_scheme(
     said = scheme.explain(network)
     return [
         {
-            **_what(layer, said[layer.kernel]),
+            **_what(network, index, said[layer.kernel]),
             **_numbers(leaf_of(params, layer.kernel), mean, square),
             **_gains(measured[index], predicted[index]),
             "signal": _number(signals[index]),
@@ -100,12 +108,14 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     What was asked for or predicted is in brackets.
     """
+    branched = any(row["branch"] for row in layers)
     return [
         {
             "layer": row["layer"],
             "kernel": _kernel_word(row),
-            "fan in/out": f"{row['fan_in']}/{row['fan_out']}",
-            "then": ("norm, " if row["normalized"] else "") + row["activation"],
+            "fans": row["fans"],
+            "then": row["then"],
+            **({"branch": row["branch"]} if branched else {}),
             "mean": _word(row["mean"]),
             "std": _beside(row["std"], row["asked_std"]),
             "min": _word(row["min"]),
@@ -126,7 +136,9 @@ def _batch(plan: ProgramPlan) -> Batch:
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
-def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
+def _asked(
+    scheme: Scheme, network: Network, state: Any, batch: Batch, keys: Any
+) -> Any:
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
     params = jax.vmap(lambda key: scheme(key, network, batch))(keys)
     leaves = [leaf_of(params, layer.kernel) for layer in network.layers]
@@ -134,7 +146,7 @@ def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
         (leaf.astype(jnp.float32).mean(), (leaf.astype(jnp.float32) ** 2).mean())
         for leaf in leaves
     ]
-    squares = jax.vmap(lambda one: tap_squares(network, one))(params)
+    squares = jax.vmap(lambda one: tap_squares(network, one, state))(params)
     return moments, [square.mean(0) for square in squares]
 
 
@@ -163,8 +175,9 @@ def _foreseen(
         return None
 
 
-def _what(layer: Layer, rule: str) -> dict[str, Any]:
-    function = layer.activation
+def _what(network: Network, index: int, rule: str) -> dict[str, Any]:
+    layer = network.layers[index]
+    then = follower_in_words(layer)
     return {
         "layer": layer.name,
         "kind": layer.kind,
@@ -173,10 +186,13 @@ def _what(layer: Layer, rule: str) -> dict[str, Any]:
         "groups": layer.groups,
         "fan_in": layer.fan_in,
         "fan_out": layer.fan_out,
-        "activation": "not recognized"
-        if function is None
-        else name_activation(function),
+        "mean_fans": list(layer.mean_fans),
+        "fans": fans_in_words(layer),
+        "activation": then.removeprefix("norm, "),
         "normalized": layer.normalized,
+        "then": then,
+        "branch": branch_in_words(index, layer, network.branches),
+        "peculiarities": list(peculiarities(layer)),
         "rule": rule,
     }
 

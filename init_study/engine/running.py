@@ -167,7 +167,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
     for start in range(0, len(places), seeds):
         own = jax.tree.map(lambda leaf, i=start: leaf[i : i + seeds], chosen)
         params, model_state = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), own)
-        squares = jax.vmap(partial(tap_squares, network))(own[0])
+        squares = jax.vmap(partial(tap_squares, network))(*own)
         means = [np.asarray(square).mean(0) for square in squares]
         try:
             predictor = predictor or make_predictor(

@@ -37,8 +37,18 @@ class Gain(NamedTuple):
     backward: Any
 
 
-def tap_squares(network: Network, params: Params) -> tuple[Float[Array, "..."], ...]:
+def tap_squares(
+    network: Network, params: Params, model_state: ModelState | None = None
+) -> tuple[Float[Array, "..."], ...]:
     """Compute the mean square of each layer's weights at each tap of its kernel.
+
+    Weights are what meets the images: a kernel that is standardized, divided by its
+    norm or multiplied on its way counts as what it has become.
+
+    Args:
+        network: a traced network.
+        params: its parameters.
+        model_state: its state, which some norms of kernels read.
 
     Returns: in the order of `network.layers`, each `[height, width]`, or `[]` for a
         dense layer.
@@ -51,11 +61,41 @@ def tap_squares(network: Network, params: Params) -> tuple[Float[Array, "..."], 
         >>> [float(square) for square in tap_squares(network, params)]
         [4.0]
     """
+    if any(layer.scale_free or layer.multiplier != 1 for layer in network.layers):
+        return _squares_of_weights(network, params, model_state or {})
     flat: Any = traverse_util.flatten_dict(params)
     return tuple(
         jnp.mean(layer.plain(flat[layer.kernel]).astype(jnp.float32) ** 2, (-2, -1))
         for layer in network.layers
     )
+
+
+def _squares_of_weights(
+    network: Network, params: Params, model_state: ModelState
+) -> tuple[Array, ...]:
+    """Compute mean squares at each tap of what the operations are given."""
+    images = jax.ShapeDtypeStruct((1, *network.image_shape), jnp.float32)
+    forward = trace_forward(network, params, model_state, images)
+    nodes = [forward.traced.nodes[layer.place] for layer in forward.layers]
+    places = [
+        node.inputs[1 - layer.side]
+        for node, layer in zip(nodes, forward.layers, strict=True)
+    ]
+    weights = graph.compute(forward.traced, forward.variables, None, tuple(places))
+    return tuple(
+        _mean_squares(node, layer, kernel)
+        for node, layer, kernel in zip(nodes, forward.layers, weights, strict=True)
+    )
+
+
+def _mean_squares(node: graph.Node, layer: graph.Operation, weights: Array) -> Array:
+    squares = weights.astype(jnp.float32) ** 2
+    if layer.kind == "dense":
+        return squares.mean()
+    # Their axes: outputs, inputs, and the taps'.
+    outputs, inputs, *taps = node.equation.params["dimension_numbers"].rhs_spec
+    means = squares.mean((outputs, inputs), keepdims=True)
+    return means.transpose(*taps, outputs, inputs)[..., 0, 0]
 
 
 def layer_gains(

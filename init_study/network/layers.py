@@ -82,10 +82,11 @@ class Layer(NamedTuple):
     def name(self) -> str:
         """The name for people: `Conv_0`, or the kernel's path if it is no `kernel`.
 
-        A block in a loop is `Conv_0[2]`.
+        A block in a loop is `Conv_0[2]`; that of a module that is a layer is `kernel`.
         """
         leaf, bracket, place = self.kernel[-1].partition("[")
-        path = self.path if leaf == "kernel" else (*self.path, leaf)
+        inner = leaf == "kernel" and self.path
+        path = self.path if inner else (*self.path, leaf)
         return "/".join(path) + bracket + place
 
     @property

@@ -48,6 +48,7 @@ from init_study.schemes.residual import (
     zero_branch,
     zero_gamma,
 )
+from init_study.schemes.scaled_rule import multiplied
 from init_study.schemes.scheme import Batch, Cost, Refinement, Rule, Scheme
 from init_study.schemes.whitening import whitened
 
@@ -75,7 +76,7 @@ def parse_scheme(text: str) -> Scheme:
     Example:
         >>> scheme = parse_scheme("zero_head(rest='orthogonal')")
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), scheme)["kernel"]
-        'zeros: head'
+        'zeros: head; 5 in, 3 out; linear'
     """
     name, args, kwargs = parse_call(text)
     if name not in SCHEMES and name not in ALIASES:
@@ -185,7 +186,12 @@ def _of_initializer(factory: Callable[..., Any]) -> Callable[..., Scheme]:
             if counting == OPERATION:
                 known["fans"] = layer.mean_fans
             own = {name: known[name] for name in known if name in parameters}
-            return factory(**arguments, **own)
+            law = factory(**arguments, **own)
+            # Laws that count fans count the factor with them; isometries have none.
+            exact = "fans" not in parameters and {"gain", "tap"} & parameters.keys()
+            if exact and layer.multiplier != 1:
+                law = multiplied(law, 1 / layer.multiplier)
+            return law
 
         given = [*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())]
         name = f"{factory.__name__}({', '.join(given)})" if given else factory.__name__

@@ -35,7 +35,7 @@ def by_rule(*rules: str, rest: Scheme = HE_NORMAL, others: str = "refuse") -> Sc
         >>> from init_study.schemes import parse_scheme
         >>> scheme = parse_scheme("by_rule('*bias=ones', rest='orthogonal')")
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), scheme)
-        {'bias': 'ones', 'kernel': 'orthogonal'}
+        {'bias': 'ones', 'kernel': 'orthogonal; 5 in, 3 out; linear'}
     """
     if others not in _OTHERS:
         raise UserError(f"others={others!r} is not known; write refuse or module")

@@ -30,8 +30,8 @@ def flax() -> Scheme:
     Source: `flax.linen.linear.default_kernel_init`.
 
     Example:
-        >>> explain(nn.Dense(3), jnp.ones((2, 5)), flax())
-        {'bias': 'zeros', 'kernel': 'flax: lecun_normal, truncated'}
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), flax())["kernel"]
+        'flax: lecun_normal, truncated; 5 in, 3 out; linear'
     """
     law = variance_scaling(1.0, "fan_in", "truncated_normal")
     return per_layer(law, name="flax: lecun_normal, truncated")
@@ -74,7 +74,7 @@ def keras() -> Scheme:
 
     Example:
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), keras())
-        {'bias': 'zeros', 'kernel': 'keras: xavier_uniform'}
+        {'bias': 'zeros', 'kernel': 'keras: xavier_uniform; 5 in, 3 out; linear'}
     """
     return per_layer(xavier_uniform(), name="keras: xavier_uniform")
 
@@ -88,8 +88,8 @@ def haiku() -> Scheme:
     Source: `w_init` of `haiku.Conv2D` and `haiku.Linear`; `TruncatedNormal`.
 
     Example:
-        >>> explain(nn.Dense(3), jnp.ones((2, 5)), haiku())
-        {'bias': 'zeros', 'kernel': 'haiku: truncated normal, not rescaled'}
+        >>> explain(nn.Dense(3), jnp.ones((2, 5)), haiku())["kernel"]
+        'haiku: truncated normal, not rescaled; 5 in, 3 out; linear'
     """
     law = variance_scaling(_CUT_VARIANCE, "fan_in", "truncated_normal")
     return per_layer(law, name="haiku: truncated normal, not rescaled")
@@ -233,7 +233,7 @@ def convnext() -> Scheme:
 
     Example:
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), convnext())
-        {'bias': 'zeros', 'kernel': 'convnext: normal(0.02)'}
+        {'bias': 'zeros', 'kernel': 'convnext: normal(0.02); 5 in, 3 out; linear'}
     """
     return per_layer(normal(0.02), name="convnext: normal(0.02)")
 

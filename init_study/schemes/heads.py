@@ -39,7 +39,7 @@ def zero_head(rest: Scheme = HE_NORMAL) -> Scheme:
     Example:
         >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
         >>> explain(net, jnp.ones((2, 5)), zero_head())["layers_2/kernel"]
-        'zeros: head'
+        'zeros: head; 4 in, 2 out; linear'
     """
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
@@ -65,7 +65,7 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
     Example:
         >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
         >>> explain(net, jnp.ones((2, 5)), small_head(0.1))["layers_2/kernel"]
-        'he_normal × 0.1'
+        'he_normal × 0.1; 4 in, 2 out; linear'
     """
     if not factor > 0:
         raise UserError(f"factor={factor!r} is not positive; for zero use zero_head")
@@ -96,7 +96,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
     Example:
         >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
         >>> explain(net, jnp.ones((2, 5)), mup())["layers_2/kernel"]
-        'he_normal × √(base / fan_in)'
+        'he_normal × √(base / fan_in); 4 in, 2 out; linear'
     """
     check_count("base", base)
 

@@ -34,7 +34,7 @@ def per_layer(
         >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(2)])
         >>> said = explain(net, jnp.ones((2, 5)), scheme)
         >>> said["layers_0/kernel"], said["layers_2/kernel"]
-        ('he', 'he, of the head')
+        ('he; 5 in, 4 out; then relu', 'he, of the head; 4 in, 2 out; linear')
     """
     kernel_of = _as_rule(kernel)
     bias_of = _as_rule(zeros() if bias is None else bias)

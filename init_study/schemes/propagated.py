@@ -73,7 +73,7 @@ def edge_of_chaos(
 
     Example:
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), edge_of_chaos("relu"))["kernel"]
-        'edge of chaos: σ_w² 2, σ_b² 0'
+        'edge of chaos: σ_w² 2, σ_b² 0; 5 in, 3 out; linear'
     """
     if sigma_b2 is None:
         sigma_w2, sigma_b2 = critical_variances(activation, 1.0 if q is None else q)
@@ -104,7 +104,7 @@ def gaussian(sigma_w2: float = 1.0, sigma_b2: float = 0.0) -> Scheme:
 
     Example:
         >>> explain(nn.Dense(3), jnp.ones((2, 5)), gaussian(1.76, 0.05))["kernel"]
-        'gaussian: σ_w² 1.76, σ_b² 0.05'
+        'gaussian: σ_w² 1.76, σ_b² 0.05; 5 in, 3 out; linear'
     """
     check_number("sigma_w2", sigma_w2, least=0)
     check_number("sigma_b2", sigma_b2, least=0)

@@ -6,6 +6,7 @@ import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
+from init_study.initializers import Initializer
 from init_study.schemes.scheme import Rule
 
 
@@ -18,9 +19,21 @@ def scaled(rule: Rule, factor: float, why: str) -> Rule:
     if inner is None:
         raise UserError("the module's own numbers have no law to be scaled")
 
+    return Rule(f"{rule.text} × {why}", multiplied(inner, factor))
+
+
+def multiplied(law: Initializer, factor: float) -> Initializer:
+    """Multiply what an initializer draws by a factor.
+
+    Example:
+        >>> from init_study.initializers import ones
+        >>> multiplied(ones(), 0.5)(jax.random.key(0), (2,), jax.numpy.float32).tolist()
+        [0.5, 0.5]
+    """
+
     def initializer(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any) -> Array:
         # Without the barrier a compiler merges the two factors, and compiled numbers
         # differ from others in the last bit.
-        return jax.lax.optimization_barrier(inner(key, shape, dtype)) * factor
+        return jax.lax.optimization_barrier(law(key, shape, dtype)) * factor
 
-    return Rule(f"{rule.text} × {why}", initializer)
+    return initializer

@@ -11,6 +11,7 @@ from calling import launch
 
 from init_study.activations import ACTIVATIONS, name_activation
 from init_study.audit.layer_table import inspect_scheme, layer_columns
+from init_study.cli.words.show import scheme_text
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
 from init_study.schemes.scheme import leaf_of
@@ -125,3 +126,48 @@ def test_show_as_one_document(tmp_path):
 def test_what_cannot_be_shown_is_one_line(args, words, tmp_path):
     code, out, err = launch("show", *args.split(), cwd=tmp_path)
     assert code == 2 and out == "" and words in err and err.count("\n") == 1
+
+
+class OnTheirWay(nn.Module):
+    """Kernels that are divided by their norm, or multiplied, before they are used."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.relu(nn.WeightNorm(nn.Conv(8, (3, 3), padding="VALID"))(x))
+        kernel = self.param("kernel", nn.initializers.normal(), (8, 8))
+        x = jnp.tanh(x @ (kernel * 3.0))
+        mixed = self.param("mixed", nn.initializers.normal(), (8, 3))
+        return (x @ jnp.abs(mixed)).mean((1, 2))
+
+
+def test_predictions_are_of_the_weights_that_meet_the_images():
+    """Each output's kernel of norm 1 gives 36 · 1/36; a factor of 3 gives 9 times."""
+    network = trace(OnTheirWay(), (6, 6, 4), 3)
+    rows = inspect_scheme(parse_scheme("module"), network, BATCH)
+    first, second = rows[:2]
+    assert first["predicted_forward"] == pytest.approx(1, rel=1e-3)
+    assert second["predicted_forward"] == pytest.approx(
+        9 * 8 * second["asked_std"] ** 2, rel=0.05
+    )
+    for row in rows[:2]:
+        assert row["forward"] == pytest.approx(row["predicted_forward"], rel=0.4)
+
+
+def test_what_is_unusual_or_not_recognized_is_named():
+    network = trace(OnTheirWay(), (6, 6, 4), 3)
+    rows = inspect_scheme(parse_scheme("module"), network, BATCH)
+    text = scheme_text(
+        [
+            {
+                "scheme": "module",
+                "program": "its net",
+                "parameters": network.num_parameters,
+                "passes": {"forward": 0, "backward": 0},
+                "not_recognized": sorted(map("/".join, network.unknown)),
+                "layers": rows,
+            }
+        ]
+    )
+    assert "its scale has no effect" in text and "kernel: times 3 on its way." in text
+    assert "mixed: not recognized." in text
+    assert "36 in, 72 out" in text and "  then" in text and "branch" not in text

@@ -442,7 +442,8 @@ class AuxiliaryHead(nn.Module):
 
 def test_layers_are_those_of_the_training_call():
     said = explain(AuxiliaryHead(), IMAGES, "zeros")
-    assert set(said.values()) == {"zeros"} and "extra/kernel" in said
+    rules = {text.partition(";")[0] for text in said.values()}
+    assert rules == {"zeros"} and "extra/kernel" in said
     network = trace(AuxiliaryHead(), SHAPE, 3)
     assert [layer.name for layer in network.layers] == ["Dense_0", "head", "extra"]
 

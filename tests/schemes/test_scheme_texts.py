@@ -117,3 +117,23 @@ def test_any_text_is_a_scheme_or_one_line(text):
         assert callable(parse_scheme(text))
     except UserError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["identity", "delta_orthogonal", "orthogonal"])
+def test_isometries_undo_what_multiplies_a_kernel(scheme):
+    """A kernel that is multiplied on its way keeps norms when it arrives."""
+
+    class Equalized(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            kernel = self.param("kernel", nn.initializers.normal(), (3, 3, 4, 4))
+            form = ("NHWC", "HWIO", "NHWC")
+            x = jax.lax.conv_general_dilated(
+                x, kernel * 0.25, (1, 1), "SAME", dimension_numbers=form
+            )
+            return x.mean((1, 2))
+
+    network = trace(Equalized(), (4, 4, 4), 4)
+    kernel = parse_scheme(scheme)(jax.random.key(0), network)["kernel"] * 0.25
+    seen = kernel[1, 1] if scheme != "orthogonal" else kernel.reshape(36, 4)
+    np.testing.assert_allclose(seen.T @ seen, np.eye(4), atol=1e-5)

@@ -142,9 +142,12 @@ def computed(name, branches, factor):
 
 
 def drawn(name, scheme, branches="plain"):
-    """The parameters that a scheme gives; its refusals go through."""
+    """The parameters that a scheme gives and stands by; its refusals go through."""
     batch = Batch(images_of(name), jnp.zeros(8, jnp.int32))
-    return parse_scheme(scheme)(jax.random.key(11), network(name, branches), batch)
+    recipe, net = parse_scheme(scheme), network(name, branches)
+    params = recipe(jax.random.key(11), net, batch)
+    recipe.check(net, params, batch)
+    return params
 
 
 def unlike_zero(params):

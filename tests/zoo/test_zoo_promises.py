@@ -93,15 +93,21 @@ def rows_of(name):
         yield row, places[row.name], sizes or [1]
 
 
+def are_layers(name, row):
+    """Whether the parts of a row are layers of their own; the first is measured."""
+    return len({layer.kernel for layer in pieces(name)[row.name]}) > 1
+
+
 @pytest.mark.slow
 def test_truth_counts_what_the_operations_have(name):
     """Fans are measured: the map of a kernel of ones."""
     ones = {row: jnp.ones(p.kernel_shape) for row, p in forward_of(name)[1].items()}
     found = meter(name)(ones)
-    for row, *_ in rows_of(name):
-        alone = len({layer.kernel for layer in pieces(name)[row.name]})
-        parts = int(row.parts) if row.apart else alone
-        wanted = (row.fans[0], row.fans[1] / parts)
+    for row, _, sizes in rows_of(name):
+        backward = row.fans[1] / (int(row.parts) if row.apart else 1)
+        if are_layers(name, row):
+            backward = backward_fans(row, sizes)[0]
+        wanted = (row.fans[0], backward)
         np.testing.assert_allclose(found[row.name], wanted, 1e-5, err_msg=row.name)
 
 
@@ -122,11 +128,10 @@ def check_law(name, scheme):
             continue
         fans = backward_fans(row, sizes)
         variances = [LAWS[scheme](row.fans[0], fan) for fan in fans]
+        if are_layers(name, row):
+            fans, variances, sizes = fans[:1], variances[:1], sizes[:1]
         forward = row.fans[0] * np.average(variances, weights=sizes)
-        # Parts that are layers of their own are measured one by one.
-        alone = len({layer.kernel for layer in pieces(name)[row.name]}) > 1
-        parts = len(fans) if row.apart or alone else 1
-        backward = np.dot(fans, variances) / parts
+        backward = np.dot(fans, variances) / (len(fans) if row.apart else 1)
         one = tuple(map(float, found[row.name]))
         if not np.allclose(one, (forward, backward), rtol=0.1):
             wrong[row.name] = one, (forward, backward)

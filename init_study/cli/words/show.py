@@ -32,7 +32,22 @@ def scheme_text(shown: Iterable[Mapping[str, Any]]) -> str:
         parts.append(
             f"{one['scheme']} on {one['program']}, {one['parameters']} parameters\n\n"
             f"{format_columns(layer_columns(one['layers']))}\n\n"
+            "Fans, on average: inputs that feed one output, outputs that one input "
+            "feeds;\n`9 of 36` where a stride or a dilation leaves 9 of the 36.\n"
             "In brackets: what the scheme asks for, and what its variances predict.\n"
             f"Kernels: {'; '.join(rules)}. Cost: {passes} passes.\n"
+            f"{''.join(_remarks(one))}"
         )
     return "\n".join(parts)
+
+
+def _remarks(one: Mapping[str, Any]) -> Iterable[str]:
+    """Name what is unusual, a line each."""
+    for row in one["layers"]:
+        for peculiarity in row["peculiarities"]:
+            yield f"{row['layer']}: {peculiarity}.\n"
+    for name in one["not_recognized"]:
+        yield (
+            f"{name}: not recognized. It weighs the images in a way that is not known, "
+            "and stays the module's own.\n"
+        )

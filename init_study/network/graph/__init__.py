@@ -14,6 +14,7 @@ from init_study.network.graph.building import make_graph
 from init_study.network.graph.cuts import find_cuts
 from init_study.network.graph.dataflow import (
     Graph,
+    Node,
     Origins,
     Path,
     compute,
@@ -50,6 +51,7 @@ __all__ = [
     "Following",
     "Graph",
     "Known",
+    "Node",
     "Operation",
     "Origins",
     "Path",
