@@ -4,7 +4,9 @@
 
 Each way runs in worker processes of its own, which take turns: round by round, one way
 at a time. Compilation and warm-up are not counted. Prints member-steps per second as a
-Markdown table; the JSON file has every way and variant. Ways:
+Markdown table, a row as each case ends; the JSON file has every way and variant.
+Ctrl-C and SIGTERM keep what there is. A way that is 30 times slower than another takes
+one step and no more. Ways:
 
     ours             the engine, on all devices
     flax_loop        plain Flax, a jitted step, one member after the other
@@ -13,6 +15,7 @@ Markdown table; the JSON file has every way and variant. Ways:
     torch_loop       PyTorch, eager, one member after the other; best of two memory
                      layouts, and of one thread and all
     torch_processes  one such process of one thread per core, side by side
+    torch_compile    the same, loss and gradients compiled by torch.compile
     torch_func_vmap  PyTorch, all members by torch.func
     matmul           no training: the rate of a float32 matrix product
 """
@@ -20,6 +23,8 @@ Markdown table; the JSON file has every way and variant. Ways:
 import importlib.util
 import json
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +34,12 @@ from benchmarks import crews
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.crews import WAYS, Settings, Turn
 from benchmarks.machine import cpu_name, versions
-from benchmarks.summary import markdown, summarize
+from benchmarks.summary import header, problems_of, row_of, summarize
 from init_study.errors import UserError, unknown
 from init_study.execution import parse_execution
 from init_study.host import usable_cores
+from init_study.interrupts import EXIT_CODES, noted_signals
+from init_study.store.workdir import write_atomically
 
 _CASES = flags.DEFINE_list("cases", list(CASES), "Names in cases.CASES.")
 _WAYS = flags.DEFINE_list("ways", list(WAYS), "What to compare.")
@@ -54,14 +61,56 @@ _TORCH_MISSING = (
 _ONCE_ABOVE = 10
 
 
-def main(_: list[str]) -> None:
+def main(_: list[str]) -> int:
     """Measure case by case; the file is complete after each."""
+    ways = _checked()
+    with noted_signals() as received:
+        try:
+            found = crews.probe(_CASES.value, _LIMIT.value)
+        except TimeoutError as error:
+            raise UserError(
+                f"--limit={_LIMIT.value:g}: JAX itself gave {error}; give more seconds"
+            ) from None
+        machine = _machine(found)
+        print(
+            f"{machine['cpu']}, {machine['cores']} cores, {machine['devices']} × "
+            f"{machine['device']}; {_MEMBERS.value} members, batch {BATCH_SIZE}, "
+            f"member-steps/s, median of {_REPEATS.value} (least to greatest)\n\n"
+            f"{header()}",
+            flush=True,
+        )
+        records: list[dict[str, Any]] = []
+        for name in _CASES.value:
+            record = measure(name, ways, found, received)
+            records.append(record)
+            print(row_of(record), flush=True)
+            if _JSON.value:
+                text = json.dumps(records, indent=1) + "\n"
+                write_atomically(Path(_JSON.value), text)
+            if received:
+                break
+        for line in problems_of(records):
+            print(f"\n{line}")
+    if received:
+        left = ", ".join(_CASES.value[len(records) :]) or "none"
+        print(f"\nended by {received[0].name}; not begun: {left}")
+        return EXIT_CODES[received[0]]
+    return 0 if any(record["measured"] for record in records) else 1
+
+
+def _checked() -> list[str]:
+    """Make sure that every flag can be used, and list the ways that can run here.
+
+    Raises: UserError for the first that cannot.
+    """
     if not _CASES.value:
         raise UserError(f"--cases is empty; give at least one of {', '.join(CASES)}")
     for name in _CASES.value:
         find_case(name)
     if _EXECUTION.value:
         parse_execution(_EXECUTION.value)
+    if _JSON.value and not Path(_JSON.value).absolute().parent.is_dir():
+        raise UserError(f"--json={_JSON.value}: its folder is not there; make it first")
     for way in _WAYS.value:
         if way not in WAYS:
             raise unknown("way", way, WAYS, ", ".join(WAYS))
@@ -69,23 +118,15 @@ def main(_: list[str]) -> None:
     if importlib.util.find_spec("torch") is None and {*ways} & {*crews.TORCH_WAYS}:
         print(_TORCH_MISSING, file=sys.stderr)
         ways = [way for way in ways if way not in crews.TORCH_WAYS]
-    found = crews.probe(_CASES.value, _LIMIT.value)
-    records: list[dict[str, Any]] = []
-    for name in _CASES.value:
-        records.append(measure(name, ways, found))
-        if _JSON.value:
-            Path(_JSON.value).write_text(json.dumps(records, indent=1) + "\n")
-    machine = records[0]["machine"]
-    print(
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['devices']} × "
-        f"{machine['device']}; {_MEMBERS.value} members, batch {BATCH_SIZE}, member-"
-        f"steps/s, median of {_REPEATS.value} (least to greatest)\n"
-    )
-    print(markdown(records))
+    if not ways:
+        raise UserError(f"no way is left of --ways={','.join(_WAYS.value)}")
+    return ways
 
 
-def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]:
-    """Measure all ways on one case, in turns."""
+def measure(
+    case: str, ways: list[str], found: dict[str, Any], received: Sequence[Any]
+) -> dict[str, Any]:
+    """Measure all ways on one case, in turns; what there is of it after a signal."""
     settings = Settings(
         case,
         _MEMBERS.value,
@@ -93,15 +134,17 @@ def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]
         _SECONDS.value,
         _LIMIT.value,
         _EXECUTION.value,
+        received,
     )
     problems: dict[str, str] = {}
     ready: list[crews.Crew] = []
+    turns: dict[str, dict[int, Turn]] = {}
     try:
-        for group in crews.make_groups(ways, found["platform"], usable_cores()):
-            crew, failed = crews.set_up(group, settings)
-            problems |= failed
-            ready += [crew] if crew else []
-        turns = take_turns(ready, settings, problems)
+        _set_up_all(ready, ways, settings, problems, found["platform"])
+        take_turns(ready, settings, problems, turns)
+    except crews.Interrupted:
+        # What was not measured has a dash.
+        pass
     finally:
         crews.stop([worker for crew in ready for worker in crew.workers])
     steps = {way: count for crew in ready for way, count in crew.steps.items()}
@@ -113,25 +156,62 @@ def measure(case: str, ways: list[str], found: dict[str, Any]) -> dict[str, Any]
         "steps_by_way": steps,
         "batch_size": BATCH_SIZE,
         "gflop_per_member_step": gflop,
+        "measured": any(turns.values()),
+        "ended": received[0].name if received else "",
         **summarize(turns, problems, gflop, found["platform"]),
         "machine": _machine(found),
         "versions": versions(),
     }
 
 
-def take_turns(
-    ready: list[crews.Crew], settings: Settings, problems: dict[str, str]
-) -> dict[str, dict[int, Turn]]:
-    """Take all turns, and give them by way and round.
+def _set_up_all(
+    ready: list[crews.Crew],
+    ways: list[str],
+    settings: Settings,
+    problems: dict[str, str],
+    platform: str,
+) -> None:
+    """Start all processes, those that run into `ready`; say what each is about to do.
 
-    A way that fails is noted in `problems` and dropped.
+    Raises: crews.Interrupted after a signal.
     """
-    turns: dict[str, dict[int, Turn]] = {
-        way: {} for crew in ready for way in crew.steps
+    began = time.monotonic()
+    for group in crews.make_groups(ways, platform, usable_cores()):
+        rates = [rate for crew in ready for rate in _trained(crew.rates).values()]
+        crew, failed = crews.set_up(group, settings, max(rates, default=0.0))
+        problems |= failed
+        ready += [crew] if crew else []
+        says = ", ".join((*(crew.steps if crew else ()), *failed))
+        took = time.monotonic() - began
+        print(f"[{took:.0f} s] {settings.case}: {says}: set up", file=sys.stderr)
+
+
+def _trained(rates: dict[str, float]) -> dict[str, float]:
+    """Leave out the matrix product, which trains nothing."""
+    return {way: rate for way, rate in rates.items() if way != "matmul"}
+
+
+def take_turns(
+    ready: list[crews.Crew],
+    settings: Settings,
+    problems: dict[str, str],
+    turns: dict[str, dict[int, Turn]],
+) -> None:
+    """Take all turns, into `turns` by way and round.
+
+    A way that fails is noted in `problems` and dropped; of one that is far behind the
+    step of its setting up is all there is.
+
+    Raises: crews.Interrupted after a signal.
+    """
+    turns |= {
+        way: {0: crew.once[way]} if way in crew.once else {}
+        for crew in ready
+        for way in crew.steps
     }
     for repeat in range(_REPEATS.value):
         for crew in ready:
-            for way in crew.steps:
+            for way in (way for way in crew.steps if way not in crew.once):
                 slow = any(
                     turn.seconds > _ONCE_ABOVE * settings.seconds
                     for turn in turns[way].values()
@@ -143,7 +223,6 @@ def take_turns(
                 except (TimeoutError, EOFError, BrokenPipeError) as error:
                     crews.stop(crew.workers)
                     problems |= {name: f"{way}: {error}" for name in crew.steps}
-    return turns
 
 
 def _machine(found: dict[str, Any]) -> dict[str, Any]:
@@ -156,9 +235,9 @@ def _machine(found: dict[str, Any]) -> dict[str, Any]:
 
 def _run() -> None:
     try:
-        app.run(main)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+        app.run(main, flags_parser=lambda argv: flags.FLAGS(argv))
+    except (UserError, flags.Error) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,18 @@ from typing import IO, Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 JAX_WAYS = ("ours", "flax_loop", "flax_vmap", "flax_scan", "matmul")
-TORCH_WAYS = ("torch_loop", "torch_processes", "torch_func_vmap")
+TORCH_WAYS = (
+    "torch_loop",
+    "torch_processes",
+    "torch_compile",
+    "torch_func_vmap",
+)
 WAYS = (*JAX_WAYS, *TORCH_WAYS)
 # Process contexts on one accelerator cost memory there and take turns anyway.
 _MOST_PROCESSES_ON_AN_ACCELERATOR = 4
 _WINDOW_PARTS = 20
+# Seconds between looks at what was received, while an answer is waited for.
+_LOOK = 0.2
 
 
 class Settings(NamedTuple):
@@ -34,6 +41,7 @@ class Settings(NamedTuple):
         seconds: of a turn, about.
         limit: seconds for an answer, at most.
         execution: of this engine; empty for its own choice.
+        received: signals, as they come: the first ends all waiting.
     """
 
     case: str
@@ -42,6 +50,11 @@ class Settings(NamedTuple):
     seconds: float
     limit: float
     execution: str = ""
+    received: Sequence[Any] = ()
+
+
+class Interrupted(Exception):
+    """A signal came while an answer was waited for."""
 
 
 class Group(NamedTuple):
@@ -59,13 +72,6 @@ class Worker(NamedTuple):
     log: IO[bytes]
 
 
-class Crew(NamedTuple):
-    """A group's processes, ready; `steps` of one turn by way."""
-
-    workers: list[Worker]
-    steps: dict[str, int]
-
-
 class Turn(NamedTuple):
     """One turn of a way.
 
@@ -78,6 +84,22 @@ class Turn(NamedTuple):
     rate: float
     cpu_seconds: float
     seconds: float
+
+
+class Crew(NamedTuple):
+    """A group's processes, ready.
+
+    Attributes:
+        workers: its processes.
+        steps: of one turn, by way.
+        rates: member-steps per second as it was set up, by way, about.
+        once: the one turn of each way that is too slow for others.
+    """
+
+    workers: list[Worker]
+    steps: dict[str, int]
+    rates: dict[str, float]
+    once: dict[str, Turn]
 
 
 def make_groups(ways: Sequence[str], platform: str, cores: int) -> list[Group]:
@@ -97,42 +119,75 @@ def make_groups(ways: Sequence[str], platform: str, cores: int) -> list[Group]:
         for threads in sorted({1, cores}):
             names = tuple(f"torch_loop/{layout}/{threads}" for layout in layouts)
             groups.append(Group(names, threads, 1))
-    if "torch_processes" in ways:
-        count = cores if alone else min(cores, _MOST_PROCESSES_ON_AN_ACCELERATOR)
-        names = tuple(f"torch_processes/{layout}/1" for layout in layouts)
-        groups.append(Group(names, 1, count))
+    count = cores if alone else min(cores, _MOST_PROCESSES_ON_AN_ACCELERATOR)
+    for way in ("torch_processes", "torch_compile"):
+        if way in ways:
+            names = tuple(f"{way}/{layout}/1" for layout in layouts)
+            groups.append(Group(names, 1, count))
     if "torch_func_vmap" in ways:
         for threads in sorted({1, cores}):
             groups.append(Group((f"torch_func_vmap/nchw/{threads}",), threads, 1))
     return groups
 
 
-def set_up(group: Group, settings: Settings) -> tuple[Crew | None, dict[str, str]]:
+def set_up(
+    group: Group, settings: Settings, fastest: float = 0.0
+) -> tuple[Crew | None, dict[str, str]]:
     """Start a group's processes and wait until every way of it is calibrated.
 
+    Args:
+        group: of ways.
+        settings: of the case.
+        fastest: member-steps per second of the fastest way that is known; one that is
+            far behind takes one step and no turn.
+
     Returns: the crew, None if no way of it runs, and by way why one does not.
+    Raises: Interrupted after a signal; no process is left then.
     """
     problems: dict[str, str] = {}
     while ways := [way for way in group.ways if way not in problems]:
-        workers = [_start(group, ways, settings) for _ in range(group.processes)]
-        steps: dict[str, int] = {}
-        failed = False
-        for way in ways:
-            try:
-                answers = [read(worker, settings.limit) for worker in workers]
-            except (TimeoutError, EOFError) as error:
-                problems[way], failed = str(error), True
-                break
-            errors = [answer["error"] for answer in answers if "error" in answer]
-            if errors:
-                problems[way] = errors[0]
-            else:
-                steps[way] = answers[0]["steps"]
-        if not failed and steps:
-            return Crew(workers, steps), problems
+        crew = Crew([], {}, {}, {})
+        try:
+            for _ in range(group.processes):
+                crew.workers.append(_start(group, ways, settings, fastest))
+            found, all_answered = _calibrated(crew, ways, settings)
+        except Interrupted:
+            stop(crew.workers)
+            raise
+        problems |= found
+        if all_answered and crew.steps:
+            return crew, problems
         # The one that hung is gone; the others of its group get a new process.
-        stop(workers)
+        stop(crew.workers)
     return None, problems
+
+
+def _calibrated(
+    crew: Crew, ways: Sequence[str], settings: Settings
+) -> tuple[dict[str, str], bool]:
+    """Read what each way says of itself into the crew.
+
+    Returns: by way why one does not run, and whether all have answered.
+    """
+    problems: dict[str, str] = {}
+    for way in ways:
+        try:
+            answers = [
+                read(worker, settings.limit, settings.received)
+                for worker in crew.workers
+            ]
+        except (TimeoutError, EOFError) as error:
+            return problems | {way: str(error)}, False
+        errors = [answer["error"] for answer in answers if "error" in answer]
+        if errors:
+            problems[way] = errors[0]
+            continue
+        crew.steps[way] = answers[0]["steps"]
+        crew.rates[way] = sum(answer["rate"] for answer in answers)
+        once = [answer["once"] for answer in answers]
+        if all(once):
+            crew.once[way] = _as_turn(once)
+    return problems, True
 
 
 def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
@@ -141,7 +196,7 @@ def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
     Several processes train over one common window of time, from a moment that all of
     them wait for.
 
-    Raises: TimeoutError or EOFError if one does not answer.
+    Raises: TimeoutError or EOFError if one does not answer, Interrupted after a signal.
     """
     line = f"go {way}"
     if len(crew.workers) > 1:
@@ -150,7 +205,14 @@ def take_turn(crew: Crew, way: str, settings: Settings) -> Turn:
     for worker in crew.workers:
         assert worker.process.stdin is not None
         worker.process.stdin.write(f"{line}\n".encode())
-    answers = [read(worker, settings.limit) for worker in crew.workers]
+    answers = [
+        read(worker, settings.limit, settings.received) for worker in crew.workers
+    ]
+    return _as_turn(answers)
+
+
+def _as_turn(answers: Sequence[dict[str, float]]) -> Turn:
+    """Put together what the processes did at once."""
     return Turn(
         rate=sum(answer["done"] / answer["seconds"] for answer in answers),
         cpu_seconds=sum(answer["cpu_seconds"] for answer in answers)
@@ -182,7 +244,9 @@ def probe(cases: Sequence[str], limit: float) -> dict[str, Any]:
         stop([worker])
 
 
-def _start(group: Group, ways: Sequence[str], settings: Settings) -> Worker:
+def _start(
+    group: Group, ways: Sequence[str], settings: Settings, fastest: float
+) -> Worker:
     several = group.processes > 1
     # A window is filled with short pieces of work, so that all end at about one time.
     seconds = settings.seconds / _WINDOW_PARTS if several else settings.seconds
@@ -194,6 +258,7 @@ def _start(group: Group, ways: Sequence[str], settings: Settings) -> Worker:
         "seconds": seconds,
         "threads": group.threads,
         "execution": settings.execution,
+        "fastest": fastest / group.processes,
     }
     threads = str(group.threads)
     only_torch = ways[0].startswith("torch")
@@ -225,19 +290,31 @@ def spawn(
         stderr=log,
         # Unbuffered: `select` must see every line that is there.
         bufsize=0,
+        # Ctrl-C in a terminal is for the one that waits; it ends this one.
+        process_group=0,
     )
     return Worker(process, log)
 
 
-def read(worker: Worker, limit: float) -> dict[str, Any]:
+def read(worker: Worker, limit: float, received: Sequence[Any] = ()) -> dict[str, Any]:
     """Read the next answer.
 
-    Raises: TimeoutError after `limit` seconds, EOFError if the process has ended.
+    Args:
+        worker: that gives it.
+        limit: seconds to wait.
+        received: signals; the first that comes ends the waiting.
+
+    Raises: TimeoutError after `limit` seconds, EOFError if the process has ended,
+        Interrupted after a signal.
     """
     stdout = worker.process.stdout
     assert stdout is not None
-    if not select.select([stdout], [], [], limit)[0]:
-        raise TimeoutError(f"no answer within {limit:g} s")
+    until = time.monotonic() + limit
+    while not select.select([stdout], [], [], min(limit, _LOOK))[0]:
+        if received:
+            raise Interrupted
+        if time.monotonic() >= until:
+            raise TimeoutError(f"no answer within {limit:g} s")
     line = stdout.readline()
     if not line:
         code = worker.process.wait()

@@ -117,40 +117,46 @@ def _against_matmul(
     return found
 
 
-def markdown(records: Sequence[Mapping[str, Any]]) -> str:
-    """One row per case; below it, one line for each way that did not run."""
-    head = (
-        "case",
-        "this engine",
-        "best peer",
-        "ratio",
-        "to flax_vmap",
-        "to flax_scan",
-        "share of matmul",
-    )
-    lines = [_row(head), _row(["---"] * len(head))]
-    for record in records:
-        best = record["best_peer"]
-        peer = record["peers"][best] if best else None
-        share = record["fraction_of_matmul"]
-        lines.append(
-            _row(
-                (
-                    record["case"],
-                    show(record["ours"]),
-                    f"{peer['variant']}: {show(peer)}" if peer else "—",
-                    *(show(record[f"ratio_{x}"]) for x in ("best", "vmap", "scan")),
-                    f"{share:.0%}" if share else "—",
-                )
-            )
+_HEAD = (
+    "case",
+    "this engine",
+    "best peer",
+    "ratio",
+    "to flax_vmap",
+    "to flax_scan",
+    "share of matmul",
+)
+
+
+def header() -> str:
+    """Write the head of the table."""
+    return f"{_row(_HEAD)}\n{_row(['---'] * len(_HEAD))}"
+
+
+def row_of(record: Mapping[str, Any]) -> str:
+    """Write the row of a case."""
+    best = record["best_peer"]
+    peer = record["peers"][best] if best else None
+    share = record["fraction_of_matmul"]
+    return _row(
+        (
+            record["case"],
+            show(record["ours"]),
+            f"{peer['variant']}: {show(peer)}" if peer else "—",
+            *(show(record[f"ratio_{x}"]) for x in ("best", "vmap", "scan")),
+            f"{share:.0%}" if share else "—",
         )
-    notes = [
+    )
+
+
+def problems_of(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name each way that did not run, and why."""
+    return [
         f"{record['case']}: {way}: {found['problem']}"
         for record in records
         for way, found in (("ours", record["ours"]), *record["peers"].items())
         if found and "problem" in found
     ]
-    return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def show(found: Mapping[str, Any] | None) -> str:

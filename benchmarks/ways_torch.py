@@ -33,20 +33,30 @@ def prepare_torch(threads: int) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def torch_loop(case: Case, members: int, layout: str) -> Way:
-    """One member after the other, eager."""
+def torch_loop(case: Case, members: int, layout: str, *, compiled: bool = False) -> Way:
+    """One member after the other, eager, or loss and gradients by `torch.compile`.
+
+    All members train in one net, so that it is compiled once.
+    """
     batches = device_batches(case, layout)
     format_ = LAYOUTS[layout]
     nets = [_to_device(twin(case)).to(memory_format=format_) for _ in range(members)]
     starts = [copy.deepcopy(net.state_dict()) for net in nets]
-    rates = learning_rates(members).tolist()
+    rates, net = learning_rates(members).tolist(), nets[0]
+
+    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(net(images), labels)
+
+    loss: Callable[[Tensor, Tensor], Tensor] = loss_of
+    if compiled:
+        loss = torch.compile(loss_of, dynamic=False)
 
     def way(steps: int) -> float:
-        for net, start, rate in zip(nets, starts, rates, strict=True):
+        for start, rate in zip(starts, rates, strict=True):
             net.load_state_dict(start)
             optimizer = make_optimizer(net, rate)
             for images, labels in islice(cycle(batches), steps):
-                train_step(net, optimizer, images, labels)
+                update(optimizer, loss(images, labels))
         _wait()
         return members * steps
 
@@ -134,7 +144,11 @@ def train_step(
     net: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor
 ) -> Tensor:
     """One step; the loss before it."""
-    loss = functional.cross_entropy(net(images), labels)
+    return update(optimizer, functional.cross_entropy(net(images), labels))
+
+
+def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    """Take a step down a loss."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     optimizer.step()

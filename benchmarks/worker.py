@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from absl import app, flags
 
@@ -26,11 +26,16 @@ _STEPS = flags.DEFINE_integer("steps", 0, "Per turn; 0: as many as fit.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", 0.0)
 _THREADS = flags.DEFINE_integer("threads", 1, "Of PyTorch.", 1)
 _EXECUTION = flags.DEFINE_string("execution", "", "Of this engine; empty: default.")
+_FASTEST = flags.DEFINE_float(
+    "fastest", 0.0, "Member-steps per second of the fastest way that is known.", 0.0
+)
 _PROBE = flags.DEFINE_list(
     "probe", [], "Cases: say what JAX is here, and nothing else."
 )
 
 Way = Callable[[int], float]
+# A way that is so many times slower than the fastest takes one step and no turn.
+_TOO_SLOW = 30
 
 
 def main(_: list[str]) -> None:
@@ -43,34 +48,63 @@ def main(_: list[str]) -> None:
     for name in _WAYS.value:
         try:
             way = make(name)
-            steps = _STEPS.value or calibrate(way, _SECONDS.value)
             if _STEPS.value:
                 way(1)  # Compiles.
+                found = Calibrated(_STEPS.value)
+            else:
+                found = calibrate(way, _SECONDS.value, _FASTEST.value / _TOO_SLOW)
         # A peer that cannot run is a result, whatever the reason.
         except Exception as error:
             answer(answers, {"way": name, "error": in_one_line(error)})
             continue
-        ready[name] = way, steps
-        answer(answers, {"way": name, "steps": steps})
+        ready[name] = way, found.steps
+        answer(answers, {"way": name, **found._asdict()})
     for line in sys.stdin:
         _, name, *window = line.split()
         answer(answers, take_turn(*ready[name], [float(at) for at in window]))
 
 
-def calibrate(way: Way, seconds: float) -> int:
-    """Find the number of steps that takes about so many seconds; it also warms up."""
+class Calibrated(NamedTuple):
+    """How a way is measured.
+
+    Attributes:
+        steps: of a turn.
+        rate: member-steps per second, about; 0 where it is not known.
+        once: the only turn of a way that is too slow for more, as of `take_turn`.
+    """
+
+    steps: int
+    rate: float = 0.0
+    once: dict[str, float] | None = None
+
+
+def calibrate(way: Way, seconds: float, least: float = 0.0) -> Calibrated:
+    """Find the number of steps that takes about so many seconds; it also warms up.
+
+    Args:
+        way: to take them.
+        seconds: of a turn.
+        least: member-steps per second; a way that is slower takes one step more, which
+            is all that is measured of it.
+    """
     began = time.monotonic()
-    way(1)
+    done = way(1)
+    took = time.monotonic() - began
+    if done / took < least:
+        # Most of it may have been compilation.
+        turn = take_turn(way, 1, [])
+        if (rate := turn["done"] / turn["seconds"]) < least:
+            return Calibrated(1, rate, turn)
     # Slow even if none of it was compilation: not worth a second try.
-    if time.monotonic() - began > 20 * max(seconds, 1.0):
-        return 1
+    elif took > 20 * max(seconds, 1.0):
+        return Calibrated(1, done / took)
     steps = 1
     while True:
         began = time.monotonic()
-        way(steps)
+        done = way(steps)
         took = max(time.monotonic() - began, 1e-6)
         if took > seconds / 4:
-            return max(1, round(steps * seconds / took))
+            return Calibrated(max(1, round(steps * seconds / took)), done / took)
         steps = max(steps + 1, min(8 * steps, math.ceil(steps * seconds / 2 / took)))
 
 
@@ -117,7 +151,8 @@ def make(name: str) -> Way:
         return ways_torch.torch_func_vmap(case, members)
     if kind == "torch_graphs":
         return ways_torch.torch_graphs(case, members, int(variant[0]))
-    return ways_torch.torch_loop(case, members, variant[0])
+    compiled = kind == "torch_compile"
+    return ways_torch.torch_loop(case, members, variant[0], compiled=compiled)
 
 
 def _probe(cases: list[str]) -> dict[str, Any]:

@@ -2,20 +2,24 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from calling import finish
+from calling import finish, start, wait_until
 
 from benchmarks import crews
 from benchmarks.cases import CASES, Case, multiply_adds, peer_batches
 from benchmarks.crews import Turn
 from benchmarks.models import Small
-from benchmarks.summary import markdown, summarize
+from benchmarks.summary import header, problems_of, row_of, summarize
 from benchmarks.ways_jax import initial_states, make_step
+from benchmarks.worker import Calibrated, calibrate
 from init_study.models import CNN, LeNet, ResNet, VGGStages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,9 +116,9 @@ def test_ratios_are_taken_round_by_round():
     assert record["peers"]["torch_loop"]["variant"] == "torch_loop/nchw/1"
     assert record["ratio_scan"] is None
     assert record["fraction_of_matmul"] == pytest.approx(0.5)
-    table = markdown([{"case": "tiny", **record}])
-    assert "1.5 (1 to 2)" in table
-    assert "tiny: flax_scan: no answer within 9 s" in table
+    record |= {"case": "tiny"}
+    assert "1.5 (1 to 2)" in row_of(record)
+    assert problems_of([record]) == ["tiny: flax_scan: no answer within 9 s"]
 
 
 def run_benchmarks(*arguments):
@@ -125,6 +129,101 @@ def run_benchmarks(*arguments):
         cwd=ROOT,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     )
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still but for what ways take."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: now[0])
+    return now
+
+
+def way_of(clock, step_seconds, compile_seconds=50.0):
+    """Two members; the first call compiles."""
+    calls = []
+
+    def way(steps):
+        clock[0] += steps * step_seconds + (0 if calls else compile_seconds)
+        calls.append(steps)
+        return 2 * steps
+
+    return way, calls
+
+
+def test_a_way_that_is_far_behind_takes_one_step(clock):
+    way, calls = way_of(clock, 4.0)
+    found = calibrate(way, 1.0, least=0.6)
+    assert calls == [1, 1] and (found.steps, found.rate) == (1, 0.5)
+    assert found.once == {"done": 2, "seconds": 4.0, "cpu_seconds": 4.0}
+
+
+def test_compilation_is_not_taken_for_slowness(clock):
+    way, calls = way_of(clock, 0.01)
+    found = calibrate(way, 1.0, least=10.0)
+    assert found.once is None and found.rate == pytest.approx(200)
+    assert found.steps == pytest.approx(100) and calls[:2] == [1, 1]
+
+
+def test_without_another_to_compare_a_slow_way_takes_its_turns(clock):
+    way, calls = way_of(clock, 100.0)
+    assert calibrate(way, 1.0) == Calibrated(1, 2 / 150) and calls == [1]
+
+
+def silent_worker():
+    silence = ("-c", "import sys; sys.stdin.read()")
+    process = start(launcher=silence, cwd=ROOT, stdin=subprocess.PIPE)
+    assert process.stderr is not None
+    return crews.Worker(process, process.stderr)
+
+
+def test_waiting_ends_with_a_signal_or_the_limit():
+    worker = silent_worker()
+    try:
+        with pytest.raises(crews.Interrupted):
+            crews.read(worker, 60.0, [signal.SIGTERM])
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s"):
+            crews.read(worker, 0.01)
+    finally:
+        crews.stop([worker])
+
+
+def test_a_signal_keeps_what_there_is_and_ends_the_workers(tmp_path):
+    path = tmp_path / "speed.json"
+    process = start(
+        *("--cases=tiny,lenet", "--ways=ours,flax_loop", "--members=1"),
+        *("--repeats=1", "--steps=1", f"--json={path}"),
+        launcher=("-m", "benchmarks"),
+        cwd=ROOT,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        start_new_session=True,
+    )
+    wait_until(path.exists)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate()
+    assert process.returncode == 75, err
+    assert finish(["pgrep", "-s", process.pid], check=False).stdout == ""
+    first, *cut = json.loads(path.read_text())
+    assert first["case"] == "tiny" and first["ratio_best"]["median"] > 0
+    assert [one["ended"] for one in cut] in ([], ["SIGTERM"])
+    assert header() in out and "| tiny |" in out and "ended by SIGTERM" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--limit=1"], "--limit=1: JAX itself gave no answer within 1 s"),
+        (["--json=nowhere/speed.json"], "its folder is not there"),
+        (["--ways=ourss"], "Did you mean 'ours'"),
+        (["--case=tiny"], "Unknown command line flag 'case'"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(flags, words):
+    done = run_benchmarks("--cases=tiny", *flags)
+    assert done.returncode == 1 and words in done.stderr
+    (line,) = (line for line in done.stderr.splitlines() if "PyTorch" not in line)
+    assert line.startswith("error: ")
 
 
 @pytest.mark.slow
