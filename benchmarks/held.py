@@ -38,7 +38,7 @@ def main(_: list[str]) -> None:
             found: dict[str, Any] = {}
             match line.strip():
                 case "calibrate":
-                    steps = calibrate(way, given.seconds)
+                    steps = calibrate(way, given.seconds).steps
                     found = {"steps": steps}
                 case "turn":
                     found = take_turn(way, steps, [])

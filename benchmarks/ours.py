@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from benchmarks.cases import BATCH_SIZE, Case, case_dataset, learning_rates
 from benchmarks.ways_jax import MOMENTUM, Way
@@ -14,15 +15,42 @@ from init_study.engine.devices import (
     place_members,
     prepare_jax,
 )
-from init_study.engine.feeding import make_feeding
-from init_study.engine.population import compile_population, hyperparameters
+from init_study.engine.feeding import Feeding, make_feeding
+from init_study.engine.population import (
+    Compiled,
+    compile_population,
+    hyperparameters,
+)
 from init_study.engine.timing import noise_population
 from init_study.execution import default_execution, parse_execution
 from init_study.network import trace
 from init_study.plan import ProgramPlan
 from init_study.study import Member, Program
+from init_study.train import Hyper, TrainState
 
 _MOST_STEPS = 512
+
+
+class Population(NamedTuple):
+    """A population as a run has it, beginning as noise.
+
+    Attributes:
+        plan: of its program.
+        members: how many.
+        mesh: of the devices.
+        feeding: its data, placed.
+        start: its state, placed.
+        hyper: its hyper-parameters, placed.
+        compiled: its programs, each compiled at its first call.
+    """
+
+    plan: ProgramPlan
+    members: int
+    mesh: Mesh
+    feeding: Feeding
+    start: TrainState
+    hyper: Hyper
+    compiled: Compiled
 
 
 class Prepared(NamedTuple):
@@ -56,6 +84,26 @@ def prepare_ours(case: Case, members: int, execution: str = "") -> Prepared:
 
     Its numbers begin as noise: how fast a step is does not depend on them.
     """
+    began = time.monotonic()
+    population = place_population(case, members, execution)
+    placed = time.monotonic() - began
+    train = compile_train(population)
+    compile_seconds = time.monotonic() - began - placed
+    memory = train.memory_analysis()
+    arguments = int(getattr(memory, "argument_size_in_bytes", 0))
+    temporary = int(getattr(memory, "temp_size_in_bytes", 0))
+    kept = num_bytes(population.start) // population.mesh.size
+    return Prepared(
+        way_of(population, train),
+        compile_seconds,
+        arguments,
+        temporary,
+        arguments + temporary + kept,
+    )
+
+
+def place_population(case: Case, members: int, execution: str = "") -> Population:
+    """Put a population of noise on all devices; nothing of it is compiled yet."""
     prepare_jax(None)
     plan = _plan(case, members, execution)
     group = tuple(
@@ -63,31 +111,41 @@ def prepare_ours(case: Case, members: int, execution: str = "") -> Prepared:
         for seed, rate in enumerate(learning_rates(members))
     )
     mesh, width = member_mesh(), plan.execution.chunk_width
-    feeding = make_feeding(plan, mesh, tuple(member.seed for member in group))
-    shared, _ = next(feeding.shared(0))
-    start = place_members(noise_population(plan, members), mesh, width)
-    hyper = place_members(hyperparameters(group, plan.program), mesh, width)
-    first, began = jnp.int32(0), time.monotonic()
-    lowered = compile_population(plan, mesh).train.lower(
-        start, hyper, shared, first, first
+    return Population(
+        plan=plan,
+        members=members,
+        mesh=mesh,
+        feeding=make_feeding(plan, mesh, tuple(member.seed for member in group)),
+        start=place_members(noise_population(plan, members), mesh, width),
+        hyper=place_members(hyperparameters(group, plan.program), mesh, width),
+        compiled=compile_population(plan, mesh),
     )
-    train: Any = lowered.compile()
-    compile_seconds, memory = time.monotonic() - began, train.memory_analysis()
+
+
+def compile_train(population: Population) -> Any:
+    """Compile the train step."""
+    shared, _ = next(population.feeding.shared(0))
+    first = jnp.int32(0)
+    lowered = population.compiled.train.lower(
+        population.start, population.hyper, shared, first, first
+    )
+    return lowered.compile()
+
+
+def way_of(population: Population, train: Any) -> Way:
+    """Make what takes steps, each time from the same start."""
+    shared, _ = next(population.feeding.shared(0))
+    first = jnp.int32(0)
 
     def way(steps: int) -> float:
-        state = jax.tree.map(_copy, start)
+        state = jax.tree.map(_copy, population.start)
         for done in range(0, steps, _MOST_STEPS):
             count = jnp.int32(min(steps - done, _MOST_STEPS))
-            state = train(state, hyper, shared, first, count)
+            state = train(state, population.hyper, shared, first, count)
         jax.block_until_ready(state)
-        return members * steps
+        return population.members * steps
 
-    arguments = int(getattr(memory, "argument_size_in_bytes", 0))
-    temporary = int(getattr(memory, "temp_size_in_bytes", 0))
-    kept = num_bytes(start) // mesh.size
-    return Prepared(
-        way, compile_seconds, arguments, temporary, arguments + temporary + kept
-    )
+    return way
 
 
 def _copy(leaf: jax.Array) -> jax.Array:

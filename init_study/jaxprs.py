@@ -15,6 +15,7 @@ stood in their place.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 from jax.extend.core import (
     ClosedJaxpr,
     Jaxpr,
@@ -80,7 +81,9 @@ def interpret(
         given = [read(atom) for atom in equation.invars]
         called = calls.get(equation.primitive)
         if called is None:
-            made = apply(equation, given)
+            # What profilers show: the module that an operation belongs to.
+            with jax.named_scope(str(equation.source_info.name_stack)):
+                made = apply(equation, given)
         else:
             inner = equation.params[called]
             made = interpret(inner, (), given, apply, constant, calls)

@@ -165,9 +165,8 @@ def train_step(
     A member whose loss or update is not finite is frozen.
     """
     augment_key, dropout_key = step_keys(hyper.seed, state.step)
-    images, targets = training_batch(
-        program.augmentation, augment_key, batch, network.image_shape
-    )
+    shape, steps = network.image_shape, program.augmentation
+    images, targets = training_batch(steps, augment_key, batch, shape)
 
     def loss_of(params: Params) -> tuple[Float[Array, ""], tuple[Any, ModelState]]:
         logits, model_state = network.apply(
@@ -183,9 +182,10 @@ def train_step(
     (loss, (logits, model_state)), gradients = jax.value_and_grad(
         loss_of, has_aux=True
     )(state.params)
-    optimizer = make_optimizer(program, hyper.learning_rate)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    with jax.named_scope("optimizer"):
+        optimizer = make_optimizer(program, hyper.learning_rate)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
     moved = state._replace(params=params, model_state=model_state, opt_state=opt_state)
     alive = (state.diverged_step < 0) & jnp.isfinite(loss) & _is_finite(params)
     return _freeze_unless(alive, moved, state, loss, targets.mean(is_correct, logits))

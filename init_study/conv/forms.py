@@ -203,7 +203,8 @@ _convolve = jax.custom_vjp(_apply, nondiff_argnums=(2,))
 def _forward(
     images: Array, kernel: Array, window: Window
 ) -> tuple[Array, tuple[Array, Array]]:
-    return _apply(images, kernel, window), (images, kernel)
+    with jax.named_scope("convolution"):
+        return _apply(images, kernel, window), (images, kernel)
 
 
 def _backward(
@@ -246,21 +247,25 @@ def _backward(
         padding=(around_cotangent(0), around_cotangent(1)),
         input_dilation=window.strides,
     )
-    images_gradient = _apply(cotangent, turned, to_images)
+    with jax.named_scope("images_gradient"):
+        images_gradient = _apply(cotangent, turned, to_images)
 
-    if window.winograd and winograd.pays(images, kernel.shape, window):
-        taps = kernel.shape[0], kernel.shape[1]
-        return images_gradient, winograd.kernel_gradient(
-            images, cotangent, window.padding, taps
-        )
     to_kernel = window._replace(
         strides=window.kernel_dilation,
         padding=(around_images(0), around_images(1)),
         kernel_dilation=window.strides,
     )
-    block = blocks.block_size(cotangent) if window.blocked else len(images)
-    kernel_gradient = blocks.summed_over_blocks(images, cotangent, to_kernel, block)
-    return images_gradient, kernel_gradient.transpose(1, 2, 0, 3)
+    with jax.named_scope("kernel_gradient"):
+        if window.winograd and winograd.pays(images, kernel.shape, window):
+            taps = kernel.shape[0], kernel.shape[1]
+            kernel_gradient = winograd.kernel_gradient(
+                images, cotangent, window.padding, taps
+            )
+        else:
+            block = blocks.block_size(cotangent) if window.blocked else len(images)
+            summed = blocks.summed_over_blocks(images, cotangent, to_kernel, block)
+            kernel_gradient = summed.transpose(1, 2, 0, 3)
+    return images_gradient, kernel_gradient
 
 
 _convolve.defvjp(_forward, _backward)

@@ -113,6 +113,7 @@ def augment(text: str, key: PRNGKeyArray, images: ImageBatch, size: Size) -> See
     return _change(names, _keys(key, len(names)), images, size)
 
 
+@jax.named_scope("augmentation")
 def training_batch(
     text: str, key: PRNGKeyArray, batch: Examples, size: Sequence[int]
 ) -> tuple[Float[Array, "batch rows columns channels"], Targets]:
