@@ -1,18 +1,19 @@
 """The table of `launch.py show`: a scheme on a network, layer by layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
 from init_study.activations import name_activation
 from init_study.data import batch_indices
 from init_study.engine.population import first_batches
 from init_study.errors import UserError
-from init_study.instruments.gains import Gain, layer_gains, tap_squares
+from init_study.instruments.gains import Gain, layer_gains
 from init_study.instruments.signals import gradients_at_layers
 from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Layer, Network, Params
@@ -23,6 +24,8 @@ from init_study.train import stream
 
 # What a scheme asks for is the mean over so many draws.
 _DRAWS = 16
+# What runs once is better compiled sooner than fast.
+_SOON = {"xla_backend_optimization_level": 1}
 
 
 def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
@@ -67,16 +70,15 @@ def inspect_scheme(
     not known. Numbers that are not finite are None.
     """
     key = stream(seed, "init")
-    params = jax.jit(lambda key: scheme(key, network, batch))(key)
+    draw = scheme.drawer(network, batch)
+    params = draw(key)
     keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
-    asked, squares = jax.jit(lambda keys: _asked(scheme, network, batch, keys))(keys)
+    asked, squares = _asked(draw, network, keys)
     state = network.model_state(stream(seed, "init"))
     measured, predicted = layer_gains(
         network, params, state, squares, jax.random.key(0)
     )
-    signals, gradients = jax.jit(
-        lambda params: _through(network, params, state, batch.images)
-    )(params)
+    signals, gradients = _through(network, params, state, batch.images)
     foreseen = _foreseen(network, params, state, squares, batch.images)
     said = scheme.explain(network)
     return [
@@ -126,16 +128,26 @@ def _batch(plan: ProgramPlan) -> Batch:
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
-def _asked(scheme: Scheme, network: Network, batch: Batch, keys: Any) -> Any:
+def _asked(
+    draw: Callable[[PRNGKeyArray], Params], network: Network, keys: PRNGKeyArray
+) -> Any:
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
-    params = jax.vmap(lambda key: scheme(key, network, batch))(keys)
-    leaves = [leaf_of(params, layer.kernel) for layer in network.layers]
-    moments = [
-        (leaf.astype(jnp.float32).mean(), (leaf.astype(jnp.float32) ** 2).mean())
-        for leaf in leaves
-    ]
-    squares = jax.vmap(lambda one: tap_squares(network, one))(params)
-    return moments, [square.mean(0) for square in squares]
+
+    def moments(key: PRNGKeyArray) -> Any:
+        params = draw(key)
+        kernels = [np.asarray(leaf_of(params, la.kernel), np.float32) for la in layers]
+        means = [kernel.mean() for kernel in kernels]
+        plain = [la.plain(one) for la, one in zip(layers, kernels, strict=True)]
+        return means, [np.square(kernel).mean((-2, -1)) for kernel in plain]
+
+    layers = network.layers
+    found = [moments(key) for key in keys]
+    means, at_taps = (
+        [np.mean(values, 0) for values in zip(*kind, strict=True)]
+        for kind in zip(*found, strict=True)
+    )
+    squares = [taps.mean() for taps in at_taps]
+    return list(zip(means, squares, strict=True)), at_taps
 
 
 def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
@@ -145,11 +157,17 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
         params,
     )
     cotangent = jax.random.normal(jax.random.key(1), result.shape)
-    signals, gradients = gradients_at_layers(network, params, state, images, cotangent)
-    return tuple(
-        [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
-        for values in (signals.outputs, gradients)
-    )
+
+    def mean_squares(params: Params) -> Any:
+        signals, gradients = gradients_at_layers(
+            network, params, state, images, cotangent
+        )
+        return tuple(
+            [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
+            for values in (signals.outputs, gradients)
+        )
+
+    return jax.jit(mean_squares, compiler_options=_SOON)(params)
 
 
 def _foreseen(

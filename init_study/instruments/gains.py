@@ -123,7 +123,7 @@ def layer_gains(
 
 
 def _measurer(forward: Forward) -> Callable[[graph.Operation, PRNGKeyArray], Gain]:
-    """Make what sends white noise through a layer's operation, and white gradients back.
+    """Make what sends white noise through an operation, and white gradients back.
 
     Layers that compute the same share a program.
     """
