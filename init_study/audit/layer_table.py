@@ -15,6 +15,7 @@ from init_study.engine.population import first_batches
 from init_study.errors import UserError
 from init_study.instruments.gains import Gain, layer_gains
 from init_study.instruments.signals import gradients_at_layers
+from init_study.jaxprs import SOON
 from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Layer, Network, Params
 from init_study.plan import Plan, ProgramPlan
@@ -24,8 +25,6 @@ from init_study.train import stream
 
 # What a scheme asks for is the mean over so many draws.
 _DRAWS = 16
-# What runs once is better compiled sooner than fast.
-_SOON = {"xla_backend_optimization_level": 1}
 
 
 def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
@@ -167,7 +166,7 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
             for values in (signals.outputs, gradients)
         )
 
-    return jax.jit(mean_squares, compiler_options=_SOON)(params)
+    return jax.jit(mean_squares, compiler_options=SOON)(params)
 
 
 def _foreseen(

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.conv import fast_in_loops
 from init_study.initializers.draws import flat
+from init_study.jaxprs import SOON
 from init_study.network import (
     Forward,
     ModelState,
@@ -139,7 +140,8 @@ def _measurer(forward: Forward) -> Callable[[graph.Operation, PRNGKeyArray], Gai
         what = repr((node.name, params, layer.side, read, kernel.shape, kernel.dtype))
         if what not in programs:
             form = _form(traced, layer)
-            programs[what] = jax.jit(partial(_through, node, layer.side, form))
+            through = partial(_through, node, layer.side, form)
+            programs[what] = jax.jit(through, compiler_options=SOON)
         forward_key, backward_key = jax.random.split(key)
         noise, gradient = _noise(forward_key, read), _noise(backward_key, made)
         return programs[what](kernel, noise, gradient)
