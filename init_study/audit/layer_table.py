@@ -127,9 +127,7 @@ def _batch(plan: ProgramPlan) -> Batch:
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
-def _asked(
-    draw: Callable[[PRNGKeyArray], Params], network: Network, keys: PRNGKeyArray
-) -> Any:
+def _asked(draw: Callable[[PRNGKeyArray], Params], network: Network, keys: Any) -> Any:
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
 
     def moments(key: PRNGKeyArray) -> Any:
@@ -142,7 +140,7 @@ def _asked(
     layers = network.layers
     found = [moments(key) for key in keys]
     means, at_taps = (
-        [np.mean(values, 0) for values in zip(*kind, strict=True)]
+        [np.asarray(np.mean(values, 0)) for values in zip(*kind, strict=True)]
         for kind in zip(*found, strict=True)
     )
     squares = [taps.mean() for taps in at_taps]
@@ -198,7 +196,7 @@ def _what(layer: Layer, rule: str) -> dict[str, Any]:
     }
 
 
-def _numbers(kernel: Array, mean: Array, square: Array) -> dict[str, Any]:
+def _numbers(kernel: Array, mean: Any, square: Any) -> dict[str, Any]:
     numbers = np.asarray(kernel, np.float64)
     return {
         "asked_mean": _number(mean),
