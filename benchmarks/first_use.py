@@ -47,9 +47,9 @@ def main(_: list[str]) -> None:
     turns = [_turn() for _ in range(_REPEATS.value)]
     print(f"{_MODEL.value}, {_SIZE.value}×{_SIZE.value} images, n={len(turns)}\n")
     print("| step | seconds | processor seconds |\n| --- | --- | --- |")
-    for place, (step, _) in enumerate(turns[0]):
+    for place, first in enumerate(turns[0]):
         columns = zip(*(turn[place][1] for turn in turns), strict=True)
-        print(f"| {step} | {' | '.join(_spread(values) for values in columns)} |")
+        print(f"| {first[0]} | {' | '.join(_spread(values) for values in columns)} |")
 
 
 def _check_names() -> None:

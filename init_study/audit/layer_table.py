@@ -13,6 +13,7 @@ from init_study.activations import name_activation
 from init_study.data import batch_indices
 from init_study.engine.population import first_batches
 from init_study.errors import UserError
+from init_study.initializers.draws import threefry
 from init_study.instruments.gains import Gain, layer_gains
 from init_study.instruments.signals import gradients_at_layers
 from init_study.jaxprs import SOON
@@ -20,7 +21,7 @@ from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Layer, Network, Params
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch, Scheme
-from init_study.schemes.scheme import leaf_of
+from init_study.schemes.scheme import draw, leaf_of
 from init_study.train import stream
 
 # What a scheme asks for is the mean over so many draws.
@@ -69,10 +70,10 @@ def inspect_scheme(
     not known. Numbers that are not finite are None.
     """
     key = stream(seed, "init")
-    draw = scheme.drawer(network, batch)
-    params = draw(key)
+    draw_once = _drawer(scheme, network, batch)
+    params = draw_once(key)
     keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
-    asked, squares = _asked(draw, network, keys)
+    asked, squares = _asked(draw_once, network, keys)
     state = network.model_state(stream(seed, "init"))
     measured, predicted = layer_gains(
         network, params, state, squares, jax.random.key(0)
@@ -131,7 +132,7 @@ def _asked(draw: Callable[[PRNGKeyArray], Params], network: Network, keys: Any) 
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
 
     def moments(key: PRNGKeyArray) -> Any:
-        params = draw(key)
+        params = draw_once(key)
         kernels = [np.asarray(leaf_of(params, la.kernel), np.float32) for la in layers]
         means = [kernel.mean() for kernel in kernels]
         plain = [la.plain(one) for la, one in zip(layers, kernels, strict=True)]

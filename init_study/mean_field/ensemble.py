@@ -133,7 +133,8 @@ def _normal_like(
 
     `alike` takes the place of the correlation between places of an image.
     """
-    return _normal(key, *_second_moments(values, alike), factor)
+    square, within, between = _second_moments(values, alike)
+    return _normal(key, square, within, between, factor)
 
 
 @partial(jax.jit, static_argnums=1)

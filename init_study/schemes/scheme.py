@@ -135,27 +135,6 @@ class Scheme:
             params = step.function(own_key, network, params, batch)
         return params
 
-    def drawer(
-        self, network: Network, batch: Batch | None = None
-    ) -> Callable[[PRNGKeyArray], Params]:
-        """Make what draws many times, key by key, and finds rules or compiles once.
-
-        Args:
-            network: as `trace` finds it.
-            batch: for schemes that look at data.
-
-        Example:
-            >>> from init_study.schemes import parse_scheme
-            >>> scheme, network = parse_scheme("he_normal"), trace(nn.Dense(3), (5,))
-            >>> drawn = map(scheme.drawer(network), jax.random.split(jax.random.key(0)))
-            >>> [params["kernel"].shape for params in drawn]
-            [(5, 3), (5, 3)]
-        """
-        if self.refinements:
-            return jax.jit(lambda key: self(key, network, batch))
-        rules = self.rules(network)
-        return lambda key: draw(rules, threefry(key), network)
-
     def check(
         self, network: Network, params: Params, batch: Batch | None = None
     ) -> None:

@@ -34,9 +34,12 @@ def counted():
     """Count what is compiled, by name, and what is traced."""
     found = collections.Counter()
 
-    def note(event, _, **about):
+    def note(event, duration_secs, **kwargs):
+        del duration_secs
         if event.endswith("/backend_compile_duration"):
-            found[about.get("fun_name", "").removeprefix("jit(").removesuffix(")")] += 1
+            found[
+                str(kwargs.get("fun_name")).removeprefix("jit(").removesuffix(")")
+            ] += 1
         if event.endswith("/jaxpr_trace_duration"):
             found["traces"] += 1
 
