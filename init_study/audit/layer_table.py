@@ -128,7 +128,19 @@ def _batch(plan: ProgramPlan) -> Batch:
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
-def _asked(draw: Callable[[PRNGKeyArray], Params], network: Network, keys: Any) -> Any:
+def _drawer(
+    scheme: Scheme, network: Network, batch: Batch
+) -> Callable[[PRNGKeyArray], Params]:
+    """Make what draws key by key; rules are found, or all is compiled, but once."""
+    if scheme.refinements:
+        return jax.jit(lambda key: scheme(key, network, batch))
+    rules = scheme.rules(network)
+    return lambda key: draw(rules, threefry(key), network)
+
+
+def _asked(
+    draw_once: Callable[[PRNGKeyArray], Params], network: Network, keys: Any
+) -> Any:
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
 
     def moments(key: PRNGKeyArray) -> Any:
