@@ -25,6 +25,9 @@ from jax.extend.core import (
     primitives,
 )
 
+# What runs once is better compiled sooner than fast: options of `jax.jit`.
+SOON = {"xla_backend_optimization_level": 1}
+
 Apply = Callable[[JaxprEqn, list[Any]], Sequence[Any]]
 
 # What only calls a function of its own. Custom derivatives are not among them: their

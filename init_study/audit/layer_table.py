@@ -1,18 +1,21 @@
 """The table of `launch.py show`: a scheme on a network, layer by layer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
-from jaxtyping import Array
+from jaxtyping import Array, PRNGKeyArray
 
 from init_study.data import batch_indices
 from init_study.engine.population import first_batches
 from init_study.errors import UserError
+from init_study.initializers.draws import threefry
 from init_study.instruments.gains import Gain, layer_gains, tap_squares
 from init_study.instruments.signals import gradients_at_layers
+from init_study.jaxprs import SOON
 from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Network, Params
 from init_study.network.in_words import (
@@ -23,7 +26,7 @@ from init_study.network.in_words import (
 )
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch, Scheme
-from init_study.schemes.scheme import leaf_of
+from init_study.schemes.scheme import draw, leaf_of
 from init_study.train import stream
 
 # What a scheme asks for is the mean over so many draws.
@@ -75,16 +78,15 @@ def inspect_scheme(
     not known. Numbers that are not finite are None.
     """
     key = stream(seed, "init")
-    params = jax.jit(lambda key: scheme(key, network, batch))(key)
+    draw_once = _drawer(scheme, network, batch)
+    params = draw_once(key)
     keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
     state = network.model_state(stream(seed, "init"))
-    asked, squares = jax.jit(lambda k: _asked(scheme, network, state, batch, k))(keys)
+    asked, squares = _asked(draw_once, network, state, keys)
     measured, predicted = layer_gains(
         network, params, state, squares, jax.random.key(0)
     )
-    signals, gradients = jax.jit(
-        lambda params: _through(network, params, state, batch.images)
-    )(params)
+    signals, gradients = _through(network, params, state, batch.images)
     foreseen = _foreseen(network, params, state, squares, batch.images)
     said = scheme.explain(network)
     return [
@@ -136,18 +138,41 @@ def _batch(plan: ProgramPlan) -> Batch:
     return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
+def _drawer(
+    scheme: Scheme, network: Network, batch: Batch
+) -> Callable[[PRNGKeyArray], Params]:
+    """Make what draws key by key; rules are found, or all is compiled, but once."""
+    if scheme.refinements:
+        return jax.jit(lambda key: scheme(key, network, batch))
+    rules = scheme.rules(network)
+    return lambda key: draw(rules, threefry(key), network)
+
+
 def _asked(
-    scheme: Scheme, network: Network, state: Any, batch: Batch, keys: Any
+    draw_once: Callable[[PRNGKeyArray], Params], network: Network, state: Any, keys: Any
 ) -> Any:
     """Compute each layer's mean and mean square, and that at each tap, over draws."""
-    params = jax.vmap(lambda key: scheme(key, network, batch))(keys)
-    leaves = [leaf_of(params, layer.kernel) for layer in network.layers]
-    moments = [
-        (leaf.astype(jnp.float32).mean(), (leaf.astype(jnp.float32) ** 2).mean())
-        for leaf in leaves
-    ]
-    squares = jax.vmap(lambda one: tap_squares(network, one, state))(params)
-    return moments, [square.mean(0) for square in squares]
+    layers = network.layers
+    # What a kernel becomes on its way is computed; other kernels are the weights.
+    on_their_way = any(one.scale_free or one.multiplier != 1 for one in layers)
+    of_weights = jax.jit(lambda params: tap_squares(network, params, state))
+
+    def moments(key: PRNGKeyArray) -> Any:
+        params = draw_once(key)
+        kernels = [np.asarray(leaf_of(params, la.kernel), np.float32) for la in layers]
+        means = [kernel.mean() for kernel in kernels]
+        squares = [np.square(kernel).mean() for kernel in kernels]
+        if on_their_way:
+            return means, squares, of_weights(params)
+        plain = [la.plain(one) for la, one in zip(layers, kernels, strict=True)]
+        return means, squares, [np.square(one).mean((-2, -1)) for one in plain]
+
+    found = [moments(key) for key in keys]
+    means, squares, at_taps = (
+        [np.asarray(np.mean(values, 0)) for values in zip(*kind, strict=True)]
+        for kind in zip(*found, strict=True)
+    )
+    return list(zip(means, squares, strict=True)), at_taps
 
 
 def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
@@ -157,11 +182,17 @@ def _through(network: Network, params: Params, state: Any, images: Array) -> Any
         params,
     )
     cotangent = jax.random.normal(jax.random.key(1), result.shape)
-    signals, gradients = gradients_at_layers(network, params, state, images, cotangent)
-    return tuple(
-        [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
-        for values in (signals.outputs, gradients)
-    )
+
+    def mean_squares(params: Params) -> Any:
+        signals, gradients = gradients_at_layers(
+            network, params, state, images, cotangent
+        )
+        return tuple(
+            [jnp.mean(value.astype(jnp.float32) ** 2) for value in values]
+            for values in (signals.outputs, gradients)
+        )
+
+    return jax.jit(mean_squares, compiler_options=SOON)(params)
 
 
 def _foreseen(
@@ -197,7 +228,7 @@ def _what(network: Network, index: int, rule: str) -> dict[str, Any]:
     }
 
 
-def _numbers(kernel: Array, mean: Array, square: Array) -> dict[str, Any]:
+def _numbers(kernel: Array, mean: Any, square: Any) -> dict[str, Any]:
     numbers = np.asarray(kernel, np.float64)
     return {
         "asked_mean": _number(mean),

@@ -9,6 +9,7 @@ products (`orthogonal` and its kin, `gaussian_field`) or several functions of a 
 
 import math
 from collections.abc import Callable
+from functools import partial
 from math import erf, exp, inf, pi, prod
 from typing import Any, SupportsIndex
 
@@ -33,7 +34,7 @@ _CUT_STDDEV = math.sqrt(
 # Of a complex one cut off at modulus c, its square exponential: 1 − c² / (e^(c²) − 1).
 _COMPLEX_CUT_STDDEV = math.sqrt(1 - _CUT**2 / math.expm1(_CUT**2))
 # Sizes in which numbers are drawn: powers of the one, then multiples of the other.
-_STEP, _LARGE = 4, 4**10
+_STEP, _LARGE = 4, 4**9
 
 
 def drawn(
@@ -68,13 +69,17 @@ def drawn(
         if is_traced(factor):
             factor = factor.astype(wide)
         # The same numbers as in this shape, several times faster to compile.
-        numbers = draw(threefry(key), prod(shape), wide)
-        # Without the barrier a compiler merges the factor into the draw's own
-        # constants, and compiled numbers differ from others in the last bit.
-        numbers = lax.optimization_barrier(numbers)
-        return (numbers * factor).reshape(shape).astype(kind)
+        return _scaled(draw(threefry(key), prod(shape), wide), factor, shape, kind)
 
     return init
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _scaled(numbers: Array, factor: Any, shape: tuple[int, ...], kind: Any) -> Array:
+    # Without the barrier a compiler merges the factor into the draw's own constants,
+    # and compiled numbers differ from others in the last bit.
+    numbers = lax.optimization_barrier(lax.slice_in_dim(numbers, 0, prod(shape)))
+    return (numbers * factor).reshape(shape).astype(kind)
 
 
 def _standard(
@@ -89,7 +94,7 @@ def _standard(
     if distribution not in table:
         raise _no_floating(kind, f"the law {distribution} is real")
     draw, standard = table[distribution]
-    return lambda key, count, dtype: flat(draw, key, count, dtype), standard
+    return lambda key, count, dtype: _at_least(draw, key, count, dtype), standard
 
 
 def flat(draw: Callable[..., Array], key: Array, count: int, dtype: Any) -> Array:
@@ -105,10 +110,14 @@ def flat(draw: Callable[..., Array], key: Array, count: int, dtype: Any) -> Arra
         >>> bool((some == jax.random.normal(key, (5,))).all())
         True
     """
+    numbers = _at_least(draw, key, count, dtype)
+    return numbers if len(numbers) == count else lax.slice_in_dim(numbers, 0, count)
+
+
+def _at_least(draw: Callable[..., Array], key: Array, count: int, dtype: Any) -> Array:
     config: Any = jax.config
     size = _size(count) if config.jax_threefry_partitionable else count
-    numbers = draw(threefry(key), (size,), dtype)
-    return numbers if size == count else lax.slice_in_dim(numbers, 0, count)
+    return draw(threefry(key), (size,), dtype)
 
 
 def _size(count: int) -> int:

@@ -6,8 +6,8 @@ gain. Beside it stands what the mean square of the weights predicts, which count
 taps that fall beyond the border of a padded map.
 """
 
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,7 +17,17 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from init_study.network import ModelState, Network, Params, graph, trace_forward
+from init_study.conv import fast_in_loops
+from init_study.initializers.draws import flat
+from init_study.jaxprs import SOON
+from init_study.network import (
+    Forward,
+    ModelState,
+    Network,
+    Params,
+    graph,
+    trace_forward,
+)
 
 # So many numbers go through the largest layer: enough for two digits of its gain.
 _NUMBERS = 2**21
@@ -140,37 +150,72 @@ def layer_gains(
     forward = trace_forward(network, params, model_state, images)
     traced, found = forward.traced, forward.layers
 
-    @jax.jit
-    def measure(variables: Any, key: PRNGKeyArray) -> tuple[Gain, ...]:
-        return tuple(
-            _measured(traced, layer, variables, jax.random.fold_in(key, index))
-            for index, layer in enumerate(found)
-        )
-
+    measure = _measurer(forward)
+    measured = tuple(
+        measure(layer, jax.random.fold_in(key, index))
+        for index, layer in enumerate(found)
+    )
     predicted = tuple(
         predicted_gain(traced, layer, np.asarray(square, np.float64))
         for layer, square in zip(found, squares, strict=True)
     )
-    return measure(forward.variables, key), predicted
+    return measured, predicted
 
 
-def _measured(
-    traced: graph.Graph, layer: graph.Operation, variables: Any, key: PRNGKeyArray
+def _measurer(forward: Forward) -> Callable[[graph.Operation, PRNGKeyArray], Gain]:
+    """Make what sends white noise through an operation, and white gradients back.
+
+    Layers that compute the same share a program.
+    """
+    traced = forward.traced
+    programs: dict[str, Callable[..., Gain]] = {}
+
+    def measure(layer: graph.Operation, key: PRNGKeyArray) -> Gain:
+        node = traced.nodes[layer.place]
+        weights = node.inputs[1 - layer.side]
+        (kernel,) = graph.compute(traced, forward.variables, None, (weights,))
+        read, made = (traced.shapes[value] for value in (layer.inputs, layer.result))
+        params = sorted(node.equation.params.items())
+        what = repr((node.name, params, layer.side, read, kernel.shape, kernel.dtype))
+        if what not in programs:
+            form = _form(traced, layer)
+            through = partial(_through, node, layer.side, form)
+            programs[what] = jax.jit(through, compiler_options=SOON)
+        forward_key, backward_key = jax.random.split(key)
+        noise, gradient = _noise(forward_key, read), _noise(backward_key, made)
+        return programs[what](kernel, noise, gradient)
+
+    return measure
+
+
+def _form(traced: graph.Graph, layer: graph.Operation) -> str:
+    """Choose a form of `init_study.conv` by the time that a single call takes.
+
+    XLA multiplies a border of zeros too, and that is most of a map which is smaller
+    than its kernel; as patches they take longer to compile.
+    """
+    if layer.kind == "dense":
+        return "xla"
+    _, made = _map_sizes(traced, layer)
+    return "patches" if prod(made) < prod(layer.shape[:-2]) else "xla"
+
+
+def _noise(key: PRNGKeyArray, like: jax.ShapeDtypeStruct) -> Array:
+    """Draw white noise, by a program that other shapes share."""
+    noise = flat(jax.random.normal, key, prod(like.shape), jnp.float32)
+    return noise.reshape(like.shape).astype(like.dtype)
+
+
+def _through(
+    node: graph.Node, side: int, form: str, kernel: Array, noise: Array, gradient: Array
 ) -> Gain:
-    """Send white noise through a layer's operation, and white gradients back."""
-    node = traced.nodes[layer.place]
-    weights = node.inputs[1 - layer.side]
-    (kernel,) = graph.compute(traced, variables, None, (weights,))
+    """Compute what one operation does to noise, and to gradients."""
 
     def operation(images: Array) -> Array:
-        operands = [images, kernel] if layer.side == 0 else [kernel, images]
+        operands = [images, kernel] if side == 0 else [kernel, images]
         return graph.run_node(node, operands)[0]
 
-    forward_key, backward_key = jax.random.split(key)
-    shape = traced.shapes[layer.inputs]
-    noise = jax.random.normal(forward_key, shape.shape).astype(shape.dtype)
-    outputs, pull = jax.vjp(operation, noise)
-    gradient = jax.random.normal(backward_key, outputs.shape).astype(outputs.dtype)
+    outputs, pull = jax.vjp(fast_in_loops(operation, form), noise)
     (pulled,) = pull(gradient)
     return Gain(_ratio(outputs, noise), _ratio(pulled, gradient))
 

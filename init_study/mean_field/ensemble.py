@@ -6,17 +6,21 @@ mean square, and the mean products of two places of one image and of two images.
 """
 
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study.initializers.draws import flat
 from init_study.instruments.gains import Gain
 
 # How many stand for all. Means over 16 · 16 · 1024 numbers are what is read.
 IMAGES, PLACES, CHANNELS = 16, 16, 1024
 SHAPE = (IMAGES, PLACES, CHANNELS)
+_ONE = np.float32(1)
 
 
 def of_images(key: PRNGKeyArray, images: Array) -> Array:
@@ -38,6 +42,17 @@ def of_noise(key: PRNGKeyArray) -> Array:
         key: of the draw.
     """
     return _normal(key, jnp.float32(1), jnp.float32(0), jnp.float32(0))
+
+
+def standard(key: PRNGKeyArray, places: int = PLACES) -> Array:
+    """Draw independent standard normal numbers, by a program that all draws share.
+
+    Args:
+        key: of the draw.
+        places: of them.
+    """
+    drawn = flat(jax.random.normal, key, prod(SHAPE), jnp.float32)
+    return drawn[: IMAGES * places * CHANNELS].reshape(IMAGES, places, CHANNELS)
 
 
 def averaged(values: Float[Array, "i p c"], means: Array, count: int) -> Array:
@@ -118,18 +133,19 @@ def _normal_like(
 
     `alike` takes the place of the correlation between places of an image.
     """
-    square, within, between = _second_moments(values)
-    if alike is not None:
-        within = alike * square
-        between = jnp.minimum(between, within)
-    return _normal(key, square, within, between) * jnp.sqrt(factor)
+    square, within, between = _second_moments(values, alike)
+    return _normal(key, square, within, between, factor)
 
 
-def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]:
+@partial(jax.jit, static_argnums=1)
+def _second_moments(
+    values: Float[Array, "i p c"], alike: float | None = None
+) -> tuple[Array, Array, Array]:
     """Compute the mean products of numbers in the same channel.
 
     They are of a number with itself, with others of its image, and with those of other
     images. From sums, which cost no product of all pairs: (Σx)² = Σx² + Σ of pairs.
+    `alike` is as of `_normal_like`.
     """
     images, places, _ = values.shape
     square = jnp.mean(values**2)
@@ -140,15 +156,32 @@ def _second_moments(values: Float[Array, "i p c"]) -> tuple[Array, Array, Array]
     pairs = float(max(1, images * (images - 1) * places**2))
     between = (totals - images * sums) / pairs
     within = jnp.clip(within, 0.0, square)
-    return square, within, jnp.clip(between, 0.0, within)
+    between = jnp.clip(between, 0.0, within)
+    if alike is not None:
+        within = alike * square
+        between = jnp.minimum(between, within)
+    return square, within, between
 
 
-def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> Array:
+def _normal(
+    key: PRNGKeyArray,
+    square: Array,
+    within: Array,
+    between: Array,
+    factor: Any = _ONE,
+) -> Array:
     """Draw normal numbers with these mean products, as of `_second_moments`.
 
-    These are not only expected: the numbers drawn have them, and the mean 0.
+    These are not only expected: the numbers drawn have them, and the mean 0. A factor
+    multiplies them all.
     """
-    drawn = jax.random.normal(key, SHAPE)
+    return _with_moments(standard(key), square, within, between, factor)
+
+
+@jax.jit
+def _with_moments(
+    drawn: Array, square: Array, within: Array, between: Array, factor: Any
+) -> Array:
     drawn = drawn - drawn.mean()
     # What all images share, what the places of an image share, and the rest.
     common = drawn.mean((0, 1), keepdims=True)
@@ -158,7 +191,7 @@ def _normal(key: PRNGKeyArray, square: Array, within: Array, between: Array) -> 
     of_all = (of_image + (IMAGES - 1) * between) / IMAGES
     parts = ((common, of_all), (own, of_image - of_all), (rest, square - of_image))
     made = [_root_ratio(wanted, part) * part for part, wanted in parts]
-    return made[0] + made[1] + made[2]
+    return (made[0] + made[1] + made[2]) * jnp.sqrt(factor)
 
 
 def _root_ratio(wanted: Array, part: Array) -> Array:

@@ -161,16 +161,23 @@ def _averaged(values: Array, count: int, left: float) -> Array:
 
     `left` is the share of places that are there afterwards.
     """
+    return _pooled(
+        lambda values: _mean_of_places(values, count),
+        lambda values, cotangent: _back_from_mean(cotangent, count, left),
+        values,
+    )
 
-    def back(values: Array, cotangent: Array) -> Array:
-        starts, factor = _windows(count, left)
-        total = sum((cotangent[:, start] for start in starts), jnp.zeros(SHAPE))
-        return total * factor / count
 
-    def mean(values: Array) -> Array:
-        return averaged(values, _rolled(values, count).mean(0), count)
+@partial(jax.jit, static_argnums=1)
+def _mean_of_places(values: Array, count: int) -> Array:
+    return averaged(values, _rolled(values, count).mean(0), count)
 
-    return _pooled(mean, back, values)
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _back_from_mean(cotangent: Array, count: int, left: float) -> Array:
+    starts, factor = _windows(count, left)
+    total = sum((cotangent[:, start] for start in starts), jnp.zeros(SHAPE))
+    return total * factor / count
 
 
 def _greatest(values: Array, count: int, left: float) -> Array:
@@ -179,18 +186,30 @@ def _greatest(values: Array, count: int, left: float) -> Array:
     `left` is the share of places that are there afterwards. Where an ensemble has fewer
     places than a window, gradients are scaled for the others.
     """
+    return _pooled(
+        lambda values: _maximum_of_places(values, count),
+        lambda values, cotangent: _back_from_maximum(values, cotangent, count, left),
+        values,
+    )
+
+
+@partial(jax.jit, static_argnums=1)
+def _maximum_of_places(values: Array, count: int) -> Array:
+    return _rolled(values, count).max(0)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _back_from_maximum(
+    values: Array, cotangent: Array, count: int, left: float
+) -> Array:
     members = min(count, PLACES)
-
-    def back(values: Array, cotangent: Array) -> Array:
-        starts, factor = _windows(count, left)
-        total = jnp.zeros(SHAPE)
-        for start in starts:
-            window = (start[:, None] + np.arange(members)) % PLACES
-            wins = values == values[:, window].max(2)
-            total += jnp.where(wins, cotangent[:, start], 0.0)
-        return total * factor * (members / count) ** 0.5
-
-    return _pooled(lambda values: _rolled(values, count).max(0), back, values)
+    starts, factor = _windows(count, left)
+    total = jnp.zeros(SHAPE)
+    for start in starts:
+        window = (start[:, None] + np.arange(members)) % PLACES
+        wins = values == values[:, window].max(2)
+        total += jnp.where(wins, cotangent[:, start], 0.0)
+    return total * factor * (members / count) ** 0.5
 
 
 def _windows(count: int, left: float) -> tuple[list[Any], float]:
@@ -230,22 +249,37 @@ def _rolled(values: Array, count: int) -> Array:
 
 def _concatenated(key: PRNGKeyArray, parts: list[Array], sizes: list[int]) -> Array:
     """Take channels of each part by its share of them all, in a random order."""
-    full = [jnp.broadcast_to(part, SHAPE) for part in parts]
     bounds = np.round(np.cumsum([0, *sizes]) / sum(sizes) * CHANNELS).astype(int)
-    pairs = zip(full, bounds[:-1], bounds[1:], strict=True)
-    joined: Any = [_some(part, int(low), int(high)) for part, low, high in pairs]
-    return jax.random.permutation(key, jnp.concatenate(joined, 2), axis=2)
+    joined = jnp.zeros(SHAPE)
+    for part, low, high in zip(parts, bounds[:-1], bounds[1:], strict=True):
+        joined = _put(joined, jnp.broadcast_to(part, SHAPE), int(low), int(high))
+    return jax.random.permutation(key, joined, axis=2)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _some(part: Array, low: int, high: int) -> Array:
-    """Take channels that stand for all of a part; give the others such gradients."""
-    return part[..., low:high]
+@jax.custom_vjp
+def _put(joined: Array, part: Array, low: Any, high: Any) -> Array:
+    """Put channels that stand for all of a part; give the others such gradients."""
+    return _chosen(low, high, part, joined)
 
 
-_some.defvjp(
-    lambda part, low, high: (_some(part, low, high), None),
-    lambda low, high, _, cotangent: (
-        cotangent[..., (np.arange(CHANNELS) - low) % (high - low)],
+@jax.jit
+def _chosen(low: Any, high: Any, inside: Array, outside: Array) -> Array:
+    channels = np.arange(CHANNELS)
+    return jnp.where((low <= channels) & (channels < high), inside, outside)
+
+
+@jax.jit
+def _of_part(low: Any, high: Any, cotangent: Array) -> Array:
+    places = low + (np.arange(CHANNELS) - low) % jnp.maximum(1, high - low)
+    return cotangent[..., places]
+
+
+_put.defvjp(
+    lambda joined, part, low, high: (_put(joined, part, low, high), (low, high)),
+    lambda bounds, cotangent: (
+        _chosen(*bounds, jnp.zeros_like(cotangent), cotangent),
+        _of_part(*bounds, cotangent),
+        None,
+        None,
     ),
 )

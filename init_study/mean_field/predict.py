@@ -22,12 +22,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.instruments.gains import Gain, predicted_gain
 from init_study.mean_field.ensemble import (
-    CHANNELS,
-    IMAGES,
     PLACES,
     SHAPE,
     of_images,
     of_noise,
+    standard,
 )
 from init_study.mean_field.walk import walk
 from init_study.network import Forward, ModelState, Network, Params, trace_forward
@@ -82,8 +81,10 @@ def predict(
         >>> [round(signal, 1) for signal in made.signals]
         [2.0]
     """
-    predictor = make_predictor(network, params, model_state, images)
-    return predictor(params, model_state, squares, key)
+    forward = trace_forward(network, params, model_state, images)
+    # Op by op: a walk repeats few operations, which compile many times sooner than it.
+    found = _mean_squares(forward, _gains(forward, squares), images, key)
+    return PredictedSignals(*(tuple(map(float, values)) for values in found))
 
 
 Predictor = Callable[
@@ -150,8 +151,7 @@ def _mean_squares(
     result, pull, (inputs, outputs) = jax.vjp(signals, zeros, has_aux=True)
     # Logits have no places: the gradient is the same wherever they stand for one.
     is_flat = len(forward.traced.shapes[forward.traced.outputs[0]].shape) == 2
-    shape = (IMAGES, 1 if is_flat else PLACES, CHANNELS)
-    cotangent = jax.random.normal(jax.random.fold_in(key, 0), shape)
+    cotangent = standard(jax.random.fold_in(key, 0), 1 if is_flat else PLACES)
     (gradients,) = pull(jnp.broadcast_to(cotangent, result.shape))
     return tuple(
         [jnp.mean(value**2) for value in values]
@@ -169,22 +169,35 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
     Raises: UserError for an operation that is not known here.
     Reference: Bingham & Miikkulainen 2021, arXiv:2109.08958.
     """
+    params, state = _start(network)
+    images = jax.ShapeDtypeStruct((8, *network.image_shape), jnp.float32)
     with jax.ensure_compile_time_eval():
-        key = jax.random.key(0)
-        params = network.own_init(key)
-        state = network.model_state(jax.random.clone(key))
-        images = jax.ShapeDtypeStruct((8, *network.image_shape), jnp.float32)
         forward = trace_forward(network, params, state, images)
         gains = _gains(forward, [np.ones(layer.shape[:-2]) for layer in forward.layers])
-
-        @jax.jit
-        def squares_read(key: PRNGKeyArray) -> list[Array]:
-            start = of_noise(jax.random.fold_in(key, 1))
-            inputs = walk(forward, key, start, [None] * len(gains)).inputs
-            return [jnp.mean(value**2) for value in inputs]
-
-        squares = [float(value) for value in squares_read(jax.random.key(2))]
+        key = jax.random.key(2)
+        start = of_noise(jax.random.fold_in(key, 1))
+        inputs = walk(forward, key, start, [None] * len(gains)).inputs
+        squares = [float(jnp.mean(value**2)) for value in inputs]
     return tuple(
         1.0 / (gain.forward * square) if square > 0 else 1.0
         for gain, square in zip(gains, squares, strict=True)
     )
+
+
+def _start(network: Network) -> tuple[Params, ModelState]:
+    """Draw what is no kernel as the module itself does; kernels are zeros."""
+    kernels = {("params", *layer.kernel) for layer in network.layers}
+
+    def others(key: PRNGKeyArray) -> dict[Any, Array]:
+        flat: Any = traverse_util.flatten_dict(network.initialize(key))
+        return {path: leaf for path, leaf in flat.items() if path not in kernels}
+
+    # Traced out here: where all is evaluated at once, so is each draw of a kernel.
+    drawn = jax.jit(others).lower(jax.eval_shape(lambda: jax.random.key(0))).compile()
+    shapes = {path: network.shapes[path[1:]] for path in kernels}
+    with jax.ensure_compile_time_eval():
+        zeros = {path: jnp.zeros(one.shape, one.dtype) for path, one in shapes.items()}
+        leaves = {**drawn(jax.random.key(0)), **zeros}
+    tree = traverse_util.unflatten_dict(leaves)
+    state = {name: leaves for name, leaves in tree.items() if name != "params"}
+    return tree["params"], state

@@ -142,7 +142,7 @@ class Layer(NamedTuple):
             return kernel
         return kernel.reshape(-1)[np.argsort(self.order)]
 
-    def plain(self, stored: Array) -> Array:
+    def plain(self, stored: Any) -> Any:
         """Bring a stored kernel into `whole_shape`; the inverse of `stored`."""
         if self.order is None:
             return stored

@@ -33,6 +33,7 @@ class Network(NamedTuple):
         model_state: key -> what it keeps besides parameters, e.g. BatchNorm's averages;
             compiled, without the draws of parameters.
         remainder: key -> the leaves that belong to no layer, by path; compiled.
+        passes: of checks, traced and compiled at the first one for the next; by shapes.
 
     Example:
         >>> import flax.linen as nn
@@ -51,6 +52,7 @@ class Network(NamedTuple):
     initialize: Callable[[PRNGKeyArray], dict[str, Any]]
     model_state: Callable[[PRNGKeyArray], ModelState]
     remainder: Callable[[PRNGKeyArray], dict[Path, Array]]
+    passes: dict[Any, Any]
 
     @property
     def num_parameters(self) -> int:

@@ -75,6 +75,7 @@ def trace(
         branches=found_branches,
         unknown=unknown,
         shapes=shapes,
+        passes={},
         **_draws(adapter, images, layers, added),
     )
 

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from init_study.errors import UserError
@@ -25,7 +26,7 @@ def unit_variances(name: str, tolerance: float) -> Promise:
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         scale_counts(name)(network, params, batch)
         for layer, outputs in _drawn(network, params, batch):
-            variance = float(jnp.var(outputs))
+            variance = float(np.var(np.asarray(outputs, np.float32)))
             if not abs(variance - 1) <= tolerance + _ROUNDING:
                 _refuse(name, batch, layer, variance)
 
@@ -64,7 +65,7 @@ def no_dead_layers(name: str) -> Promise:
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         scale_counts(name)(network, params, batch)
         for layer, outputs in _drawn(network, params, batch):
-            variance = float(jnp.var(outputs))
+            variance = float(np.var(np.asarray(outputs, np.float32)))
             if not 0 < variance < float("inf"):
                 _refuse(name, batch, layer, variance)
 
@@ -111,7 +112,7 @@ def _drawn(
     return [
         (layer, outputs)
         for layer, outputs in zip(network.layers, signals.outputs, strict=True)
-        if bool(jnp.any(leaf_of(params, layer.kernel)))
+        if np.any(leaf_of(params, layer.kernel))
     ]
 
 

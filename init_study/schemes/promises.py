@@ -4,13 +4,17 @@ A few images go through the network, at the mean of its dropout.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
 from jaxtyping import Array
 
 from init_study.errors import UserError
+from init_study.jaxprs import SOON
 from init_study.network import Forward, Network, Params, Path, graph, trace_forward
 from init_study.network.graph import ResidualSum
 from init_study.schemes.obstacles import what_bends, what_is_not_zero
@@ -28,11 +32,16 @@ class Passed(NamedTuple):
         forward: the pass as a graph, at the mean of dropout.
         sums: its residual sums.
         images: what went in.
+        terms: (variables, images, terms as drawn, alone) -> all terms of the sums;
+            compiled.
+        outputs: (variables, images) -> what the network gives; compiled.
     """
 
     forward: Forward
     sums: tuple[ResidualSum, ...]
     images: Array
+    terms: Callable[..., list[Array]]
+    outputs: Callable[..., list[Array]]
 
     def compute(
         self, wanted: tuple[int, ...], changes: dict[Path, Array] | None = None
@@ -49,30 +58,12 @@ class Passed(NamedTuple):
         is looked at alone.
         """
         terms = [term for one in self.sums for term in one.summands]
-        slots = {(term.place, term.side): slot for slot, term in enumerate(terms)}
-        traced = self.forward.traced
-
-        @jax.jit
-        def run(
-            variables: dict[Path, Any], images: Array, drawn: list[Array], alone: Array
-        ) -> list[Array]:
-            def feed(place: int, inputs: list[Any]) -> list[Any]:
-                return [
-                    jnp.where(alone, drawn[slots[place, side]], value)
-                    if (place, side) in slots
-                    else value
-                    for side, value in enumerate(inputs)
-                ]
-
-            wanted = tuple(term.value for term in terms)
-            return graph.compute(traced, variables, images, wanted, feed=feed)
-
         variables = self.forward.variables
-        shapes = [traced.shapes[term.value] for term in terms]
-        nothing = [jnp.zeros(one.shape, one.dtype) for one in shapes]
-        drawn = run(variables, self.images, nothing, jnp.array(False))
+        shapes = [self.forward.traced.shapes[term.value] for term in terms]
+        nothing = [np.zeros(one.shape, one.dtype) for one in shapes]
+        drawn = self.terms(variables, self.images, nothing, np.array(False))
         changed = (
-            run({**variables, **change}, self.images, drawn, jnp.array(True))
+            self.terms({**variables, **change}, self.images, drawn, np.array(True))
             for change in changes
         )
         return [drawn, *changed]
@@ -100,9 +91,51 @@ def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
             jax.random.key(0), (_IMAGES, *network.image_shape), jnp.float32
         )
     state = network.model_state(jax.random.key(0))
-    forward = trace_forward(network, params, state, images, dropout=False)
-    sums = graph.find_sums(forward.traced, forward.origins, forward.layers)
-    return Passed(forward, sums, images)
+    leaves, tree = jax.tree.flatten((params, state))
+    what = tree, *((leaf.shape, leaf.dtype) for leaf in (*leaves, images))
+    if what not in network.passes:
+        forward = trace_forward(network, params, state, images, dropout=False)
+        sums = graph.find_sums(forward.traced, forward.origins, forward.layers)
+        # The next scheme brings its own numbers; these need not stay.
+        given = {p: v for p, v in forward.variables.items() if p[0] == graph.KEYS}
+        network.passes[what] = (
+            forward._replace(variables=given),
+            sums,
+            *_programs(forward.traced, sums),
+        )
+    forward, sums, terms, outputs = network.passes[what]
+    flat: Any = traverse_util.flatten_dict({"params": params, **state})
+    forward = forward._replace(variables={**flat, **forward.variables})
+    return Passed(forward, sums, images, terms, outputs)
+
+
+def _programs(
+    traced: graph.Graph, sums: tuple[ResidualSum, ...]
+) -> tuple[Callable[..., list[Array]], Callable[..., list[Array]]]:
+    """Make the compiled functions of a `Passed`."""
+    terms = [term for one in sums for term in one.summands]
+    slots = {(term.place, term.side): slot for slot, term in enumerate(terms)}
+    wanted = tuple(term.value for term in terms)
+
+    @partial(jax.jit, compiler_options=SOON)
+    def terms_of(
+        variables: dict[Path, Any], images: Array, drawn: list[Array], alone: Array
+    ) -> list[Array]:
+        def feed(place: int, inputs: list[Any]) -> list[Any]:
+            return [
+                jnp.where(alone, drawn[slots[place, side]], value)
+                if (place, side) in slots
+                else value
+                for side, value in enumerate(inputs)
+            ]
+
+        return graph.compute(traced, variables, images, wanted, feed=feed)
+
+    @partial(jax.jit, compiler_options=SOON)
+    def outputs_of(variables: dict[Path, Any], images: Array) -> list[Array]:
+        return graph.compute(traced, variables, images, traced.outputs)
+
+    return terms_of, outputs_of
 
 
 def zero_branches(name: str) -> Promise:
@@ -115,7 +148,7 @@ def zero_branches(name: str) -> Promise:
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed = pass_of(network, params, batch)
         (drawn,) = passed.summands()
-        squares_of = iter([jnp.mean(value**2) for value in drawn])
+        squares_of = iter([np.mean(np.square(value)) for value in drawn])
         for one in passed.sums:
             squares = [next(squares_of) for _ in one.summands]
             square = float(sum(squares))
@@ -164,7 +197,7 @@ def _check_scaled(
     Raises: UserError if the first is not as far from the last as the factor says, nor
         as large.
     """
-    if not any(bool(jnp.any(passed.forward.variables[path])) for path in one.ends):
+    if not any(np.any(passed.forward.variables[path]) for path in one.ends):
         return
     off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
     size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
@@ -198,8 +231,7 @@ def equal_outputs(name: str, axis: int) -> Promise:
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed = pass_of(network, params, batch)
-        wanted = passed.forward.traced.outputs
-        (outputs, *_) = jax.jit(lambda: passed.compute(wanted))()
+        (outputs, *_) = passed.outputs(passed.forward.variables, passed.images)
         size = float(jnp.max(jnp.abs(outputs)))
         spread = float(jnp.max(jnp.ptp(outputs, axis=axis)))
         if outputs.ndim > 1 and spread > 1e-5 * size:

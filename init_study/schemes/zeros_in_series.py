@@ -6,13 +6,16 @@ whose last function has no slope at zero.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from init_study.activations import linear
 from init_study.errors import UserError
+from init_study.jaxprs import SOON
 from init_study.network import Branch, Network, Params, Path
 from init_study.network.branch_scalars import factor_path
 from init_study.schemes.promises import Passed, pass_of
@@ -35,7 +38,7 @@ def moves(name: str) -> Promise:
         zeros = {
             path
             for path in _weights(network)
-            if path in network.shapes and not bool(jnp.any(leaf_of(params, path)))
+            if path in network.shapes and not np.any(leaf_of(params, path))
         }
         series = [*_zeros_in_series(network, zeros)]
         if not any(series) and not any(_flat_ends(network, zeros)):
@@ -114,7 +117,7 @@ def _stuck(network: Network, passed: Passed) -> set[Path]:
     (shape, *_) = (forward.traced.shapes[v] for v in forward.traced.outputs)
     cotangent = jax.random.normal(jax.random.key(1), shape.shape)
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=SOON)
     def gradient(flat: dict[Path, Any]) -> dict[Path, Any]:
         def loss(flat: dict[Path, Any]) -> Any:
             changes = {("params", *path): leaf for path, leaf in flat.items()}
@@ -129,7 +132,7 @@ def _stuck(network: Network, passed: Passed) -> set[Path]:
     moved = flat
     for _ in range(_MOST_STEPS):
         slopes = gradient(moved)
-        found = {path for path, slope in slopes.items() if bool(jnp.any(slope))}
+        found = {path for path, slope in slopes.items() if np.any(slope)}
         if weights <= alive | found or found <= alive:
             break
         alive |= found
@@ -142,7 +145,7 @@ def _stuck(network: Network, passed: Passed) -> set[Path]:
         path: leaf + 0.1 * jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
         for i, (path, leaf) in enumerate(flat.items())
     }
-    could = {path for path, slope in gradient(shaken).items() if bool(jnp.any(slope))}
+    could = {path for path, slope in gradient(shaken).items() if np.any(slope)}
     return dead & could
 
 

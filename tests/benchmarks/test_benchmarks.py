@@ -274,3 +274,15 @@ def test_a_wrong_name_is_one_line_with_the_nearest():
     assert done.returncode != 0
     assert "Did you mean 'tiny'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "near"),
+    [("--model=resnet81", "resnet18"), ("--schemes=he_norml", "he_normal")],
+)
+def test_first_use_refuses_a_wrong_name_before_it_measures(flag, near):
+    command = [sys.executable, "-m", "benchmarks.first_use", flag]
+    done = finish(command, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert near in done.stderr
+    assert done.stderr.count("\n") == 1
