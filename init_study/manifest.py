@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,11 @@ def _comparable(setting: str) -> list[str]:
 
 
 def add_session(
-    workdir: Path, started: float, seconds: float, member_steps: int
+    workdir: Path,
+    started: float,
+    seconds: float,
+    member_steps: int,
+    spent: Mapping[str, float],
 ) -> None:
     """Note one stretch of work: when, how long, how much, on which devices.
 
@@ -162,12 +167,14 @@ def add_session(
         started: seconds since 1970.
         seconds: that it took.
         member_steps: that were taken.
+        spent: seconds of the parts of it.
     """
     manifest = store.read_manifest(workdir)
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
     session = {
         "started": began.isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
+        "spent": dict(spent),
         "member_steps": member_steps,
         "member_steps_per_second": round(member_steps / seconds, 1),
         "devices": describe_devices(),

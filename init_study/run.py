@@ -21,16 +21,14 @@ from init_study.engine.progress import Progress, progress_of
 from init_study.engine.running import (
     Running,
     evaluations,
-    first_filters,
-    layer_numbers,
-    predicted_numbers,
     prepare_program,
     reset_sums,
-    spectrum_numbers,
 )
+from init_study.engine.stopwatch import Stopwatch
 from init_study.engine.tuning import check_memory, choose_executions
 from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
+from init_study.run_records import Recorders, open_recorders, record_layers
 from init_study.train import TrainState
 
 # Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
@@ -82,14 +80,6 @@ class Control(NamedTuple):
     accept_drift: bool = False
 
 
-class _Recorders(NamedTuple):
-    records: store.Recorder
-    layers: store.Recorder
-    filters: store.Recorder
-    spectra: store.Recorder | None
-    predictions: store.Recorder | None
-
-
 def run(
     plan: Plan, workdir: Path, command: str, control: Control | None = None
 ) -> Outcome:
@@ -110,8 +100,8 @@ def run(
     """
     control = control or Control()
     store.open_workdir(workdir, plan.study)
-    with store.lock(workdir):
-        recorders = _open_recorders(workdir, control.spectra)
+    with store.lock(workdir), Stopwatch() as clock:
+        recorders = open_recorders(workdir, control.spectra)
         resumed = (workdir / store.MANIFEST).exists()
         if not all(is_done(recorders.records, one) for one in plan.programs):
             manifest.check_drift(workdir, control.accept_drift)
@@ -132,7 +122,7 @@ def run(
                     if resumed:
                         check_memory(plan, program)
                     taken, finished = _run_program(
-                        plan, program, workdir, recorders, control
+                        plan, program, workdir, recorders, control, clock
                     )
                     member_steps += taken
                 if not finished:
@@ -140,21 +130,12 @@ def run(
         finally:
             seconds = time.time() - started
             if member_steps:
-                manifest.add_session(workdir, started, seconds, member_steps)
+                spent = clock.spent()
+                manifest.add_session(workdir, started, seconds, member_steps, spent)
     return Outcome(finished, member_steps, seconds)
 
 
-def _open_recorders(workdir: Path, spectra: bool) -> _Recorders:
-    names = (store.SPECTRA, store.PREDICTIONS)
-    return _Recorders(
-        store.Recorder(workdir),
-        store.Recorder(workdir, store.LAYERS),
-        store.Recorder(workdir, store.FILTERS),
-        *(store.Recorder(workdir, name) if spectra else None for name in names),
-    )
-
-
-def _check_spectra(plan: Plan, workdir: Path, recorders: _Recorders) -> None:
+def _check_spectra(plan: Plan, workdir: Path, recorders: Recorders) -> None:
     """Refuse to measure spectra where the time for them is past.
 
     Raises: UserError naming the program and the ways out.
@@ -184,24 +165,27 @@ def _run_program(
     plan: Plan,
     program_plan: ProgramPlan,
     workdir: Path,
-    recorders: _Recorders,
+    recorders: Recorders,
     control: Control,
+    clock: Stopwatch,
 ) -> tuple[int, bool]:
     """Train one program on, as far as it goes.
 
     Returns: member-steps taken, and whether the program is done.
     """
     program = program_plan.program
-    population = prepare_program(plan, program_plan)
+    with clock.timed("drawing"):
+        population = prepare_program(plan, program_plan)
     checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
 
     def tell(doing: str, step: int) -> None:
         control.watch(progress_of(plan, program_plan, doing, step))
 
     try:
-        state, first_step = _begin(plan, population, checkpoints, tell)
+        with clock.timed("drawing"):
+            state, first_step = _begin(plan, population, checkpoints, tell)
         step = _train_on(
-            population, state, first_step, recorders, checkpoints, tell, control
+            population, state, first_step, recorders, checkpoints, tell, control, clock
         )
     finally:
         checkpoints.close()
@@ -229,10 +213,11 @@ def _train_on(
     population: Running,
     state: TrainState,
     step: int,
-    recorders: _Recorders,
+    recorders: Recorders,
     checkpoints: store.Checkpoints,
     tell: _Tell,
     control: Control,
+    clock: Stopwatch,
 ) -> int:
     """Take steps and keep what they give, until the last one or a stop.
 
@@ -249,24 +234,18 @@ def _train_on(
         last = step == program.steps
         stop = control.stop_requested() and not last
         if last or stop or time.monotonic() - saved_at > control.checkpoint_every:
-            checkpoints.save(step, fetch_members(state, population.members))
+            with clock.timed("saving"):
+                checkpoints.save(step, fetch_members(state, population.members))
+                if last:
+                    checkpoints.wait()
             saved_at = time.monotonic()
-        if last:
-            checkpoints.wait()
         if step == 0 or last:
-            measured = layer_numbers(population, state)
-            recorders.layers.append(program, step, measured)
-            filters = first_filters(population, state)
-            recorders.filters.append(program, step, filters)
-        if step == 0 and recorders.spectra is not None:
-            recorders.spectra.append(program, step, spectrum_numbers(population, state))
-        if step == 0 and recorders.predictions is not None:
-            foreseen = predicted_numbers(population, state)
-            recorders.predictions.append(program, step, foreseen)
+            with clock.timed("measuring"):
+                record_layers(recorders, population, state, step)
         if step in stops:
-            recorders.records.append(
-                program, step, evaluations(population, state, step)
-            )
+            with clock.timed("evaluating"):
+                values = evaluations(population, state, step)
+                recorders.records.append(program, step, values)
             control.recorded()
             state = reset_sums(state)
         if last or stop:
@@ -274,7 +253,8 @@ def _train_on(
         next_stop = min(s for s in stops if s > step)
         length = min(length, next_stop - step)
         began = time.monotonic()
-        state, length = _take_steps(population, state, supply, length)
+        with clock.timed("training"):
+            state, length = _take_steps(population, state, supply, length)
         step += length
         tell("training", step)
         length = _next_length(length, time.monotonic() - began, population.plan)

@@ -28,6 +28,7 @@ LAYERS = [
     {"engine"},
     {"manifest"},
     {"audit"},
+    {"run_records"},
     {"run"},
     {"answers"},
     {"race_stages", "fresh_seeds"},

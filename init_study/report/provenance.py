@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from init_study.answers.spent import spent_in_words
 from init_study.answers.words import rate
 from init_study.report.tables import Rows, definitions
 from init_study.study import PROGRAM_AXES, Study
@@ -69,6 +70,7 @@ def _sessions(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "started": session.get("started", "–"),
             "seconds": _number(session.get("seconds")),
+            "spent on": spent_in_words([session]) or "–",
             "member-steps": _number(session.get("member_steps")),
             "per second": _number(session.get("member_steps_per_second")),
             "devices": _joined(session.get("devices")),

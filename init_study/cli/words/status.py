@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from init_study import store
+from init_study.answers.spent import spent_in_words
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.stages import (
     begun,
@@ -21,7 +22,9 @@ from init_study.study import Program, Study
 def answer(invocation: Invocation) -> Answer:
     """Tell how far each program is; of a race every stage, of claims every study."""
     document = status_overview(folder_to_read(invocation))
-    return Answer(document, table_text(document, "{study} in {workdir}"))
+    spent = spent_in_words(document["sessions"])
+    summary = "{study} in {workdir}" + (f"\nspent: {spent}" if spent else "")
+    return Answer(document, table_text(document, summary))
 
 
 def status_overview(workdir: Path) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""The files of a run that grow as it goes, and what is measured at its two ends."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from init_study import store
+from init_study.engine.running import (
+    Running,
+    first_filters,
+    layer_numbers,
+    predicted_numbers,
+    spectrum_numbers,
+)
+from init_study.train import TrainState
+
+
+class Recorders(NamedTuple):
+    """The files that a run writes records into.
+
+    Attributes:
+        records: of every evaluation.
+        layers: of every layer, before the first step and after the last.
+        filters: of the first layer, then too.
+        spectra: before the first step; None where none were asked for.
+        predictions: of signals, then too.
+    """
+
+    records: store.Recorder
+    layers: store.Recorder
+    filters: store.Recorder
+    spectra: store.Recorder | None
+    predictions: store.Recorder | None
+
+
+def open_recorders(workdir: Path, spectra: bool) -> Recorders:
+    """Open the files of a run, or make them.
+
+    Args:
+        workdir: of the run.
+        spectra: whether spectra and predictions are asked for.
+
+    Raises: UserError for a file that is no record.
+    """
+    names = (store.SPECTRA, store.PREDICTIONS)
+    return Recorders(
+        store.Recorder(workdir),
+        store.Recorder(workdir, store.LAYERS),
+        store.Recorder(workdir, store.FILTERS),
+        *(store.Recorder(workdir, name) if spectra else None for name in names),
+    )
+
+
+def record_layers(
+    recorders: Recorders, population: Running, state: TrainState, step: int
+) -> None:
+    """Measure what is measured before the first step and after the last.
+
+    Args:
+        recorders: that take it.
+        population: that runs.
+        state: of its members.
+        step: 0, or the last.
+    """
+    program = population.plan.program
+    recorders.layers.append(program, step, layer_numbers(population, state))
+    recorders.filters.append(program, step, first_filters(population, state))
+    if step == 0 and recorders.spectra is not None:
+        recorders.spectra.append(program, step, spectrum_numbers(population, state))
+    if step == 0 and recorders.predictions is not None:
+        foreseen = predicted_numbers(population, state)
+        recorders.predictions.append(program, step, foreseen)
