@@ -42,12 +42,14 @@ class Known:
         proofs: of norms, by what they compute.
         start: gives the numbers that parameters start from; None where nobody knows.
         kernels: parameters that are kernels of layers.
+        references: what layers give for images of reference, by their outputs.
     """
 
     made_by: dict[int, int]
     proofs: dict[Any, Any] = dataclasses.field(default_factory=dict)
     start: Callable[[], Mapping[Path, Any]] | None = None
     kernels: frozenset[Path] = frozenset()
+    references: dict[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 class Walked(NamedTuple):
@@ -217,9 +219,10 @@ def _norm(
     nodes = [graph.nodes[place] for place in block.places]
     if any(origins.of_images[value] for value in block.outer):
         return None
-    if all(is_elementwise(graph, node) for node in nodes):
+    other = known.references.get(block.root, ())
+    if not other and all(is_elementwise(graph, node) for node in nodes):
         return None
-    norm = find_norm(graph, origins, known.made_by, block, known.proofs)
+    norm = find_norm(graph, origins, known.made_by, block, known.proofs, other)
     if norm is None:
         return None
     scale, shift = (which[0] if len(which) == 1 else None for which in norm)
