@@ -50,6 +50,21 @@ def trace(
         >>> [layer.name for layer in network.layers]
         ['layers_0']
     """
+    # Inside a `jax.jit` of the user's own, proofs need numbers all the same.
+    with jax.ensure_compile_time_eval():
+        return _trace(
+            module, image_shape, num_classes, branches, train_argument, output
+        )
+
+
+def _trace(
+    module: Any,
+    image_shape: tuple[int, ...],
+    num_classes: int | None,
+    branches: str,
+    train_argument: str | None,
+    output: str | None,
+) -> Network:
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     adapter = adapt(module, images, num_classes, train_argument)
     adapter = choose_output(adapter, images, num_classes, output)
