@@ -6,11 +6,13 @@ can set the parameters of any module, third-party ones included.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import traverse_util
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.network.adapters import Adapter, adapt
@@ -50,8 +52,10 @@ def trace(
         >>> [layer.name for layer in network.layers]
         ['layers_0']
     """
-    # Inside a `jax.jit` of the user's own, proofs need numbers all the same.
-    with jax.ensure_compile_time_eval():
+    # Inside a `jax.jit` of the user's own, proofs need numbers all the same. Only there:
+    # loops in loops are not computed so.
+    traced = isinstance(jnp.zeros(()), Tracer)
+    with jax.ensure_compile_time_eval() if traced else nullcontext():
         return _trace(
             module, image_shape, num_classes, branches, train_argument, output
         )
