@@ -16,7 +16,7 @@ import numpy as np
 from init_study.network.graph.dataflow import Graph, Origins, Path
 from init_study.network.graph.in_numpy import compute_in_numpy
 from init_study.network.graph.references import KeptNumbers, kept_numbers
-from init_study.network.graph.regions import Region
+from init_study.network.graph.regions import Region, root_of_square
 from init_study.network.graph.signatures import needed_of, signature_of
 from init_study.network.graph.stochastic import KEYS
 
@@ -113,7 +113,8 @@ def find_norm(
         >>> find_norm(traced, origins, graph.producers(traced), block, {}).scales
         (('params', 'g'),)
     """
-    places, read = needed_of(graph, made_by, block.root, block.end, references)
+    given = (*references, *_joined(graph, origins, made_by, block))
+    places, read = needed_of(graph, made_by, block.root, block.end, given)
     path_of = {value: path for path, value in graph.variables.items()}
     paths = [path_of[value] for value in read if value in path_of]
     params = [path for path in paths if path[0] == "params"]
@@ -146,9 +147,15 @@ def _proved(
         ways, itertools.product((1.0, 0.0), repeat=len(params))
     ):
 
-        def at(scale: float, numbers: tuple[float, ...], way: KeptNumbers = way) -> Any:
+        def at(
+            scale: float,
+            numbers: tuple[float, ...],
+            way: KeptNumbers = way,
+            beside: float | None = None,
+        ) -> Any:
             given = {**dict(zip(params, numbers, strict=True)), **way(_SCALE * scale)}
-            return _compute(graph, origins, made_by, block, scale, given, references)
+            scales = (scale, scale if beside is None else beside)
+            return _compute(graph, origins, made_by, block, scales, given, references)
 
         given = at(1.0, numbers)
         # Most blocks that are none fail here, at half the price.
@@ -158,6 +165,10 @@ def _proved(
         if float(np.var(given)) < 1 / 2:
             continue
         if not float(np.mean(np.square(given - at(_SCALE, numbers)))) < _ALIKE:
+            continue
+        # Of what is joined with others some part of the scale must be its own.
+        alone = np.mean(np.square(at(_SCALE, numbers, beside=1.0)))
+        if float(alone) > _SCALE**2 / 2:
             continue
         scales, shifts = [], []
         for place in range(len(params)):
@@ -192,7 +203,7 @@ def changes_nothing(
         >>> changes_nothing(traced, origins, graph.producers(traced), block)
         True
     """
-    made = _compute(graph, origins, made_by, block, 1.0, {})
+    made = _compute(graph, origins, made_by, block, (1.0, 1.0), {})
     given = _numbers(graph, block.root, 1.0)
     return made.shape == given.shape and np.array_equal(made, given)
 
@@ -202,14 +213,15 @@ def _compute(
     origins: Origins,
     made_by: dict[int, int],
     block: Piece,
-    scale: float,
+    scales: tuple[float, float],
     given: Mapping[Path, float],
     references: tuple[int, ...] = (),
 ) -> Any:
-    """Compute what a block gives for random inputs of this scale.
+    """Compute what a block gives for random inputs of a scale, and others of theirs.
 
     Variables are what is given, others ones; what is random is 0.
     """
+    scale, beside = scales
     numbers = _numbers(graph, block.root, scale)
     values: dict[int, Any] = {block.root: numbers}
     for value in references:
@@ -220,12 +232,20 @@ def _compute(
         if path[0] != KEYS:
             shape = graph.shapes[value].shape
             values[value] = np.broadcast_to(np.float32(given.get(path, 1)), shape)
+    for value in _joined(graph, origins, made_by, block):
+        values[value] = _numbers(graph, value, beside)
     for value in block.outer:
-        if origins.of_images[value]:
-            values[value] = _numbers(graph, value, scale)
-        elif any(path[0] == KEYS for path in origins.variables[value]):
+        if any(path[0] == KEYS for path in origins.variables[value]):
             values[value] = np.zeros(graph.shapes[value].shape, np.float32)
     return compute_in_numpy(graph, made_by, block.end, values)
+
+
+def _joined(
+    graph: Graph, origins: Origins, made_by: Mapping[int, int], block: Piece
+) -> list[int]:
+    """List the values of the images that a block reads; of a square what it is of."""
+    found = {root_of_square(graph, made_by, value) for value in block.outer}
+    return sorted(v for v in found if origins.of_images[v] and v != block.root)
 
 
 def _numbers(graph: Graph, value: int, scale: float) -> Any:

@@ -95,7 +95,7 @@ def step(
             continue
         if (joined := _affine(graph, origins, known, block, walked)) is not None:
             return joined
-        if (norm := _norm(graph, origins, known, block, walked)) is not None:
+        if (norm := _norm(graph, origins, known, region, block, walked)) is not None:
             return norm
     return None
 
@@ -213,11 +213,20 @@ def _follows(
 
 
 def _norm(
-    graph: Graph, origins: Origins, known: Known, block: Piece, walked: Walked
+    graph: Graph,
+    origins: Origins,
+    known: Known,
+    region: Region,
+    block: Piece,
+    walked: Walked,
 ) -> Walked | None:
-    """Walk through a norm; what scaled and shifted before it has no effect."""
+    """Walk through a norm; what scaled and shifted before it has no effect.
+
+    Its statistics may be those of several values together, as of parts of a layer.
+    """
     nodes = [graph.nodes[place] for place in block.places]
-    if any(origins.of_images[value] for value in block.outer):
+    joined = {value for value in block.outer if origins.of_images[value]}
+    if not joined <= region.others:
         return None
     other = known.references.get(block.root, ())
     if not other and all(is_elementwise(graph, node) for node in nodes):
