@@ -52,8 +52,8 @@ def trace(
         >>> [layer.name for layer in network.layers]
         ['layers_0']
     """
-    # Inside a `jax.jit` of the user's own proofs need numbers, too. Only there: loops in
-    # loops are not computed so.
+    # Inside a `jax.jit` of the user's own proofs need numbers, too. Only there: this
+    # way loops in loops are not computed.
     traced = isinstance(jnp.zeros(()), Tracer)
     with jax.ensure_compile_time_eval() if traced else nullcontext():
         return _trace(
