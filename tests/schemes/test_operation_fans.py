@@ -251,7 +251,7 @@ def test_without_padding_the_centre_is_taken():
 
 @pytest.mark.parametrize("name", ["up 4 by 2", "up 5 by 3", "plain"])
 def test_sparse_keeps_its_mean_square_through_the_operation(name):
-    """15 weights of 2² an output: 60 times the mean square; 6 deviations of 7680 draws."""
+    """15 weights of 2² an output: 60 times the mean square, within 6 deviations."""
     layer, channels = OPERATIONS[name]
     many = layer.clone(features=512)
     x = noise(2, 24, 24, channels)
