@@ -27,6 +27,9 @@ def initialize(
 ) -> Any:
     """Draw the variables of a module by a scheme, in the form that its framework has.
 
+    Under `jax.jit` or `jax.vmap` over keys and images it does the same, but for what a
+    scheme promises: draws without numbers are not checked.
+
     Args:
         module: of Flax Linen or NNX, Haiku or Equinox, or what makes one.
         images: `[n, ...]`; schemes that look at data look at these, so they should be

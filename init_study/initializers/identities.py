@@ -11,7 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from init_study.errors import UserError, check_number
 from init_study.initializers.activated import he_normal
 from init_study.initializers.draws import Initializer, floating
-from init_study.initializers.fans import Fans, fans
+from init_study.initializers.fans import Fans, check_fans, fans, known_fans
 from init_study.initializers.isometries import at_centre
 from init_study.initializers.orthogonal import orthogonal
 
@@ -127,13 +127,15 @@ def partial_dirac(
     return init
 
 
-def looks_linear(gain: float = 1.0) -> Initializer:
+def looks_linear(gain: float = 1.0, fans: Fans = None) -> Initializer:
     """Mirrored kernel [[W, −W], [−W, W]], W orthogonal: a ReLU net that begins linear.
 
     relu(h) − relu(−h) = h: if the inputs are activations of h and −h, the outputs are
     Wh and −Wh, and so on from layer to layer.
     Preserves: ‖Wh‖ = gain ‖h‖ for dense layers that do not narrow, through any number
     of ReLUs. An odd number of inputs, as an image's channels, is taken as h: [W, −W].
+    Where the operation has fewer inputs to an output than the kernel, W is larger, as
+    that of `orthogonal`.
     Use: in deep ReLU nets of even widths, dense above all.
     When not: before a plain head, which adds h and −h up: give it the same law.
     Kernel layout: [..., in, out], out even; without groups.
@@ -147,11 +149,11 @@ def looks_linear(gain: float = 1.0) -> Initializer:
         True
     """
     check_number("gain", gain)
-    inner = orthogonal(gain)
+    check_fans(fans)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
         floating(dtype)
-        fans(shape)
+        forward, backward = known_fans(fans, shape, 1)
         inputs, outputs = shape[-2:]
         if outputs % 2:
             raise UserError(
@@ -160,7 +162,8 @@ def looks_linear(gain: float = 1.0) -> Initializer:
             )
         mirrored = inputs % 2 == 0
         half = (*shape[:-2], inputs // 2 if mirrored else inputs, outputs // 2)
-        w = inner(key, half, dtype)
+        of_half = (forward / 2 if mirrored else forward, backward / 2)
+        w = orthogonal(gain, fans=of_half)(key, half, dtype)
         top = jnp.concatenate([w, -w], -1)
         return jnp.concatenate([top, -top], -2) if mirrored else top
 

@@ -20,11 +20,15 @@ from init_study.initializers.fans import Fans, check_fans, known_fans
 from init_study.initializers.fans import fans as count
 
 
-def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializer:
+def sparse(
+    nonzero: int = 15, stddev: float = 1.0, groups: int = 1, fans: Fans = None
+) -> Initializer:
     """Sparse normal law: `nonzero` weights N(0, stddev²) per output, the others zero.
 
     Preserves: the mean square of the inputs times nonzero · stddev², whatever the
-    width. All fan_in weights where there are fewer.
+    width. All fan_in weights where there are fewer. Where the operation has fewer
+    inputs to an output than the kernel, as in transposed convolutions, an output meets
+    fewer of its weights, and they are larger by the root of the ratio.
     Use: in very wide dense layers.
     When not: for depthwise kernels, which have fewer weights than that.
 
@@ -39,12 +43,14 @@ def sparse(nonzero: int = 15, stddev: float = 1.0, groups: int = 1) -> Initializ
     check_number("stddev", stddev, least=0)
     if not isinstance(nonzero, int) or nonzero < 1:
         raise UserError(f"nonzero={nonzero!r} is not a positive whole number")
+    check_fans(fans)
 
     def init(key: PRNGKeyArray, shape: tuple[int, ...], dtype: Any = None) -> Array:
-        count(shape, groups)
+        counted = count(shape, groups)[0]
+        size = stddev * sqrt(counted / known_fans(fans, shape, groups)[0])
         rows = prod(shape[:-1])
         value_key, place_key = jax.random.split(threefry(key))
-        values = drawn("normal", lambda shape: stddev)(value_key, shape, dtype)
+        values = drawn("normal", lambda shape: size)(value_key, shape, dtype)
         order = jax.random.uniform(place_key, (rows, shape[-1])).argsort(0).argsort(0)
         return jnp.where((order < nonzero).reshape(shape), values, 0)
 

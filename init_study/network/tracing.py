@@ -6,11 +6,13 @@ can set the parameters of any module, third-party ones included.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import traverse_util
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.network.adapters import Adapter, adapt
@@ -50,6 +52,23 @@ def trace(
         >>> [layer.name for layer in network.layers]
         ['layers_0']
     """
+    # Inside a `jax.jit` of the user's own proofs need numbers, too. Only there: this
+    # way loops in loops are not computed.
+    traced = isinstance(jnp.zeros(()), Tracer)
+    with jax.ensure_compile_time_eval() if traced else nullcontext():
+        return _trace(
+            module, image_shape, num_classes, branches, train_argument, output
+        )
+
+
+def _trace(
+    module: Any,
+    image_shape: tuple[int, ...],
+    num_classes: int | None,
+    branches: str,
+    train_argument: str | None,
+    output: str | None,
+) -> Network:
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     adapter = adapt(module, images, num_classes, train_argument)
     adapter = choose_output(adapter, images, num_classes, output)

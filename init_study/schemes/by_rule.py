@@ -8,7 +8,9 @@ from init_study.errors import UserError, nearest
 from init_study.initializers import INITIALIZERS
 from init_study.network import Network, Path
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.refined import promising
 from init_study.schemes.scheme import OWN, Rule, Scheme, override
+from init_study.schemes.zeros_in_series import moves
 
 _OTHERS = ("refuse", "module")
 
@@ -48,7 +50,7 @@ def by_rule(*rules: str, rest: Scheme = HE_NORMAL, others: str = "refuse") -> Sc
             found |= _rules(one, network)
         return found
 
-    return override(rest, change)
+    return override(promising("by_rule", rest), change, moves("by_rule"))
 
 
 class _Read(NamedTuple):
@@ -73,7 +75,14 @@ def _read(text: Any) -> _Read:
             f"rule {text!r} cannot be read; write PATH=SCHEME, as "
             "'Conv_0/kernel=he_normal' or '*/bias=zeros'"
         )
-    return _Read(text, pattern, said, parse_scheme(said), *parse_call(said))
+    scheme = parse_scheme(said)
+    if scheme.refinements:
+        (step, *_) = scheme.refinements
+        raise UserError(
+            f"rule {text!r}: {said} does more than draw, {step.name}, which is done to "
+            f"a whole network; take it as the rest, rest={said!r}, or another rule"
+        )
+    return _Read(text, pattern, said, scheme, *parse_call(said))
 
 
 def _rules(read: _Read, network: Network) -> dict[Path, Rule]:

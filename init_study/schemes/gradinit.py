@@ -15,7 +15,9 @@ from init_study.errors import UserError, check_count, check_number
 from init_study.network import Network, Params
 from init_study.schemes.optimized import Scales, loss_of, rescaled, sum_of_squares
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.refined import refined
 from init_study.schemes.scheme import Cost, Refinement, Scheme
+from init_study.schemes.zeros_in_series import moves
 
 
 def gradinit(
@@ -66,7 +68,7 @@ def gradinit(
         cost=lambda network: Cost(forward=2 * steps, backward=4 * steps),
         needs="labels",
     )
-    return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
+    return refined("gradinit", rest, step, moves("gradinit"))
 
 
 def _gradinit(

@@ -1,6 +1,5 @@
 """Rules for the last layer: what the net says before it has learnt anything."""
 
-import dataclasses
 from math import sqrt
 
 import jax.numpy as jnp
@@ -10,7 +9,8 @@ from init_study.initializers import constant, zeros
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.promises import equal_outputs
-from init_study.schemes.scaled_rule import scaled
+from init_study.schemes.refined import refined
+from init_study.schemes.scaled_rule import refuse_rescaled, scaled
 from init_study.schemes.scheme import (
     Batch,
     Cost,
@@ -72,6 +72,7 @@ def small_head(factor: float = 0.1, rest: Scheme = HE_NORMAL) -> Scheme:
 
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         kernel = end_layer(network, -1).kernel
+        refuse_rescaled("small_head", rest, network, [kernel])
         return {kernel: scaled(before[kernel], factor, f"{factor:g}")}
 
     return override(rest, change, moves("small_head"))
@@ -103,6 +104,7 @@ def mup(base: int = 64, rest: Scheme = HE_NORMAL) -> Scheme:
     def change(network: Network, before: dict[Path, Rule]) -> dict[Path, Rule]:
         head = end_layer(network, -1)
         factor = sqrt(base / head.forward_fan)
+        refuse_rescaled("mup", rest, network, [head.kernel])
         return {head.kernel: scaled(before[head.kernel], factor, "√(base / fan_in)")}
 
     return override(rest, change, moves("mup"))
@@ -161,9 +163,8 @@ def prior_bias(smoothing: float = 1.0, rest: Scheme = HE_NORMAL) -> Scheme:
         needs="labels",
     )
     name = "prior_bias"
-    changed = override(rest, change, equal_outputs(name, 0), moves(name))
-    steps = (*changed.refinements, step)
-    return dataclasses.replace(changed, refinements=steps)
+    own = (equal_outputs(name, 0), moves(name))
+    return refined(name, override(rest, change), step, *own)
 
 
 def _with_prior(

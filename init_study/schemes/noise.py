@@ -8,6 +8,7 @@ from jaxtyping import PRNGKeyArray
 from init_study.errors import check_number
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.refined import refined
 from init_study.schemes.scheme import (
     Cost,
     Refinement,
@@ -16,6 +17,7 @@ from init_study.schemes.scheme import (
     leaf_of,
     replace_leaf,
 )
+from init_study.schemes.zeros_in_series import moves
 
 
 def noisy(stddev: float = 1e-4, rest: Scheme = HE_NORMAL) -> Scheme:
@@ -24,13 +26,15 @@ def noisy(stddev: float = 1e-4, rest: Scheme = HE_NORMAL) -> Scheme:
     Filters that were copies of one another are so no longer, unless the noise is below
     what their type resolves.
     Use: with a start that is symmetric, as `noisy(1e-4, rest="constant(0.01)")`.
-    When not: to hide that a scheme is symmetric: it then trains by the noise alone.
+    When not: to hide that a scheme is symmetric: it then trains by the noise alone;
+    over a rest that promises zeros, as `zero_head`, which a draw refuses.
 
     Args:
         stddev: of the noise.
         rest: the scheme that the noise is added to, `he_normal` by default.
 
-    Raises: UserError for a standard deviation that is not positive.
+    Raises: UserError for a standard deviation that is not positive; on a draw, if the
+        rest promises what the noise breaks.
     Reference: Blumenfeld, Gilboa & Soudry 2020, arXiv:2007.01038.
 
     Example:
@@ -60,5 +64,6 @@ def noisy(stddev: float = 1e-4, rest: Scheme = HE_NORMAL) -> Scheme:
         changes=kernels,
         cost=lambda network: Cost(),
         needs="nothing",
+        rescales=False,
     )
-    return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
+    return refined("noisy", rest, step, moves("noisy"))

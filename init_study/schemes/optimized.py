@@ -18,7 +18,9 @@ from init_study.conv.forms import check_form
 from init_study.errors import UserError, check_count, check_number
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.refined import refined
 from init_study.schemes.scheme import Cost, Refinement, Scheme, leaf_of, replace_leaf
+from init_study.schemes.zeros_in_series import moves
 
 Scales = dict[Path, Array]
 
@@ -72,7 +74,7 @@ def metainit(
         cost=lambda network: Cost(forward=steps, backward=5 * steps),
         needs="nothing",
     )
-    return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
+    return refined("metainit", rest, step, moves("metainit"))
 
 
 def _metainit(

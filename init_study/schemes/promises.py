@@ -18,7 +18,7 @@ from init_study.jaxprs import SOON
 from init_study.network import Forward, Network, Params, Path, graph, trace_forward
 from init_study.network.graph import ResidualSum
 from init_study.schemes.obstacles import what_bends, what_is_not_zero
-from init_study.schemes.scheme import Batch, Promise
+from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _IMAGES = 4
 _ROUNDING = 1e-2
@@ -235,10 +235,18 @@ def equal_outputs(name: str, axis: int) -> Promise:
         size = float(jnp.max(jnp.abs(outputs)))
         spread = float(jnp.max(jnp.ptp(outputs, axis=axis)))
         if outputs.ndim > 1 and spread > 1e-5 * size:
-            head = network.layers[-1].name
-            raise UserError(
+            head = network.layers[-1]
+            differ = (
                 f"{name}: the outputs are not the same for all {among}, they differ by "
-                f"{spread:.3g}, though the kernel of {head} is zero: something else "
+                f"{spread:.3g}"
+            )
+            if bool(jnp.any(leaf_of(params, head.kernel))):
+                raise UserError(
+                    f"{differ}: the kernel of {head.name} is not zero any more; take "
+                    "another rest, or a scheme that sets no head"
+                )
+            raise UserError(
+                f"{differ}, though the kernel of {head.name} is zero: something else "
                 "is added to what it gives or stands behind it; take a scheme that "
                 "sets no head"
             )

@@ -12,7 +12,7 @@ from init_study.initializers import zeros
 from init_study.network import Layer, Network, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.promises import equal_outputs, scaled_branches, zero_branches
-from init_study.schemes.scaled_rule import scaled
+from init_study.schemes.scaled_rule import refuse_rescaled, scaled
 from init_study.schemes.scheme import Rule, Scheme, end_layer, override
 from init_study.schemes.zeros_in_series import moves
 
@@ -240,6 +240,7 @@ def _scaled_branches(name: str, gain: float | None, rest: Scheme) -> Scheme:
         factor = factor_of(network)
         for last in lasts:
             _refuse_norm(last, name)
+        refuse_rescaled(name, rest, network, [last.kernel for last in lasts])
         return {
             last.kernel: scaled(before[last.kernel], factor, f"{factor:.3g}")
             for last in lasts

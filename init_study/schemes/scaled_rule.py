@@ -1,5 +1,6 @@
 """A rule times a factor."""
 
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -7,7 +8,8 @@ from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
 from init_study.initializers import Initializer
-from init_study.schemes.scheme import Rule
+from init_study.network import Network, Path
+from init_study.schemes.scheme import Rule, Scheme
 
 
 def scaled(rule: Rule, factor: float, why: str) -> Rule:
@@ -37,3 +39,25 @@ def multiplied(law: Initializer, factor: float) -> Initializer:
         return jax.lax.optimization_barrier(law(key, shape, dtype)) * factor
 
     return initializer
+
+
+def refuse_rescaled(
+    name: str, rest: Scheme, network: Network, kernels: Collection[Path]
+) -> None:
+    """Refuse a rest that finds scales of its own behind a factor, which undoes it.
+
+    Args:
+        name: of the scheme that scales, for people.
+        rest: what draws the kernels, and refines them.
+        network: a traced network.
+        kernels: that are scaled.
+
+    Raises: UserError with the kernel, and what is done to it.
+    """
+    for step in (step for step in rest.refinements if step.rescales):
+        for path in (path for path in step.changes(network) if path in kernels):
+            raise UserError(
+                f"{name} scales {'/'.join(path)}, and its rest sets the scale of that "
+                f"afterwards: {step.name}; take a rest that only draws, e.g. "
+                "rest='he_normal'"
+            )

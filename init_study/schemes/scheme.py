@@ -69,6 +69,7 @@ class Refinement(NamedTuple):
         changes: which parameters it may change.
         cost: of one member, at most.
         needs: what it looks at: nothing, `images`, or `labels` as well.
+        rescales: whether it undoes factors, as it finds scales of its own.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Refinement(NamedTuple):
     changes: Callable[[Network], Collection[Path]]
     cost: Callable[[Network], Cost]
     needs: str = "images"
+    rescales: bool = True
 
 
 # (network, params, batch) of concrete numbers: refuses, in one line, what breaks a

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from init_study.errors import UserError, check_number
 from init_study.network import Layer, Network, Params
 from init_study.schemes.per_layer import HE_NORMAL
+from init_study.schemes.refined import refined
 from init_study.schemes.scheme import (
     Batch,
     Cost,
@@ -17,6 +18,7 @@ from init_study.schemes.scheme import (
     leaf_of,
     replace_leaf,
 )
+from init_study.schemes.zeros_in_series import moves
 
 
 def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
@@ -58,7 +60,7 @@ def whitened(epsilon: float = 0.01, rest: Scheme = HE_NORMAL) -> Scheme:
         changes=lambda network: [_first_convolution(network).kernel],
         cost=lambda network: Cost(),
     )
-    return Scheme(rules=rest.rules, refinements=(*rest.refinements, step))
+    return refined("whitened", rest, step, moves("whitened"))
 
 
 def _first_convolution(network: Network) -> Layer:

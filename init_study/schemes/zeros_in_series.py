@@ -17,11 +17,11 @@ from init_study.activations import linear
 from init_study.errors import UserError
 from init_study.jaxprs import SOON
 from init_study.network import Branch, Network, Params, Path
-from init_study.network.branch_scalars import factor_path
+from init_study.network.branch_scalars import ADDED, factor_path
 from init_study.schemes.promises import Passed, pass_of
 from init_study.schemes.scheme import Batch, Promise, leaf_of
 
-_MOST_STEPS = 8
+_MORE_STEPS = 8
 _STEP = 0.01
 
 
@@ -35,31 +35,29 @@ def moves(name: str) -> Promise:
     """
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
-        zeros = {
-            path
-            for path in _weights(network)
-            if path in network.shapes and not np.any(leaf_of(params, path))
-        }
+        weights = _weights(network)
+        at_zero = {p for p in network.shapes if not np.any(leaf_of(params, p))}
+        zeros = (at_zero & weights) | _zeroed(network, at_zero - weights)
         series = [*_zeros_in_series(network, zeros)]
         if not any(series) and not any(_flat_ends(network, zeros)):
             return
-        stuck = _stuck(network, pass_of(network, params, batch))
+        stuck = _stuck(network, pass_of(network, params, batch), weights | zeros)
         if not stuck:
             return
-        at_zero = sorted("/".join(path) for path in zeros & stuck) or ["its weights"]
-        at_zero = [*at_zero[:2], "others"] if len(at_zero) > 3 else at_zero
+        names = sorted("/".join(path) for path in zeros & stuck) or ["its weights"]
+        names = [*names[:2], "others"] if len(names) > 3 else names
         first = next(
             (la.name for la in network.layers if la.kernel in stuck), "a scale"
         )
         said = f"{name}: {first} would never move, no gradient reaches it at any step"
-        if any(series):
+        if any(series) and len(zeros) > 1:
             raise UserError(
-                f"{said}: zeros in series, {' and '.join(at_zero)}; take a rest that "
+                f"{said}: zeros in series, {' and '.join(names)}; take a rest that "
                 "sets no zeros there, e.g. rest='he_normal'"
             )
         raise UserError(
-            f"{said}: the function behind {' and '.join(at_zero)} has no slope at 0, "
-            "as a ReLU; take a scheme that sets no branch to zero, e.g. depth_scaled"
+            f"{said}: the function behind {' and '.join(names)} has no slope at 0, as "
+            "a ReLU; take a scheme that sets no zeros there, for a branch depth_scaled"
         )
 
     return check
@@ -72,8 +70,20 @@ def _weights(network: Network) -> set[Path]:
     return kernels | scales | set(map(factor_path, range(len(network.branches))))
 
 
+def _zeroed(network: Network, at_zero: set[Path]) -> set[Path]:
+    """Collect parameters of no layer that are zero and would not be by themselves."""
+    own = {p for la in network.layers for p in la.leaves} | {
+        path for path in at_zero if path[0] == ADDED
+    }
+    if not at_zero - own:
+        return set()
+    start = network.remainder(jax.random.key(0))
+    return {path for path in at_zero - own if bool(jnp.any(start[path]))}
+
+
 def _zeros_in_series(network: Network, zeros: set[Path]) -> Iterator[bool]:
     """Tell, branch by branch, whether zeros may stand in series, then for the trunk."""
+    yield bool(zeros - _weights(network))
     on_branches: set[int] = set()
     for index, branch in enumerate(network.branches):
         on_branches.update(branch.layers)
@@ -110,7 +120,7 @@ def _has_slope(activation: Any) -> bool:
     return bool(jnp.any(slope))
 
 
-def _stuck(network: Network, passed: Passed) -> set[Path]:
+def _stuck(network: Network, passed: Passed, weights: set[Path]) -> set[Path]:
     """Find the weights that never get a gradient, and would if there were no zeros."""
     forward = passed.forward
     flat = {p[1:]: v for p, v in forward.variables.items() if p[0] == "params"}
@@ -126,11 +136,12 @@ def _stuck(network: Network, passed: Passed) -> set[Path]:
 
         return jax.grad(loss)(flat)
 
-    weights = _weights(network) & set(flat)
+    weights = weights & set(flat)
     alive: set[Path] = set()
     found: set[Path] = set()
     moved = flat
-    for _ in range(_MOST_STEPS):
+    # In a chain of zeros one layer wakes at each step.
+    for _ in range(len(network.layers) + _MORE_STEPS):
         slopes = gradient(moved)
         found = {path for path, slope in slopes.items() if np.any(slope)}
         if weights <= alive | found or found <= alive:

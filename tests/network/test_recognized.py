@@ -108,6 +108,71 @@ def test_an_activation_behind_a_move_is_what_follows(name):
         np.testing.assert_array_equal(layer.activation(X), nn.relu(X))
 
 
+class ByReference(nn.Module):
+    """Virtual batch norm (Salimans et al. 2016): a batch goes along with the images."""
+
+    together: bool
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        kept = self.variable("reference", "images", jnp.ones, (8, 4, 4, 2)).value
+        if self.together:
+            x = jnp.concatenate([kept, x])
+        for i in range(2):
+            layer = nn.Conv(4, (3, 3), use_bias=self.use_bias, name=f"layer{i}")
+            x = layer(x)
+            kept = x[: len(kept)] if self.together else layer(kept)
+            ways = (0, 1, 2)
+            mean, variance = (
+                kept.mean(ways, keepdims=True),
+                kept.var(ways, keepdims=True),
+            )
+            factor = jax.lax.rsqrt(variance + 1e-5) * leaf(self, f"g{i}", 1.0)
+            shift = leaf(self, f"b{i}", 0.0)
+            x, kept = (nn.silu((y - mean) * factor + shift) for y in (x, kept))
+        x = x[len(kept) :] if self.together else x
+        return nn.Dense(3, name="head")(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_statistics_of_a_reference_batch_are_a_norms(together, use_bias):
+    network = trace(ByReference(together, use_bias), (4, 4, 2))
+    names = ["layer0", "layer1", "head"]
+    assert [layer.name for layer in network.layers] == names
+    assert not network.unknown
+    for i, layer in enumerate(network.layers[:2]):
+        assert layer.normalized
+        assert (layer.scale, layer.shift) == ((f"g{i}",), (f"b{i}",))
+        np.testing.assert_allclose(
+            (layer.activation or nn.relu)(X), nn.silu(X), rtol=1e-6
+        )
+
+
+def kept_norm(m, x, own, power):
+    """Divide by a mixture of the deviation that is kept and of one's own."""
+    kept = m.variable("reference", "kept", jnp.ones, (1, 1, 1, 4)).value
+    square = jnp.square(x).mean((1, 2), keepdims=True)
+    return x * jax.lax.rsqrt(own * square + (1 - own) * kept**power)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_kept_statistics_beside_ones_own_are_a_norms(power):
+    assert behind(lambda m, x: nn.relu(kept_norm(m, x, 0.1, power))).normalized
+
+
+def test_kept_statistics_alone_are_what_they_are_at_the_start():
+    # As a batch norm in evaluation mode: of a mean 0 and a variance 1 it does nothing.
+    frozen = behind(lambda m, x: nn.relu(nn.BatchNorm(True, name="n")(x)))
+    assert not frozen.normalized
+    np.testing.assert_array_equal(frozen.activation(X), nn.relu(X))
+
+
+def test_a_square_that_is_kept_to_the_third_power_is_no_norm():
+    assert not behind(lambda m, x: nn.relu(kept_norm(m, x, 0.1, 3))).normalized
+
+
 # None of these takes the scale away and leaves a mean square of 1; none is a function
 # of one number.
 NEITHER = {

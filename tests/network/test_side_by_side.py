@@ -308,6 +308,38 @@ def test_a_matrix_for_each_expert_is_a_part():
     assert (last.parts, last.kernel_shape) == (1, (64, 3))
 
 
+class SameShape(nn.Module):
+    """Kernels `[4, 4, 6]`: of experts, of a dense layer of 4 by 6 units, of a sum."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = x.reshape(len(x), -1)[:, :16].reshape(len(x), 4, 4)
+        first, second, third = (
+            self.param(name, nn.initializers.ones, (4, 4, 6))
+            for name in ("experts", "units", "sum")
+        )
+        experts = jnp.einsum("ned,edf->nef", x, first).sum((1, 2))
+        units = nn.DenseGeneral((4, 6), name="general")(x).sum((1, 2, 3))
+        units += jnp.einsum("nsd,def->nsef", x, second).sum((1, 2, 3))
+        summed = jnp.einsum("ned,edf->nf", x, third).sum(1)
+        return jnp.stack([experts, units, summed], -1)
+
+
+def test_what_a_product_does_tells_experts_from_units_of_one_shape():
+    """Fans: 4 and 6 for each of 4 experts; 4 and 24; 16 and 6."""
+    layers = {layer.name: layer for layer in trace(SameShape(), SHAPE, 3).layers}
+    found = {
+        name: (la.parts, la.kernel_shape, la.forward_fan, la.backward_fan)
+        for name, la in layers.items()
+    }
+    assert found == {
+        "experts": (4, (4, 6), 4, 6),
+        "general": (1, (4, 24), 4, 24),
+        "units": (1, (4, 24), 4, 24),
+        "sum": (1, (16, 6), 16, 6),
+    }
+
+
 class Heads(nn.Module):
     @nn.compact
     def __call__(self, x):

@@ -73,7 +73,7 @@ def test_what_no_rule_fits_keeps_the_modules_own_numbers_if_asked():
         ("by_rule('layers_9/kernel=zeros')", "did you mean 'layers_"),
         ("by_rule('zeros')", "write PATH=SCHEME"),
         ("by_rule('a=nothing')", "unknown scheme 'nothing'"),
-        ("by_rule('*_1/scale=lsuv')", "lsuv sets no layers_1/scale"),
+        ("by_rule('*_1/scale=zero_head')", "zero_head sets no layers_1/scale"),
         ("by_rule(others='drop')", "write refuse or module"),
         ("by_rule('layers_[0/kernel=zeros')", "fits no parameter"),
     ],

@@ -247,3 +247,27 @@ def test_without_padding_the_centre_is_taken():
     network = trace(layer, (9, 9, 8))
     out = layer.apply({"params": parse_scheme("identity")(key(), network)}, x)
     np.testing.assert_array_equal(out, x[:, 2:-2, 1:-1])
+
+
+@pytest.mark.parametrize("name", ["up 4 by 2", "up 5 by 3", "plain"])
+def test_sparse_keeps_its_mean_square_through_the_operation(name):
+    """15 weights of 2² an output: 60 times the mean square, within 6 deviations."""
+    layer, channels = OPERATIONS[name]
+    many = layer.clone(features=512)
+    x = noise(2, 24, 24, channels)
+    params = {"kernel": kernel(many, channels, "sparse(15, 2.0)")}
+    params["bias"] = jnp.zeros(512)
+    out: Any = many.apply({"params": params}, x)
+    assert float((out[:, 6:-6, 6:-6] ** 2).mean()) == pytest.approx(60, rel=0.1)
+
+
+@pytest.mark.parametrize("name", ["up 4 by 2", "up 5 by 3", "plain"])
+def test_looks_linear_has_the_mean_square_of_what_is_mirrored(name):
+    """[h, −h] through [[W, −W], [−W, W]] is 2 W h: 4 times the mean square of h."""
+    layer, channels = OPERATIONS[name]
+    narrow = layer.clone(features=8)
+    h = noise(16, 24, 24, channels // 2)
+    x = jnp.concatenate([h, -h], -1)
+    params = {"kernel": kernel(narrow, channels, "looks_linear"), "bias": jnp.zeros(8)}
+    out: Any = narrow.apply({"params": params}, x)
+    assert float((out[:, 6:-6, 6:-6] ** 2).mean()) == pytest.approx(4.0, rel=0.1)

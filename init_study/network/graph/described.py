@@ -11,6 +11,7 @@ from init_study.network.graph.following import (
     find_following,
 )
 from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.references import results_of_reference
 from init_study.network.graph.regions import live_users
 from init_study.network.graph.walking import Known
 from init_study.network.graph.weights import Weights, find_weights
@@ -62,7 +63,11 @@ def describe_operations(
     operations, unknown = find_operations(graph, origins)
     kernels = frozenset(layer.kernel for layer in operations)
     numbers = None if start is None else functools.cache(lambda: start(kernels))
-    known = Known(producers(graph), start=numbers, kernels=kernels)
+    references = {
+        layer.outputs: results_of_reference(graph, origins, layer.place, layer.side)
+        for layer in operations
+    }
+    known = Known(producers(graph), {}, numbers, kernels, references)
     users = live_users(graph)
     found, unknown = [], set(unknown)
     for layer in operations:

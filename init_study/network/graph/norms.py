@@ -4,18 +4,20 @@ A block of a region is computed twice, at random inputs x and at 16·x, its para
 ones and zeros. It is a norm if both give the same, of mean square 1. So batch, layer,
 group, instance and RMS norms are norms, whatever they are written with. Not so are a
 softmax and centering, which keep a scale, and x / max and x / ‖x‖, which leave another
-mean square than 1.
+mean square than 1. Statistics of a reference batch follow x (`references.py`).
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from init_study.network.graph.dataflow import Graph, Origins, Path
 from init_study.network.graph.in_numpy import compute_in_numpy
-from init_study.network.graph.regions import Region
+from init_study.network.graph.references import KeptNumbers, kept_numbers
+from init_study.network.graph.regions import Region, root_of_square
+from init_study.network.graph.signatures import needed_of, signature_of
 from init_study.network.graph.stochastic import KEYS
 
 # Large beside what norms add to a variance, which is 1e-3 at most.
@@ -27,8 +29,6 @@ _CLOSE = 0.1
 _ALIKE = 0.001
 # A block of more parameters is no norm that anybody has written.
 _MOST_PARAMETERS = 3
-# Constants up to this size are compared number by number.
-_SMALL = 256
 
 
 class Norm(NamedTuple):
@@ -88,6 +88,7 @@ def find_norm(
     made_by: dict[int, int],
     block: Piece,
     proofs: dict[Any, Any],
+    references: Collection[int] = (),
 ) -> Norm | None:
     """Compute a block, and tell whether it is a norm.
 
@@ -97,6 +98,7 @@ def find_norm(
         made_by: as of `producers`.
         block: of it.
         proofs: of blocks that were computed before; new ones come in.
+        references: what the root is for other images, whose statistics count.
 
     Example:
         >>> import jax.numpy as jnp
@@ -111,15 +113,18 @@ def find_norm(
         >>> find_norm(traced, origins, graph.producers(traced), block, {}).scales
         (('params', 'g'),)
     """
-    places, read = needed_of(graph, made_by, block.root, block.end)
+    given = (*references, *_joined(graph, origins, made_by, block))
+    places, read = needed_of(graph, made_by, block.root, block.end, given)
     path_of = {value: path for path, value in graph.variables.items()}
     paths = [path_of[value] for value in read if value in path_of]
     params = [path for path in paths if path[0] == "params"]
     if len(params) > _MOST_PARAMETERS:
         return None
+    kept = [path for path in paths if path[0] not in ("params", KEYS)]
     key = signature_of(graph, places, read, block.root)
     if key not in proofs:
-        proofs[key] = _proved(graph, origins, made_by, block, params)
+        other = tuple(sorted(references))
+        proofs[key] = _proved(graph, origins, made_by, block, params, kept, other)
     found = proofs[key]
     if found is None:
         return None
@@ -133,14 +138,25 @@ def _proved(
     made_by: dict[int, int],
     block: Piece,
     params: list[Path],
+    kept: list[Path],
+    references: tuple[int, ...],
 ) -> tuple[list[int], list[int]] | None:
     """Compute a block; if it is a norm, say which parameters scale and shift."""
+    ways = kept_numbers(kept)
+    for way, numbers in itertools.product(
+        ways, itertools.product((1.0, 0.0), repeat=len(params))
+    ):
 
-    def at(scale: float, numbers: tuple[float, ...]) -> Any:
-        given = dict(zip(params, numbers, strict=True))
-        return _compute(graph, origins, made_by, block, scale, given)
+        def at(
+            scale: float,
+            numbers: tuple[float, ...],
+            way: KeptNumbers = way,
+            beside: float | None = None,
+        ) -> Any:
+            given = {**dict(zip(params, numbers, strict=True)), **way(_SCALE * scale)}
+            scales = (scale, scale if beside is None else beside)
+            return _compute(graph, origins, made_by, block, scales, given, references)
 
-    for numbers in itertools.product((1.0, 0.0), repeat=len(params)):
         given = at(1.0, numbers)
         # Most blocks that are none fail here, at half the price.
         if abs(float(np.mean(np.square(given))) - 1) > _CLOSE:
@@ -149,6 +165,10 @@ def _proved(
         if float(np.var(given)) < 1 / 2:
             continue
         if not float(np.mean(np.square(given - at(_SCALE, numbers)))) < _ALIKE:
+            continue
+        # Of what is joined with others some part of the scale must be its own.
+        alone = np.mean(np.square(at(_SCALE, numbers, beside=1.0)))
+        if float(alone) > _SCALE**2 / 2:
             continue
         scales, shifts = [], []
         for place in range(len(params)):
@@ -183,7 +203,7 @@ def changes_nothing(
         >>> changes_nothing(traced, origins, graph.producers(traced), block)
         True
     """
-    made = _compute(graph, origins, made_by, block, 1.0, {})
+    made = _compute(graph, origins, made_by, block, (1.0, 1.0), {})
     given = _numbers(graph, block.root, 1.0)
     return made.shape == given.shape and np.array_equal(made, given)
 
@@ -193,24 +213,39 @@ def _compute(
     origins: Origins,
     made_by: dict[int, int],
     block: Piece,
-    scale: float,
-    params: dict[Path, float],
+    scales: tuple[float, float],
+    given: Mapping[Path, float],
+    references: tuple[int, ...] = (),
 ) -> Any:
-    """Compute what a block gives for random inputs of this scale.
+    """Compute what a block gives for random inputs of a scale, and others of theirs.
 
-    Parameters are what is given, other variables ones; what is random is 0.
+    Variables are what is given, others ones; what is random is 0.
     """
-    values: dict[int, Any] = {block.root: _numbers(graph, block.root, scale)}
+    scale, beside = scales
+    numbers = _numbers(graph, block.root, scale)
+    values: dict[int, Any] = {block.root: numbers}
+    for value in references:
+        # The same images over and over have the same statistics.
+        images = np.arange(graph.shapes[value].shape[0]) % len(numbers)
+        values[value] = numbers[images].reshape(graph.shapes[value].shape)
     for path, value in graph.variables.items():
         if path[0] != KEYS:
             shape = graph.shapes[value].shape
-            values[value] = np.broadcast_to(np.float32(params.get(path, 1)), shape)
+            values[value] = np.broadcast_to(np.float32(given.get(path, 1)), shape)
+    for value in _joined(graph, origins, made_by, block):
+        values[value] = _numbers(graph, value, beside)
     for value in block.outer:
-        if origins.of_images[value]:
-            values[value] = _numbers(graph, value, scale)
-        elif any(path[0] == KEYS for path in origins.variables[value]):
+        if any(path[0] == KEYS for path in origins.variables[value]):
             values[value] = np.zeros(graph.shapes[value].shape, np.float32)
     return compute_in_numpy(graph, made_by, block.end, values)
+
+
+def _joined(
+    graph: Graph, origins: Origins, made_by: Mapping[int, int], block: Piece
+) -> list[int]:
+    """List the values of the images that a block reads; of a square what it is of."""
+    found = {root_of_square(graph, made_by, value) for value in block.outer}
+    return sorted(v for v in found if origins.of_images[v] and v != block.root)
 
 
 def _numbers(graph: Graph, value: int, scale: float) -> Any:
@@ -219,72 +254,3 @@ def _numbers(graph: Graph, value: int, scale: float) -> Any:
     shape = graph.shapes[value].shape
     # In double precision: a variance as a difference of two squares loses digits.
     return _SCALE * scale * draws.standard_normal(shape)
-
-
-def needed_of(
-    graph: Graph, made_by: Mapping[int, int], root: int, end: int
-) -> tuple[list[int], list[int]]:
-    """List the nodes between two values, parameters' included, and what they read.
-
-    Example:
-        >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(lambda p, x: (x + 1.0) * 2.0, {}, 3.0)
-        >>> made_by, (end,) = graph.producers(traced), traced.outputs
-        >>> needed_of(traced, made_by, traced.images, end)[0]
-        [0, 1]
-    """
-    places, read, open_values = set(), set(), [end]
-    while open_values:
-        value = open_values.pop()
-        if value in read or value == root:
-            continue
-        read.add(value)
-        if value in made_by:
-            places.add(made_by[value])
-            open_values += graph.nodes[made_by[value]].inputs
-    return sorted(places), sorted(read)
-
-
-def signature_of(
-    graph: Graph, places: list[int], read: list[int], root: int
-) -> tuple[Any, ...]:
-    """Name all that decides what nodes compute, so that it is computed once.
-
-    Args:
-        graph: of a network's call.
-        places: of the nodes.
-        read: the values that they read or give.
-        root: the one that they are a function of.
-
-    Example:
-        >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(lambda p, x: (x + 1.0) + 1.0, {}, 3.0)
-        >>> made_by, first = graph.producers(traced), traced.nodes[0].outputs[0]
-        >>> one, two = (
-        ...     signature_of(traced, *needed_of(traced, made_by, *ends), ends[0])
-        ...     for ends in ((traced.images, first), (first, traced.outputs[0]))
-        ... )
-        >>> one == two
-        True
-    """
-    known = {root: 0}
-    said: list[Any] = [graph.shapes[root].shape]
-    kinds = {value: path[0] for path, value in graph.variables.items()}
-    made = {value for place in places for value in graph.nodes[place].outputs}
-    for value in (value for value in read if value not in made):
-        known[value] = len(known)
-        constant = graph.constants.get(value)
-        small = constant is not None and graph.size(value) <= _SMALL
-        number = np.asarray(constant).tobytes() if small else None
-        # What is large, or of the images, is like nothing else.
-        alike = small or value in kinds
-        what = kinds.get(value) if alike else value
-        said.append((graph.shapes[value].shape, what, number))
-    for place in places:
-        node = graph.nodes[place]
-        for value in node.outputs:
-            known[value] = len(known)
-        params = tuple(f"{k}={v}" for k, v in node.equation.params.items())
-        shapes = tuple(graph.shapes[value].shape for value in node.outputs)
-        said.append((node.name, tuple(known[v] for v in node.inputs), shapes, params))
-    return tuple(said)

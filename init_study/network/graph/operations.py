@@ -25,6 +25,7 @@ from init_study.network.graph.dataflow import (
     producers,
 )
 from init_study.network.graph.layouts import places_in_leaf
+from init_study.network.graph.references import results_of_reference
 from init_study.network.graph.side_by_side import stacked_parts
 
 
@@ -101,7 +102,7 @@ def find_operations(
         ('dense', (3, 2), ('params', 'b'))
     """
     found: dict[Path, Operation] = {}
-    unknown: set[Path] = set()
+    weighed: dict[int, set[Path]] = {}
     made_by, users = producers(graph), graph.users()
     for place, node in enumerate(graph.nodes):
         if not _contracts(node) or _is_lookup(graph, node, origins):
@@ -121,8 +122,32 @@ def find_operations(
             if first is not layer:
                 again = (*first.again, layer.outputs)
                 found[layer.kernel] = first._replace(again=again)
-        unknown |= {p for p in paths if graph.size(graph.variables[p]) > 1}
+        weighed[place] = {p for p in paths if graph.size(graph.variables[p]) > 1}
     layers = tuple(found.values())
+    return layers, _unknown(graph, origins, layers, weighed)
+
+
+def _unknown(
+    graph: Graph,
+    origins: Origins,
+    layers: tuple[Operation, ...],
+    weighed: dict[int, set[Path]],
+) -> frozenset[Path]:
+    """Collect what is used as a kernel and belongs to no layer, nor is made into one.
+
+    What goes through a layer beside the images, of reference, is no kernel of theirs.
+    """
+    beside = {
+        value
+        for layer in layers
+        for value in results_of_reference(graph, origins, layer.place, layer.side)
+    }
+    unknown = {
+        path
+        for place, paths in weighed.items()
+        if beside.isdisjoint(graph.nodes[place].outputs)
+        for path in paths
+    }
     known = {path for layer in layers for path in (layer.kernel, layer.bias)}
     # What is made into a kernel together with it, such as a weight norm's scale.
     near = {
@@ -131,7 +156,7 @@ def find_operations(
         for value in graph.nodes[layer.place].inputs
         for path in origins.variables[value]
     }
-    return layers, frozenset(unknown - known - near)
+    return frozenset(unknown - known - near)
 
 
 def _contracts(node: Node) -> bool:

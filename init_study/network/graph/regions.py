@@ -12,11 +12,17 @@ through them. They cut the region into blocks with one way in and one way out:
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from init_study import jaxprs
-from init_study.network.graph.dataflow import CONTRACTIONS, Graph, Node, Origins
+from init_study.network.graph.dataflow import (
+    CONTRACTIONS,
+    Graph,
+    Node,
+    Origins,
+    producers,
+)
 
 # Ends at which a value counts as it is: sums of products, sums, and results.
 STRAIGHT = ("contraction", "sum", "result")
@@ -24,6 +30,7 @@ _SUMS = ("add", "add_any", "sub")
 _JOINS = ("concatenate", "stack")
 # What reads a value inside of a region, and gives nothing but sums of it.
 _ADDS_UP = ("reduce_sum", "reduce_window_sum", "psum")
+_SQUARES = ("square", "integer_pow", "mul")
 _LOOPS = ("scan", "while", "cond")
 
 
@@ -75,8 +82,9 @@ def find_region(
     through: dict[int, int] = {root: 1}
     order, others, places = [root], set(), []
     ends: set[tuple[int, str]] = set()
-    waiting = list(users.get(root, ()))
-    heapq.heapify(waiting)
+    joint = _Joint(set(), set(), set())
+    # In order, so that they are a heap.
+    waiting = sorted(users.get(root, ()))
     seen = set(waiting)
     while waiting:
         place = heapq.heappop(waiting)
@@ -85,30 +93,115 @@ def find_region(
         beside = [v for v in node.inputs if v not in through and origins.of_images[v]]
         kind = _end(graph, origins, node, held, beside)
         if kind is not None:
-            ends.update((value, kind) for value in held)
+            if not joint.takes(graph, origins, node, held, beside, kind):
+                ends.update((value, kind) for value in held)
             continue
         places.append(place)
         others.update(beside)
+        joint.note(graph, node, held, beside)
         common = -1
         for value in held:
             common &= through[value]
         for value in node.outputs:
             through[value] = common | (1 << len(order))
             order.append(value)
-            for reader in users.get(value, ()):
-                if reader not in seen:
-                    seen.add(reader)
-                    heapq.heappush(waiting, reader)
-    results = set(graph.outputs)
-    ends.update((value, "result") for value in order if value in results)
+            for reader in (r for r in users.get(value, ()) if r not in seen):
+                seen.add(reader)
+                heapq.heappush(waiting, reader)
+    ends.update(joint.ends())
+    ends.update((value, "result") for value in order if value in graph.outputs)
     if not users.get(root):
         ends.add((root, "result"))
+    cuts = _cuts(through, {value for value, _ in ends})
+    sets = frozenset(through), frozenset(others)
+    return Region(root, tuple(places), *sets, cuts, tuple(sorted(ends)))
+
+
+def _cuts(through: dict[int, int], ends: set[int]) -> tuple[int, ...]:
+    """List the values that every way to every end goes through, in order."""
     common = -1
-    for value, _ in ends:
+    for value in ends:
         common &= through[value]
-    cuts = tuple(v for bit, v in enumerate(order) if common >> bit & 1)
-    inside, beside = frozenset(through), frozenset(others)
-    return Region(root, tuple(places), inside, beside, cuts, tuple(sorted(ends)))
+    return tuple(v for bit, v in enumerate(through) if common >> bit & 1)
+
+
+def root_of_square(graph: Graph, made_by: Mapping[int, int], value: int) -> int:
+    """Find what a value is the square of; itself where it is none.
+
+    Example:
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(lambda p, x: x * x, {}, 3.0)
+        >>> made_by, (square,) = producers(traced), traced.outputs
+        >>> root_of_square(traced, made_by, square) == traced.images
+        True
+    """
+    while value in made_by:
+        node = graph.nodes[made_by[value]]
+        if node.name not in _SQUARES or len(set(node.inputs)) > 1:
+            break
+        (value, *_) = node.inputs
+    return value
+
+
+class _Joint(NamedTuple):
+    """Statistics of a value and others together, which normalize each of them.
+
+    Of parts of one layer `a` and `b`, `b` is none of the ways of `a`:
+
+        c = concatenate a b; m = reduce_sum c; d = sub a m; e = sub b m
+
+    Attributes:
+        statistics: values that are made of reductions alone.
+        theirs: what is made of the others and of statistics.
+        meetings: ends at which statistics meet the others; and -1 once they meet the
+            value itself.
+    """
+
+    statistics: set[int]
+    theirs: set[int]
+    meetings: set[tuple[int, str]]
+
+    def takes(
+        self,
+        graph: Graph,
+        origins: Origins,
+        node: Node,
+        held: list[int],
+        beside: list[int],
+        kind: str,
+    ) -> bool:
+        """Take an end that is none of the value's own; tell whether it is one."""
+        if kind == "contraction" or not beside or not self.statistics.issuperset(held):
+            return False
+        made_by = producers(graph)
+        for value in beside:
+            while value not in self.theirs:
+                made = graph.nodes[made_by[value]] if value in made_by else node
+                read = {v for v in made.inputs if origins.of_images[v]}
+                if made is node or len(read) != 1:
+                    return False
+                (value,) = read
+        self.theirs.update(node.outputs)
+        self.meetings.update((value, kind) for value in held)
+        return True
+
+    def note(
+        self, graph: Graph, node: Node, held: list[int], beside: list[int]
+    ) -> None:
+        """Note what a node inside of the region makes."""
+        made_by = producers(graph) if beside else {}
+        for value in beside:
+            self.theirs.update((value, root_of_square(graph, made_by, value)))
+        made = self.statistics.issuperset(held)
+        if made or node.name.startswith("reduce_"):
+            self.statistics.update(node.outputs)
+        elif not self.statistics.isdisjoint(held):
+            self.meetings.add((-1, ""))
+
+    def ends(self) -> set[tuple[int, str]]:
+        """List the ends: what only the others get of the statistics is one."""
+        own = (-1, "") in self.meetings
+        return set() if own else self.meetings
 
 
 def _end(

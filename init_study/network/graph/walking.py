@@ -42,12 +42,14 @@ class Known:
         proofs: of norms, by what they compute.
         start: gives the numbers that parameters start from; None where nobody knows.
         kernels: parameters that are kernels of layers.
+        references: what layers give for images of reference, by their outputs.
     """
 
     made_by: dict[int, int]
     proofs: dict[Any, Any] = dataclasses.field(default_factory=dict)
     start: Callable[[], Mapping[Path, Any]] | None = None
     kernels: frozenset[Path] = frozenset()
+    references: dict[int, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
 
 class Walked(NamedTuple):
@@ -93,7 +95,7 @@ def step(
             continue
         if (joined := _affine(graph, origins, known, block, walked)) is not None:
             return joined
-        if (norm := _norm(graph, origins, known, block, walked)) is not None:
+        if (norm := _norm(graph, origins, known, region, block, walked)) is not None:
             return norm
     return None
 
@@ -211,15 +213,25 @@ def _follows(
 
 
 def _norm(
-    graph: Graph, origins: Origins, known: Known, block: Piece, walked: Walked
+    graph: Graph,
+    origins: Origins,
+    known: Known,
+    region: Region,
+    block: Piece,
+    walked: Walked,
 ) -> Walked | None:
-    """Walk through a norm; what scaled and shifted before it has no effect."""
+    """Walk through a norm; what scaled and shifted before it has no effect.
+
+    Its statistics may be those of several values together, as of parts of a layer.
+    """
     nodes = [graph.nodes[place] for place in block.places]
-    if any(origins.of_images[value] for value in block.outer):
+    joined = {value for value in block.outer if origins.of_images[value]}
+    if not joined <= region.others:
         return None
-    if all(is_elementwise(graph, node) for node in nodes):
+    other = known.references.get(block.root, ())
+    if not other and all(is_elementwise(graph, node) for node in nodes):
         return None
-    norm = find_norm(graph, origins, known.made_by, block, known.proofs)
+    norm = find_norm(graph, origins, known.made_by, block, known.proofs, other)
     if norm is None:
         return None
     scale, shift = (which[0] if len(which) == 1 else None for which in norm)
