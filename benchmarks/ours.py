@@ -102,10 +102,12 @@ def prepare_ours(case: Case, members: int, execution: str = "") -> Prepared:
     )
 
 
-def place_population(case: Case, members: int, execution: str = "") -> Population:
+def place_population(
+    case: Case, members: int, execution: str = "", batch_size: int = BATCH_SIZE
+) -> Population:
     """Put a population of noise on all devices; nothing of it is compiled yet."""
     prepare_jax(None)
-    plan = _plan(case, members, execution)
+    plan = _plan(case, members, execution, batch_size)
     group = tuple(
         Member(scheme="he_normal", learning_rate=float(rate), seed=seed)
         for seed, rate in enumerate(learning_rates(members))
@@ -153,13 +155,13 @@ def _copy(leaf: jax.Array) -> jax.Array:
     return jax.device_put(jnp.copy(leaf), leaf.sharding)
 
 
-def _plan(case: Case, members: int, execution: str) -> ProgramPlan:
+def _plan(case: Case, members: int, execution: str, batch_size: int) -> ProgramPlan:
     default = default_execution(None, jax.default_backend(), members)
     dataset = case_dataset(case)
     program = Program(
         dataset=dataset.name,
         model=case.name,
-        batch_size=BATCH_SIZE,
+        batch_size=batch_size,
         steps=_MOST_STEPS,
         evaluations=1,
         momentum=MOMENTUM,
