@@ -11,6 +11,7 @@ from init_study.network.graph.branches import (
     has_hidden_sums,
 )
 from init_study.network.graph.building import make_graph
+from init_study.network.graph.contractions import Operation
 from init_study.network.graph.cuts import find_cuts
 from init_study.network.graph.dataflow import (
     Graph,
@@ -33,7 +34,7 @@ from init_study.network.graph.following import (
     common_following,
     find_following,
 )
-from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.operations import find_operations
 from init_study.network.graph.packed import join
 from init_study.network.graph.parting import part
 from init_study.network.graph.regions import find_region, live_users
