@@ -109,17 +109,10 @@ def with_additions(
             plain,
             images,
         )
-        traced = graph.part(traced)
+        traced = graph.images_apart(graph.part(traced))
         origins = graph.find_origins(traced)
         found, _ = graph.find_operations(traced, origins)
-        # Blocks of one kernel are told apart by their order.
-        left = {kernels: iter(same) for kernels, same in branches_of.items()}
-        sums: dict[int, graph.ResidualSum] = {}
-        for residual in graph.find_sums(traced, origins, found):
-            kernels = tuple(path[1:] for path in residual.layers)
-            index = next(left.get(kernels, iter(())), None)
-            if index is not None:
-                sums[index] = residual
+        sums = _by_branch(graph.find_sums(traced, origins, found), branches_of)
         operations = {
             place_of[operation.kernel[1:]]: operation
             for operation in found
@@ -147,6 +140,21 @@ def with_additions(
 
 _PREFIX = ("params", ADDED)
 _Feed = Callable[[list[Any]], list[Any]]
+
+
+def _by_branch(
+    sums: tuple[graph.ResidualSum, ...],
+    branches_of: Mapping[tuple[Path, ...], list[int]],
+) -> dict[int, graph.ResidualSum]:
+    """Find the sum of each branch; blocks of one kernel are told apart by order."""
+    left = {kernels: iter(same) for kernels, same in branches_of.items()}
+    found: dict[int, graph.ResidualSum] = {}
+    for residual in sums:
+        kernels = tuple(path[1:] for path in residual.layers)
+        index = next(left.get(kernels, iter(())), None)
+        if index is not None:
+            found[index] = residual
+    return found
 
 
 def _before(

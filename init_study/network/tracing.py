@@ -58,7 +58,7 @@ def trace(
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
     shapes: Any = traverse_util.flatten_dict(variables["params"])
-    layers, found_branches, unknown = find_layers(
+    layers, found_branches, unknown, aside = find_layers(
         lambda variables, images, keys: adapter.apply(variables, images, True, keys)[0],
         variables,
         images,
@@ -74,6 +74,7 @@ def trace(
         layers=layers,
         branches=found_branches,
         unknown=unknown,
+        aside=aside,
         shapes=shapes,
         passes={},
         **_draws(adapter, images, layers, added),

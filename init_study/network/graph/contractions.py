@@ -92,10 +92,9 @@ def read_operation(
         origins: what its values come from.
         made_by: as of `producers`.
         place: of a node of two inputs.
-        side: which of them the images are, or what stands for them.
+        side: which of them the images are.
 
-    Returns: the operation, without a bias; None where the weights are not one
-        parameter's numbers, each in a place of its own.
+    Returns: it, without a bias; None where the weights are not one parameter's numbers.
 
     Example:
         >>> import jax.numpy as jnp
@@ -111,37 +110,25 @@ def read_operation(
     """
     node = graph.nodes[place]
     images, weights = node.inputs[side], node.inputs[1 - side]
-    paths = [
-        path
-        for path in origins.variables[weights]
-        if path[0] == "params"
-        and graph.size(graph.variables[path]) == graph.size(weights)
-    ]
-    if len(paths) != 1:
+    path, read = _kernel_of(graph, origins, weights), _axes(graph, node, side)
+    if path is None or read is None:
         return None
-    moved = places_in_leaf(graph, made_by, weights, graph.variables[paths[0]])
+    moved = places_in_leaf(graph, made_by, weights, graph.variables[path])
     if moved is None:
         return None
-    if node.name == "conv_general_dilated" and side == 0:
-        axes, fields = _convolution(node)
-    elif node.name == "dot_general":
-        axes, fields = _product(graph, node, 1 - side)
-    else:
-        return None
-    inputs, outputs = axes
+    (inputs, outputs), fields = read
     spatial = [a for a in range(moved.ndim) if a not in (*inputs, *outputs)]
     moved = moved.transpose(*spatial, *inputs, *outputs)
     sizes = moved.shape[: len(spatial)]
     count = prod(graph.shapes[weights].shape[axis] for axis in inputs)
     shape = (*sizes, count, moved.size // max(1, prod(sizes) * count))
-    stored = graph.shapes[graph.variables[paths[0]]].shape
-    order = moved.reshape(-1)
+    stored, order = graph.shapes[graph.variables[path]].shape, moved.reshape(-1)
     batches = fields["groups"] if fields["kind"] == "dense" else 1
     parts = stacked_parts(moved.reshape(shape), stored, batches)
     across, features = _features(graph, node, side == 0, len(outputs), parts)
     plain = stored == shape and bool((order == np.arange(order.size)).all())
     return Operation(
-        kernel=paths[0],
+        kernel=path,
         bias=None,
         shape=shape,
         order=None if plain else order,
@@ -155,6 +142,24 @@ def read_operation(
         across=across,
         **fields,
     )
+
+
+def _kernel_of(graph: Graph, origins: Origins, weights: int) -> Path | None:
+    """Find the one parameter that has as many numbers as the weights made of it."""
+    paths = [
+        path
+        for path in origins.variables[weights]
+        if path[0] == "params"
+        and graph.size(graph.variables[path]) == graph.size(weights)
+    ]
+    return paths[0] if len(paths) == 1 else None
+
+
+def _axes(graph: Graph, node: Node, side: int) -> tuple[Any, dict[str, Any]] | None:
+    """Read the kernel's axes, and the fields of the operation; None for no layer."""
+    if node.name == "conv_general_dilated" and side == 0:
+        return _convolution(node)
+    return _product(graph, node, 1 - side) if node.name == "dot_general" else None
 
 
 def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:

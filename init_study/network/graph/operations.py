@@ -8,6 +8,8 @@ and casts may stand between, and for `w` what leaves its numbers in their places
     d = add c b                         b of one number per output
 """
 
+from collections.abc import Iterable
+
 from init_study import jaxprs
 from init_study.network.graph.biases import Output, find_bias
 from init_study.network.graph.contractions import Operation, read_operation
@@ -53,7 +55,7 @@ def find_operations(
     """
     found: dict[Path, list[Operation]] = {}
     unknown: set[Path] = set()
-    aside: set[Path] = set()
+    dead: set[Path] = set()
     made_by, users, live = producers(graph), graph.users(), live_places(graph)
     for place, node in enumerate(graph.nodes):
         if not _contracts(node) or _is_lookup(graph, origins, made_by, node):
@@ -65,17 +67,13 @@ def find_operations(
             side = 1 - node.inputs.index(fixed[0])
             layer = read_operation(graph, origins, made_by, place, side)
         if layer is not None:
-            output = Output(layer.outputs, layer.features, layer.across)
-            bias, output = find_bias(
-                graph, origins, users, output, layer.shape[-1], layer.parts
-            )
-            layer = layer._replace(bias=bias, **output._asdict())
+            layer = _with_bias(graph, origins, users, layer)
             found.setdefault(layer.kernel, []).append(layer)
             continue
-        # Where no images come in, or nothing goes out, another use may decide.
-        decides = len(fixed) < len(node.inputs) and place in live
-        paths = {p for p in paths if graph.size(graph.variables[p]) > 1}
-        (unknown if decides else aside).update(paths)
+        if len(fixed) < len(node.inputs):
+            paths = {p for p in paths if graph.size(graph.variables[p]) > 1}
+            # Where nothing goes out, another use may decide.
+            (unknown if place in live else dead).update(paths)
     read = _read(graph, origins, live)
     layers = [_with_uses(same, live) for same in found.values()]
     # A code book: distances to it only choose, what is read of it are its rows.
@@ -86,21 +84,92 @@ def find_operations(
         if one.kernel not in unknown | tables
     ]
     layers.sort(key=lambda layer: layer.place)
-    known = {path for layer in layers for path in (layer.kernel, layer.bias)}
-    # What is made into a kernel together with it, such as a weight norm's scale.
-    near = {
+    known = _made_into_kernels(graph, origins, layers)
+    return tuple(layers), frozenset(unknown | (dead - known - tables))
+
+
+def read_no_images(
+    graph: Graph,
+    origins: Origins,
+    layers: tuple[Operation, ...],
+    unknown: frozenset[Path],
+) -> frozenset[Path]:
+    """Find the kernels that read no images: those of a time, or of a null condition.
+
+    Args:
+        graph: of a network's call.
+        origins: what its values come from.
+        layers: its operations.
+        unknown: parameters that weigh the images in a way that is not known.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(
+        ...     lambda p, x: x + jnp.ones((4, 3)) @ p["params", "w"],
+        ...     {("params", "w"): jnp.ones((3, 3))},
+        ...     jnp.ones((4, 3)),
+        ... )
+        >>> read_no_images(traced, graph.find_origins(traced), (), frozenset())
+        frozenset({('params', 'w')})
+    """
+    found = {
+        path
+        for node in graph.nodes
+        if node.name != "gather"
+        and _contracts(node)
+        and not any(origins.of_images[value] for value in node.inputs)
+        for path in _weights_among(graph, origins, node)
+    }
+    return frozenset(found - unknown - _made_into_kernels(graph, origins, layers))
+
+
+def _weights_among(graph: Graph, origins: Origins, node: Node) -> set[Path]:
+    """Tell kernels from what they are multiplied with, where that can be told.
+
+    A kernel comes as it is; what a token or another kernel gives is computed.
+    """
+    made_of = {
+        value: {path for path in origins.variables[value] if path[0] == "params"}
+        for value in node.inputs
+    }
+    bare = {
+        path
+        for value, paths in made_of.items()
+        for path in paths
+        if len(paths) == 1 and graph.size(graph.variables[path]) == graph.size(value)
+    }
+    found = bare or set().union(*made_of.values())
+    return {p for p in found if len(graph.shapes[graph.variables[p]].shape) > 1}
+
+
+def _made_into_kernels(
+    graph: Graph, origins: Origins, layers: Iterable[Operation]
+) -> set[Path]:
+    """Collect kernels, biases, and what goes into weights, as a weight norm's scale."""
+    biases = {layer.bias for layer in layers if layer.bias is not None}
+    return biases | {
         path
         for layer in layers
         for value in graph.nodes[layer.place].inputs
         for path in origins.variables[value]
     }
-    return tuple(layers), frozenset(unknown | (aside - known - near - tables))
 
 
 def _read(graph: Graph, origins: Origins, live: set[int]) -> set[Path]:
     """Collect the variables of which numbers reach the outputs."""
     values = {value for place in live for value in graph.nodes[place].inputs}
     return {path for value in values for path in origins.variables[value]}
+
+
+def _with_bias(
+    graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
+) -> Operation:
+    """Find what is added right behind an operation."""
+    output = Output(layer.outputs, layer.features, layer.across)
+    width, parts = layer.shape[-1], layer.parts
+    bias, output = find_bias(graph, origins, users, output, width, parts)
+    return layer._replace(bias=bias, **output._asdict())
 
 
 def _with_uses(same: list[Operation], live: set[int]) -> Operation:
