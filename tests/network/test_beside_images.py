@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from init_study import explain, initialize
+from init_study.errors import UserError
 from init_study.network import graph, trace, trace_forward
 
 X = jax.random.normal(jax.random.key(3), (16, 5, 3))
@@ -134,3 +135,32 @@ def test_what_makes_kernels_of_constants_is_unknown_still():
 
     network = trace(Net(), (5, 3), 2)
     assert (network.unknown, network.aside) == ({("w",)}, set())
+
+
+class Asking(nn.Module):
+    """A token that begins at zero asks before it has seen the images, as in CaiT."""
+
+    @nn.compact
+    def __call__(self, x):
+        token = self.param("token", nn.initializers.zeros, (1, 1, 4))
+        token = jnp.broadcast_to(token, (len(x), 1, 4))
+        x = jnp.concatenate([token, dense("e")(x)], 1)
+        query, key = dense("q")(x[:, :1]), dense("k")(x)
+        weights = nn.softmax(query @ key.swapaxes(1, 2))
+        return dense("h", 2)((weights @ dense("v")(x))[:, 0])
+
+
+def test_lsuv_leaves_a_kernel_that_reads_zeros_alone():
+    network = trace(Asking(), (5, 3), 2)
+    assert [layer.name for layer in network.layers] == ["e", "q", "k", "v", "h"]
+    drawn, scaled = (
+        initialize(Asking(), X, scheme, jax.random.key(1))["params"]
+        for scheme in ("orthogonal", "lsuv")
+    )
+    np.testing.assert_array_equal(scaled["q"]["kernel"], drawn["q"]["kernel"])
+    np.testing.assert_allclose((X @ scaled["e"]["kernel"]).var(), 1, atol=0.11)
+
+
+def test_a_token_has_no_moments_that_are_predicted():
+    with pytest.raises(UserError, match="nothing is known of the moments of a learned"):
+        initialize(Asking(), X, "autoinit", jax.random.key(1))

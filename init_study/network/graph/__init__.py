@@ -21,6 +21,7 @@ from init_study.network.graph.dataflow import (
     Path,
     compute,
     needed_places,
+    origins_beside,
     producers,
     run_node,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "live_users",
     "make_graph",
     "needed_places",
+    "origins_beside",
     "padded_before",
     "part",
     "producers",
