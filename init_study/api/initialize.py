@@ -99,6 +99,8 @@ def explain(
     for index, layer in enumerate(network.layers):
         found = layer_in_words(index, layer, network.branches)
         said[layer.kernel] = f"{said[layer.kernel]}; {found}"
+    for path in network.aside:
+        said[path] = f"{said[path]}; not recognized, it reads no images"
     return {"/".join(path): text for path, text in said.items()}
 
 

@@ -46,6 +46,7 @@ def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
             "parameters": program_plan.network.num_parameters,
             "passes": scheme.cost(program_plan.network)._asdict(),
             "not_recognized": sorted(map("/".join, program_plan.network.unknown)),
+            "read_no_images": sorted(map("/".join, program_plan.network.aside)),
             "layers": inspect_scheme(
                 scheme, program_plan.network, _batch(program_plan)
             ),

@@ -121,7 +121,15 @@ def _through_other(
     roles: list[Roles | None],
     key: PRNGKeyArray,
 ) -> tuple[list[Array], Roles]:
-    """Compute a node that is no layer, and tell what its axes stand for."""
+    """Compute a node that is no layer, and tell what its axes stand for.
+
+    Raises: UserError for what is made of a learned token alone, which has no moments.
+    """
+    if all(one is None for one in roles):
+        raise UserError(
+            "nothing is known of the moments of a learned token, which is the same "
+            "for all images; take a scheme without predictions"
+        )
     shapes = [traced.shapes[value].shape for value in node.inputs]
     shape = traced.shapes[node.outputs[0]].shape
     results = through_node(key, node, inputs, shapes, roles, shape)

@@ -95,10 +95,10 @@ def with_additions(
         branches: of the training call, as the layers.
     """
     place_of = {layer.kernel: index for index, layer in enumerate(layers)}
-    branch_of = {
-        tuple(layers[i].kernel for i in branch.layers): index
-        for index, branch in enumerate(branches)
-    }
+    branches_of: dict[tuple[Path, ...], list[int]] = {}
+    for index, branch in enumerate(branches):
+        kernels = tuple(layers[i].kernel for i in branch.layers)
+        branches_of.setdefault(kernels, []).append(index)
 
     def changed(variables: Any, images: Array) -> Any:
         flat = traverse_util.flatten_dict(variables)
@@ -109,14 +109,10 @@ def with_additions(
             plain,
             images,
         )
-        traced = graph.part(traced)
+        traced = graph.images_apart(graph.part(traced))
         origins = graph.find_origins(traced)
         found, _ = graph.find_operations(traced, origins)
-        sums = {
-            branch_of[kernels]: residual
-            for residual in graph.find_sums(traced, origins, found)
-            if (kernels := tuple(path[1:] for path in residual.layers)) in branch_of
-        }
+        sums = _by_branch(graph.find_sums(traced, origins, found), branches_of)
         operations = {
             place_of[operation.kernel[1:]]: operation
             for operation in found
@@ -124,8 +120,9 @@ def with_additions(
         }
         feeds = {**_before(operations, added), **_summands(sums, branches, added)}
         after = {
-            operation.outputs: added[path]
+            use.outputs: added[path]
             for index, operation in operations.items()
+            for use in operation.uses
             if (path := (ADDED, f"layer_{index}", "after")) in added
         }
         out = graph.compute(
@@ -145,19 +142,35 @@ _PREFIX = ("params", ADDED)
 _Feed = Callable[[list[Any]], list[Any]]
 
 
+def _by_branch(
+    sums: tuple[graph.ResidualSum, ...],
+    branches_of: Mapping[tuple[Path, ...], list[int]],
+) -> dict[int, graph.ResidualSum]:
+    """Find the sum of each branch; blocks of one kernel are told apart by order."""
+    left = {kernels: iter(same) for kernels, same in branches_of.items()}
+    found: dict[int, graph.ResidualSum] = {}
+    for residual in sums:
+        kernels = tuple(path[1:] for path in residual.layers)
+        index = next(left.get(kernels, iter(())), None)
+        if index is not None:
+            found[index] = residual
+    return found
+
+
 def _before(
     operations: Mapping[int, graph.Operation], added: Mapping[Path, Array]
 ) -> dict[int, _Feed]:
     """Make, by place, the functions that shift what layers read."""
 
-    def feed(operation: graph.Operation, shift: Array) -> _Feed:
+    def feed(shifted: int, shift: Array) -> _Feed:
         return lambda inputs: [
-            x + shift if side == operation.side else x for side, x in enumerate(inputs)
+            x + shift if side == shifted else x for side, x in enumerate(inputs)
         ]
 
     return {
-        operation.place: feed(operation, added[path])
+        use.place: feed(use.side, added[path])
         for index, operation in operations.items()
+        for use in operation.uses
         if (path := (ADDED, f"layer_{index}", "before")) in added
     }
 

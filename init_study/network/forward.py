@@ -73,7 +73,7 @@ def trace_forward(
     traced, _ = graph.make_graph(call, variables, images)
     if not dropout:
         traced = graph.without_dropout(traced, graph.find_origins(traced))
-    traced = graph.part(traced)
+    traced = graph.images_apart(graph.part(traced))
     origins = graph.find_origins(traced)
     layers, _ = graph.find_operations(traced, origins)
     return Forward(traced, origins, layers, variables)

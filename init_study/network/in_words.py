@@ -73,6 +73,8 @@ def branch_in_words(index: int, layer: Layer, branches: Sequence[Branch]) -> str
         ['', 'on branch 0', 'ends branch 0', '']
     """
     on = [] if layer.branch is None else [layer.branch]
+    if layer.uses > 1:
+        on = _innermost(index, branches)
     ends = [number for number, branch in enumerate(branches) if index in branch.ends]
     around = [n for n, branch in enumerate(branches) if index in branch.shortcut]
     places = (
@@ -85,6 +87,20 @@ def branch_in_words(index: int, layer: Layer, branches: Sequence[Branch]) -> str
         for word, numbers in places
         if numbers
     )
+
+
+def _innermost(index: int, branches: Sequence[Branch]) -> list[int]:
+    """List the branches that a layer is on, but those around others of these."""
+    on = [number for number, branch in enumerate(branches) if index in branch.layers]
+    return [
+        number
+        for number in on
+        if not any(
+            set(branches[other].layers) < set(branches[number].layers)
+            for other in on
+            if other < number
+        )
+    ]
 
 
 def peculiarities(layer: Layer) -> tuple[str, ...]:

@@ -156,7 +156,7 @@ def find_layers(
     keys: Mapping[str, Any],
     transposed: Collection[Path] = (),
     start: graph.Start | None = None,
-) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path]]:
+) -> tuple[tuple[Layer, ...], tuple[Branch, ...], frozenset[Path], frozenset[Path]]:
     """Find the layers and residual branches of a training call.
 
     Args:
@@ -169,7 +169,8 @@ def find_layers(
         start: gives the numbers from which variables start that are no kernels.
 
     Returns: layers, in the order of execution; branches, in the order of their sums;
-        the parameters that weigh the images in a way that is not known.
+        the parameters that weigh the images in a way that is not known; the kernels
+        that read no images.
 
     Example:
         >>> import jax.numpy as jnp
@@ -181,7 +182,8 @@ def find_layers(
         ('w', 3, 5)
     """
     traced = graph_of_call(function, variables, images, keys)
-    traced = graph.part(graph.without_dropout(traced, graph.find_origins(traced)))
+    traced = graph.without_dropout(traced, graph.find_origins(traced))
+    traced = graph.images_apart(graph.part(traced))
     origins = graph.find_origins(traced)
     described, unknown = graph.describe_operations(traced, origins, start)
     found = tuple(one.operation for one in described)
@@ -199,16 +201,17 @@ def find_layers(
         for kernel in branch.layers
     }
     layers = tuple(
-        _layer(
-            traced,
-            one,
-            one.operation.kernel[1:] in transposed,
-            branch_of.get(one.operation.kernel),
-        )
+        _layer(traced, one, path[1:] in transposed, branch_of.get(path))
         for one in described
+        for path in [one.operation.kernel]
     )
     known = tuple(describe_branch(traced, residual, place, found) for residual in sums)
-    return layers, known, frozenset(path[1:] for path in unknown)
+    aside = graph.read_no_images(traced, origins, found, unknown)
+    return layers, known, _in_params(unknown), _in_params(aside)
+
+
+def _in_params(paths: frozenset[Path]) -> frozenset[Path]:
+    return frozenset(path[1:] for path in paths)
 
 
 def graph_of_call(

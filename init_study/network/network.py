@@ -28,6 +28,7 @@ class Network(NamedTuple):
         layers: in the order of execution.
         branches: residual ones, in the order of their sums.
         unknown: parameters that weigh the images in a way that tracing cannot tell.
+        aside: kernels that read no images, as those of a time; the module's own.
         shapes: shape and dtype of every parameter, by path.
         initialize: key -> all variables, as the module itself asks for; compiled.
         model_state: key -> what it keeps besides parameters, e.g. BatchNorm's averages;
@@ -48,6 +49,7 @@ class Network(NamedTuple):
     layers: tuple[Layer, ...]
     branches: tuple[Branch, ...]
     unknown: frozenset[Path]
+    aside: frozenset[Path]
     shapes: dict[Path, jax.ShapeDtypeStruct]
     initialize: Callable[[PRNGKeyArray], dict[str, Any]]
     model_state: Callable[[PRNGKeyArray], ModelState]

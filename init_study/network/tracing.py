@@ -77,7 +77,7 @@ def _trace(
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
     shapes: Any = traverse_util.flatten_dict(variables["params"])
-    layers, found_branches, unknown = find_layers(
+    layers, found_branches, unknown, aside = find_layers(
         lambda variables, images, keys: adapter.apply(variables, images, True, keys)[0],
         variables,
         images,
@@ -93,6 +93,7 @@ def _trace(
         layers=layers,
         branches=found_branches,
         unknown=unknown,
+        aside=aside,
         shapes=shapes,
         passes={},
         **_draws(adapter, images, layers, added),

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jaxtyping import Array
 
 from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
-from init_study.network import Layer, Network, Params
+from init_study.network import Layer, Network, Params, graph, trace_forward
 from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _ROUNDING = 1e-2
@@ -27,8 +28,17 @@ def unit_variances(name: str, tolerance: float) -> Promise:
         scale_counts(name)(network, params, batch)
         for layer, outputs in _drawn(network, params, batch):
             variance = float(np.var(np.asarray(outputs, np.float32)))
-            if not abs(variance - 1) <= tolerance + _ROUNDING:
-                _refuse(name, batch, layer, variance)
+            if abs(variance - 1) <= tolerance + _ROUNDING:
+                continue
+            if variance == 0 and not _reads_images(network, params, batch, layer):
+                logging.warning(
+                    "%s: %s reads a token that begins at one number, and no images: "
+                    "its kernel stays as it was drawn",
+                    name,
+                    layer.name,
+                )
+                continue
+            _refuse(name, batch, layer, variance)
 
     return check
 
@@ -114,6 +124,19 @@ def _drawn(
         for layer, outputs in zip(network.layers, signals.outputs, strict=True)
         if np.any(leaf_of(params, layer.kernel))
     ]
+
+
+def _reads_images(
+    network: Network, params: Params, batch: Batch | None, layer: Layer
+) -> bool:
+    """Tell whether a layer reads the images, and not a learned token alone."""
+    if batch is None:
+        return True
+    state = network.model_state(jax.random.key(0))
+    forward = trace_forward(network, params, state, batch.images)
+    of_images = graph.origins_beside(forward.traced, frozenset()).of_images
+    kernels = [operation.kernel[1:] for operation in forward.layers]
+    return of_images[forward.layers[kernels.index(layer.kernel)].inputs]
 
 
 def _refuse(name: str, batch: Batch | None, layer: Layer, variance: float) -> None:

@@ -39,7 +39,7 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
         forward.origins,
         producers(forward.traced),
     )
-    results = {layer.result: layer.kernel for layer in forward.layers}
+    results = {use.result: la.kernel for la in forward.layers for use in la.uses}
     places = range(made_by[one.fork] if one.fork in made_by else 0, len(traced.nodes))
     wanted = tuple(v for place in places for v in traced.nodes[place].outputs)
     wanted += tuple(term.value for term in one.summands)
@@ -50,7 +50,7 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
     while value in made_by and value in is_zero and value != one.fork:
         node = traced.nodes[made_by[value]]
         if value in results:
-            return _at_a_layer("/".join(results[value][1:]), results[value] in one.ends)
+            return _at_a_layer("/".join(results[value][1:]), value in one.results)
         moved = [v for v in node.inputs if origins.of_images[v]]
         # A product is not zero where none of its factors is.
         left = [v for v in moved if not is_zero.get(v, False)]
@@ -68,7 +68,7 @@ def what_bends(forward: Forward, one: ResidualSum) -> str:
         one: the sum.
     """
     traced = forward.traced
-    behind = {layer.result for layer in forward.layers if layer.kernel in one.ends}
+    behind = set(one.results)
     for node in traced.nodes:
         if behind.isdisjoint(node.inputs):
             continue
@@ -83,9 +83,8 @@ def what_bends(forward: Forward, one: ResidualSum) -> str:
 def _holds(forward: Forward, one: ResidualSum, value: int) -> bool:
     """Tell whether a value depends on one of a branch's ends."""
     needed = graph.needed_places(forward.traced, (value,))
-    return any(
-        layer.place in needed for layer in forward.layers if layer.kernel in one.ends
-    )
+    nodes = forward.traced.nodes
+    return any(not one.results.isdisjoint(nodes[place].outputs) for place in needed)
 
 
 def _at_a_layer(kernel: str, is_end: bool) -> str:

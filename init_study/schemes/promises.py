@@ -147,6 +147,9 @@ def zero_branches(name: str) -> Promise:
 
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed = pass_of(network, params, batch)
+        ends = {path for one in passed.sums for path in one.ends}
+        zeros = {p for p in ends if not np.any(passed.forward.variables[p])}
+        _refuse_other_uses(name, passed, zeros)
         (drawn,) = passed.summands()
         squares_of = iter([np.mean(np.square(value)) for value in drawn])
         for one in passed.sums:
@@ -174,6 +177,8 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
     def check(network: Network, params: Params, batch: Batch | None) -> None:
         passed, factor = pass_of(network, params, batch), factor_of(network)
         kernels = {path for one in passed.sums for path in one.ends}
+        if factor != 1:
+            _refuse_other_uses(name, passed, kernels)
         leaves = {path: passed.forward.variables[path] for path in kernels}
         whole = {path: leaf / factor for path, leaf in leaves.items()}
         none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
@@ -183,6 +188,23 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
             _check_scaled(name, passed, one, factor, given)
 
     return check
+
+
+def _refuse_other_uses(name: str, passed: Passed, changed: set[Path]) -> None:
+    """Refuse tied kernels that are changed as a branch's end and are more than that.
+
+    Raises: UserError with the kernel.
+    """
+    results = frozenset().union(*(one.results for one in passed.sums))
+    for layer in passed.forward.layers:
+        others = [use for use in layer.uses if use.result not in results]
+        if layer.kernel in changed and others:
+            raise UserError(
+                f"{name}: {'/'.join(layer.kernel[1:])} is used {len(layer.uses)} times "
+                f"and ends a branch in {len(layer.uses) - len(others)} of them, but "
+                "what is done to a branch's end would be done to every use; take a "
+                "scheme that sets no branch"
+            )
 
 
 def _check_scaled(

@@ -164,10 +164,12 @@ def test_what_is_unusual_or_not_recognized_is_named():
                 "parameters": network.num_parameters,
                 "passes": {"forward": 0, "backward": 0},
                 "not_recognized": sorted(map("/".join, network.unknown)),
+                "read_no_images": ["time/kernel"],
                 "layers": rows,
             }
         ]
     )
     assert "its scale has no effect" in text and "kernel: times 3 on its way." in text
     assert "mixed: not recognized." in text
+    assert "time/kernel: not recognized. It reads no images" in text
     assert "36 in, 72 out" in text and "  then" in text and "branch" not in text

@@ -6,6 +6,7 @@ from zoo import (
     block_nets,
     convolution_nets,
     residual_nets,
+    shared_nets,
     token_nets,
     twin_nets,
     unit_nets,
@@ -19,6 +20,7 @@ ZOO = {
     **convolution_nets.NETS,
     **unit_nets.NETS,
     **token_nets.NETS,
+    **shared_nets.NETS,
     **twin_nets.NETS,
 }
 # What other frameworks call a kernel.

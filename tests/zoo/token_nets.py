@@ -93,7 +93,7 @@ class ScannedViT(nn.Module):
 ATTENTION = ("query", "key", "value", "out")
 
 
-def _encoder(prefix, place=""):
+def encoder(prefix, place=""):
     """The layers of one block, each with 8 inputs and 2 heads of 4."""
     # Queries are divided by √4 on their way to the keys.
     return (
@@ -106,7 +106,7 @@ def _encoder(prefix, place=""):
     )
 
 
-def _encoder_branches(prefix, place=""):
+def encoder_branches(prefix, place=""):
     attention = [f"{prefix}/attention/{word}{place}" for word in ATTENTION]
     dense = f"{prefix}/up{place} {prefix}/down{place}"
     return (
@@ -117,8 +117,8 @@ def _encoder_branches(prefix, place=""):
 
 SCANNED_VIT = Net(
     ScannedViT,
-    (PATCH, *_encoder("blocks", "[0]"), *_encoder("blocks", "[1]"), HEAD),
-    (*_encoder_branches("blocks", "[0]"), *_encoder_branches("blocks", "[1]")),
+    (PATCH, *encoder("blocks", "[0]"), *encoder("blocks", "[1]"), HEAD),
+    (*encoder_branches("blocks", "[0]"), *encoder_branches("blocks", "[1]")),
 )
 
 
@@ -143,7 +143,7 @@ POOLING_VIT = Net(
     PoolingViT,
     (
         PATCH,
-        *_encoder("block"),
+        *encoder("block"),
         Layer("pool/query", (8, 8), "scaled|linear"),
         Layer("pool/key", (8, 8)),
         Layer("pool/value", (8, 8)),
@@ -152,7 +152,7 @@ POOLING_VIT = Net(
         Layer("down", (12, 8)),
         HEAD,
     ),
-    (*_encoder_branches("block"), Branch("up down", "down")),
+    (*encoder_branches("block"), Branch("up down", "down")),
 )
 
 

@@ -51,3 +51,7 @@ def _remarks(one: Mapping[str, Any]) -> Iterable[str]:
             f"{name}: not recognized. It weighs the images in a way that is not known, "
             "and stays the module's own.\n"
         )
+    for name in one["read_no_images"]:
+        yield (
+            f"{name}: not recognized. It reads no images, and stays the module's own.\n"
+        )

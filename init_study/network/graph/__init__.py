@@ -4,6 +4,7 @@ README.md beside this file leads from a module's call to its layers, with the li
 jaxpr that each file looks for.
 """
 
+from init_study.network.graph.apart import images_apart
 from init_study.network.graph.borders import padded_before
 from init_study.network.graph.branches import (
     ResidualSum,
@@ -11,6 +12,7 @@ from init_study.network.graph.branches import (
     has_hidden_sums,
 )
 from init_study.network.graph.building import make_graph
+from init_study.network.graph.contractions import Operation
 from init_study.network.graph.cuts import find_cuts
 from init_study.network.graph.dataflow import (
     Graph,
@@ -19,6 +21,7 @@ from init_study.network.graph.dataflow import (
     Path,
     compute,
     needed_places,
+    origins_beside,
     producers,
     run_node,
 )
@@ -33,7 +36,7 @@ from init_study.network.graph.following import (
     common_following,
     find_following,
 )
-from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.operations import find_operations, read_no_images
 from init_study.network.graph.packed import join
 from init_study.network.graph.parting import part
 from init_study.network.graph.regions import find_region, live_users
@@ -69,13 +72,16 @@ __all__ = [
     "find_sums",
     "find_weights",
     "has_hidden_sums",
+    "images_apart",
     "join",
     "live_users",
     "make_graph",
     "needed_places",
+    "origins_beside",
     "padded_before",
     "part",
     "producers",
+    "read_no_images",
     "run_node",
     "without_dropout",
 ]

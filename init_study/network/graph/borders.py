@@ -1,7 +1,7 @@
 """What images are padded by before a convolution, which then knows nothing of it."""
 
+from init_study.network.graph.contractions import Operation
 from init_study.network.graph.dataflow import Graph, producers
-from init_study.network.graph.operations import Operation
 
 
 def padded_before(graph: Graph, found: Operation) -> tuple[tuple[int, int], ...]:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from init_study import jaxprs
+from init_study.network.graph.contractions import Operation, Use
 from init_study.network.graph.dataflow import Graph, Node, Origins, Path
 from init_study.network.graph.ends import find_ends
-from init_study.network.graph.operations import Operation
 from init_study.network.graph.walks import Ways, walk_of
 
 # Between two nodes of one sum, these change no number.
@@ -48,6 +48,7 @@ class ResidualSum(NamedTuple):
             none if a way to a summand has no such parameter.
         before: paths of the kernels on the branch that lead to an end.
         depth: layers on the longest way to an end, itself included.
+        results: what the ends give.
     """
 
     layers: tuple[Path, ...]
@@ -59,6 +60,7 @@ class ResidualSum(NamedTuple):
     scales: tuple[Path, ...] = ()
     before: tuple[Path, ...] = ()
     depth: int = 0
+    results: frozenset[int] = frozenset()
 
 
 class _Sum(NamedTuple):
@@ -99,7 +101,7 @@ def find_sums(
     walk = walk_of(graph, origins, layers)
     found: dict[int, _Sum] = {}
     for place, node in enumerate(graph.nodes):
-        terms = _terms(walk, place)
+        terms = _terms(walk, place) if place in walk.live else []
         if len(terms) < 2 or len({term.value for term in terms}) < 2:
             continue
         output = node.outputs[0]
@@ -108,7 +110,7 @@ def find_sums(
             continue
         inner = [found.get(_summed(walk, term.value)) for term in terms]
         merged = _merge(walk, terms, inner, output)
-        if not any(walk.layers_between(t.value, merged.fork) for t in merged.terms):
+        if not any(walk.uses_between(t.value, merged.fork) for t in merged.terms):
             continue
         if not merged.is_identity and _has_no_shortcut(walk, merged):
             continue
@@ -229,7 +231,7 @@ def _merge(
 def _residual(walk: Ways, found: _Sum) -> ResidualSum:
     """Tell branch from shortcut, and find where the branch ends."""
     terms, fork = found.terms, found.fork
-    ways = [walk.layers_between(term.value, fork) for term in terms]
+    ways = [walk.uses_between(term.value, fork) for term in terms]
     weights = [_weight(walk, term.value, fork) for term in terms]
     around = weights.index(min(weights))
     sides = [bool(way) and side != around for side, way in enumerate(ways)]
@@ -242,36 +244,35 @@ def _residual(walk: Ways, found: _Sum) -> ResidualSum:
         find_ends(walk, term.value, lambda value: _is_own(walk, value, found))
         for term in summands
     ]
-    kernels = frozenset().union(*(one.kernels for one in ends))
+    results = frozenset().union(*(one.results for one in ends))
     scales = frozenset().union(*(one.scales for one in ends))
-    last = [layer for layer in walk.layers if layer.kernel in kernels]
-    above = 0
-    for layer in last:
-        above |= walk.above[layer.result]
+    last = [use for use in walk.uses if use.result in results]
+    kernels, above = _kernels(last), 0
+    for use in last:
+        above |= walk.above[use.result]
+    before = [use for use in layers if above >> use.result & 1]
     return ResidualSum(
-        layers=tuple(layer.kernel for layer in layers),
-        shortcut=tuple(layer.kernel for layer in shortcut),
+        layers=_kernels(layers),
+        shortcut=_kernels(shortcut),
         summands=summands,
         fork=fork,
         output=found.output,
-        ends=tuple(layer.kernel for layer in last),
+        ends=kernels,
         scales=() if any(one.bare for one in ends) else tuple(sorted(scales)),
-        before=tuple(
-            layer.kernel
-            for layer in layers
-            if layer not in last and above >> layer.result & 1
-        ),
-        depth=max((walk.longest(layer.result, fork) for layer in last), default=0),
+        before=tuple(path for path in _kernels(before) if path not in kernels),
+        depth=max((walk.longest(use.result, fork) for use in last), default=0),
+        results=results,
     )
 
 
-def _in_order(ways: Iterable[list[Operation]]) -> list[Operation]:
-    """List the layers of several ways once each, in the order of execution."""
-    return sorted({w.place: w for way in ways for w in way}.values(), key=_place)
+def _in_order(ways: Iterable[list[Use]]) -> list[Use]:
+    """List the uses on several ways once each, in the order of execution."""
+    return sorted({use.place: use for way in ways for use in way}.values())
 
 
-def _place(layer: Operation) -> int:
-    return layer.place
+def _kernels(uses: Iterable[Use]) -> tuple[Path, ...]:
+    """List the kernels of uses once each, in the order of their first use here."""
+    return tuple(dict.fromkeys(use.kernel for use in uses))
 
 
 def _is_own(walk: Ways, value: int, found: _Sum) -> bool:
@@ -288,6 +289,6 @@ def _is_own(walk: Ways, value: int, found: _Sum) -> bool:
 def _weight(walk: Ways, value: int, fork: int) -> tuple[int, int]:
     """Count a way's layers where they are fewest, and the numbers of its kernels."""
     graph = walk.graph
-    kernels = [layer.kernel for layer in walk.layers_between(value, fork)]
+    kernels = [use.kernel for use in walk.uses_between(value, fork)]
     sizes = sum(graph.size(graph.variables[kernel]) for kernel in kernels)
     return walk.shortest(value, fork), sizes

@@ -8,9 +8,10 @@ Two kinds, found on numbered places that go the way of the numbers:
 
 import numpy as np
 
+from init_study.network.graph.contractions import Operation
 from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.moving import Constant, constants_of, move
-from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.operations import find_operations
 from init_study.network.graph.pieces import find_pieces
 from init_study.network.graph.slices import Cut, cut_of, find_stacks, leaf_places
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 
 from init_study import jaxprs
@@ -123,6 +124,58 @@ def needed_places(graph: Graph, wanted: tuple[int, ...]) -> set[int]:
             places.add(place)
             open_values.update(node.inputs)
     return places
+
+
+def live_places(graph: Graph, comparisons: bool = False) -> set[int]:
+    """Find the nodes whose numbers reach the outputs, and not as a choice alone.
+
+    Of what the place of the least, an order or a comparison is found from, no number
+    goes on, and no gradient comes back.
+
+    Args:
+        graph: of a network's call.
+        comparisons: True to follow what is compared as well: all of `where(|x| > 1, x,
+            0)` is one function of x.
+
+    Example:
+        >>> from init_study.network.graph import make_graph
+        >>> def nearest(p, x):
+        ...     return x + jnp.arange(3.0)[jnp.argmin(x * x)]
+        >>> graph, _ = make_graph(nearest, {}, jnp.ones(3))
+        >>> squares = next(i for i, n in enumerate(graph.nodes) if n.name == "mul")
+        >>> squares in needed_places(graph, graph.outputs)
+        True
+        >>> squares in live_places(graph)
+        False
+    """
+    open_values, places = set(graph.outputs), set()
+    for place in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[place]
+        wanted = open_values.intersection(node.outputs)
+        if not wanted:
+            continue
+        places.add(place)
+        chooses = wanted.isdisjoint(graph.outputs) and _chooses(graph, node, wanted)
+        if chooses and comparisons:
+            chooses = not all(graph.shapes[v].dtype == bool for v in wanted)
+        inputs = [v for v in node.inputs if not (chooses and _is_float(graph, v))]
+        open_values.update(inputs)
+    return places
+
+
+def _chooses(graph: Graph, node: Node, wanted: set[int]) -> bool:
+    """Tell whether of a node only places or yes and no are wanted.
+
+    Numbers that are rounded to integers are numbers still.
+    """
+    if any(_is_float(graph, value) for value in wanted):
+        return False
+    is_bool = all(graph.shapes[value].dtype == bool for value in wanted)
+    return is_bool or node.name not in ("convert_element_type", "bitcast_convert_type")
+
+
+def _is_float(graph: Graph, value: int) -> bool:
+    return jnp.issubdtype(graph.shapes[value].dtype, jnp.inexact)
 
 
 class Origins(NamedTuple):

@@ -4,13 +4,20 @@ import functools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from init_study.network.graph.dataflow import Graph, Origins, Path, producers
+from init_study.network.graph.contractions import Operation
+from init_study.network.graph.dataflow import (
+    Graph,
+    Origins,
+    Path,
+    live_places,
+    producers,
+)
 from init_study.network.graph.following import (
     Following,
     common_following,
     find_following,
 )
-from init_study.network.graph.operations import Operation, find_operations
+from init_study.network.graph.operations import find_operations
 from init_study.network.graph.references import results_of_reference
 from init_study.network.graph.regions import live_users
 from init_study.network.graph.walking import Known
@@ -64,22 +71,49 @@ def describe_operations(
     kernels = frozenset(layer.kernel for layer in operations)
     numbers = None if start is None else functools.cache(lambda: start(kernels))
     references = {
-        layer.outputs: results_of_reference(graph, origins, layer.place, layer.side)
+        use.outputs: results_of_reference(graph, origins, use.place, use.side)
         for layer in operations
+        for use in layer.uses
     }
     known = Known(producers(graph), {}, numbers, kernels, references)
-    users = live_users(graph)
+    users, live = live_users(graph), live_places(graph, comparisons=True)
+    # Of what reaches the outputs, what does not is no follower.
+    of_live = {v: [p for p in places if p in live] for v, places in users.items()}
     found, unknown = [], set(unknown)
     for layer in operations:
-        weights = find_weights(graph, origins, known.made_by, layer, known.proofs)
+        weights = _weights_of_all(graph, origins, known, layer)
         if weights is None:
-            value = graph.nodes[layer.place].inputs[1 - layer.side]
-            paths = origins.variables[value]
+            values = [graph.nodes[u.place].inputs[1 - u.side] for u in layer.uses]
+            paths = {path for value in values for path in origins.variables[value]}
             unknown.update(path for path in paths if path[0] == "params")
             continue
         followings = [
-            find_following(graph, origins, users, value, layer.features, known)
-            for value in (layer.outputs, *layer.again)
+            find_following(
+                graph,
+                origins,
+                of_live if layer.is_live else users,
+                use.outputs,
+                layer.features,
+                known,
+            )
+            for use in layer.uses
         ]
         found.append(Described(layer, weights, common_following(followings)))
     return tuple(found), frozenset(unknown)
+
+
+def _weights_of_all(
+    graph: Graph, origins: Origins, known: Known, layer: Operation
+) -> Weights | None:
+    """Find what the weights are of the kernel; None where uses differ in it."""
+    found = {
+        find_weights(
+            graph,
+            origins,
+            known.made_by,
+            layer._replace(place=use.place, side=use.side),
+            known.proofs,
+        )
+        for use in layer.uses
+    }
+    return found.pop() if len(found) == 1 else None

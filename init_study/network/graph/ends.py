@@ -38,8 +38,8 @@ class Ends(NamedTuple):
     """What a value ends in.
 
     Attributes:
-        kernels: of layers; with all of them at zero, the value is zero if `kind` is not
-            0, no way is open and nothing else is added behind them.
+        results: of uses of kernels; with all of these at zero, the value is zero if
+            `kind` is not 0, no way is open and nothing else is added behind them.
         scales: parameters that multiply the whole of a way behind its kernel, the last
             of each.
         bare: whether a way has no such scale.
@@ -47,7 +47,7 @@ class Ends(NamedTuple):
         kind: 2 if the value is linear in them, 1 if it is zero with them, else 0.
     """
 
-    kernels: frozenset[Path]
+    results: frozenset[int]
     scales: frozenset[Path]
     bare: bool
     is_open: bool
@@ -77,17 +77,12 @@ def find_ends(walk: Ways, value: int, is_own: Callable[[int], bool]) -> Ends:
         ... )
         >>> origins = graph.find_origins(traced)
         >>> walk = walk_of(traced, origins, graph.find_operations(traced, origins)[0])
-        >>> find_ends(walk, traced.outputs[0], lambda value: True).kernels
-        frozenset({('params', 'w')})
+        >>> ends = find_ends(walk, traced.outputs[0], lambda value: True)
+        >>> [use.kernel for use in walk.uses if use.result in ends.results]
+        [('params', 'w')]
     """
-    graph, origins, made_by, layers = (
-        walk.graph,
-        walk.origins,
-        walk.made_by,
-        walk.layers,
-    )
-    kernels = {layer.kernel for layer in layers}
-    results = {layer.result: layer.kernel for layer in layers}
+    graph, origins, made_by = walk.graph, walk.origins, walk.made_by
+    results = {use.result for use in walk.uses}
     known: dict[int, Ends] = {}
     places, open_values = set(), [value]
     while open_values:
@@ -97,23 +92,19 @@ def find_ends(walk: Ways, value: int, is_own: Callable[[int], bool]) -> Ends:
         if not is_own(current) or current not in made_by:
             known[current] = _OPEN
         elif current in results:
-            known[current] = _OPEN._replace(
-                kernels=frozenset([results[current]]), is_open=False
-            )
+            known[current] = _OPEN._replace(results=frozenset([current]), is_open=False)
         elif made_by[current] not in places:
             places.add(made_by[current])
             open_values += graph.nodes[made_by[current]].inputs
     for place in sorted(places):
         node = graph.nodes[place]
-        ends = _through(origins, node, known, kernels)
+        ends = _through(origins, node, known)
         for output in node.outputs:
             known.setdefault(output, ends)
     return known[value]
 
 
-def _through(
-    origins: Origins, node: Node, known: Mapping[int, Ends], kernels: set[Path]
-) -> Ends:
+def _through(origins: Origins, node: Node, known: Mapping[int, Ends]) -> Ends:
     """Tell what a node's result ends in, from what its inputs end in."""
     moved = [value for value in node.inputs if origins.of_images[value]]
     if node.name == "select_n" and len(moved) > 1 and moved[0] == node.inputs[0]:
@@ -122,11 +113,11 @@ def _through(
     ends = [known[value] for value in moved]
     fixed = {p for v in node.inputs for p in origins.variables[v] if p[0] == "params"}
     if node.name in ("mul", "div", *CONTRACTIONS):
-        return _of_product(node, origins, ends, fixed, kernels)
+        return _of_product(node, origins, ends, fixed)
     kind = _LINEARLY if node.name in _LINEAR else _NOT
     kind = _AT_ZERO if node.name in _KEEPS_ZERO else kind
     whole = Ends(
-        frozenset().union(*(one.kernels for one in ends)),
+        frozenset().union(*(one.results for one in ends)),
         frozenset().union(*(one.scales for one in ends)),
         any(one.bare for one in ends),
         any(one.is_open for one in ends),
@@ -137,7 +128,7 @@ def _through(
 
 
 def _of_product(
-    node: Node, origins: Origins, ends: list[Ends], fixed: set[Path], kernels: set[Path]
+    node: Node, origins: Origins, ends: list[Ends], fixed: set[Path]
 ) -> Ends:
     """Tell what a product ends in: the factor that is linear in a kernel.
 
@@ -147,9 +138,6 @@ def _of_product(
         (one,) = ends
         if node.name == "div" and not origins.of_images[node.inputs[0]]:
             return one._replace(scales=frozenset(), bare=True, kind=_NOT)
-        if node.name in CONTRACTIONS and fixed & kernels:
-            # A layer's kernel, at a use of it that is not its first.
-            return _OPEN._replace(kernels=frozenset(fixed & kernels), is_open=False)
         if node.name in ("mul", "div") and len(fixed) == 1:
             return one._replace(scales=frozenset(fixed), bare=False)
         return one
@@ -166,4 +154,4 @@ def _of_product(
 def _rank(ends: Ends) -> tuple[bool, int, bool]:
     """Order the factors of a product: first what kernels at zero make zero."""
     closed = not ends.is_open and ends.kind > _NOT
-    return not closed, -ends.kind, not ends.kernels
+    return not closed, -ends.kind, not ends.results

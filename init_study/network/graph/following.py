@@ -21,6 +21,7 @@ from init_study.activations import linear
 from init_study.network.graph.dataflow import Graph, Origins, Path, producers
 from init_study.network.graph.elementwise import function_of
 from init_study.network.graph.moves import is_move
+from init_study.network.graph.moving import Constant, constants_of
 from init_study.network.graph.norms import Piece
 from init_study.network.graph.regions import ends_straight, find_region
 from init_study.network.graph.walking import Known, Walked, step
@@ -88,7 +89,8 @@ def find_following(
     function = said = None
     if walked.bent or straight:
         function = _composed(graph, origins, known, walked.pieces)
-        said = tuple(_said(graph, piece) for piece in walked.pieces)
+        constant = constants_of(graph, origins)
+        said = tuple(_said(graph, piece, constant) for piece in walked.pieces)
     found = (walked.normalized, walked.scale, walked.shift, function, last, said)
     return Following(*found)
 
@@ -116,12 +118,12 @@ def common_following(followings: Sequence[Following]) -> Following:
     )
 
 
-def _said(graph: Graph, piece: Piece) -> tuple[Any, ...]:
+def _said(graph: Graph, piece: Piece, constant_of: Constant) -> tuple[Any, ...]:
     """Name what a piece computes, at whatever shape."""
     known, said = {piece.root: 0}, []
     for value in piece.outer:
         known[value] = len(known)
-        constant = graph.constants.get(value)
+        constant = constant_of(value)
         said.append(value if constant is None else np.asarray(constant).flat[0].item())
     for place in piece.places:
         node = graph.nodes[place]

@@ -8,70 +8,22 @@ and casts may stand between, and for `w` what leaves its numbers in their places
     d = add c b                         b of one number per output
 """
 
-from math import prod
-from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import Int
+from collections.abc import Iterable
 
 from init_study import jaxprs
 from init_study.network.graph.biases import Output, find_bias
+from init_study.network.graph.contractions import Operation, read_operation
 from init_study.network.graph.dataflow import (
     CONTRACTIONS,
     Graph,
     Node,
     Origins,
     Path,
+    live_places,
     producers,
 )
-from init_study.network.graph.layouts import places_in_leaf
-from init_study.network.graph.references import results_of_reference
-from init_study.network.graph.side_by_side import stacked_parts
 
-
-class Operation(NamedTuple):
-    """One parametric operation, at its first use.
-
-    Attributes:
-        kernel: its path among the variables.
-        bias: the path of what is added right behind it, or None.
-        kind: `conv` or `dense`.
-        shape: of the kernel as `[*spatial, in / groups, out]`.
-        order: place in the stored kernel, flat, of each number of the kernel in that
-            layout; None where the stored kernel has it.
-        groups, strides, kernel_dilation, input_dilation, padding: of the operation; a
-            batched product has a group for each matrix.
-        parts: how many kernels it is, side by side along the outputs.
-        side: which of its operands the images are.
-        inputs: that operand.
-        result: the value that its operation gives.
-        outputs: the value behind it, bias included.
-        features: the axis of `outputs` along which the operation's outputs are.
-        across: the axes of `outputs` along which those of its parts are; none where all
-            are along `features`.
-        place: of its node.
-        again: the outputs of later uses of the kernel, bias included.
-    """
-
-    kernel: Path
-    bias: Path | None
-    kind: str
-    shape: tuple[int, ...]
-    order: Int[np.ndarray, " n"] | None
-    groups: int
-    strides: tuple[int, ...]
-    kernel_dilation: tuple[int, ...]
-    input_dilation: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-    side: int
-    inputs: int
-    result: int
-    outputs: int
-    features: int
-    place: int
-    parts: int = 1
-    across: tuple[int, ...] = ()
-    again: tuple[int, ...] = ()
+_PASSES = ("reshape", "squeeze", "transpose", "copy", "expand_dims")
 
 
 def find_operations(
@@ -101,62 +53,131 @@ def find_operations(
         >>> found.kind, found.shape, found.bias
         ('dense', (3, 2), ('params', 'b'))
     """
-    found: dict[Path, Operation] = {}
-    weighed: dict[int, set[Path]] = {}
-    made_by, users = producers(graph), graph.users()
+    found: dict[Path, list[Operation]] = {}
+    unknown: set[Path] = set()
+    dead: set[Path] = set()
+    made_by, users, live = producers(graph), graph.users(), live_places(graph)
     for place, node in enumerate(graph.nodes):
-        if not _contracts(node) or _is_lookup(graph, node, origins):
+        if not _contracts(node) or _is_lookup(graph, origins, made_by, node):
             continue
         fixed = [value for value in node.inputs if not origins.of_images[value]]
         paths = {p for v in fixed for p in origins.variables[v] if p[0] == "params"}
         layer = None
         if len(node.inputs) == 2 and len(fixed) == 1:
-            layer = _find_layer(graph, origins, made_by, place)
+            side = 1 - node.inputs.index(fixed[0])
+            layer = read_operation(graph, origins, made_by, place, side)
         if layer is not None:
-            output = Output(layer.outputs, layer.features, layer.across)
-            bias, output = find_bias(
-                graph, origins, users, output, layer.shape[-1], layer.parts
-            )
-            layer = layer._replace(bias=bias, **output._asdict())
-            first = found.setdefault(layer.kernel, layer)
-            if first is not layer:
-                again = (*first.again, layer.outputs)
-                found[layer.kernel] = first._replace(again=again)
-        weighed[place] = {p for p in paths if graph.size(graph.variables[p]) > 1}
-    layers = tuple(found.values())
-    return layers, _unknown(graph, origins, layers, weighed)
+            layer = _with_bias(graph, origins, users, layer)
+            found.setdefault(layer.kernel, []).append(layer)
+            continue
+        if len(fixed) < len(node.inputs):
+            paths = {p for p in paths if graph.size(graph.variables[p]) > 1}
+            # Where nothing goes out, another use may decide.
+            (unknown if place in live else dead).update(paths)
+    read = _read(graph, origins, live)
+    layers = [_with_uses(same, live) for same in found.values()]
+    # A code book: distances to it only choose, what is read of it are its rows.
+    tables = {one.kernel for one in layers if not one.is_live and one.kernel in read}
+    layers = [
+        one._replace(bias=None) if one.bias in unknown else one
+        for one in layers
+        if one.kernel not in unknown | tables
+    ]
+    layers.sort(key=lambda layer: layer.place)
+    known = _made_into_kernels(graph, origins, layers)
+    return tuple(layers), frozenset(unknown | (dead - known - tables))
 
 
-def _unknown(
+def read_no_images(
     graph: Graph,
     origins: Origins,
     layers: tuple[Operation, ...],
-    weighed: dict[int, set[Path]],
+    unknown: frozenset[Path],
 ) -> frozenset[Path]:
-    """Collect what is used as a kernel and belongs to no layer, nor is made into one.
+    """Find the kernels that read no images: those of a time, or of a null condition.
 
-    What goes through a layer beside the images, of reference, is no kernel of theirs.
+    Args:
+        graph: of a network's call.
+        origins: what its values come from.
+        layers: its operations.
+        unknown: parameters that weigh the images in a way that is not known.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from init_study.network import graph
+        >>> traced, _ = graph.make_graph(
+        ...     lambda p, x: x + jnp.ones((4, 3)) @ p["params", "w"],
+        ...     {("params", "w"): jnp.ones((3, 3))},
+        ...     jnp.ones((4, 3)),
+        ... )
+        >>> read_no_images(traced, graph.find_origins(traced), (), frozenset())
+        frozenset({('params', 'w')})
     """
-    beside = {
-        value
-        for layer in layers
-        for value in results_of_reference(graph, origins, layer.place, layer.side)
-    }
-    unknown = {
+    found = {
         path
-        for place, paths in weighed.items()
-        if beside.isdisjoint(graph.nodes[place].outputs)
-        for path in paths
+        for node in graph.nodes
+        if node.name != "gather"
+        and _contracts(node)
+        and not any(origins.of_images[value] for value in node.inputs)
+        for path in _weights_among(graph, origins, node)
     }
-    known = {path for layer in layers for path in (layer.kernel, layer.bias)}
-    # What is made into a kernel together with it, such as a weight norm's scale.
-    near = {
+    return frozenset(found - unknown - _made_into_kernels(graph, origins, layers))
+
+
+def _weights_among(graph: Graph, origins: Origins, node: Node) -> set[Path]:
+    """Tell kernels from what they are multiplied with, where that can be told.
+
+    A kernel comes as it is; what a token or another kernel gives is computed.
+    """
+    made_of = {
+        value: {path for path in origins.variables[value] if path[0] == "params"}
+        for value in node.inputs
+    }
+    bare = {
+        path
+        for value, paths in made_of.items()
+        for path in paths
+        if len(paths) == 1 and graph.size(graph.variables[path]) == graph.size(value)
+    }
+    found = bare or set().union(*made_of.values())
+    return {p for p in found if len(graph.shapes[graph.variables[p]].shape) > 1}
+
+
+def _made_into_kernels(
+    graph: Graph, origins: Origins, layers: Iterable[Operation]
+) -> set[Path]:
+    """Collect kernels, biases, and what goes into weights, as a weight norm's scale."""
+    biases = {layer.bias for layer in layers if layer.bias is not None}
+    return biases | {
         path
         for layer in layers
         for value in graph.nodes[layer.place].inputs
         for path in origins.variables[value]
     }
-    return frozenset(unknown - known - near)
+
+
+def _read(graph: Graph, origins: Origins, live: set[int]) -> set[Path]:
+    """Collect the variables of which numbers reach the outputs."""
+    values = {value for place in live for value in graph.nodes[place].inputs}
+    return {path for value in values for path in origins.variables[value]}
+
+
+def _with_bias(
+    graph: Graph, origins: Origins, users: dict[int, list[int]], layer: Operation
+) -> Operation:
+    """Find what is added right behind an operation."""
+    output = Output(layer.outputs, layer.features, layer.across)
+    width, parts = layer.shape[-1], layer.parts
+    bias, output = find_bias(graph, origins, users, output, width, parts)
+    return layer._replace(bias=bias, **output._asdict())
+
+
+def _with_uses(same: list[Operation], live: set[int]) -> Operation:
+    """Make one operation of all uses of a kernel, of those that count."""
+    counted = [layer for layer in same if layer.place in live]
+    first, *others = counted or same
+    again = tuple(use for layer in others for use in layer.uses)
+    return first._replace(again=again, is_live=bool(counted))
 
 
 def _contracts(node: Node) -> bool:
@@ -168,11 +189,15 @@ def _contracts(node: Node) -> bool:
     return node.name in (*CONTRACTIONS, "gather", "scan", "while", "cond")
 
 
-def _is_lookup(graph: Graph, node: Node, origins: Origins) -> bool:
+def _is_lookup(
+    graph: Graph, origins: Origins, made_by: dict[int, int], node: Node
+) -> bool:
     """Tell whether a node takes rows of a table: vectors that images may choose.
 
     A matrix that images choose weighs other images: that is a kernel.
     """
+    if node.name == "dot_general":
+        return _takes_rows(graph, origins, made_by, node)
     if node.name != "gather":
         return False
     table, places = node.inputs
@@ -181,109 +206,21 @@ def _is_lookup(graph: Graph, node: Node, origins: Origins) -> bool:
     return not origins.of_images[places] or (vectors and not origins.of_images[table])
 
 
-def _find_layer(
-    graph: Graph, origins: Origins, made_by: dict[int, int], place: int
-) -> Operation | None:
-    """Read a layer from a node in which a parameter meets the images.
-
-    None where the weights are not one parameter's numbers, each in a place of its own.
-    """
-    node = graph.nodes[place]
-    first, second = node.inputs
-    weights, images = (first, second) if origins.of_images[second] else (second, first)
-    paths = [
-        path
-        for path in origins.variables[weights]
-        if path[0] == "params"
-        and graph.size(graph.variables[path]) == graph.size(weights)
-    ]
-    if len(paths) != 1:
-        return None
-    moved = places_in_leaf(graph, made_by, weights, graph.variables[paths[0]])
-    if moved is None:
-        return None
-    if node.name == "conv_general_dilated" and weights == second:
-        axes, fields = _convolution(node)
-    elif node.name == "dot_general":
-        axes, fields = _product(graph, node, weights)
-    else:
-        return None
-    inputs, outputs = axes
-    spatial = [a for a in range(moved.ndim) if a not in (*inputs, *outputs)]
-    moved = moved.transpose(*spatial, *inputs, *outputs)
-    sizes = moved.shape[: len(spatial)]
-    count = prod(graph.shapes[weights].shape[axis] for axis in inputs)
-    shape = (*sizes, count, moved.size // max(1, prod(sizes) * count))
-    stored = graph.shapes[graph.variables[paths[0]]].shape
-    order = moved.reshape(-1)
-    batches = fields["groups"] if fields["kind"] == "dense" else 1
-    parts = stacked_parts(moved.reshape(shape), stored, batches)
-    across, features = _features(graph, node, images == first, len(outputs), parts)
-    plain = stored == shape and bool((order == np.arange(order.size)).all())
-    return Operation(
-        kernel=paths[0],
-        bias=None,
-        shape=shape,
-        order=None if plain else order,
-        side=0 if images == first else 1,
-        inputs=images,
-        result=node.outputs[0],
-        outputs=node.outputs[0],
-        features=features,
-        place=place,
-        parts=parts,
-        across=across,
-        **fields,
-    )
-
-
-def _convolution(node: Node) -> tuple[Any, dict[str, Any]]:
-    """Read the kernel's axes of inputs and of outputs, and what a window is."""
-    params = node.equation.params
-    out, inputs, *_ = params["dimension_numbers"].rhs_spec
-    fields = {
-        "kind": "conv",
-        "groups": params["feature_group_count"],
-        "strides": tuple(params["window_strides"]),
-        "kernel_dilation": tuple(params["rhs_dilation"]),
-        "input_dilation": tuple(params["lhs_dilation"]),
-        "padding": tuple(tuple(pair) for pair in params["padding"]),
-    }
-    return ([inputs], [out]), fields
-
-
-def _features(
-    graph: Graph, node: Node, images_first: bool, axes: int, parts: int
-) -> tuple[tuple[int, ...], int]:
-    """Find the axes of a node's result along which its parts, and its outputs, are.
-
-    `axes` of the kernel are of outputs; of a product all but the last are of parts.
-    """
-    if node.name == "conv_general_dilated":
-        return (), node.equation.params["dimension_numbers"].out_spec[1]
-    last = len(graph.shapes[node.outputs[0]].shape) - 1
-    if parts == 1:
-        return (), last if images_first else 0
-    _, (batched, _) = node.equation.params["dimension_numbers"]
-    count = len(batched)
-    first = last + 1 - (axes - count) if images_first else count
-    ends = tuple(range(first, first + axes - count))
-    return (*range(count), *ends[:-1]), ends[-1]
-
-
-def _product(graph: Graph, node: Node, weights: int) -> tuple[Any, dict[str, Any]]:
-    """Read the axes of inputs and of outputs; those of a batch are outputs, too."""
-    contracted, batched = node.equation.params["dimension_numbers"]
-    side = 0 if node.inputs[0] == weights else 1
-    shape = graph.shapes[weights].shape
-    inputs, batch = list(contracted[side]), list(batched[side])
-    outputs = [a for a in range(len(shape)) if a not in (*inputs, *batch)]
-    fields = {
-        "kind": "dense",
-        "groups": prod(shape[axis] for axis in batch),
-        "strides": (),
-        "kernel_dilation": (),
-        "input_dilation": (),
-        "padding": (),
-    }
-    return (inputs, [*batch, *outputs]), fields
+def _takes_rows(
+    graph: Graph, origins: Origins, made_by: dict[int, int], node: Node
+) -> bool:
+    """Tell whether a product takes rows of a table: by `one_hot` of places."""
+    moved = [value for value in node.inputs if origins.of_images[value]]
+    tables = [value for value in node.inputs if not origins.of_images[value]]
+    if len(moved) != 1 or len(graph.shapes[tables[0]].shape) != 2:
+        return False
+    (value,) = moved
+    while value in made_by:
+        maker = graph.nodes[made_by[value]]
+        if maker.name == "eq":
+            kinds = [graph.shapes[v].dtype.kind for v in maker.inputs]
+            return all(kind in "iu" for kind in kinds)
+        if maker.name not in ("convert_element_type", *_PASSES):
+            return False
+        value = maker.inputs[0]
+    return False

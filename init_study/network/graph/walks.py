@@ -1,10 +1,10 @@
 """Ways through a graph between two values, and the layers on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import NamedTuple
 
-from init_study.network.graph.dataflow import Graph, Origins, producers
-from init_study.network.graph.operations import Operation
+from init_study.network.graph.contractions import Operation, Use
+from init_study.network.graph.dataflow import Graph, Origins, live_places, producers
 
 
 class Ways(NamedTuple):
@@ -14,8 +14,9 @@ class Ways(NamedTuple):
         graph: of a network's call.
         origins: what its values come from.
         made_by: the place of the node that makes each value.
-        users: the places of the nodes that read each value.
-        layers: the operations.
+        users: the places of the nodes that read each value, of those that count.
+        uses: of the layers' kernels, in the order of execution, of those that count.
+        live: the places that count: whose numbers reach the outputs.
         above: for each value of the images, what it depends on and itself, as bits.
     """
 
@@ -23,7 +24,8 @@ class Ways(NamedTuple):
     origins: Origins
     made_by: Mapping[int, int]
     users: Mapping[int, list[int]]
-    layers: tuple[Operation, ...]
+    uses: tuple[Use, ...]
+    live: Set[int]
     above: Mapping[int, int]
 
     def depends(self, value: int, on: int) -> bool:
@@ -40,13 +42,13 @@ class Ways(NamedTuple):
             common &= self.above[value]
         return common.bit_length() - 1 if common else self.graph.images
 
-    def layers_between(self, value: int, fork: int) -> list[Operation]:
-        """List the layers that a value depends on, and that depend on the fork."""
+    def uses_between(self, value: int, fork: int) -> list[Use]:
+        """List the uses of kernels that a value depends on, and that do on the fork."""
         between = self.above[value] & ~self.above[fork]
         return [
-            layer
-            for layer in self.layers
-            if between >> layer.result & 1 and self.depends(layer.result, fork)
+            use
+            for use in self.uses
+            if between >> use.result & 1 and self.depends(use.result, fork)
         ]
 
     def shortest(self, value: int, fork: int) -> int:
@@ -91,7 +93,7 @@ class Ways(NamedTuple):
     ) -> int | None:
         if value == fork:
             return 0
-        places = {layer.place for layer in self.layers}
+        places = {use.place for use in self.uses}
         counts = {fork: 0}
         for place in range(self.made_by.get(fork, -1) + 1, self.made_by[value] + 1):
             node = self.graph.nodes[place]
@@ -121,4 +123,11 @@ def walk_of(graph: Graph, origins: Origins, layers: tuple[Operation, ...]) -> Wa
                 bits |= above[value]
         for value in node.outputs:
             above[value] = bits | (1 << value)
-    return Ways(graph, origins, producers(graph), graph.users(), layers, above)
+    live = live_places(graph)
+    users = {
+        value: [place for place in places if place in live]
+        for value, places in graph.users().items()
+    }
+    uses = [use for layer in layers if layer.is_live for use in layer.uses]
+    uses.sort(key=lambda use: use.place)
+    return Ways(graph, origins, producers(graph), users, tuple(uses), live, above)

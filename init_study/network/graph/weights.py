@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from init_study.network.graph.contractions import Operation
 from init_study.network.graph.dataflow import Graph, Origins
 from init_study.network.graph.elementwise import only_casts
 from init_study.network.graph.in_numpy import compute_in_numpy
 from init_study.network.graph.layouts import KEPT_BY, places_in_leaf
-from init_study.network.graph.operations import Operation
 from init_study.network.graph.signatures import needed_of, signature_of
 from init_study.network.graph.stochastic import KEYS
 
