@@ -1,4 +1,4 @@
-"""An Equinox module is made by one program where it can be, and as it says where not."""
+"""An Equinox module is made by one program if it can be, and as it says if not."""
 
 import equinox as eqx
 import jax

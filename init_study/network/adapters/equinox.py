@@ -58,8 +58,7 @@ def adapt(
         return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
 
     # Really made: whole numbers and masks in it are no parameters, and stay.
-    key = jax.random.key(0)
-    example, state = made(key) if given is not None else _example(made, key)
+    example, state = made(jax.random.key(0)) if given is not None else _example(made)
     whole_of, state_tree = _parts(example)[1], jax.tree.structure(state)
     flag = training_flag(type(example).__call__, train_argument)
     call = _find_call(example, state, images, axes, flag)
@@ -94,7 +93,7 @@ def adapt(
     return adapter
 
 
-def _example(made: Callable[[Any], tuple[Any, Any]], key: Any) -> tuple[Any, Any]:
+def _example(made: Callable[[Any], tuple[Any, Any]]) -> tuple[Any, Any]:
     """Make a module, parameters as shapes alone, where its `__init__` can be traced.
 
     Op by op, every draw of every layer is a program of its own to compile.
@@ -108,12 +107,12 @@ def _example(made: Callable[[Any], tuple[Any, Any]], key: Any) -> tuple[Any, Any
         return others, state
 
     try:
-        others, state = eqx.filter_jit(without_parameters)(key)
+        others, state = eqx.filter_jit(without_parameters)(jax.random.key(0))
         module = eqx.combine(shapes[0], others)
     except Exception:
         # It reads numbers that it drew, or is wrong: then this says how.
-        return made(key)
-    return made(key) if _holds_tracers(module) else (module, state)
+        return made(jax.random.key(0))
+    return made(jax.random.key(0)) if _holds_tracers(module) else (module, state)
 
 
 def _holds_tracers(module: Any) -> bool:
