@@ -1,5 +1,7 @@
 """An Equinox module is made by one program if it can be, and as it says if not."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,7 @@ class Closure(eqx.Module):
     """An array, made in `__init__`, that only a function of its own holds."""
 
     layer: eqx.nn.Linear
-    moved: object
+    moved: Callable
 
     def __init__(self, *, key):
         self.layer = eqx.nn.Linear(3, 3, key=key)

@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 from absl import logging
 from flax import traverse_util
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
@@ -120,7 +121,7 @@ def _holds_tracers(module: Any) -> bool:
     nodes, seen = [module], set[int]()
     while nodes:
         node = nodes.pop()
-        if isinstance(node, jax.core.Tracer):
+        if isinstance(node, Tracer):
             return True
         if id(node) in seen:
             continue
