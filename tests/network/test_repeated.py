@@ -1,5 +1,7 @@
 """A function that is applied twice to one value is one function, and computed once."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ X = jnp.linspace(-3.0, 3.0, 13)
 class Twice(nn.Module):
     """What follows the first layer is written down by each of its readers."""
 
-    function: object
+    function: Callable
 
     @nn.compact
     def __call__(self, x):
@@ -30,6 +32,7 @@ def gated(x):
 @pytest.mark.parametrize("function", [nn.silu, nn.relu, nn.gelu, gated])
 def test_a_function_that_two_readers_apply_is_known(function):
     activation = trace(Twice(function), (3,)).layers[0].activation
+    assert activation is not None
     np.testing.assert_allclose(activation(X), function(X), rtol=1e-5, atol=1e-6)
 
 

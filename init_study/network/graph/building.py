@@ -91,11 +91,12 @@ class _Building:
         if equation.primitive is primitives.scan_p and _is_unrolled(equation):
             return self.unrolled(equation, inputs)
         said = said_of(equation, inputs, self.constants)
-        for place in self.computed.get(said, ()):
-            if has_same_derivative(self.nodes[place].equation, equation):
-                return [*self.nodes[place].outputs]
         if said is not None:
-            self.computed.setdefault(said, []).append(len(self.nodes))
+            places = self.computed.setdefault(said, [])
+            for place in places:
+                if has_same_derivative(self.nodes[place].equation, equation):
+                    return [*self.nodes[place].outputs]
+            places.append(len(self.nodes))
         results = [self.value(var.aval) for var in equation.outvars]
         self.nodes.append(Node(equation, tuple(inputs), tuple(results)))
         if str(equation.primitive) == "stack" and equation.params["axis"] == 0:

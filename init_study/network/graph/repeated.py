@@ -69,8 +69,8 @@ def has_same_derivative(one: JaxprEqn, other: JaxprEqn) -> bool:
     Example:
         >>> from init_study.jaxprs import equations
         >>> traced = jax.make_jaxpr(lambda x: jax.nn.relu(x) + jax.nn.relu(x))(1.0)
-        >>> first, second = (e for e in equations(traced) if "custom" in str(e.primitive))
-        >>> has_same_derivative(first, second)
+        >>> inner = [e for e in equations(traced) if "custom" in str(e.primitive)]
+        >>> has_same_derivative(*inner)
         True
     """
     if str(one.primitive) not in _OWN_DERIVATIVES:
