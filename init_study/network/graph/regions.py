@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from init_study import jaxprs
 from init_study.network.graph.dataflow import CONTRACTIONS, Graph, Node, Origins
+from init_study.network.graph.products import is_summed
 
 # Ends at which a value counts as it is: sums of products, sums, and results.
 STRAIGHT = ("contraction", "sum", "result")
@@ -83,7 +84,7 @@ def find_region(
         node = graph.nodes[place]
         held = [value for value in node.inputs if value in through]
         beside = [v for v in node.inputs if v not in through and origins.of_images[v]]
-        kind = _end(graph, origins, node, held, beside)
+        kind = _end(graph, origins, users, node, held, beside)
         if kind is not None:
             ends.update((value, kind) for value in held)
             continue
@@ -112,10 +113,19 @@ def find_region(
 
 
 def _end(
-    graph: Graph, origins: Origins, node: Node, held: list[int], beside: list[int]
+    graph: Graph,
+    origins: Origins,
+    users: dict[int, list[int]],
+    node: Node,
+    held: list[int],
+    beside: list[int],
 ) -> str | None:
     """Name the end that a node is to the values that it reads; None for none."""
+    if node.name == "dot_general" and len(held) + len(beside) > 1:
+        return "contraction" if is_summed(graph, users, node) else "gate"
     if node.name in CONTRACTIONS:
+        return "contraction"
+    if node.name == "mul" and beside and is_summed(graph, users, node):
         return "contraction"
     if node.name in _LOOPS:
         return "other"
