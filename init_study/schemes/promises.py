@@ -177,12 +177,27 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
         leaves = {path: passed.forward.variables[path] for path in kernels}
         whole = {path: leaf / factor for path, leaf in leaves.items()}
         none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
-        runs = iter([*zip(*passed.summands(whole, none), strict=True)])
+        opened = _opened(passed)
+        drawn, *changed = passed.summands(
+            *([opened] if opened else []), {**whole, **opened}, {**none, **opened}
+        )
+        runs = iter([*zip(*(changed if opened else [drawn, *changed]), strict=True)])
         for one in passed.sums:
             given = [next(runs) for _ in one.summands]
             _check_scaled(name, passed, one, factor, given)
 
     return check
+
+
+def _opened(passed: Passed) -> dict[Path, Array]:
+    """Set to one the scales that begin at zero: behind those nothing can be measured."""
+    variables = passed.forward.variables
+    scales = {path for one in passed.sums for path in one.scales} & variables.keys()
+    return {
+        path: jnp.ones_like(variables[path])
+        for path in sorted(scales)
+        if not np.any(variables[path])
+    }
 
 
 def _check_scaled(
@@ -199,6 +214,9 @@ def _check_scaled(
     """
     if not any(np.any(passed.forward.variables[path]) for path in one.ends):
         return
+    if not any(np.any(value) for run in given for value in run):
+        # Zero whatever its last kernels are, and so as many times as large as any.
+        return
     off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
     size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
     if one.ends and float(sum(off)) <= _ROUNDING * float(sum(size)) > 0:
@@ -210,8 +228,10 @@ def _check_scaled(
         return
     ends = " and ".join("/".join(path[1:]) for path in one.ends) or "no kernel"
     why = what_bends(passed.forward, one)
-    if not one.ends or not any(bool(jnp.any(b != c)) for _, b, c in given):
-        why = "a part of it goes past its last kernels"
+    if not one.ends:
+        why = "a part of it goes past all kernels"
+    elif not any(bool(jnp.any(b != c)) for _, b, c in given):
+        why = "what that kernel reads, or what multiplies it behind, is zero"
     elif factor != 1 and all(bool(jnp.allclose(a, b, rtol=1e-3)) for a, b, _ in given):
         why = f"the scale of {ends} has no effect, it is normalized on its way"
     raise UserError(

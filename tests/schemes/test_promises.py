@@ -202,7 +202,7 @@ def test_what_stands_in_the_way_is_named(text, block, words):
             "zero_gamma(rest='zero_branch')",
             scaled_norm,
             "plain",
-            r"a0 would never move.*in series, b0/kernel and b1/kernel and others",
+            r"a0 would never move.*in series, b0/kernel and n0/scale;",
         ),
     ],
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import JaxprEqn, jaxprs_in_params
 
@@ -81,7 +82,8 @@ def has_same_derivative(one: JaxprEqn, other: JaxprEqn) -> bool:
 
 def _gradient(equation: JaxprEqn) -> Any:
     """Trace the gradients of an equation."""
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars]
+    avals: list[Any] = [v.aval for v in equation.invars]
+    shapes = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval in avals]
     function: Callable[..., Any] = lambda *xs: jaxprs.bind(equation, xs)  # noqa: E731
 
     def back(*xs: Any) -> Any:
@@ -103,7 +105,7 @@ def _said_of_function(function: Any) -> str | None:
 def _said_of_constant(constant: Any) -> Hashable:
     """Name a constant by its numbers, if they are few."""
     dtype = getattr(constant, "dtype", None)
-    is_key = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+    is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
     if is_key or np.size(constant) > _MOST_NUMBERS:
         return "constant", id(constant)
     numbers = np.asarray(constant)
