@@ -47,6 +47,7 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
     values = run(images)
     is_zero = {v: not bool(jnp.any(x)) for v, x in zip(wanted, values, strict=True)}
     value = next(term.value for term in one.summands if not is_zero[term.value])
+    joined = ""
     while value in made_by and value in is_zero and value != one.fork:
         node = traced.nodes[made_by[value]]
         if value in results:
@@ -56,8 +57,11 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
         left = [v for v in moved if not is_zero.get(v, False)]
         if not left:
             return f"behind its last kernel comes {_words(forward, node)}"
+        held = _holds(forward, one, value)
         value = max(left, key=lambda v: (_holds(forward, one, v), v))
-    return "a part of it goes past all its kernels"
+        if held and not _holds(forward, one, value):
+            joined = f", and comes in again by the operation {node.name}"
+    return f"a part of it goes past all its kernels{joined}"
 
 
 def what_bends(forward: Forward, one: ResidualSum) -> str:

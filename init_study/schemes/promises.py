@@ -190,7 +190,7 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
 
 
 def _opened(passed: Passed) -> dict[Path, Array]:
-    """Set to one the scales that begin at zero: behind those nothing can be measured."""
+    """Set to one the scales that are zero: behind those nothing can be measured."""
     variables = passed.forward.variables
     scales = {path for one in passed.sums for path in one.scales} & variables.keys()
     return {

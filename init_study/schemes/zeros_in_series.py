@@ -83,10 +83,12 @@ def _way_out(network: Network, at_zero: set[Path]) -> str:
         return "take a rest that sets no zeros there, e.g. rest='he_normal'"
     if not scales:
         return "take a scheme that sets no branch to zero, e.g. depth_scaled"
-    start = f"let {_named(scales)} begin at another number than 0"
-    if at_zero & kernels:
-        return f"take a scheme or rest that sets no kernel to zero, e.g. he_normal, or {start}"
-    return start.replace("let", "let one of", 1)
+    start = f"{_named(scales)} begin at another number than 0"
+    if not at_zero & kernels:
+        return f"let one of {start}"
+    return (
+        f"take he_normal, or another that sets no such kernel to zero, or let {start}"
+    )
 
 
 def _weights(network: Network) -> set[Path]:
