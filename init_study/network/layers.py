@@ -187,7 +187,7 @@ def find_layers(
     origins = graph.find_origins(traced)
     described, unknown = graph.describe_operations(traced, origins, start)
     found = tuple(one.operation for one in described)
-    sums = graph.find_sums(traced, origins, found)
+    sums = graph.find_sums(traced, origins, found, note=_log_left_out)
     if graph.has_hidden_sums(traced, origins):
         logging.warning(
             "a sum inside lax.cond is not seen: no scheme takes it for a residual "
@@ -212,6 +212,15 @@ def find_layers(
 
 def _in_params(paths: frozenset[Path]) -> frozenset[Path]:
     return frozenset(path[1:] for path in paths)
+
+
+def _log_left_out(one: graph.ResidualSum) -> None:
+    """Say of a sum why it is no branch."""
+    logging.info(
+        "the sum around %s counts as no residual branch: a part of it goes past all "
+        "its kernels; the branches inside of it count",
+        " and ".join("/".join(path[1:]) for path in one.ends),
+    )
 
 
 def graph_of_call(

@@ -1,12 +1,14 @@
 """What stands between the end of a branch and its sum, found by numbers, in words."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from init_study.network import Forward, graph
+from init_study.errors import UserError
+from init_study.network import Forward, Path, graph
 from init_study.network.graph import ResidualSum
 from init_study.network.graph.dataflow import Node, producers
 
@@ -47,6 +49,7 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
     values = run(images)
     is_zero = {v: not bool(jnp.any(x)) for v, x in zip(wanted, values, strict=True)}
     value = next(term.value for term in one.summands if not is_zero[term.value])
+    joined = ""
     while value in made_by and value in is_zero and value != one.fork:
         node = traced.nodes[made_by[value]]
         if value in results:
@@ -56,8 +59,11 @@ def what_is_not_zero(forward: Forward, images: Array, one: ResidualSum) -> str:
         left = [v for v in moved if not is_zero.get(v, False)]
         if not left:
             return f"behind its last kernel comes {_words(forward, node)}"
+        held = _holds(forward, one, value)
         value = max(left, key=lambda v: (_holds(forward, one, v), v))
-    return "a part of it goes past all its kernels"
+        if held and not _holds(forward, one, value):
+            joined = f", and comes in again by the operation {node.name}"
+    return f"a part of it goes past all its kernels{joined}"
 
 
 def what_bends(forward: Forward, one: ResidualSum) -> str:
@@ -78,6 +84,31 @@ def what_bends(forward: Forward, one: ResidualSum) -> str:
             break
         behind.update(node.outputs)
     return "it is not linear in its last kernel"
+
+
+def refuse_other_uses(
+    name: str, forward: Forward, sums: Sequence[ResidualSum], changed: Collection[Path]
+) -> None:
+    """Refuse tied kernels that are changed as a branch's end and are more than that.
+
+    Args:
+        name: of the scheme, for people.
+        forward: the pass.
+        sums: its residual sums.
+        changed: the kernels that are changed as ends.
+
+    Raises: UserError with the kernel.
+    """
+    results = frozenset().union(*(one.results for one in sums))
+    for layer in forward.layers:
+        others = [use for use in layer.uses if use.result not in results]
+        if layer.kernel in changed and others:
+            raise UserError(
+                f"{name}: {'/'.join(layer.kernel[1:])} is used {len(layer.uses)} times "
+                f"and ends a branch in {len(layer.uses) - len(others)} of them, but "
+                "what is done to a branch's end would be done to every use; take a "
+                "scheme that sets no branch"
+            )
 
 
 def _holds(forward: Forward, one: ResidualSum, value: int) -> bool:

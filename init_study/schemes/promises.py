@@ -17,7 +17,11 @@ from init_study.errors import UserError
 from init_study.jaxprs import SOON
 from init_study.network import Forward, Network, Params, Path, graph, trace_forward
 from init_study.network.graph import ResidualSum
-from init_study.schemes.obstacles import what_bends, what_is_not_zero
+from init_study.schemes.obstacles import (
+    refuse_other_uses,
+    what_bends,
+    what_is_not_zero,
+)
 from init_study.schemes.scheme import Batch, Promise, leaf_of
 
 _IMAGES = 4
@@ -149,7 +153,7 @@ def zero_branches(name: str) -> Promise:
         passed = pass_of(network, params, batch)
         ends = {path for one in passed.sums for path in one.ends}
         zeros = {p for p in ends if not np.any(passed.forward.variables[p])}
-        _refuse_other_uses(name, passed, zeros)
+        refuse_other_uses(name, passed.forward, passed.sums, zeros)
         (drawn,) = passed.summands()
         squares_of = iter([np.mean(np.square(value)) for value in drawn])
         for one in passed.sums:
@@ -178,11 +182,15 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
         passed, factor = pass_of(network, params, batch), factor_of(network)
         kernels = {path for one in passed.sums for path in one.ends}
         if factor != 1:
-            _refuse_other_uses(name, passed, kernels)
+            refuse_other_uses(name, passed.forward, passed.sums, kernels)
         leaves = {path: passed.forward.variables[path] for path in kernels}
         whole = {path: leaf / factor for path, leaf in leaves.items()}
         none = {path: jnp.zeros_like(leaf) for path, leaf in leaves.items()}
-        runs = iter([*zip(*passed.summands(whole, none), strict=True)])
+        opened = _opened(passed)
+        drawn, *changed = passed.summands(
+            *([opened] if opened else []), {**whole, **opened}, {**none, **opened}
+        )
+        runs = iter([*zip(*(changed if opened else [drawn, *changed]), strict=True)])
         for one in passed.sums:
             given = [next(runs) for _ in one.summands]
             _check_scaled(name, passed, one, factor, given)
@@ -190,21 +198,15 @@ def scaled_branches(name: str, factor_of: Callable[[Network], float]) -> Promise
     return check
 
 
-def _refuse_other_uses(name: str, passed: Passed, changed: set[Path]) -> None:
-    """Refuse tied kernels that are changed as a branch's end and are more than that.
-
-    Raises: UserError with the kernel.
-    """
-    results = frozenset().union(*(one.results for one in passed.sums))
-    for layer in passed.forward.layers:
-        others = [use for use in layer.uses if use.result not in results]
-        if layer.kernel in changed and others:
-            raise UserError(
-                f"{name}: {'/'.join(layer.kernel[1:])} is used {len(layer.uses)} times "
-                f"and ends a branch in {len(layer.uses) - len(others)} of them, but "
-                "what is done to a branch's end would be done to every use; take a "
-                "scheme that sets no branch"
-            )
+def _opened(passed: Passed) -> dict[Path, Array]:
+    """Set to one the scales that are zero: behind those nothing can be measured."""
+    variables = passed.forward.variables
+    scales = {path for one in passed.sums for path in one.scales} & variables.keys()
+    return {
+        path: jnp.ones_like(variables[path])
+        for path in sorted(scales)
+        if not np.any(variables[path])
+    }
 
 
 def _check_scaled(
@@ -221,6 +223,9 @@ def _check_scaled(
     """
     if not any(np.any(passed.forward.variables[path]) for path in one.ends):
         return
+    if not any(np.any(value) for run in given for value in run):
+        # Zero whatever its last kernels are, and so as many times as large as any.
+        return
     off = [jnp.linalg.norm(a - c - factor * (b - c)) for a, b, c in given]
     size = [jnp.linalg.norm(factor * (b - c)) for a, b, c in given]
     if one.ends and float(sum(off)) <= _ROUNDING * float(sum(size)) > 0:
@@ -232,8 +237,10 @@ def _check_scaled(
         return
     ends = " and ".join("/".join(path[1:]) for path in one.ends) or "no kernel"
     why = what_bends(passed.forward, one)
-    if not one.ends or not any(bool(jnp.any(b != c)) for _, b, c in given):
-        why = "a part of it goes past its last kernels"
+    if not one.ends:
+        why = "a part of it goes past all kernels"
+    elif not any(bool(jnp.any(b != c)) for _, b, c in given):
+        why = "what that kernel reads, or what multiplies it behind, is zero"
     elif factor != 1 and all(bool(jnp.allclose(a, b, rtol=1e-3)) for a, b, _ in given):
         why = f"the scale of {ends} has no effect, it is normalized on its way"
     raise UserError(

@@ -39,28 +39,54 @@ def moves(name: str) -> Promise:
         at_zero = {p for p in network.shapes if not np.any(leaf_of(params, p))}
         zeros = (at_zero & weights) | _zeroed(network, at_zero - weights)
         series = [*_zeros_in_series(network, zeros)]
-        if not any(series) and not any(_flat_ends(network, zeros)):
+        flat_ends = any(_flat_ends(network, zeros))
+        if not series and not flat_ends:
             return
         stuck = _stuck(network, pass_of(network, params, batch), weights | zeros)
         if not stuck:
             return
-        names = sorted("/".join(path) for path in zeros & stuck) or ["its weights"]
-        names = [*names[:2], "others"] if len(names) > 3 else names
         first = next(
             (la.name for la in network.layers if la.kernel in stuck), "a scale"
         )
         said = f"{name}: {first} would never move, no gradient reaches it at any step"
-        if any(series) and len(zeros) > 1:
+        at_zero = [group & stuck for group in series if len(group & stuck) > 1]
+        at_zero += [group & stuck for group in series if group & stuck]
+        if at_zero and not (flat_ends and len(at_zero[0]) < 2):
             raise UserError(
-                f"{said}: zeros in series, {' and '.join(names)}; take a rest that "
-                "sets no zeros there, e.g. rest='he_normal'"
+                f"{said}: zeros in series, {_named(at_zero[0])}; "
+                f"{_way_out(network, at_zero[0])}"
             )
         raise UserError(
-            f"{said}: the function behind {' and '.join(names)} has no slope at 0, as "
-            "a ReLU; take a scheme that sets no zeros there, for a branch depth_scaled"
+            f"{said}: the function behind {_named(zeros & stuck)} has no slope at 0, "
+            "as a ReLU; take a scheme that sets no branch to zero, e.g. depth_scaled"
         )
 
     return check
+
+
+def _named(paths: set[Path]) -> str:
+    """Name parameters, the first ones where they are many."""
+    names = sorted("/".join(path) for path in paths)
+    return " and ".join([*names[:2], "others"] if len(names) > 3 else names)
+
+
+def _way_out(network: Network, at_zero: set[Path]) -> str:
+    """Say what else to take: of zeros in series one alone may stay."""
+    kernels = {layer.kernel for layer in network.layers}
+    ends = {
+        network.layers[i].kernel for branch in network.branches for i in branch.ends
+    }
+    scales = at_zero - kernels
+    if at_zero & kernels and not at_zero <= ends | scales:
+        return "take a rest that sets no zeros there, e.g. rest='he_normal'"
+    if not scales:
+        return "take a scheme that sets no branch to zero, e.g. depth_scaled"
+    start = f"{_named(scales)} begin at another number than 0"
+    if not at_zero & kernels:
+        return f"let one of {start}"
+    return (
+        f"take he_normal, or another that sets no such kernel to zero, or let {start}"
+    )
 
 
 def _weights(network: Network) -> set[Path]:
@@ -81,16 +107,22 @@ def _zeroed(network: Network, at_zero: set[Path]) -> set[Path]:
     return {path for path in at_zero - own if bool(jnp.any(start[path]))}
 
 
-def _zeros_in_series(network: Network, zeros: set[Path]) -> Iterator[bool]:
-    """Tell, branch by branch, whether zeros may stand in series, then for the trunk."""
-    yield bool(zeros - _weights(network))
+def _zeros_in_series(network: Network, zeros: set[Path]) -> Iterator[set[Path]]:
+    """List zeros that may stand in series: those of one branch, then of the trunk."""
+    others = zeros - _weights(network)
+    if others:
+        yield others | zeros
     on_branches: set[int] = set()
     for index, branch in enumerate(network.branches):
         on_branches.update(branch.layers)
-        yield _zero_stages(network, branch, index, zeros) > 1
+        stages = [stage & zeros for stage in _stages(network, branch, index)]
+        if sum(map(bool, stages)) > 1:
+            yield set().union(*stages)
     head = len(network.layers) - 1
-    for index, layer in enumerate(network.layers):
-        yield index not in on_branches | {head} and layer.kernel in zeros
+    trunk = set(range(head)) - on_branches
+    kernels = {network.layers[index].kernel for index in trunk} & zeros
+    if kernels:
+        yield kernels | {network.layers[head].kernel} & zeros
 
 
 def _flat_ends(network: Network, zeros: set[Path]) -> Iterator[bool]:
@@ -102,12 +134,11 @@ def _flat_ends(network: Network, zeros: set[Path]) -> Iterator[bool]:
         yield at_zero and any(not _has_slope(last.activation) for last in ends)
 
 
-def _zero_stages(network: Network, branch: Branch, index: int, zeros: set[Path]) -> int:
-    """Count the zeros that a branch has one behind the other, at most."""
+def _stages(network: Network, branch: Branch, index: int) -> list[set[Path]]:
+    """List what a branch has one behind the other: kernels, ends, scales, a factor."""
     inner = {network.layers[i].kernel for i in branch.layers if i not in branch.ends}
     ends = {network.layers[i].kernel for i in branch.ends}
-    stages = (inner, ends, set(branch.scales), {factor_path(index)})
-    return sum(not zeros.isdisjoint(stage) for stage in stages)
+    return [inner, ends, set(branch.scales), {factor_path(index)}]
 
 
 def _has_slope(activation: Any) -> bool:
@@ -121,7 +152,11 @@ def _has_slope(activation: Any) -> bool:
 
 
 def _stuck(network: Network, passed: Passed, weights: set[Path]) -> set[Path]:
-    """Find the weights that never get a gradient, and would if there were no zeros."""
+    """Find the weights that never get a gradient, and would if there were no zeros.
+
+    What a dead ReLU keeps from moving on these images stays as dead without the zeros:
+    it is none of theirs.
+    """
     forward = passed.forward
     flat = {p[1:]: v for p, v in forward.variables.items() if p[0] == "params"}
     (shape, *_) = (forward.traced.shapes[v] for v in forward.traced.outputs)
@@ -151,12 +186,19 @@ def _stuck(network: Network, passed: Passed, weights: set[Path]) -> set[Path]:
     dead = weights - alive - found
     if not dead:
         return set()
+    # Of what is only added a zero is no end; a number would wake a dead ReLU.
+    added = {path for layer in network.layers for path in (layer.bias, layer.shift)}
     key = jax.random.key(2)
-    shaken = {
-        path: leaf + 0.1 * jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
+    noise = {
+        path: 0.1 * jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
         for i, (path, leaf) in enumerate(flat.items())
+        if path not in added and not np.any(leaf)
     }
-    could = {path for path, slope in gradient(shaken).items() if np.any(slope)}
+    # Either way, lest the noise itself kill a ReLU.
+    could: set[Path] = set()
+    for sign in (1, -1):
+        shaken = {**flat, **{p: flat[p] + sign * change for p, change in noise.items()}}
+        could |= {p for p, slope in gradient(shaken).items() if np.any(slope)}
     return dead & could
 
 

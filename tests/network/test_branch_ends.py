@@ -227,3 +227,46 @@ def test_a_sum_in_a_cond_is_said(caplog):
     network = trace(Net(hidden), (4, 4, 3))
     assert network.branches == ()
     assert "a sum inside lax.cond is not seen" in caplog.text
+
+
+def constant_around(m, x):
+    """A summand of x and of a branch on x: 0.1 · (n + b(n)), n a norm of x."""
+    n = norm("n")(x)
+    return x + 0.1 * (n + conv("b")(relu(n)))
+
+
+def skip_of_blocks(m, x):
+    y = x + conv("b")(relu(x))
+    return x + (y + conv("c")(relu(y)))
+
+
+def skip_with_a_kernel(m, x):
+    """What comes behind the inner branch ends the outer one."""
+    return x + conv("c")(x + conv("b")(relu(x)))
+
+
+def half_bypassed(m, x):
+    """No inner branch ends in c: the outer sum stays."""
+    y = x + conv("b")(relu(x))
+    return x + jnp.concatenate([y[..., :1], conv("c", 3)(y)], -1)
+
+
+@pytest.mark.parametrize(
+    ("block", "ends", "left_out"),
+    [
+        (constant_around, [{"b"}], True),
+        (skip_of_blocks, [{"b"}, {"c"}], True),
+        (skip_with_a_kernel, [{"b"}, {"c"}], False),
+        (half_bypassed, [{"b"}, {"b", "c"}], False),
+    ],
+)
+def test_a_sum_around_a_bypass_counts_only_where_no_branch_inside_does(
+    block, ends, left_out, caplog
+):
+    """With all kernels at zero the summand is a multiple of x, whatever is drawn."""
+    with caplog.at_level("INFO", logger="absl"):
+        network = trace(Net(block), (4, 4, 3), 3)
+    names = [{network.layers[i].name for i in b.ends} for b in network.branches]
+    assert names == ends
+    lines = [r.getMessage() for r in caplog.records if "residual" in r.getMessage()]
+    assert len(lines) == left_out

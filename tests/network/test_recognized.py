@@ -187,6 +187,13 @@ NEITHER = {
     "glu": lambda m, x: nn.glu(x),
     "own gate": lambda m, x: x * nn.sigmoid(jnp.roll(x, 1, -1)),
     "gate": lambda m, x: x * nn.sigmoid(nn.Dense(4)(x.mean((1, 2), keepdims=True))),
+    "gate by einsum": lambda m, x: nn.relu(
+        jnp.einsum("bhwc,bhwc->bhwc", x, nn.sigmoid(nn.Conv(4, (1, 1))(x)))
+    ),
+    "gate of channels, summed": lambda m, x: (
+        x * nn.sigmoid(nn.Dense(4)(x.mean((1, 2), keepdims=True)))
+    ).sum((1, 2)),
+    "square by einsum": lambda m, x: jnp.einsum("bhwc,bhwc->bhwc", x, x[:, ::-1]),
     "maxout": lambda m, x: x.reshape(*x.shape[:3], 2, 2).max(-1),
     "maxout of halves": lambda m, x: jnp.maximum(x[..., :2], x[..., 2:]),
     "crelu": lambda m, x: nn.relu(jnp.concatenate([x, -x], -1)),
@@ -206,11 +213,23 @@ def test_what_is_neither_is_not_recognized(name):
     assert (layer.normalized, layer.activation) == (False, None)
 
 
+def weights(x):
+    """Mix the rows of each column by a softmax of what a kernel makes of all."""
+    return nn.softmax(nn.Dense(x.shape[1])(x.mean((1, 3))[..., None]))
+
+
 LINEAR = {
     "kernel": lambda m, x: x,
     "sum": lambda m, x: x + nn.Conv(4, (1, 1))(x),
     "mean": lambda m, x: x.mean((1, 2)),
     "parts": lambda m, x: jnp.einsum("bhwc,bhwd->bcd", *jnp.split(x, 2, -1)),
+    "mixture": lambda m, x: nn.relu(jnp.einsum("bwh,bhwc->bwc", weights(x), x)),
+    "the same in two steps": lambda m, x: nn.relu(
+        (weights(x).swapaxes(1, 2)[..., None] * x).sum(1)
+    ),
+    "scores in two steps": lambda m, x: nn.softmax(
+        (x * nn.Conv(4, (1, 1))(x)).mean(-1)
+    ),
     "mean of windows": lambda m, x: nn.relu(nn.avg_pool(x, (2, 2), (2, 2))),
 }
 

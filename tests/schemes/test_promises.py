@@ -80,7 +80,7 @@ def scaled_norm(x, i):
 
 
 def second_path(x, i):
-    return x + 0.1 * (x + conv(f"b{i}")(x))
+    return x + 0.1 * jnp.concatenate([x[..., :1], conv(f"b{i}", 3)(x)], -1)
 
 
 class Net(nn.Module):
@@ -163,7 +163,11 @@ def test_depth_scaling_scales_every_end_and_counts_each_branch_once(block):
             biased_norm,
             r"branch b0 .*square is 1:.*n0/bias, which is not",
         ),
-        ("zero_branch", second_path, r"branch b0 .*goes past all its kernels"),
+        (
+            "zero_branch",
+            second_path,
+            r"branch b0 .*past all its kernels.*by the operation conc",
+        ),
         ("branch_gain(0.5)", tanh_end, r"branch b0 is not 0\.5 times.*a tanh"),
         ("depth_scaled", sigmoid_end, r"branch b0 is not 0\.707.*a sigmoid"),
         # The slope of Flax's ReLU is 0 at 0.
@@ -202,7 +206,7 @@ def test_what_stands_in_the_way_is_named(text, block, words):
             "zero_gamma(rest='zero_branch')",
             scaled_norm,
             "plain",
-            r"a0 would never move.*in series, b0/kernel and b1/kernel and others",
+            r"a0 would never move.*in series, b0/kernel and n0/scale;",
         ),
     ],
 )

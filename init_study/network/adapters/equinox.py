@@ -2,12 +2,14 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 from absl import logging
 from flax import traverse_util
+from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
@@ -57,7 +59,7 @@ def adapt(
         return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
 
     # Really made: whole numbers and masks in it are no parameters, and stay.
-    example, state = made(jax.random.key(0))
+    example, state = made(jax.random.key(0)) if given is not None else _example(made)
     whole_of, state_tree = _parts(example)[1], jax.tree.structure(state)
     flag = training_flag(type(example).__call__, train_argument)
     call = _find_call(example, state, images, axes, flag)
@@ -90,6 +92,51 @@ def adapt(
     adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
     check_calls(adapter, images, flag, type(example).__call__)
     return adapter
+
+
+def _example(made: Callable[[Any], tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Make a module, parameters as shapes alone, where its `__init__` can be traced.
+
+    Op by op, every draw of every layer is a program of its own to compile.
+    """
+    shapes: list[Any] = []
+
+    def without_parameters(key: Any) -> tuple[Any, Any]:
+        module, state = made(key)
+        params, others = eqx.partition(module, _is_parameter)
+        shapes.append(jax.eval_shape(lambda: params))
+        return others, state
+
+    try:
+        others, state = eqx.filter_jit(without_parameters)(jax.random.key(0))
+        module = eqx.combine(shapes[0], others)
+    except Exception:
+        # It reads numbers that it drew, or is wrong: then this says how.
+        return made(jax.random.key(0))
+    return made(jax.random.key(0)) if _holds_tracers(module) else (module, state)
+
+
+def _holds_tracers(module: Any) -> bool:
+    """Tell whether an array that was traced stayed in a field that is no leaf."""
+    nodes, seen = [module], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Tracer):
+            return True
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, dict):
+            nodes += node.values()
+        elif isinstance(node, list | tuple | set):
+            nodes += node
+        elif isinstance(node, partial):
+            nodes += [node.func, node.args, node.keywords]
+        elif isinstance(node, eqx.Module):
+            nodes += vars(node).values()
+        elif inspect.isfunction(node):
+            nodes += [cell.cell_contents for cell in node.__closure__ or ()]
+    return False
 
 
 def _of_one_image(

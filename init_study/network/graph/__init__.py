@@ -9,7 +9,6 @@ from init_study.network.graph.borders import padded_before
 from init_study.network.graph.branches import (
     ResidualSum,
     find_sums,
-    has_hidden_sums,
 )
 from init_study.network.graph.building import make_graph
 from init_study.network.graph.contractions import Operation
@@ -36,6 +35,7 @@ from init_study.network.graph.following import (
     common_following,
     find_following,
 )
+from init_study.network.graph.hidden_sums import has_hidden_sums
 from init_study.network.graph.operations import find_operations, read_no_images
 from init_study.network.graph.packed import join
 from init_study.network.graph.parting import part

@@ -7,13 +7,13 @@ sum:    d = add c b                       or add c (another path from b); sub al
 more:   e = add d (a third path from b)   one sum of three, if nobody else reads d
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from init_study import jaxprs
+from init_study.network.graph.bypasses import is_bypassed
 from init_study.network.graph.contractions import Operation, Use
 from init_study.network.graph.dataflow import Graph, Node, Origins, Path
-from init_study.network.graph.ends import find_ends
+from init_study.network.graph.ends import Ends, find_ends
 from init_study.network.graph.walks import Ways, walk_of
 
 # Between two nodes of one sum, these change no number.
@@ -73,18 +73,23 @@ class _Sum(NamedTuple):
 
 
 def find_sums(
-    graph: Graph, origins: Origins, layers: tuple[Operation, ...]
+    graph: Graph,
+    origins: Origins,
+    layers: tuple[Operation, ...],
+    note: Callable[[ResidualSum], None] = lambda one: None,
 ) -> tuple[ResidualSum, ...]:
     """Find the residual sums, in the order of execution.
 
     The shortcut of a sum is the way that can be walked with the fewest layers; where
     several have as few, the one with the smallest kernels in all, then the first. The
-    others are the branch. The layers on a way are those that depend on the fork.
+    others are the branch. The layers on a way are those that depend on the fork. A sum
+    is left out if a part of it goes past kernels that all end sums inside of it.
 
     Args:
         graph: of a network's call.
         origins: what its values come from.
         layers: its operations.
+        note: is called with each sum that is left out.
 
     Example:
         >>> import jax.numpy as jnp
@@ -118,7 +123,15 @@ def find_sums(
             if one is not None and one.terms[0] in merged.terms:
                 del found[one.output]
         found[output] = merged
-    return tuple(_residual(walk, one) for one in found.values())
+    kept: list[ResidualSum] = []
+    for merged in found.values():
+        one, ends = _residual(walk, merged)
+        others = [(other.output, other.results) for other in kept]
+        if is_bypassed(walk, [t.value for t in one.summands], ends, others):
+            note(one)
+        else:
+            kept.append(one)
+    return tuple(kept)
 
 
 def _has_no_shortcut(walk: Ways, found: _Sum) -> bool:
@@ -131,31 +144,6 @@ def _has_no_shortcut(walk: Ways, found: _Sum) -> bool:
     alone = [walk.comes_by(term.value, found.fork) for term in found.terms]
     lengths = {walk.longest(term.value, found.fork) for term in found.terms}
     return (any(alone) and not all(alone)) or len(lengths) == 1
-
-
-def has_hidden_sums(graph: Graph, origins: Origins) -> bool:
-    """Tell whether a `cond` adds values of the images, which no sum here shows.
-
-    Example:
-        >>> import jax, jax.numpy as jnp
-        >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(
-        ...     lambda p, x: jax.lax.cond(x.sum() > 0, lambda: x + x.T, lambda: x),
-        ...     {},
-        ...     jnp.ones((3, 3)),
-        ... )
-        >>> has_hidden_sums(traced, graph.find_origins(traced))
-        True
-    """
-    for node in graph.nodes:
-        if node.name != "cond" or not origins.of_images[node.outputs[0]]:
-            continue
-        for equation in jaxprs.inner_equations(node.equation):
-            shapes = {getattr(v.aval, "shape", ()) for v in equation.invars}
-            is_sum = str(equation.primitive) in ("add", "sub", "add_any")
-            if is_sum and shapes == {graph.shapes[node.outputs[0]].shape}:
-                return True
-    return False
 
 
 def _terms(walk: Ways, place: int) -> list[Term]:
@@ -228,7 +216,7 @@ def _merge(
         ]
 
 
-def _residual(walk: Ways, found: _Sum) -> ResidualSum:
+def _residual(walk: Ways, found: _Sum) -> tuple[ResidualSum, list[Ends]]:
     """Tell branch from shortcut, and find where the branch ends."""
     terms, fork = found.terms, found.fork
     ways = [walk.uses_between(term.value, fork) for term in terms]
@@ -251,7 +239,7 @@ def _residual(walk: Ways, found: _Sum) -> ResidualSum:
     for use in last:
         above |= walk.above[use.result]
     before = [use for use in layers if above >> use.result & 1]
-    return ResidualSum(
+    residual = ResidualSum(
         layers=_kernels(layers),
         shortcut=_kernels(shortcut),
         summands=summands,
@@ -263,6 +251,7 @@ def _residual(walk: Ways, found: _Sum) -> ResidualSum:
         depth=max((walk.longest(use.result, fork) for use in last), default=0),
         results=results,
     )
+    return residual, ends
 
 
 def _in_order(ways: Iterable[list[Use]]) -> list[Use]:

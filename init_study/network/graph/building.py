@@ -6,7 +6,7 @@ A loop over blocks, as `nn.scan` makes it, becomes the blocks one behind the oth
     unrolled:  c = conv x w[0]; y = max c 0.0; d = conv y w[1]; z = max d 0.0
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import jax
@@ -15,6 +15,7 @@ from jax.extend.core import JaxprEqn, primitives
 
 from init_study import jaxprs
 from init_study.network.graph.dataflow import CONTRACTIONS, Graph, Node, Path
+from init_study.network.graph.repeated import has_same_derivative, said_of
 
 # A loop of more equations stays a single node: the graph would be slow to read.
 _MOST_EQUATIONS = 10_000
@@ -27,7 +28,8 @@ def make_graph(
 
     Calls of compiled and of rematerialized functions are taken apart, and loops of
     known length with a convolution or a product inside are unrolled; other loops,
-    branches and functions with derivatives of their own stay single nodes.
+    branches and functions with derivatives of their own stay single nodes. What is
+    computed twice of the same values is one value, products with kernels aside.
 
     Args:
         function: of both, to anything.
@@ -72,6 +74,8 @@ class _Building:
         self.sliced: set[int] = set()
         # What is a stack of other values, along the first axis.
         self.stacks: dict[int, list[int]] = {}
+        # Places of nodes by what they compute: the same is not computed again.
+        self.computed: dict[Hashable, list[int]] = {}
 
     def value(self, aval: Any) -> int:
         dtype = aval.dtype
@@ -86,6 +90,13 @@ class _Building:
     def add(self, equation: JaxprEqn, inputs: list[int]) -> list[int]:
         if equation.primitive is primitives.scan_p and _is_unrolled(equation):
             return self.unrolled(equation, inputs)
+        said = said_of(equation, inputs, self.constants)
+        if said is not None:
+            places = self.computed.setdefault(said, [])
+            for place in places:
+                if has_same_derivative(self.nodes[place].equation, equation):
+                    return [*self.nodes[place].outputs]
+            places.append(len(self.nodes))
         results = [self.value(var.aval) for var in equation.outvars]
         self.nodes.append(Node(equation, tuple(inputs), tuple(results)))
         if str(equation.primitive) == "stack" and equation.params["axis"] == 0:

@@ -16,13 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from init_study import jaxprs
-from init_study.network.graph.dataflow import (
-    CONTRACTIONS,
-    Graph,
-    Node,
-    Origins,
-    producers,
-)
+from init_study.network.graph import dataflow
+from init_study.network.graph.dataflow import CONTRACTIONS, Graph, Node, Origins
+from init_study.network.graph.products import is_summed
 
 # Ends at which a value counts as it is: sums of products, sums, and results.
 STRAIGHT = ("contraction", "sum", "result")
@@ -91,7 +87,7 @@ def find_region(
         node = graph.nodes[place]
         held = [value for value in node.inputs if value in through]
         beside = [v for v in node.inputs if v not in through and origins.of_images[v]]
-        kind = _end(graph, origins, node, held, beside)
+        kind = _end(graph, origins, users, node, held, beside)
         if kind is not None:
             if not joint.takes(graph, origins, node, held, beside, kind):
                 ends.update((value, kind) for value in held)
@@ -173,7 +169,7 @@ class _Joint(NamedTuple):
         """Take an end that is none of the value's own; tell whether it is one."""
         if kind == "contraction" or not beside or not self.statistics.issuperset(held):
             return False
-        made_by = producers(graph)
+        made_by = dataflow.producers(graph)
         for value in beside:
             while value not in self.theirs:
                 made = graph.nodes[made_by[value]] if value in made_by else node
@@ -189,7 +185,7 @@ class _Joint(NamedTuple):
         self, graph: Graph, node: Node, held: list[int], beside: list[int]
     ) -> None:
         """Note what a node inside of the region makes."""
-        made_by = producers(graph) if beside else {}
+        made_by = dataflow.producers(graph) if beside else {}
         for value in beside:
             self.theirs.update((value, root_of_square(graph, made_by, value)))
         made = self.statistics.issuperset(held)
@@ -205,10 +201,19 @@ class _Joint(NamedTuple):
 
 
 def _end(
-    graph: Graph, origins: Origins, node: Node, held: list[int], beside: list[int]
+    graph: Graph,
+    origins: Origins,
+    users: dict[int, list[int]],
+    node: Node,
+    held: list[int],
+    beside: list[int],
 ) -> str | None:
     """Name the end that a node is to the values that it reads; None for none."""
+    if node.name == "dot_general" and len(held) + len(beside) > 1:
+        return "contraction" if is_summed(graph, users, node) else "gate"
     if node.name in CONTRACTIONS:
+        return "contraction"
+    if node.name == "mul" and beside and is_summed(graph, users, node):
         return "contraction"
     if node.name in _LOOPS:
         return "other"
