@@ -127,7 +127,7 @@ def root_of_square(graph: Graph, made_by: Mapping[int, int], value: int) -> int:
     Example:
         >>> from init_study.network import graph
         >>> traced, _ = graph.make_graph(lambda p, x: x * x, {}, 3.0)
-        >>> made_by, (square,) = producers(traced), traced.outputs
+        >>> made_by, (square,) = dataflow.producers(traced), traced.outputs
         >>> root_of_square(traced, made_by, square) == traced.images
         True
     """
