@@ -79,6 +79,32 @@ def averaged(values: Float[Array, "i p c"], means: Array, count: int) -> Array:
     return center + shared * common + apart * (means - common)
 
 
+@jax.jit
+def mixed(values: Float[Array, "i p c"], total: Any, squares: Any) -> Array:
+    """Give values the moments that weighted sums of places of an image have.
+
+    What the places of an image share counts `total` times; of the rest, independent
+    numbers, the mean square counts `squares` times.
+
+    Args:
+        values: the ensemble.
+        total: the sum of the weights of one such sum.
+        squares: the sum of their squares.
+    """
+    center = values.mean()
+    square, within, between = _second_moments(values - center)
+    of_image = values.mean(1, keepdims=True)
+    of_all = of_image.mean(0, keepdims=True)
+    common, apart = of_all - center, of_image - of_all
+    rest = squares * (square - within) / PLACES
+    one = total**2 * (within - between) + rest
+    shared = _root_ratio(total**2 * between + one / IMAGES, common) * common
+    apart = _root_ratio(one * (1 - 1 / IMAGES), apart) * apart
+    sign = jnp.where(total < 0, -1.0, 1.0)
+    own = jnp.sqrt(squares) * (values - of_image)
+    return total * center + sign * (shared + apart) + own
+
+
 def through_layer(
     key: PRNGKeyArray, values: Array, gain: Gain | None, flat: bool = False
 ) -> Array:

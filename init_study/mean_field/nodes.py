@@ -66,7 +66,12 @@ def through_node(
     name, params = node.name, node.equation.params
     # The share of numbers that are left: gradients of the others are zero.
     left = prod(shape) / max(1, prod(shapes[0]))
-    if name == "reduce_sum":
+    if name == "psum" and not params["axes"]:
+        return inputs
+    # With places of axes, not names, that is what vmap leaves of it.
+    if name == "reduce_sum" or (
+        name == "psum" and set(map(type, params["axes"])) == {int}
+    ):
         return [_summed(inputs[0], shapes[0], roles[0], params["axes"])]
     if name == "slice":
         return [_slowed(inputs[0], left**0.5)]
@@ -101,7 +106,7 @@ def _elementwise(equation: Any, name: str, inputs: list[Array]) -> list[Array]:
         return _evaluate(next(jaxprs_in_params(equation.params)), inputs)
     if name not in graph.ELEMENTWISE:
         raise UserError(
-            f"nothing is known of what {name} does to moments; convolutions, products, "
+            f"nothing is known of what {name} does to moments; kernels, resizing, "
             "elementwise functions, norms, sums, pools and concatenations are known"
         )
     inputs = list(jnp.broadcast_arrays(*inputs)) if len(inputs) > 1 else inputs

@@ -53,11 +53,14 @@ def roles_after_node(
     """
     name, params = node.name, node.equation.params
     known = [(s, r) for s, r in zip(shapes, roles, strict=True) if r is not None]
+    if not known:
+        # Of a token that is learned nothing else is known.
+        return _guessed(len(shape))
     # A value of fewer axes is broadcast: the one with the most says what they are.
     before, given = max(known, key=lambda pair: len(pair[0]))
     if name == "transpose":
         return tuple(given[axis] for axis in params["permutation"])
-    if name.startswith("reduce_") and "axes" in params:
+    if (name.startswith("reduce_") or name == "psum") and "axes" in params:
         return tuple(r for a, r in enumerate(given) if a not in params["axes"])
     if name == "squeeze":
         return tuple(r for a, r in enumerate(given) if a not in params["dimensions"])

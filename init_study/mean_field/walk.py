@@ -10,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 from init_study.errors import UserError
 from init_study.instruments.gains import Gain
 from init_study.mean_field.ensemble import CHANNELS, through_layer
+from init_study.mean_field.matrices import is_product, through_product
 from init_study.mean_field.nodes import through_node
 from init_study.mean_field.roles import (
     BATCH,
@@ -88,7 +89,7 @@ def walk(
         else:
             known = [roles.get(value) for value in node.inputs]
             read_here = [read(value) for value in node.inputs]
-            results, after = _through_other(traced, node, read_here, known, node_key)
+            results, after = _through_other(forward, node, read_here, known, node_key)
         roles.update(dict.fromkeys(node.outputs, after))
         for value, result in zip(node.outputs, results, strict=True):
             if value in layer_of:
@@ -115,7 +116,7 @@ def _refuse_stacks_of_vmap(forward: Forward) -> None:
 
 
 def _through_other(
-    traced: graph.Graph,
+    forward: Forward,
     node: Any,
     inputs: list[Array],
     roles: list[Roles | None],
@@ -130,6 +131,9 @@ def _through_other(
             "nothing is known of the moments of a learned token, which is the same "
             "for all images; take a scheme without predictions"
         )
+    if is_product(node):
+        return through_product(forward, node, inputs, roles)
+    traced = forward.traced
     shapes = [traced.shapes[value].shape for value in node.inputs]
     shape = traced.shapes[node.outputs[0]].shape
     results = through_node(key, node, inputs, shapes, roles, shape)

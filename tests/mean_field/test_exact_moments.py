@@ -3,13 +3,21 @@
 from math import sqrt
 from typing import Any
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from init_study.mean_field.ensemble import _normal, _second_moments, averaged, of_images
+from init_study.errors import UserError
+from init_study.mean_field.ensemble import (
+    _normal,
+    _second_moments,
+    averaged,
+    mixed,
+    of_images,
+)
 from init_study.mean_field.predict import unit_variance_scales
 from init_study.network import trace
 
@@ -26,6 +34,15 @@ class Made(nn.Module):
 
 def flat(x):
     return x.reshape(len(x), -1)
+
+
+def resized(x, size, method):
+    return jax.image.resize(x, (len(x), size, size, x.shape[-1]), method)
+
+
+def means_of_four(x):
+    means = jnp.repeat(jnp.eye(2), 4, 1) / 4
+    return jnp.einsum("bhwc,uh,vw->buvc", x, means, means)
 
 
 # Of each: the net, the images, and each layer's std as 1 / √(Σ E[x²] of an output).
@@ -50,6 +67,18 @@ LINEAR = {
         lambda x: nn.Conv(4, (1, 1))(nn.avg_pool(x, (2, 2), (2, 2))),
         (8, 8, 16),
         [1 / 2],
+    ),
+    # From 8 to 16: 2 rows at the borders are (1), 14 are (3/4, 1/4): R = 43/64.
+    "resized, bilinear": (
+        lambda x: nn.Conv(4, (1, 1))(resized(x, 16, "bilinear")),
+        (8, 8, 16),
+        [64 / 43 / 4],
+    ),
+    # From 8 to 2, each the mean of 4, along both axes.
+    "two matrices": (
+        lambda x: nn.Conv(4, (1, 1))(means_of_four(x)),
+        (8, 8, 16),
+        [1.0],
     ),
     "a chain": (
         lambda x: nn.Dense(4)(nn.Conv(32, (1, 1))(nn.Conv(16, (1, 1))(x)).mean((1, 2))),
@@ -94,3 +123,56 @@ def test_a_mean_over_many_places_of_numbers_with_a_mean():
     square, _, between = _second_moments(means)
     assert float(square) == pytest.approx(1.52, rel=1e-5)
     assert float(between) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_resizing_keeps_what_places_and_images_share():
+    """1.5 = 0.3 of all, 0.4 of an image, 0.8 of a place, each row (3/4, 1/4): R = 5/8.
+
+    On the way back each place gives 2 rows, of (3/4, 1/4) or (1/4, 3/4): twice as much.
+    """
+    drawn = 1 + _normal(jax.random.key(3), *map(jnp.float32, (1.5, 0.7, 0.3)))
+    made = mixed(drawn, 1.0, 5 / 8)
+    assert float(made.mean()) == pytest.approx(1, abs=1e-5)
+    found = _second_moments(made - made.mean())
+    np.testing.assert_allclose(found, [0.7 + 0.5, 0.7, 0.3], rtol=1e-4)
+    back = _second_moments(mixed(drawn - drawn.mean(), 2.0, 5 / 4))
+    np.testing.assert_allclose(back, [4 * 0.7 + 1.0, 4 * 0.7, 4 * 0.3], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x: jnp.einsum("bhwc,bhwd->bcd", x, x), "of two values of the images"),
+        (lambda x: x @ jnp.ones((16, 3)), "with a constant along channels"),
+        (
+            lambda x: jnp.einsum("bhwc,hk->bkwc", x, jnp.tri(8)),
+            "of rows that have other",
+        ),
+    ],
+)
+def test_a_product_that_is_not_known_is_named(function, words):
+    def call(x):
+        x = nn.Conv(16, (1, 1))(x)
+        return nn.Dense(2)(flat(function(x)))
+
+    with pytest.raises(UserError, match=words) as caught:
+        unit_variance_scales(trace(Made(call), (8, 8, 4)))
+    assert "\n" not in str(caught.value)
+
+
+class Summed(eqx.Module):
+    """An image less the mean of its batch, as Equinox norms compute it."""
+
+    layer: eqx.nn.Linear
+
+    def __init__(self, *, key):
+        self.layer = eqx.nn.Linear(16, 3, key=key)
+
+    def __call__(self, x):
+        return self.layer(x - jax.lax.pmean(x, "images"))
+
+
+def test_a_mean_over_the_images_of_a_batch_is_one():
+    """Of many images that have nothing in common it is 0: all 16 numbers stay."""
+    scales = unit_variance_scales(trace(Summed, (16,)))
+    np.testing.assert_allclose(np.sqrt(scales), 1 / 4, rtol=1e-2)

@@ -236,7 +236,7 @@ def test_autoinit_behind_zeros_stays_finite():
 
 
 def test_what_is_not_known_is_named():
-    with pytest.raises(UserError, match=r"nothing is known of what dot_general does"):
+    with pytest.raises(UserError, match="two values of the images, as attention"):
         parse_scheme("autoinit")(jax.random.key(0), network("Attending"))
 
 

@@ -25,9 +25,13 @@ def is_summed(graph: Graph, users: dict[int, list[int]], node: Node) -> bool:
     Example:
         >>> import jax.numpy as jnp
         >>> from init_study.network import graph
-        >>> traced, _ = graph.make_graph(lambda p, x: x * x[0], {}, jnp.ones((2, 3)))
-        >>> is_summed(traced, traced.users(), traced.nodes[-1])
+        >>> gate = lambda p, x: x * jnp.tanh(x)
+        >>> both = lambda p, x: (x * jnp.tanh(x)).sum(1)
+        >>> for function in (gate, both):
+        ...     traced, _ = graph.make_graph(function, {}, jnp.ones((2, 3)))
+        ...     print(is_summed(traced, traced.users(), traced.nodes[1]))
         False
+        True
     """
     if node.name == "dot_general":
         (left, _), _ = node.equation.params["dimension_numbers"]
