@@ -47,7 +47,7 @@ _MEMBERS = flags.DEFINE_integer("members", 8, "Nets to train.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 5, "Turns of each way.", 1)
 _STEPS = flags.DEFINE_integer("steps", 0, "Of a turn; 0: as many as fit.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn, about.", 0.01)
-_LIMIT = flags.DEFINE_float("limit", 180.0, "Seconds until a way is given up.", 1.0)
+_LIMIT = flags.DEFINE_float("limit", 180.0, "Seconds until a way is given up.", 0.01)
 _EXECUTION = flags.DEFINE_string(
     "execution", "", "How this engine runs, FORM/WIDTH; by default its own choice."
 )

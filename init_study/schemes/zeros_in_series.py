@@ -49,12 +49,14 @@ def moves(name: str) -> Promise:
             (la.name for la in network.layers if la.kernel in stuck), "a scale"
         )
         said = f"{name}: {first} would never move, no gradient reaches it at any step"
-        at_zero = [group & stuck for group in series if len(group & stuck) > 1]
-        at_zero += [group & stuck for group in series if group & stuck]
-        if at_zero and not (flat_ends and len(at_zero[0]) < 2):
+        # One zero alone is no series; of two it may be that one alone is stuck.
+        groups = [group for group in series if group & stuck and len(group) > 1]
+        groups.sort(key=lambda group: len(group & stuck) < 2)
+        at_zero = groups[0] & stuck if groups else set[Path]()
+        if at_zero and not (flat_ends and len(at_zero) < 2):
             raise UserError(
-                f"{said}: zeros in series, {_named(at_zero[0])}; "
-                f"{_way_out(network, at_zero[0])}"
+                f"{said}: zeros in series, {_named(at_zero)}; "
+                f"{_way_out(network, at_zero)}"
             )
         raise UserError(
             f"{said}: the function behind {_named(zeros & stuck)} has no slope at 0, "

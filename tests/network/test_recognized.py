@@ -193,6 +193,10 @@ NEITHER = {
     "gate of channels, summed": lambda m, x: (
         x * nn.sigmoid(nn.Dense(4)(x.mean((1, 2), keepdims=True)))
     ).sum((1, 2)),
+    "glu, then a mean": lambda m, x: nn.glu(x).mean((1, 2)),
+    "gate and sum by einsum": lambda m, x: nn.relu(
+        jnp.einsum("bhwc,bhwc->bc", x, nn.sigmoid(nn.Conv(4, (1, 1))(x)))
+    ),
     "square by einsum": lambda m, x: jnp.einsum("bhwc,bhwc->bhwc", x, x[:, ::-1]),
     "maxout": lambda m, x: x.reshape(*x.shape[:3], 2, 2).max(-1),
     "maxout of halves": lambda m, x: jnp.maximum(x[..., :2], x[..., 2:]),
@@ -228,7 +232,7 @@ LINEAR = {
         (weights(x).swapaxes(1, 2)[..., None] * x).sum(1)
     ),
     "scores in two steps": lambda m, x: nn.softmax(
-        (x * nn.Conv(4, (1, 1))(x)).mean(-1)
+        (x[:, :, :, None] * nn.Conv(4, (1, 1))(x)[:, :, None]).sum(-1)
     ),
     "mean of windows": lambda m, x: nn.relu(nn.avg_pool(x, (2, 2), (2, 2))),
 }
