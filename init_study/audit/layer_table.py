@@ -162,11 +162,15 @@ def _asked(
         params = draw_once(key)
         kernels = [np.asarray(leaf_of(params, la.kernel), np.float32) for la in layers]
         means = [kernel.mean() for kernel in kernels]
-        squares = [np.square(kernel).mean() for kernel in kernels]
+        squares = [np.square(kernel, dtype=np.float64).mean() for kernel in kernels]
         if on_their_way:
             return means, squares, of_weights(params)
         plain = [la.plain(one) for la, one in zip(layers, kernels, strict=True)]
-        return means, squares, [np.square(one).mean((-2, -1)) for one in plain]
+        return (
+            means,
+            squares,
+            [np.square(one, dtype=np.float64).mean((-2, -1)) for one in plain],
+        )
 
     found = [moments(key) for key in keys]
     means, squares, at_taps = (

@@ -127,7 +127,9 @@ def through_layer(
         inverse = jnp.where(square > 0, 1 / jnp.where(square > 0, square, 1.0), 0.0)
         return _normal_like(forward_key, values, inverse, 1.0 if flat else None)
     keys = (forward_key, backward_key)
-    factors = jnp.float32(gain.forward), jnp.float32(gain.backward)
+    # What is too large for float32 is infinite, as it is in the net.
+    with np.errstate(over="ignore"):
+        factors = jnp.float32(gain.forward), jnp.float32(gain.backward)
     return _linear(values, keys, factors, flat)
 
 
