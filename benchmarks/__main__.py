@@ -21,25 +21,23 @@ one step and no more. Ways:
 """
 
 import importlib.util
-import json
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from benchmarks import crews
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.crews import WAYS, Settings, Turn
 from benchmarks.machine import cpu_name, versions
+from benchmarks.starting import check_file, keep, start
 from benchmarks.summary import header, problems_of, row_of, summarize
 from init_study.errors import UserError, unknown
 from init_study.execution import parse_execution
 from init_study.host import usable_cores
 from init_study.interrupts import EXIT_CODES, noted_signals
-from init_study.store.workdir import write_atomically
 
 _CASES = flags.DEFINE_list("cases", list(CASES), "Names in cases.CASES.")
 _WAYS = flags.DEFINE_list("ways", list(WAYS), "What to compare.")
@@ -84,9 +82,7 @@ def main(_: list[str]) -> int:
             record = measure(name, ways, found, received)
             records.append(record)
             print(row_of(record), flush=True)
-            if _JSON.value:
-                text = json.dumps(records, indent=1) + "\n"
-                write_atomically(Path(_JSON.value), text)
+            keep(_JSON.value, records)
             if received:
                 break
         for line in problems_of(records):
@@ -109,8 +105,7 @@ def _checked() -> list[str]:
         find_case(name)
     if _EXECUTION.value:
         parse_execution(_EXECUTION.value)
-    if _JSON.value and not Path(_JSON.value).absolute().parent.is_dir():
-        raise UserError(f"--json={_JSON.value}: its folder is not there; make it first")
+    check_file(_JSON.value)
     for way in _WAYS.value:
         if way not in WAYS:
             raise unknown("way", way, WAYS, ", ".join(WAYS))
@@ -171,7 +166,7 @@ def _set_up_all(
     problems: dict[str, str],
     platform: str,
 ) -> None:
-    """Start all processes, those that run into `ready`; say what each is about to do.
+    """Start all processes, those that run into `ready`; say of each when it is set up.
 
     Raises: crews.Interrupted after a signal.
     """
@@ -233,12 +228,5 @@ def _machine(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _run() -> None:
-    try:
-        app.run(main, flags_parser=lambda argv: flags.FLAGS(argv))
-    except (UserError, flags.Error) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-
-
 if __name__ == "__main__":
-    _run()
+    start(main)

@@ -11,15 +11,13 @@ after each item; Ctrl-C and SIGTERM keep what there is. It runs on a CPU, too.
 """
 
 import importlib.util
-import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from benchmarks import accelerator_items
 from benchmarks.accelerator_items import PARTS, Item
@@ -28,6 +26,7 @@ from benchmarks.accelerator_pass import Pass, measure_all
 from benchmarks.accelerator_table import line_of, summarize_rows, table
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.machine import cpu_name, versions
+from benchmarks.starting import check_file, keep, start
 from init_study.errors import UserError, unknown
 from init_study.execution import parse_execution
 from init_study.host import usable_cores
@@ -114,8 +113,7 @@ def _checked() -> list[Item]:
             raise unknown("part", name, PARTS, ", ".join(PARTS))
     for text in _EXECUTIONS.value:
         parse_execution(text)
-    if _JSON.value and not Path(_JSON.value).absolute().parent.is_dir():
-        raise UserError(f"--json={_JSON.value}: its folder is not there; make it first")
+    check_file(_JSON.value)
     items = accelerator_items.list_items(_CASES.value, _executions(), _PARTS.value)
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is not installed, its ways are left out", file=sys.stderr)
@@ -159,20 +157,9 @@ def save(work: Pass, ended: str, began: float) -> dict[str, Any]:
         "rows": work.rows,
         "summary": summarize_rows(work.rows),
     }
-    if _JSON.value:
-        path = Path(_JSON.value)
-        new = path.with_name(f".{path.name}.new")
-        new.write_text(json.dumps(document, indent=1) + "\n")
-        os.replace(new, path)
+    keep(_JSON.value, document)
     return document
 
 
-def _run() -> None:
-    try:
-        app.run(main, flags_parser=lambda argv: flags.FLAGS(argv))
-    except (UserError, flags.Error) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-
-
 if __name__ == "__main__":
-    _run()
+    start(main)

@@ -20,19 +20,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
+from absl import flags
 
 from benchmarks.cases import BATCH_SIZE, NUM_CLASSES, Case
 from benchmarks.crews import ROOT
 from benchmarks.machine import cpu_name, versions
 from benchmarks.ours import Population, compile_train, place_population, way_of
 from benchmarks.power_laws import fitted, growth_table
+from benchmarks.starting import check_file, keep, start
 from init_study.engine.devices import place_members
 from init_study.errors import UserError, unknown
 from init_study.host import usable_cores
 from init_study.interrupts import EXIT_CODES, noted_signals
 from init_study.models import CNN
-from init_study.store.workdir import write_atomically
 from init_study.train import no_sums
 
 _SECONDS_OF_A_POINT = 0.3
@@ -113,8 +113,7 @@ def _checked() -> dict[str, tuple[int, ...]]:
             raise UserError(f"--most={_MOST.value}: {name} begins at {values[0]}")
     if not found:
         raise UserError(f"--axes is empty; give at least one of {', '.join(AXES)}")
-    if _JSON.value and not Path(_JSON.value).absolute().parent.is_dir():
-        raise UserError(f"--json={_JSON.value}: its folder is not there; make it first")
+    check_file(_JSON.value)
     return found
 
 
@@ -242,21 +241,9 @@ def _line(axis: str, point: dict[str, Any]) -> str:
 
 
 def _save(records: list[dict[str, Any]]) -> None:
-    if _JSON.value:
-        document = {
-            "machine": {"cpu": cpu_name(), "cores": usable_cores()},
-            "versions": versions(),
-            "axes": records,
-        }
-        write_atomically(Path(_JSON.value), json.dumps(document, indent=1) + "\n")
-
-
-def _run() -> None:
-    try:
-        app.run(main, flags_parser=lambda argv: flags.FLAGS(argv))
-    except (UserError, flags.Error) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
+    about = {"machine": {"cpu": cpu_name(), "cores": usable_cores()}}
+    keep(_JSON.value, {**about, "versions": versions(), "axes": records})
 
 
 if __name__ == "__main__":
-    _run()
+    start(main)

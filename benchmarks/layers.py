@@ -9,8 +9,6 @@ convolution does them, and beside the rest the memory that its operands and resu
 take, per second; both beside what a matrix product and a large sum reach here.
 """
 
-import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,12 +17,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags
+from absl import flags
 from jax import lax
 
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
 from benchmarks.machine import cpu_name, versions
 from benchmarks.ours import Population, compile_train, place_population, way_of
+from benchmarks.starting import check_file, keep, start
 from benchmarks.step_parts import PARTS, Part, parts_of, read_events
 from benchmarks.ways_jax import matmul
 from init_study.engine.devices import place_members
@@ -48,8 +47,7 @@ def main(_: list[str]) -> None:
     case = find_case(_CASE.value)
     if _EXECUTION.value:
         parse_execution(_EXECUTION.value)
-    if _JSON.value and not Path(_JSON.value).absolute().parent.is_dir():
-        raise UserError(f"--json={_JSON.value}: its folder is not there; make it first")
+    check_file(_JSON.value)
     # One device, whose operations follow one another.
     jax.config.update("jax_num_cpu_devices", 1)
     if jax.default_backend() != "cpu":
@@ -60,8 +58,7 @@ def main(_: list[str]) -> None:
     population = place_population(case, 1, _EXECUTION.value)
     document = profile(population)
     print(table(document))
-    if _JSON.value:
-        Path(_JSON.value).write_text(json.dumps(document, indent=1) + "\n")
+    keep(_JSON.value, document)
 
 
 def profile(population: Population) -> dict[str, Any]:
@@ -178,12 +175,5 @@ def _or_dash(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _run() -> None:
-    try:
-        app.run(main, flags_parser=lambda argv: flags.FLAGS(argv))
-    except (UserError, flags.Error) as error:
-        sys.exit(f"error: {' '.join(str(error).split())}")
-
-
 if __name__ == "__main__":
-    _run()
+    start(main)
