@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from init_study import manifest, store
-from init_study.engine.devices import fetch_members, place_members
 from init_study.engine.feeding import Supply
 from init_study.engine.orders import first_rows, most_steps
 from init_study.engine.population import empty_population, initial_population
@@ -197,16 +196,15 @@ def _begin(
 ) -> tuple[TrainState, int]:
     """Restore the state of the newest whole checkpoint, or draw the untrained one."""
     program_plan = population.plan
-    width = program_plan.execution.chunk_width
     restored = checkpoints.restore(empty_population(program_plan, population.members))
     if restored:
         step, state = restored
         tell("compiling", step)
-        return place_members(state, population.mesh, width), step
+        return population.layout.place(state), step
     tell("compiling", 0)
     first_steps = first_rows(program_plan, plan.study.seeds)
     state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
-    return place_members(state, population.mesh, width), 0
+    return population.layout.place(state), 0
 
 
 def _train_on(
@@ -235,7 +233,7 @@ def _train_on(
         stop = control.stop_requested() and not last
         if last or stop or time.monotonic() - saved_at > control.checkpoint_every:
             with clock.timed("saving"):
-                checkpoints.save(step, fetch_members(state, population.members))
+                checkpoints.save(step, population.layout.fetch(state))
                 if last:
                     checkpoints.wait()
             saved_at = time.monotonic()
@@ -266,7 +264,10 @@ def _take_steps(
     """Take as many steps as there are examples for, and say how many."""
     shared, first, count = supply.take(most)
     places = jnp.int32(first), jnp.int32(count)
-    state = population.compiled.train(state, population.hyper, shared, *places)
+    chunks = population.layout.chunks
+    state = population.compiled.train(
+        state, population.hyper, shared, *places, chunks=chunks
+    )
     return jax.block_until_ready(state), count
 
 

@@ -110,9 +110,14 @@ def place_members(tree: Any, mesh: Mesh, chunk_width: int) -> Any:
         leaf = np.asarray(leaf)
         missing = padded_size(len(leaf), mesh, chunk_width) - len(leaf)
         padded = np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
-        return jax.device_put(padded, NamedSharding(mesh, PartitionSpec(MEMBER)))
+        return put_on_members(padded, mesh)
 
     return jax.tree.map(place, tree)
+
+
+def put_on_members(leaf: np.ndarray, mesh: Mesh) -> jax.Array:
+    """Spread the leading axis of a host array over all devices; they divide it."""
+    return jax.device_put(leaf, NamedSharding(mesh, PartitionSpec(MEMBER)))
 
 
 def place_shared(tree: Any, mesh: Mesh) -> Any:

@@ -25,6 +25,7 @@ from init_study.data.feeds import (
     from_streamed,
 )
 from init_study.engine.devices import num_bytes, place_shared
+from init_study.engine.layout import seed_places
 from init_study.engine.orders import (
     distinct,
     first_rows,
@@ -50,14 +51,14 @@ class Feeding(NamedTuple):
         held: (`validation` or `test`) -> the examples of that part, block by block, and
             the places where they begin and end in a block.
         first: the first training batches of all seeds, one behind the other.
-        first_steps: the places there of each seed's batch.
+        first_steps: the places there of each seed's batch, and of spare seeds'.
     """
 
     feed: Feed
     shared: Callable[[int], Iterator[tuple[Any, int]]]
     held: Callable[[str], Iterator[tuple[Examples, int, int]]]
     first: Examples
-    first_steps: Int[Array, "seeds batch"]
+    first_steps: Int[Array, "places batch"]
 
 
 class Supply:
@@ -109,7 +110,7 @@ def feeding_shapes(plan: ProgramPlan, seeds: tuple[int, ...]) -> tuple[Any, int]
     dataset, size = plan.dataset, plan.program.batch_size
     train, held = _shapes(plan, dataset.train), _shapes(plan, *_held_parts(plan))
     if plan.feed == "resident":
-        shape = (len(distinct(seeds)), most_steps(plan), size)
+        shape = (_seed_places(plan, seeds), most_steps(plan), size)
         indices: Any = jax.ShapeDtypeStruct(shape, jnp.int32)
         return Resident(train, indices), num_bytes((train, held, indices))
     orders, stream_of_seed = make_orders(plan, seeds)
@@ -133,7 +134,8 @@ def _resident(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
     held = _place(plan, Split(*map(_join, zip(validation, test, strict=True))), mesh)
     border = len(validation.labels)
     bounds = {"validation": (0, border), "test": (border, len(held.labels))}
-    indices = index_function(plan, mesh, seeds)
+    places = _seed_places(plan, seeds)
+    indices = index_function(plan, mesh, seeds, places)
 
     def shared(first_step: int) -> Iterator[tuple[Resident, int]]:
         for stop in plan.program.evaluation_steps():
@@ -145,7 +147,7 @@ def _resident(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
     def whole(part: str) -> Iterator[tuple[Examples, int, int]]:
         yield held, *bounds[part]
 
-    first = _first(plan, mesh, seeds)
+    first = _first(plan, mesh, seeds, places)
     return Feeding(from_resident, shared, whole, *first)
 
 
@@ -178,16 +180,26 @@ def _streamed(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
         for block, count in row_blocks(part, length, put_rows):
             yield block, 0, count
 
-    return Feeding(from_streamed, shared, held, *_first(plan, mesh, seeds))
+    first = _first(plan, mesh, seeds, _seed_places(plan, seeds))
+    return Feeding(from_streamed, shared, held, *first)
+
+
+def _seed_places(plan: ProgramPlan, seeds: tuple[int, ...]) -> int:
+    """Choose for how many seeds there is place: first batches, and orders if held."""
+    size = plan.program.batch_size
+    orders = 4 * most_steps(plan) if plan.feed == "resident" else 0
+    return seed_places(len(distinct(seeds)), size * (_image_bytes(plan) + orders))
 
 
 def _first(
-    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
-) -> tuple[Examples, Int[Array, "seeds batch"]]:
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...], places: int
+) -> tuple[Examples, Int[Array, "places batch"]]:
     rows, train = first_rows(plan, seeds), plan.dataset.train
+    # Places without a seed repeat the first one's batch, and nobody looks there.
+    rows = np.concatenate([rows, np.repeat(rows[:1], places - len(rows), axis=0)])
     few = Split(np.asarray(train.images[rows.ravel()]), train.labels[rows.ravel()])
-    places = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
-    return _place(plan, few, mesh), jnp.asarray(places)
+    order = np.arange(rows.size, dtype=np.int32).reshape(rows.shape)
+    return _place(plan, few, mesh), jnp.asarray(order)
 
 
 def _held_parts(plan: ProgramPlan) -> tuple[Split, Split]:

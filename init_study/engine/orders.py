@@ -41,26 +41,41 @@ def make_orders(
 
 
 def index_function(
-    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]
-) -> Callable[[int, int], Int[Array, "seeds most_steps batch"]]:
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...], places: int
+) -> Callable[[int, int], Int[Array, "places most_steps batch"]]:
     """Make the function that finds the examples of some steps, on every device.
+
+    Args:
+        plan: of the program.
+        mesh: of `member_mesh`.
+        seeds: whose orders are asked for.
+        places: for seeds, at least as many; those behind hold zeros. One compilation
+            serves any number of seeds that has places.
 
     Returns: (first step, how many, at most `most_steps`) -> places of the examples;
         those of further steps are zeros.
     """
-    count, size = len(plan.dataset.train.labels), plan.program.batch_size
-    ordered = jnp.array(_ordered(plan, seeds), jnp.int32)
+    count, size, most = (
+        len(plan.dataset.train.labels),
+        plan.program.batch_size,
+        most_steps(plan),
+    )
+    ordered = _ordered(plan, seeds)
+    padded = jnp.array(ordered + [0] * (places - len(ordered)), jnp.int32)
 
     @jax.jit
-    def indices(first_step: Array, steps: Array) -> Array:
-        def of_seed(seed: Int[Array, ""]) -> Int[Array, "most_steps batch"]:
-            key = stream(seed, "order")
-            return batch_indices(key, first_step, most_steps(plan), count, size, steps)
+    def indices(padded: Array, seeds: Array, first_step: Array, steps: Array) -> Array:
+        def of_seed(place: Int[Array, ""], found: Array) -> Array:
+            key = stream(padded[place], "order")
+            own = batch_indices(key, first_step, most, count, size, steps)
+            return found.at[place].set(own)
 
-        return lax.map(of_seed, ordered)
+        none = jnp.zeros((places, most, size), jnp.int32)
+        return lax.fori_loop(0, seeds, of_seed, none)
 
     def placed(first_step: int, steps: int) -> Array:
-        return place_shared(indices(jnp.int32(first_step), jnp.int32(steps)), mesh)
+        numbers = map(jnp.int32, (len(ordered), first_step, steps))
+        return place_shared(indices(padded, *numbers), mesh)
 
     return placed
 

@@ -37,6 +37,8 @@ from init_study.train import (
 class Compiled(NamedTuple):
     """The programs of one population; each is compiled at its first call.
 
+    All take `chunks=`, how many of each device's are computed; by default all.
+
     Attributes:
         train: (state, hyper, what the feed holds, the place of the first step in it,
             num_steps) -> state.
@@ -169,8 +171,10 @@ def compile_population(plan: ProgramPlan, mesh: Mesh) -> Compiled:
         partial(train, plan.network, plan.program, form, feed_of(plan)), mesh, width
     )
 
-    def train_population(state: TrainState, hyper: Hyper, *shared: Any) -> TrainState:
-        return train_members((state, hyper), *shared)
+    def train_population(
+        state: TrainState, hyper: Hyper, *shared: Any, chunks: Array | None = None
+    ) -> TrainState:
+        return train_members((state, hyper), *shared, chunks=chunks)
 
     evaluate_members = over_members(partial(evaluate, plan.network, form), mesh, width)
     return Compiled(

@@ -8,16 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 from flax import traverse_util
-from jax.sharding import Mesh
 
 from init_study.data import standardize
 from init_study.data.batches import center_crop
-from init_study.engine.devices import fetch_members, member_mesh, place_members
+from init_study.engine.devices import (
+    fetch_members,
+    member_mesh,
+    num_bytes,
+    place_members,
+)
 from init_study.engine.feeding import Feeding, make_feeding
+from init_study.engine.layout import Layout, lay_out
 from init_study.engine.orders import distinct
 from init_study.engine.population import (
     Compiled,
     compile_population,
+    empty_population,
     hyperparameters,
 )
 from init_study.errors import UserError
@@ -36,25 +42,28 @@ class Running(NamedTuple):
 
     Attributes:
         plan: of the program.
-        members: how many there are.
+        layout: where its members lie.
         distinct: places of the members that differ before the first step.
         first_seed: places of the members of the first seed.
         seeds: how many there are.
-        mesh: of all devices.
         compiled: the functions of the population.
         hyper: of every member, on the devices.
         feeding: of its members.
     """
 
     plan: ProgramPlan
-    members: int
+    layout: Layout
     distinct: list[int]
     first_seed: list[int]
     seeds: int
-    mesh: Mesh
     compiled: Compiled
     hyper: Hyper
     feeding: Feeding
+
+    @property
+    def members(self) -> int:
+        """Count the members."""
+        return self.layout.members
 
 
 def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
@@ -65,9 +74,11 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     mesh = member_mesh()
     width = program_plan.execution.chunk_width
     starts = [(member.scheme, member.seed) for member in plan.members]
+    member_bytes = num_bytes(empty_population(program_plan, 1))
+    layout = lay_out(len(plan.members), member_bytes, mesh, width)
     return Running(
         plan=program_plan,
-        members=len(plan.members),
+        layout=layout,
         distinct=[starts.index(start) for start in distinct(starts)],
         first_seed=[
             place
@@ -75,11 +86,8 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
             if member.seed == plan.study.seeds[0]
         ],
         seeds=len(plan.study.seeds),
-        mesh=mesh,
         compiled=compile_population(program_plan, mesh),
-        hyper=place_members(
-            hyperparameters(plan.members, program_plan.program), mesh, width
-        ),
+        hyper=layout.place(hyperparameters(plan.members, program_plan.program)),
         feeding=make_feeding(program_plan, mesh, plan.study.seeds),
     )
 
@@ -95,7 +103,7 @@ def evaluations(
     parts = ("validation", "test") if last else ("validation",)
     sums = {part: _sums(population, state, part) for part in parts}
     small = state._replace(params=(), model_state=(), opt_state=())
-    host, sums = fetch_members((small, sums), population.members)
+    host, sums = population.layout.fetch((small, sums))
     values = {}
     for part, (loss, correct) in sums.items():
         count = np.float32(len(getattr(population.plan.dataset, part).labels))
@@ -114,11 +122,13 @@ def evaluations(
 
 def _sums(population: Running, state: TrainState, part: str) -> Sums:
     """Add up losses and hits on a part of the data, on the devices."""
-    width = population.plan.execution.chunk_width
-    sums = place_members(no_sums(population.members), population.mesh, width)
+    layout = population.layout
+    sums = layout.place(no_sums(layout.members))
     for data, start, stop in population.feeding.held(part):
         bounds = jnp.int32(start), jnp.int32(stop)
-        sums = population.compiled.evaluate((state, sums), data, *bounds)
+        sums = population.compiled.evaluate(
+            (state, sums), data, *bounds, chunks=layout.chunks
+        )
     return sums
 
 
@@ -126,9 +136,12 @@ def layer_numbers(population: Running, state: TrainState) -> dict[str, np.ndarra
     """Measure every layer, host arrays `[members, layers]`."""
     feeding = population.feeding
     measured = population.compiled.measure(
-        (state, population.hyper), feeding.first, feeding.first_steps
+        (state, population.hyper),
+        feeding.first,
+        feeding.first_steps,
+        chunks=population.layout.chunks,
     )
-    return fetch_members(measured, population.members)
+    return population.layout.fetch(measured)
 
 
 def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.ndarray]:
@@ -137,10 +150,10 @@ def spectrum_numbers(population: Running, state: TrainState) -> dict[str, np.nda
     Before the first step members that differ only in their rate are the same.
     """
     places, width = population.distinct, population.plan.execution.chunk_width
-    members = fetch_members((state, population.hyper), population.members)
+    members = population.layout.fetch((state, population.hyper))
     chosen = jax.tree.map(lambda leaf: leaf[places], members)
     measured = population.compiled.spectra(
-        place_members(chosen, population.mesh, width),
+        place_members(chosen, population.layout.mesh, width),
         population.feeding.first,
         population.feeding.first_steps,
     )
@@ -159,7 +172,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
     seen = center_crop(data.images[first_steps[0]], network.image_shape[:2])
     images = standardize(seen, data.mean, data.std)
     kept = (state.params, state.model_state)
-    members = fetch_members(kept, population.members)
+    members = population.layout.fetch(kept)
     chosen = jax.tree.map(lambda leaf: leaf[places], members)
     seeds = population.seeds
     found: dict[str, list[Any]] = {"signal": [], "gradient": []}
@@ -202,7 +215,7 @@ def first_filters(population: Running, state: TrainState) -> dict[str, np.ndarra
     if layer.kind == "dense" or np.prod(layer.kernel_shape) > _MOST_NUMBERS:
         return {}
     stored = traverse_util.flatten_dict(state.params)[layer.kernel]
-    on_host = np.asarray(jax.device_get(stored))[population.first_seed]
+    on_host = population.layout.fetch(stored)[population.first_seed]
     return {
         "first": np.stack([np.asarray(layer.plain(jnp.asarray(k))) for k in on_host])
     }
