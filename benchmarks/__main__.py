@@ -30,7 +30,8 @@ from absl import flags
 
 from benchmarks import crews
 from benchmarks.cases import BATCH_SIZE, CASES, find_case
-from benchmarks.crews import WAYS, Settings, Turn
+from benchmarks.crews import Settings, Turn
+from benchmarks.groups import TORCH_WAYS, WAYS, make_groups
 from benchmarks.machine import cpu_name, versions
 from benchmarks.starting import check_file, keep, start
 from benchmarks.summary import header, problems_of, row_of, summarize
@@ -110,9 +111,9 @@ def _checked() -> list[str]:
         if way not in WAYS:
             raise unknown("way", way, WAYS, ", ".join(WAYS))
     ways = [way for way in WAYS if way in _WAYS.value]
-    if importlib.util.find_spec("torch") is None and {*ways} & {*crews.TORCH_WAYS}:
+    if importlib.util.find_spec("torch") is None and {*ways} & {*TORCH_WAYS}:
         print(_TORCH_MISSING, file=sys.stderr)
-        ways = [way for way in ways if way not in crews.TORCH_WAYS]
+        ways = [way for way in ways if way not in TORCH_WAYS]
     if not ways:
         raise UserError(f"no way is left of --ways={','.join(_WAYS.value)}")
     return ways
@@ -171,7 +172,7 @@ def _set_up_all(
     Raises: crews.Interrupted after a signal.
     """
     began = time.monotonic()
-    for group in crews.make_groups(ways, platform, usable_cores()):
+    for group in make_groups(ways, platform, usable_cores()):
         rates = [rate for crew in ready for rate in _trained(crew.rates).values()]
         crew, failed = crews.set_up(group, settings, max(rates, default=0.0))
         problems |= failed

@@ -1,7 +1,6 @@
-"""Worker processes: which ways share one, how they start, take turns and end.
+"""Worker processes: how they start, take turns and end.
 
-Ways with other settings (CPU devices, threads) never share a process. Workers wait on
-their input between turns, so that one way at a time has the machine.
+Workers wait on their input between turns, so that one way at a time has the machine.
 """
 
 import json
@@ -15,17 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from benchmarks.groups import Group
+
 ROOT = Path(__file__).resolve().parents[1]
-JAX_WAYS = ("ours", "flax_loop", "flax_vmap", "flax_scan", "matmul")
-TORCH_WAYS = (
-    "torch_loop",
-    "torch_processes",
-    "torch_compile",
-    "torch_func_vmap",
-)
-WAYS = (*JAX_WAYS, *TORCH_WAYS)
-# Process contexts on one accelerator cost memory there and take turns anyway.
-_MOST_PROCESSES_ON_AN_ACCELERATOR = 4
 _WINDOW_PARTS = 20
 # Seconds between looks at what was received, while an answer is waited for.
 _LOOK = 0.2
@@ -55,14 +46,6 @@ class Settings(NamedTuple):
 
 class Interrupted(Exception):
     """A signal came while an answer was waited for."""
-
-
-class Group(NamedTuple):
-    """Ways, as `way` or `way/layout/threads`, that share `processes` processes."""
-
-    ways: tuple[str, ...]
-    threads: int
-    processes: int
 
 
 class Worker(NamedTuple):
@@ -100,34 +83,6 @@ class Crew(NamedTuple):
     steps: dict[str, int]
     rates: dict[str, float]
     once: dict[str, Turn]
-
-
-def make_groups(ways: Sequence[str], platform: str, cores: int) -> list[Group]:
-    """Form the groups of the named ways, every variant of a way included.
-
-    On CPU each JAX way has its own process, since the engine asks for one XLA device
-    per core and the others for one. Elsewhere they share one: a TPU belongs to one
-    process at a time.
-    """
-    jax_ways = tuple(way for way in JAX_WAYS if way in ways)
-    alone = platform == "cpu"
-    groups = [Group((way,), 1, 1) for way in jax_ways] if alone else []
-    if jax_ways and not alone:
-        groups.append(Group(jax_ways, 1, 1))
-    layouts = ("nchw", "channels_last")
-    if "torch_loop" in ways:
-        for threads in sorted({1, cores}):
-            names = tuple(f"torch_loop/{layout}/{threads}" for layout in layouts)
-            groups.append(Group(names, threads, 1))
-    count = cores if alone else min(cores, _MOST_PROCESSES_ON_AN_ACCELERATOR)
-    for way in ("torch_processes", "torch_compile"):
-        if way in ways:
-            names = tuple(f"{way}/{layout}/1" for layout in layouts)
-            groups.append(Group(names, 1, count))
-    if "torch_func_vmap" in ways:
-        for threads in sorted({1, cores}):
-            groups.append(Group((f"torch_func_vmap/nchw/{threads}",), threads, 1))
-    return groups
 
 
 def set_up(
@@ -260,12 +215,23 @@ def _start(
         "execution": settings.execution,
         "fastest": fastest / group.processes,
     }
-    threads = str(group.threads)
     only_torch = ways[0].startswith("torch")
     return spawn(
         [f"--{name}={value}" for name, value in arguments.items()],
-        {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads} if only_torch else {},
+        _variables_of_torch(group.threads) if only_torch else {},
     )
+
+
+def _variables_of_torch(threads: int) -> dict[str, str]:
+    """Say how many threads there are, and that float32 is multiplied as float32.
+
+    Some processors would round factors to bfloat16 else, if a machine is set up so.
+    """
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "ONEDNN_DEFAULT_FPMATH_MODE": "STRICT",
+    }
 
 
 def spawn(

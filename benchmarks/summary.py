@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.crews import WAYS, Turn
+from benchmarks.crews import Turn
+from benchmarks.groups import WAYS
 
 Spread = dict[str, Any]
 

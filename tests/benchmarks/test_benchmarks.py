@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from calling import finish, start, wait_until
 
-from benchmarks import crews
+from benchmarks import crews, groups
 from benchmarks.cases import CASES, Case, multiply_adds, peer_batches
 from benchmarks.crews import Turn
 from benchmarks.models import Small
@@ -92,13 +92,13 @@ def test_peers_get_standardized_batches():
 
 
 def test_ways_share_a_process_only_where_settings_allow():
-    on_cpu = crews.make_groups(crews.WAYS, "cpu", 2)
-    assert [g.ways for g in on_cpu[:5]] == [(way,) for way in crews.JAX_WAYS]
+    on_cpu = groups.make_groups(groups.WAYS, "cpu", 2)
+    assert [g.ways for g in on_cpu[:5]] == [(way,) for way in groups.JAX_WAYS]
     by_way = {way: group for group in on_cpu for way in group.ways}
     assert by_way["torch_loop/nchw/2"].threads == 2
     assert by_way["torch_processes/nchw/1"].processes == 2
-    on_tpu = crews.make_groups(crews.WAYS, "tpu", 1)
-    assert on_tpu[0].ways == crews.JAX_WAYS
+    on_tpu = groups.make_groups(groups.WAYS, "tpu", 1)
+    assert on_tpu[0].ways == groups.JAX_WAYS
 
 
 def test_ratios_are_taken_round_by_round():
