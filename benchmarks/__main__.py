@@ -177,9 +177,11 @@ def _set_up_all(
         crew, failed = crews.set_up(group, settings, max(rates, default=0.0))
         problems |= failed
         ready += [crew] if crew else []
-        says = ", ".join((*(crew.steps if crew else ()), *failed))
-        took = time.monotonic() - began
-        print(f"[{took:.0f} s] {settings.case}: {says}: set up", file=sys.stderr)
+        begins = f"[{time.monotonic() - began:.0f} s] {settings.case}:"
+        if crew:
+            print(f"{begins} {', '.join(crew.steps)}: set up", file=sys.stderr)
+        for way, problem in failed.items():
+            print(f"{begins} {way}: {problem}", file=sys.stderr)
 
 
 def _trained(rates: dict[str, float]) -> dict[str, float]:
