@@ -160,6 +160,24 @@ def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
     return recorder.has(plan.program, plan.program.steps)
 
 
+def _check_complete(
+    workdir: Path, recorder: store.Recorder, plan: ProgramPlan, step: int
+) -> None:
+    """Refuse to go on where records are gone that nothing would write again.
+
+    Raises: UserError naming the steps.
+    """
+    stops = (0, *plan.program.evaluation_steps())
+    gone = [at for at in stops if at < step and not recorder.has(plan.program, at)]
+    if gone:
+        steps = ", ".join(map(str, gone))
+        raise UserError(
+            f"{workdir / store.RECORDS}: {plan.label} is at step {step}, and its "
+            f"records of step {steps} are missing; put back a copy of the file, or run "
+            "the study in a new folder: --workdir=DIR"
+        )
+
+
 def _run_program(
     plan: Plan,
     program_plan: ProgramPlan,
@@ -183,6 +201,7 @@ def _run_program(
     try:
         with clock.timed("drawing"):
             state, first_step = _begin(plan, population, checkpoints, tell)
+        _check_complete(workdir, recorders.records, program_plan, first_step)
         step = _train_on(
             population, state, first_step, recorders, checkpoints, tell, control, clock
         )

@@ -1,6 +1,5 @@
 """A run that was stopped or killed comes to the records of an undisturbed one."""
 
-import json
 import shutil
 
 import numpy as np
@@ -13,6 +12,7 @@ from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan
 from init_study.run import Control, run
+from init_study.store.lines import append_line, read_sealed
 from init_study.study import Study
 
 STUDY = Study(
@@ -158,11 +158,25 @@ def run_in_pieces_once(plan, workdir):
 def test_other_records_are_not_gone_on_with(plan, tmp_path):
     workdir = tmp_path / "edited"
     run_in_pieces_once(plan, workdir)
-    line = json.loads(records(workdir).splitlines()[-1])
-    with open(workdir / store.RECORDS, "a") as file:
-        file.write(json.dumps({**line, "step": line["step"] + 3}) + "\n")
+    path = workdir / store.RECORDS
+    *_, line = read_sealed(path)
+    append_line(path, {**line.content, "step": line.content["step"] + 3}, line.sum)
     with pytest.raises(UserError, match="came out differently"):
         run(plan, workdir, "command", QUIET)
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_records_that_are_gone_are_missed(plan, undisturbed, tmp_path, kept):
+    """A checkpoint is past them, so that nothing would write them again."""
+    workdir = tmp_path / "gone"
+    shutil.copytree(undisturbed, workdir)
+    path = workdir / store.RECORDS
+    path.write_bytes(b"".join(path.read_bytes().splitlines(True)[:kept]))
+    before = sorted(p.name for p in workdir.rglob("*"))
+    with pytest.raises(UserError, match=r"records of step .* are missing") as caught:
+        run(plan, workdir, "command", QUIET)
+    assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in workdir.rglob("*")) == before
 
 
 def test_changed_data_are_not_gone_on_with(plan, tmp_path):

@@ -8,9 +8,7 @@ ends of its 95 % t interval, which the tab "Custom Scalars" draws as a band. Fre
 seeds, a run in a folder of its own, are not among them.
 """
 
-import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from init_study.answers.statistics import t_interval
 from init_study.answers.words import rate
 from init_study.errors import extra
 from init_study.store import RECORDS, read_manifest
+from init_study.store.records import read_lines
 from init_study.study import Program, Study
 
 EVENTS_FOLDER = "tensorboard"
@@ -34,12 +33,12 @@ class Scalars:
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
-        self._place = 0
+        self._seen = 0
         self._writers: dict[str, Any] = {}
 
     def update(self) -> None:
         """Write what has come to the records since the last call."""
-        lines = list(self._new_lines())
+        lines = self._new_lines()
         if not lines:
             return
         study = Study.from_dict(read_manifest(self._workdir)["study"])
@@ -57,15 +56,11 @@ class Scalars:
             writer.close()
         self._writers = {}
 
-    def _new_lines(self) -> Iterator[dict[str, Any]]:
-        path = self._workdir / RECORDS
-        if not path.exists():
-            return
-        with open(path) as file:
-            file.seek(self._place)
-            while (line := file.readline()).endswith("\n"):
-                self._place = file.tell()
-                yield json.loads(line)
+    def _new_lines(self) -> list[dict[str, Any]]:
+        lines = list(read_lines(self._workdir / RECORDS))
+        new = lines[self._seen :]
+        self._seen = len(lines)
+        return new
 
     def _open(self, study: Study) -> None:
         # A second to import, which only those wait for who ask for it.

@@ -12,7 +12,10 @@
 
 A line of `records.jsonl` holds one number per member and metric:
 
-    {"program": "3f2a...", "step": 20, "values": {"validation/accuracy": [0.1, ...]}}
+    {"program": "3f2a...", "step": 20, "values": {"validation/accuracy": [0.1, ...]},
+     "sum": "91c0d1fb2c5e7a06"}
+
+The sum is checked at every read: of the line, and of all before it.
 
 `load` turns the lines into a table with one *record* (member, split, step, metric,
 value) a row; it needs the extra `report`.

@@ -3,8 +3,6 @@
 They are appended, never rewritten.
 """
 
-import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,12 @@ from typing import Any
 import numpy as np
 
 from init_study.errors import UserError
+from init_study.store.lines import (
+    append_line,
+    drop_torn_line,
+    first_sum,
+    read_sealed,
+)
 from init_study.store.workdir import FRESH
 from init_study.study import Program
 
@@ -38,11 +42,13 @@ class Recorder:
 
     def __init__(self, workdir: Path, name: str = RECORDS) -> None:
         self._path = workdir / name
-        _drop_torn_line(self._path)
-        self._written = {
-            (line["program"], line["step"]): line["values"]
-            for line in read_lines(self._path)
-        }
+        drop_torn_line(self._path)
+        self._sum: str | None = first_sum(self._path)
+        self._written: dict[tuple[str, int], Any] = {}
+        for line in read_sealed(self._path):
+            key = line.content["program"], line.content["step"]
+            self._written[key] = line.content["values"]
+            self._sum = line.sum
 
     def has(self, program: Program, step: int) -> bool:
         """Say whether the records of this step are on the disk."""
@@ -70,10 +76,7 @@ class Recorder:
                 )
             return
         line = {"program": program.id, "step": step, "values": plain}
-        with open(self._path, "a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        self._sum = append_line(self._path, line, self._sum)
         self._written[key] = plain
 
 
@@ -99,22 +102,11 @@ def fresh_runs_in(workdir: Path) -> dict[str, Path]:
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the whole lines of a file; a last line without its end is no record."""
-    if not path.exists():
-        return
-    with open(path) as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
+    """Read the whole lines of a file; a last line without its end is no record.
 
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a killed process left of its last line."""
-    if not path.exists():
-        return
-    with open(path, "rb+") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
+    Raises: UserError naming the first line that is not as it was written.
+    """
+    return (line.content for line in read_sealed(path))
 
 
 def _plain(array: np.ndarray) -> list[Any]:
