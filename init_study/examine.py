@@ -93,7 +93,7 @@ def examine(
         "studies": {name: _described(one) for name, one in measured.items()},
         "claims": to_ledger(judged, {name: name for name in wanted}),
     }
-    _write(workdir / store.LEDGER, ledger)
+    store.write_document(workdir / store.LEDGER, ledger)
     return judged
 
 
@@ -110,17 +110,16 @@ def _open(workdir: Path, claims: Iterable[Claim], studies: Mapping[str, Study]) 
     }
     path = workdir / store.RULES
     if path.exists():
-        there = json.loads(path.read_text())
+        there = store.read_document(path)
         if there != json.loads(json.dumps(rules)):
             raise UserError(
                 f"--workdir={workdir} was begun with other {_differing(rules, there)}, "
                 "and rules are made before the data; name another folder"
             )
         return
-    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
-        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
+    store.check_is_empty(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    _write(path, rules)
+    store.write_document(path, rules)
 
 
 def _differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
@@ -143,7 +142,7 @@ def _checks(
     Returns: what each gives, and why some cannot be made.
     """
     path = workdir / store.CHECKS
-    done = json.loads(path.read_text()) if path.exists() else {}
+    done = store.read_document(path) if path.exists() else {}
     missing = {}
     for name, check in checks.items():
         if name not in done:
@@ -151,7 +150,7 @@ def _checks(
                 done[name] = list(check())
             except CannotCheck as why:
                 missing[name] = str(why)
-    _write(path, done)
+    store.write_document(path, done)
     return {name: tuple(done[name]) for name in checks if name in done}, missing
 
 
@@ -171,8 +170,3 @@ def _described(measured: Measured) -> dict[str, Any]:
         "versions": dict(measured.manifest["versions"]),
         "commit": measured.manifest["git"]["commit"],
     }
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, indent=1, ensure_ascii=False)
-    store.write_atomically(path, text + "\n")

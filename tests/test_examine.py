@@ -14,7 +14,7 @@ from init_study.answers.claims.quantities import Accuracy
 from init_study.errors import UserError
 from init_study.examine import CannotCheck, examine
 from init_study.report import write_report
-from init_study.store import CHECKS, LEDGER, RULES
+from init_study.store import CHECKS, LEDGER, RULES, read_document
 from init_study.study import Study
 
 STUDIES = {
@@ -141,7 +141,7 @@ def test_checks_are_made_once_and_missing_ones_again(tmp_path):
     for _ in range(2):
         judge_all(tmp_path / "w", given=given)
     assert given["three"].asked == 1 and given["absent"].asked == 2
-    assert json.loads((tmp_path / "w" / CHECKS).read_text()) == {"three": [3.0, 3.5]}
+    assert read_document(tmp_path / "w" / CHECKS) == {"three": [3.0, 3.5]}
 
 
 def test_rules_made_after_the_data_are_refused(tmp_path):

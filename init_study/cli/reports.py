@@ -1,6 +1,5 @@
 """What a run, a race or an examination came to: its page, and its answer here."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
@@ -46,7 +45,7 @@ def _verdicts(workdir: Path, report: Path) -> Answer:
 
 def _ledger(workdir: Path, report: Path) -> Answer:
     path = workdir / store.LEDGER
-    ledger = json.loads(path.read_text())
+    ledger = store.read_document(path)
     text = f"{ledger_text(ledger)}\nledger: {path}\nreport: {report}"
     return Answer({"report": str(report), **ledger}, text)
 

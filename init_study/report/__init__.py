@@ -1,6 +1,5 @@
 """The report: one page, made of the files of a run alone, that opens anywhere."""
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from init_study.store import (
     RULES,
     fresh_runs_in,
     last_steps,
+    read_document,
     read_manifest,
     read_study,
 )
@@ -122,7 +122,7 @@ def _ledger_page(folder: Path) -> str:
             f"{folder} holds an examination that has not come to its verdicts; go on "
             "with the command that began it"
         )
-    ledger = json.loads((folder / LEDGER).read_text())
+    ledger = read_document(folder / LEDGER)
     for study in ledger["studies"]:
         write_report(folder / study)
     return render_ledger(ledger)
@@ -138,7 +138,7 @@ def _race_page(folder: Path) -> str:
             "command that began it"
         )
     heats = read_heats(folder)
-    plan = json.loads((folder / RACE).read_text())
+    plan = read_document(folder / RACE)
     # A stage that was stopped before its first evaluation has nothing to show.
     records = (p for p in folder.glob(f"*/*/{RECORDS}") if p.stat().st_size)
     stages = sorted(p.parent for p in records)

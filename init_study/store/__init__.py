@@ -24,6 +24,11 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from init_study.store.documents import (
+    read_document,
+    write_atomically,
+    write_document,
+)
 from init_study.store.records import (
     FILTERS,
     LAYERS,
@@ -42,16 +47,15 @@ from init_study.store.workdir import (
     MANIFEST,
     RACE,
     RULES,
+    check_is_empty,
     check_race,
     check_workdir,
     lock,
     open_race,
     open_workdir,
     other_version,
-    read_document,
     read_manifest,
     read_study,
-    write_atomically,
     write_manifest,
 )
 
@@ -80,6 +84,7 @@ __all__ = [
     "SPECTRA",
     "Checkpoints",
     "Recorder",
+    "check_is_empty",
     "check_race",
     "check_workdir",
     "fresh_runs_in",
@@ -97,6 +102,7 @@ __all__ = [
     "read_manifest",
     "read_study",
     "write_atomically",
+    "write_document",
     "write_manifest",
 ]
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from init_study.errors import UserError
+from init_study.store.documents import is_leftover, read_document, write_document
 from init_study.study import Study
 from init_study.study.files import differing_fields
 
@@ -64,7 +64,7 @@ def check_workdir(workdir: Path, study: Study) -> None:
                 f"--workdir={workdir} holds another study ({fields}); "
                 "name another folder, or none for one of the study's own"
             )
-    elif workdir.is_dir() and any(p.name != _LOCK for p in workdir.iterdir()):
+    elif workdir.is_dir() and not all(map(_is_of_a_beginning, workdir.iterdir())):
         raise UserError(
             f"--workdir={workdir} holds other files and no {MANIFEST}; "
             "name an empty or a new folder"
@@ -83,7 +83,7 @@ def open_race(workdir: Path, document: dict[str, Any]) -> None:
     check_race(workdir, document)
     if not (workdir / RACE).exists():
         _make_folder(workdir)
-        write_atomically(workdir / RACE, json.dumps(document, indent=1) + "\n")
+        write_document(workdir / RACE, document)
 
 
 def check_race(workdir: Path, document: dict[str, Any]) -> None:
@@ -97,23 +97,38 @@ def check_race(workdir: Path, document: dict[str, Any]) -> None:
     """
     if (workdir / RACE).exists():
         there = read_document(workdir / RACE)
-        if not isinstance(there, dict):
-            raise UserError(f"{workdir / RACE} is damaged: it describes no race")
         differing = [part for part in document if document[part] != there.get(part)]
         if differing:
             raise UserError(
                 f"--workdir={workdir} holds another race (its {differing[0]} differs); "
                 "name another folder"
             )
-    elif workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+    else:
+        check_is_empty(workdir)
+
+
+def check_is_empty(workdir: Path) -> None:
+    """Make sure that a race or an examination may begin in a folder.
+
+    Raises: UserError if it is a file, or holds more than what a beginning leaves.
+    """
+    if workdir.exists() and not (
+        workdir.is_dir() and all(map(_is_of_a_beginning, workdir.iterdir()))
+    ):
         raise UserError(f"--workdir={workdir} holds other files; name a new folder")
+
+
+def _is_of_a_beginning(path: Path) -> bool:
+    """Say whether a file is there before the first document is written."""
+    return path.name == _LOCK or is_leftover(path)
 
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
     """Hold the folder for this process.
 
-    The system lets go when the process ends, however it ends.
+    The system lets go when the process ends, however it ends. What one that was killed
+    left of the manifest is removed.
 
     Raises: UserError naming the process that holds it.
     """
@@ -130,12 +145,15 @@ def lock(workdir: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
+        for path in workdir.iterdir():
+            if is_leftover(path, MANIFEST):
+                path.unlink()
         yield
 
 
 def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
     """Replace the manifest in one step: a reader sees the old or the new one."""
-    write_atomically(workdir / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    write_document(workdir / MANIFEST, manifest)
 
 
 def read_manifest(workdir: Path) -> dict[str, Any]:
@@ -144,22 +162,9 @@ def read_manifest(workdir: Path) -> dict[str, Any]:
     Raises: UserError if the folder holds no run, or its manifest is damaged.
     """
     try:
-        return json.loads((workdir / MANIFEST).read_text())
+        return read_document(workdir / MANIFEST)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{workdir} holds no run: it has no {MANIFEST}") from None
-    except ValueError as error:
-        raise UserError(f"{workdir / MANIFEST} is damaged: {error}") from None
-
-
-def read_document(path: Path) -> Any:
-    """Read a JSON file of a race or an examination.
-
-    Raises: UserError if it is damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from None
 
 
 def read_study(workdir: Path) -> Study:
@@ -194,16 +199,3 @@ def other_version(workdir: Path, holds: str) -> UserError:
         f"{workdir} was written by another version of init_study: it holds {holds}; "
         "read it with that version, or run the study in a new folder"
     )
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file in one step: write beside, flush to the disk, then rename over."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)

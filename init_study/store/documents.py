@@ -1,0 +1,84 @@
+"""Files of JSON that are written whole, each with a checksum of what it holds."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from init_study.errors import UserError
+
+_SUM = "sum"
+_BESIDE = re.compile(r"\.(.+)\.\d+")
+
+
+def write_document(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a document in one step, with its checksum.
+
+    Example:
+        >>> write_document(Path("notes.json"), {"step": 5})
+        >>> read_document(Path("notes.json"))
+        {'step': 5}
+    """
+    sealed = {**content, _SUM: _sum_of(content)}
+    write_atomically(path, json.dumps(sealed, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a document; one that was written before there were checksums as it is.
+
+    Raises: UserError if it is not as it was written; FileNotFoundError.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _is_damaged(path, str(error)) from None
+    if not isinstance(content, dict):
+        raise _is_damaged(path, "it is no JSON object")
+    own = content.pop(_SUM, None)
+    if own is not None and own != _sum_of(content):
+        raise _is_damaged(path, "what it holds does not fit its checksum")
+    return content
+
+
+def _is_damaged(path: Path, how: str) -> UserError:
+    return UserError(
+        f"{path} is damaged: {' '.join(how.split())}; put back a copy of it, or begin "
+        "in a new folder: --workdir=DIR"
+    )
+
+
+def _sum_of(content: Mapping[str, Any]) -> str:
+    """Compute the checksum of what a document is read as."""
+    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file in one step: write beside, flush to the disk, then rename over."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path, name: str | None = None) -> bool:
+    """Say whether a file is what a process killed in `write_atomically` left.
+
+    Args:
+        path: of the file.
+        name: of the file that was being written; any if None.
+
+    Example:
+        >>> is_leftover(Path(".manifest.json.123")), is_leftover(Path("manifest.json"))
+        (True, False)
+    """
+    found = _BESIDE.fullmatch(path.name)
+    return found is not None and name in (None, found[1])
