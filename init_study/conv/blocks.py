@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from init_study.conv import row_products
 from init_study.conv.window import Window, xla_convolution
 
 # Of a block's cotangent: what a core's cache holds beside all else.
@@ -15,7 +16,7 @@ _CACHED_BYTES = 600_000
 
 
 def apply(images: Array, kernel: Array, window: Window) -> Array:
-    """Convolve, in bands where the window asks for blocks and they pay.
+    """Convolve, in bands or by rows where the window asks for blocks and they pay.
 
     Args:
         images: `[n, h, w, in]`.
@@ -23,6 +24,8 @@ def apply(images: Array, kernel: Array, window: Window) -> Array:
         window: how the kernel walks.
     """
     band = _band(images, kernel, window) if window.blocked else 1
+    if window.blocked and row_products.is_cheaper(images, kernel.shape, window, band):
+        return row_products.convolution(images, kernel, window.padding)
     if band == 1:
         return xla_convolution(images, kernel, window)
     return _banded(images, kernel, window, band)

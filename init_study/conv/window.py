@@ -41,6 +41,19 @@ def span(size: int, dilation: int) -> int:
     return (size - 1) * dilation + 1 if size else 0
 
 
+def outside(images: Array, padding: Pads, taps: Pair) -> Pair:
+    """Find height and width of the output at stride 1, undilated.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> outside(jnp.zeros((1, 8, 9, 1)), ((1, 1), (0, 0)), (3, 3))
+        (8, 7)
+    """
+    (top, bottom), (left, right) = padding
+    _, height, width, _ = images.shape
+    return height + top + bottom - taps[0] + 1, width + left + right - taps[1] + 1
+
+
 def xla_convolution(
     images: Array, kernel: Array, window: Window, groups: int = 1
 ) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from init_study.conv.window import Pads, Window
+from init_study.conv.window import Pads, Window, outside
 
 # One point more, infinity, goes without saying. 1/2 and -2 in the place of 2 and -2
 # halve the error.
@@ -99,8 +99,8 @@ def pays(images: Array, kernel_shape: tuple[int, ...], window: Window) -> bool:
     ones = window.strides == window.input_dilation == window.kernel_dilation == (1, 1)
     if not ones or not {kh, kw} <= {3, 4, 5} or images.dtype.itemsize < 4:
         return False
-    outside = _outside(images, window.padding, (kh, kw))
-    if min(outside) <= 0 or not jnp.issubdtype(images.dtype, jnp.floating):
+    made = outside(images, window.padding, (kh, kw))
+    if min(made) <= 0 or not jnp.issubdtype(images.dtype, jnp.floating):
         return False
     rows, columns = _tiles(images, window.padding, (kh, kw))
     block = _block(images, rows * columns, max(channels_in, channels_out))
@@ -112,7 +112,7 @@ def pays(images: Array, kernel_shape: tuple[int, ...], window: Window) -> bool:
     sums = _TRANSFORM_COST * (channels_in + channels_out)
     return (
         rows * columns * _TILE**2 * (products + sums)
-        < 0.9 * kh * kw * prod(outside) * products
+        < 0.9 * kh * kw * prod(made) * products
     )
 
 
@@ -135,7 +135,7 @@ def convolution(
         ((1, 4, 4, 1), 18.0)
     """
     taps = kernel.shape[0], kernel.shape[1]
-    height, width = _outside(images, padding, taps)
+    height, width = outside(images, padding, taps)
     tiles = _tiles(images, padding, taps)
     spread = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps)
     flat = kernel.reshape(taps[0] * taps[1], -1)
@@ -183,16 +183,9 @@ def kernel_gradient(
     return flat.reshape(*taps, *channels)
 
 
-def _outside(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, int]:
-    """Find height and width of the output."""
-    (top, bottom), (left, right) = padding
-    _, height, width, _ = images.shape
-    return height + top + bottom - taps[0] + 1, width + left + right - taps[1] + 1
-
-
 def _tiles(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, int]:
     """Count rows and columns of tiles that cover the output, the last ones in part."""
-    height, width = _outside(images, padding, taps)
+    height, width = outside(images, padding, taps)
     return -(-height // (_TILE - taps[0] + 1)), -(-width // (_TILE - taps[1] + 1))
 
 

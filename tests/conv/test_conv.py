@@ -39,6 +39,8 @@ CASES = [
     ((6, 8, 2, 16), (3, 3), (2, 1), "VALID", ONES, ONES, 1),
     ((4, 4, 63, 9), (3, 3), (1, 1), "SAME", ONES, ONES, 9),  # 3 groups at a time
     ((4, 4, 10, 10), (3, 3), (1, 1), "SAME", ONES, ONES, 5),  # all at a time
+    ((7, 6, 3, 8), (5, 5), (1, 1), "VALID", ONES, ONES, 1),  # gradient by rows
+    ((2, 3, 8, 3), (5, 4), (1, 1), ((4, 5), (0, 4)), ONES, ONES, 1),  # by rows
 ]
 GROUPED = next(case for case in CASES if case[-1] == 4)
 BANDED = next(case for case in CASES if case[0] == (9, 10, 1, 6))
@@ -182,6 +184,26 @@ def test_gradients_in_blocks_are_the_whole_batchs():
         assert error(mine, theirs) < 1e-5
     gradient = jax.grad(lambda k: conv(MANY, "blocked")(images, k).sum())
     assert "scan" in str(jax.make_jaxpr(gradient)(kernel))
+
+
+def test_rows_are_for_outputs_larger_than_inputs():
+    """By every form's own choice; what is computed is tested by the cases."""
+    full, same, valid = (((n, n), (n, n)) for n in (4, 2, 0))
+
+    def by_rows(size, channels, padding, form="winograd"):
+        images = jnp.zeros((2, *size, channels[0]))
+        kernel = jnp.zeros((5, 5, *channels))
+        text = str(
+            jax.make_jaxpr(lambda x, k: convolve(x, k, padding=padding, form=form))(
+                images, kernel
+            )
+        )
+        return "conv_general_dilated" not in text
+
+    assert by_rows((10, 10), (16, 6), full)
+    assert not by_rows((14, 14), (6, 16), valid)
+    assert not by_rows((14, 14), (16, 6), same)
+    assert not by_rows((10, 10), (16, 6), full, form="canonical")
 
 
 def test_bands_are_for_few_channels_only():
