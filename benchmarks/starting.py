@@ -9,7 +9,7 @@ from typing import Any
 from absl import app, flags
 
 from init_study.errors import UserError
-from init_study.store.workdir import write_atomically
+from init_study.store.documents import write_atomically
 
 
 def start(main: Callable[[list[str]], int | None]) -> None:
