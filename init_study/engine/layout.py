@@ -66,6 +66,8 @@ class Layout(NamedTuple):
             leaf = np.asarray(leaf)
             missing = self.mesh.size * self.filled - len(leaf)
             full = np.concatenate([leaf, np.repeat(leaf[-1:], missing, axis=0)])
+            if self.places == self.filled:
+                return put_on_members(full, self.mesh)
             by_device = full.reshape(self.mesh.size, self.filled, *leaf.shape[1:])
             spare = (self.mesh.size, self.places - self.filled, *leaf.shape[1:])
             both = np.concatenate([by_device, np.zeros(spare, leaf.dtype)], axis=1)
