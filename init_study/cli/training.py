@@ -9,6 +9,7 @@ from pathlib import Path
 from init_study.cli.invocation import Answer, Invocation
 from init_study.engine.progress import Progress
 from init_study.engine.progress_lines import ProgressLines
+from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES
 from init_study.run import Control
@@ -37,6 +38,7 @@ def train_study(
 
     Raises: UserError as `run` does.
     """
+    check_number("--checkpoint_every", invocation.flags.checkpoint_every, least=0)
     plan, flags = invocation.make_plan(study), invocation.flags
     with _watching(flags.verbosity, stage) as watch:
         control = Control(

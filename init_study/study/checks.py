@@ -9,6 +9,9 @@ from init_study.errors import UserError, unknown
 if TYPE_CHECKING:
     from init_study.study.description import Study
 
+# What a member carries to the devices is an int32.
+_LARGEST_SEED = 2**31 - 1
+
 
 def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> None:
     """Refuse the first value that cannot be meant.
@@ -36,6 +39,12 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
             "network sees: give that as well, as image_size=224"
         )
     _at_least("seeds", min(study.seeds), 0)
+    last = max(study.seeds) + max(0, study.fresh_seeds)
+    if last > _LARGEST_SEED:
+        raise UserError(
+            f"study.seeds goes to {last}, fresh seeds included; the largest is "
+            f"{_LARGEST_SEED}"
+        )
     _at_least("evaluations", study.evaluations, 1)
     _at_least("chunk_width", study.chunk_width or 1, 1)
     for rate in study.learning_rates:

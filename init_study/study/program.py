@@ -161,7 +161,13 @@ class Member:
     @property
     def name(self) -> str:
         """The name of the member, for example `he_normal/lr=0.1/3`."""
-        return f"{self.scheme}/lr={self.learning_rate:g}/{self.seed}"
+        return f"{self.scheme}/lr={_exact(self.learning_rate)}/{self.seed}"
+
+
+def _exact(number: float) -> str:
+    """Write a number in few digits if those give it back, else in all of them."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 def digest(values: Mapping[str, Any]) -> str:

@@ -70,6 +70,16 @@ def test_members_are_the_product_of_the_member_axes():
     assert members[0].name == "zeros/lr=0.1/0"
 
 
+def test_members_of_different_rates_have_different_names():
+    rates = (0.1, 0.1000001, 1e-8, 1 / 3, 2e-05)
+    study = Study(schemes="zeros", learning_rates=rates, seeds=2)
+    names = [member.name for member in study.members()]
+    assert len(set(names)) == len(study.members())
+    texts = [name.split("/")[1].removeprefix("lr=") for name in names[::2]]
+    assert [float(text) for text in texts] == list(rates)
+    assert texts[0] == "0.1" and texts[-1] == "2e-05"
+
+
 def test_scalars_lists_and_counts_become_tuples():
     study = Study(schemes="zeros", learning_rates=1, seeds=2, depth=[3])
     assert study.schemes == ("zeros",)
