@@ -7,7 +7,32 @@ not installed.
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
+from enum import IntEnum
 from math import inf, isfinite
+
+
+class ExitCode(IntEnum):
+    """What a process that ends with an error tells whoever started it.
+
+    The numbers are those of BSD's sysexits.h.
+
+    Attributes:
+        USAGE: something was asked for that cannot be.
+        DAMAGED: a file is not as it was written, or is another program's.
+        NO_PLACE: a folder cannot be made or written to, or another process holds it.
+        IO: the disk or the network failed, or the disk is full.
+        TRY_AGAIN: stopped and saved; the same command goes on.
+
+    Example:
+        >>> int(ExitCode.TRY_AGAIN)
+        75
+    """
+
+    USAGE = 64
+    DAMAGED = 65
+    NO_PLACE = 73
+    IO = 74
+    TRY_AGAIN = 75
 
 
 class UserError(ValueError):
@@ -15,6 +40,9 @@ class UserError(ValueError):
 
     The message is one line: what was wrong, the value, the nearest valid choice, the
     way out.
+
+    Attributes:
+        exit_code: of a process that ends by it.
 
     Example:
         >>> from init_study.schemes import parse_scheme
@@ -24,6 +52,10 @@ class UserError(ValueError):
         ...     print(error)
         unknown scheme 'he_norml'. Did you mean 'he_normal'? All of them: ...
     """
+
+    def __init__(self, message: str, exit_code: ExitCode = ExitCode.USAGE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class MissingPackage(UserError, ImportError):
