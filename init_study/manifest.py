@@ -2,69 +2,74 @@
 
 import datetime
 import hashlib
-import importlib.metadata
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 from absl import logging
 
 from init_study import store
+from init_study.drift import GIVE_BITS, check_drift, surroundings
 from init_study.engine.devices import describe_devices
+from init_study.engine.identity import computed
 from init_study.errors import UserError
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
 
-_PACKAGES = (
-    "init_study",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "orbax-checkpoint",
-    "tensorflow-datasets",
-    "numpy",
-    "scipy",
-    "pandas",
-    "dm-haiku",
-    "equinox",
-)
-# Of these, those whose code is in the arithmetic and draws of every run.
-_GIVE_BITS = ("jax", "jaxlib", "flax", "optax")
-# Settings of JAX that can change the bits of a run.
-_JAX_SETTINGS = (
-    "jax_default_matmul_precision",
-    "jax_default_prng_impl",
-    "jax_enable_x64",
-    "jax_threefry_partitionable",
-)
 
-
-def begin(workdir: Path, plan: Plan, command: str) -> Plan:
+def begin(
+    workdir: Path,
+    plan: Plan,
+    command: str,
+    *,
+    accept_drift: bool = False,
+    spectra: bool = False,
+) -> Plan:
     """Write the manifest of a new run, or go on with the one that is there.
+
+    Args:
+        workdir: of the run.
+        plan: of what is to run.
+        command: how to repeat the run.
+        accept_drift: as of `check_drift`.
+        spectra: whether they are measured; once asked for, they are.
 
     Returns: the plan with the execution that the manifest has frozen: a run goes on
         with the chunk width and convolution form that it began with.
 
-    Raises: UserError if the data have changed since the run began.
+    Raises: UserError if the data or the networks have changed since the run began, and
+        as `check_drift`.
     """
-    if not (workdir / store.MANIFEST).exists():
-        store.write_manifest(workdir, describe(plan, command))
+    begun = (workdir / store.MANIFEST).exists()
+    there = _read(workdir) if begun else {}
+    if begun:
+        programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
+        plan = plan._replace(programs=programs)
+    here = describe(plan, command) | {"spectra": spectra}
+    if not begun:
+        accepted = check_drift(workdir, here, accept_drift, finished=False)
+        store.write_manifest(workdir, here | {"accepted_drift": accepted})
         return plan
-    there = store.read_manifest(workdir)
-    here = describe(plan, command)
-    for part in ("data", "programs", "versions", "jax", "sessions"):
-        if part not in there:
-            raise store.other_version(workdir, f"no {part!r} in its manifest")
     _check_data(workdir, here["data"], there["data"])
     _check_networks(workdir, here["programs"], there["programs"])
+    steps = store.last_steps(workdir)
+    finished = all(steps.get(p.program.id) == p.program.steps for p in plan.programs)
+    accepted = check_drift(workdir, here, accept_drift, finished)
     _warn_of_others(workdir, here["versions"], there["versions"])
-    programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
-    return plan._replace(programs=programs)
+    if accepted or (spectra and not there.get("spectra")):
+        accepted = there.get("accepted_drift", []) + accepted
+        noted = {"accepted_drift": accepted, "spectra": spectra}
+        store.write_manifest(workdir, there | noted)
+    return plan
+
+
+def _read(workdir: Path) -> dict[str, Any]:
+    manifest = store.read_manifest(workdir)
+    for part in ("data", "programs", "versions", "jax", "sessions"):
+        if part not in manifest:
+            raise store.other_version(workdir, f"no {part!r} in its manifest")
+    return manifest
 
 
 def _check_networks(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> None:
@@ -77,80 +82,6 @@ def _check_networks(workdir: Path, here: dict[str, Any], there: dict[str, Any]) 
                     f"was begun: its {part} are {program[part]} here, {before[part]} "
                     "there; start in a new folder: --workdir=DIR"
                 )
-
-
-def check_drift(workdir: Path, accept: bool) -> None:
-    """Refuse to go on with other versions or settings than a run was begun with.
-
-    The stages of a race, the studies of an examination, and a run with its fresh seeds
-    count as one run.
-
-    Args:
-        workdir: of a run that is not finished, begun or not.
-        accept: go on all the same, with a warning, and note it in the manifest.
-
-    Raises: UserError with what differs and the ways out.
-    """
-    here, known = _environment(), _known_environments(workdir)
-    drifts = [drift for there in known if (drift := _differing(here, there))]
-    if len(drifts) < len(known) or not known:
-        return
-    drift = drifts[-1]
-    began = ", ".join(f"{name} {there}" for name, (there, _) in drift.items())
-    now = ", ".join(f"{name} {there}" for name, (_, there) in drift.items())
-    said = f"{workdir} was begun with {began}; here is {now}"
-    if not accept:
-        pins = [f"{n}=={there}" for n, (there, _) in drift.items() if n in _GIVE_BITS]
-        cure = f"pip install {' '.join(pins)}" if pins else "set them as they were"
-        raise UserError(
-            f"{said}, which may give other bits. To go on as it began: {cure}; or "
-            "begin in a new folder: --workdir=DIR; or mix both in one run: "
-            "--accept_drift"
-        )
-    logging.warning("%s: its bits are those of no undisturbed run", said)
-    if (workdir / store.MANIFEST).exists():
-        manifest = store.read_manifest(workdir)
-        manifest.setdefault("accepted_drift", []).append(here)
-        store.write_manifest(workdir, manifest)
-
-
-def _environment() -> dict[str, str]:
-    versions = {name: str(_version(name)) for name in _GIVE_BITS}
-    return versions | _settings()
-
-
-def _known_environments(workdir: Path) -> list[dict[str, str]]:
-    """List those that the run, or another part of the same whole, has been run in."""
-    paths = [workdir / store.MANIFEST]
-    if not paths[0].exists():
-        wholes = [store.RACE, store.RULES]
-        wholes += [store.MANIFEST] if workdir.parent.name == store.FRESH else []
-        above = [
-            p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
-        ]
-        paths = [path for p in above for path in sorted(p.rglob(store.MANIFEST))]
-    known = []
-    for manifest in (store.read_manifest(path.parent) for path in paths):
-        versions = {name: str(manifest["versions"].get(name)) for name in _GIVE_BITS}
-        known += [versions | manifest["jax"], *manifest.get("accepted_drift", [])]
-    return known
-
-
-def _differing(
-    here: dict[str, str], there: dict[str, str]
-) -> dict[str, tuple[str, str]]:
-    """Find what was otherwise there, by name; what was not noted does not count."""
-    return {
-        name: (there[name], here[name])
-        for name in here
-        if name in there and _comparable(there[name]) != _comparable(here[name])
-    }
-
-
-def _comparable(setting: str) -> list[str]:
-    """Split XLA's flags, without the number of devices, which changes no bit."""
-    flags = setting.split()
-    return sorted(f for f in flags if "host_platform_device_count" not in f)
 
 
 def add_session(
@@ -196,11 +127,10 @@ def describe(plan: Plan, command: str) -> dict[str, Any]:
         "study": plan.study.to_dict(),
         "plan_hash": hashlib.sha256(canonical).hexdigest(),
         **what_runs,
+        "chain": plan.study.hash,
         "command": command,
-        "versions": {name: _version(name) for name in _PACKAGES},
-        "jax": _settings(),
+        **surroundings(plan.study.to_dict()),
         "devices": describe_devices(),
-        "git": _git(),
         "sessions": [],
     }
 
@@ -228,6 +158,7 @@ def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
         "layers": [layer.name for layer in program_plan.network.layers],
         "passes": {text: cost for text, cost in costs.items() if any(cost.values())},
         **program_plan.execution._asdict(),
+        "computes": computed(plan, program_plan),
     }
 
 
@@ -247,7 +178,7 @@ def _warn_of_others(
 
     What was not recorded when the run began does not count.
     """
-    for name in (name for name in here if name not in _GIVE_BITS):
+    for name in (name for name in here if name not in GIVE_BITS):
         if name in there and here[name] != there[name]:
             logging.warning(
                 "%s was begun with %s %s and goes on with %s",
@@ -266,35 +197,3 @@ def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:
             "%s goes on as it began: %s, not %s", plan.label, frozen, plan.execution
         )
     return plan._replace(execution=frozen)
-
-
-def _settings() -> dict[str, str]:
-    settings = {name: str(getattr(jax.config, name)) for name in _JAX_SETTINGS}
-    return settings | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git() -> dict[str, Any]:
-    """Ask git for the commit of this code and whether it was changed; else None."""
-
-    def ask(*words: str) -> str | None:
-        here = Path(__file__).parent
-        try:
-            answer = subprocess.run(
-                ["git", *words], cwd=here, capture_output=True, text=True, timeout=10
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return answer.stdout.strip() if answer.returncode == 0 else None
-
-    changes = ask("status", "--porcelain", "--untracked-files=no")
-    return {
-        "commit": ask("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-    }

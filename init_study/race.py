@@ -75,8 +75,7 @@ def race(
         if order == "turns"
         else tuple(list(stages)[-1] for stages in races)
     )
-    document = json.dumps(to_document(heats), indent=1)
-    store.write_atomically(workdir / store.DECISION, document + "\n")
+    store.write_document(workdir / store.DECISION, {"programs": to_document(heats)})
     return heats
 
 

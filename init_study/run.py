@@ -100,17 +100,19 @@ def run(
     control = control or Control()
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir), Stopwatch() as clock:
-        recorders = open_recorders(workdir, control.spectra)
         resumed = (workdir / store.MANIFEST).exists()
-        if not all(is_done(recorders.records, one) for one in plan.programs):
-            manifest.check_drift(workdir, control.accept_drift)
+        spectra = control.spectra
         if resumed:
-            _check_spectra(plan, workdir, recorders)
+            spectra = _check_spectra(plan, workdir, spectra)
         else:
             plan = choose_executions(
                 plan, control.given_execution, _tell_choosing(plan, control)
             )
-        plan = manifest.begin(workdir, plan, command)
+        accept = control.accept_drift
+        plan = manifest.begin(
+            workdir, plan, command, accept_drift=accept, spectra=spectra
+        )
+        recorders = open_recorders(workdir, spectra)
         started, member_steps, finished = time.time(), 0, True
         try:
             for program in plan.programs:
@@ -134,21 +136,26 @@ def run(
     return Outcome(finished, member_steps, seconds)
 
 
-def _check_spectra(plan: Plan, workdir: Path, recorders: Recorders) -> None:
+def _check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
     """Refuse to measure spectra where the time for them is past.
+
+    Returns: whether they are measured: now, or because the run began so.
 
     Raises: UserError naming the program and the ways out.
     """
-    for program in plan.programs:
-        if recorders.spectra is None or recorders.spectra.has(program.program, 0):
-            continue
-        saved = (workdir / "checkpoints" / program.program.id).glob("[1-9]*")
-        if is_done(recorders.records, program) or any(saved):
+    begun = store.read_manifest(workdir)
+    if begun.get("spectra", (workdir / store.SPECTRA).exists()):
+        return True
+    steps = store.last_steps(workdir)
+    for program in plan.programs if wanted else ():
+        saved = store.checkpoint_steps(workdir, program.program)
+        if max([*saved, steps.get(program.program.id, 0)], default=0):
             raise UserError(
                 f"--spectra measures before the first step, and {program.label} in "
                 f"--workdir={workdir} is past it; leave out --spectra, or start in a "
                 "new folder"
             )
+    return wanted
 
 
 def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None]:
@@ -158,24 +165,6 @@ def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
     """Say whether a program is done: its last records are written after all else."""
     return recorder.has(plan.program, plan.program.steps)
-
-
-def _check_complete(
-    workdir: Path, recorder: store.Recorder, plan: ProgramPlan, step: int
-) -> None:
-    """Refuse to go on where records are gone that nothing would write again.
-
-    Raises: UserError naming the steps.
-    """
-    stops = (0, *plan.program.evaluation_steps())
-    gone = [at for at in stops if at < step and not recorder.has(plan.program, at)]
-    if gone:
-        steps = ", ".join(map(str, gone))
-        raise UserError(
-            f"{workdir / store.RECORDS}: {plan.label} is at step {step}, and its "
-            f"records of step {steps} are missing; put back a copy of the file, or run "
-            "the study in a new folder: --workdir=DIR"
-        )
 
 
 def _run_program(
@@ -193,7 +182,9 @@ def _run_program(
     program = program_plan.program
     with clock.timed("drawing"):
         population = prepare_program(plan, program_plan)
-    checkpoints = store.Checkpoints(workdir / "checkpoints" / program.id)
+    folder = workdir / store.CHECKPOINTS / program.id
+    about = {"program": program.id, "study": plan.study.hash}
+    checkpoints = store.Checkpoints(folder, about)
 
     def tell(doing: str, step: int) -> None:
         control.watch(progress_of(plan, program_plan, doing, step))
@@ -201,7 +192,6 @@ def _run_program(
     try:
         with clock.timed("drawing"):
             state, first_step = _begin(plan, population, checkpoints, tell)
-        _check_complete(workdir, recorders.records, program_plan, first_step)
         step = _train_on(
             population, state, first_step, recorders, checkpoints, tell, control, clock
         )
@@ -244,7 +234,7 @@ def _train_on(
     Returns: the step that was reached.
     """
     program = population.plan.program
-    stops = (0, *program.evaluation_steps())
+    stops = store.stops_of(program)
     supply = Supply(population.feeding, step)
     length, saved_at = 1, time.monotonic()
     while True:

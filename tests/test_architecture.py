@@ -26,6 +26,7 @@ LAYERS = [
     {"schemes"},
     {"store", "plan"},
     {"engine"},
+    {"drift"},
     {"manifest"},
     {"audit"},
     {"run_records"},
@@ -50,6 +51,8 @@ DISK = {
     "data",
     "report",
     "manifest",
+    # Sums of the code that runs, and git.
+    "drift",
     "study.files",
     # What the kernel says of memory.
     "host",

@@ -100,7 +100,7 @@ def test_the_decision_is_of_the_fresh_seeds_alone(tmp_path):
     rate = heat.choices["good"].rate
     expected = [accuracy("good", rate, s) + 0.01 for s in seeds]
     np.testing.assert_allclose(heat.test["good"], expected)
-    written = json.loads((tmp_path / "w" / DECISION).read_text())
+    written = json.loads((tmp_path / "w" / DECISION).read_text())["programs"]
     assert written[0]["decision"]["kind"] == decision.kind
     assert written[0]["test"]["good"] == pytest.approx(expected)
 

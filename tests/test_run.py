@@ -12,7 +12,8 @@ from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan
 from init_study.run import Control, run
-from init_study.store.lines import append_line, read_sealed
+from init_study.store.lines import append_line
+from init_study.store.reading import sealed_lines
 from init_study.study import Study
 
 STUDY = Study(
@@ -159,8 +160,10 @@ def test_other_records_are_not_gone_on_with(plan, tmp_path):
     workdir = tmp_path / "edited"
     run_in_pieces_once(plan, workdir)
     path = workdir / store.RECORDS
-    *_, line = read_sealed(path)
-    append_line(path, {**line.content, "step": line.content["step"] + 3}, line.sum)
+    *_, line = sealed_lines(workdir, store.RECORDS)
+    stops = store.stops_of(plan.programs[0].program)
+    following = stops[stops.index(line.content["step"]) + 1]
+    append_line(path, {**line.content, "step": following}, line.sum)
     with pytest.raises(UserError, match="came out differently"):
         run(plan, workdir, "command", QUIET)
 
@@ -173,7 +176,7 @@ def test_records_that_are_gone_are_missed(plan, undisturbed, tmp_path, kept):
     path = workdir / store.RECORDS
     path.write_bytes(b"".join(path.read_bytes().splitlines(True)[:kept]))
     before = sorted(p.name for p in workdir.rglob("*"))
-    with pytest.raises(UserError, match=r"records of step .* are missing") as caught:
+    with pytest.raises(UserError, match=r"lines of step .* are missing") as caught:
         run(plan, workdir, "command", QUIET)
     assert "\n" not in str(caught.value)
     assert sorted(p.name for p in workdir.rglob("*")) == before

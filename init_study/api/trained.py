@@ -29,13 +29,14 @@ def read_member(
 
     Raises: UserError if the run has not come to its end.
     """
-    folder = workdir / "checkpoints" / program.id
+    folder = workdir / store.CHECKPOINTS / program.id
     if not folder.is_dir():
         raise UserError(
             f"{workdir} has no checkpoints of {study.label(program)}; go on with the "
             "command that began it"
         )
-    checkpoints = store.Checkpoints(folder, only_read=True)
+    about = {"program": program.id, "study": study.hash}
+    checkpoints = store.Checkpoints(folder, about, only_read=True)
     try:
         state = checkpoints.read(program.steps, ("params", "model_state"))
     finally:

@@ -1,6 +1,6 @@
 """What a run, a race or an examination came to: its page, and its answer here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -25,7 +25,11 @@ def reported(workdir: Path) -> Answer:
 
     Raises: UserError if the folder holds no records, or has come to no verdicts.
     """
-    report = write_report(workdir)
+    answer = _reported(workdir, write_report(workdir))
+    return answer._replace(notes=(*answer.notes, *_mixed(workdir)))
+
+
+def _reported(workdir: Path, report: Path) -> Answer:
     if is_race(workdir):
         return _verdicts(workdir, report)
     if is_examination(workdir):
@@ -33,6 +37,16 @@ def reported(workdir: Path) -> Answer:
     comparisons = compare_runs(store.load(workdir), store.read_manifest(workdir))
     document = {"report": str(report), "programs": to_json(comparisons)}
     return Answer(document, f"{comparison_text(comparisons)}\nreport: {report}")
+
+
+def _mixed(workdir: Path) -> Iterator[str]:
+    """Say which runs went on with another computation than they were begun with."""
+    for path in sorted(workdir.rglob(store.MANIFEST)):
+        if store.read_manifest(path.parent).get("accepted_drift"):
+            yield (
+                f"{path.parent} went on with something else than it was begun with "
+                "(--accept_drift); what came since is marked `drifted` in its records"
+            )
 
 
 def _verdicts(workdir: Path, report: Path) -> Answer:

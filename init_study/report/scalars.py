@@ -17,8 +17,7 @@ import numpy as np
 from init_study.answers.statistics import t_interval
 from init_study.answers.words import rate
 from init_study.errors import extra
-from init_study.store import RECORDS, read_manifest
-from init_study.store.records import read_lines
+from init_study.store import RECORDS, read_lines, read_manifest
 from init_study.study import Program, Study
 
 EVENTS_FOLDER = "tensorboard"
@@ -57,7 +56,7 @@ class Scalars:
         self._writers = {}
 
     def _new_lines(self) -> list[dict[str, Any]]:
-        lines = list(read_lines(self._workdir / RECORDS))
+        lines = read_lines(self._workdir, RECORDS)
         new = lines[self._seen :]
         self._seen = len(lines)
         return new

@@ -29,24 +29,24 @@ from init_study.store.documents import (
     write_atomically,
     write_document,
 )
-from init_study.store.records import (
-    FILTERS,
-    LAYERS,
-    PREDICTIONS,
-    RECORDS,
-    SPECTRA,
-    Recorder,
-    fresh_runs_in,
-    last_steps,
-)
-from init_study.store.workdir import (
+from init_study.store.names import (
+    CHECKPOINTS,
     CHECKS,
     DECISION,
+    FILTERS,
     FRESH,
+    LAYERS,
     LEDGER,
     MANIFEST,
+    PREDICTIONS,
     RACE,
+    RECORDS,
     RULES,
+    SPECTRA,
+)
+from init_study.store.reading import checkpoint_steps, read_lines, stops_of
+from init_study.store.records import Recorder, fresh_runs_in, last_steps
+from init_study.store.workdir import (
     check_is_empty,
     check_race,
     check_workdir,
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CHECKPOINTS",
     "CHECKS",
     "DECISION",
     "FILTERS",
@@ -87,6 +88,7 @@ __all__ = [
     "check_is_empty",
     "check_race",
     "check_workdir",
+    "checkpoint_steps",
     "fresh_runs_in",
     "last_steps",
     "load",
@@ -99,8 +101,10 @@ __all__ = [
     "open_workdir",
     "other_version",
     "read_document",
+    "read_lines",
     "read_manifest",
     "read_study",
+    "stops_of",
     "write_atomically",
     "write_document",
     "write_manifest",

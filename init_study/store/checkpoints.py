@@ -1,13 +1,18 @@
 """Checkpoints of one program's population, by Orbax, with what Orbax leaves out.
 
 Orbax replaces nothing until the new files are whole, but it does not notice a flipped
-bit: a checksum per leaf is kept beside the arrays and checked on the way back.
+bit, nor that a folder was renamed or is another run's: a checksum per leaf is kept
+beside the arrays, with what they are of, and checked on the way back.
 """
 
 import contextlib
+import errno
+import hashlib
+import json
+import re
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +21,13 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _STATE, _CHECKSUMS = "state", "checksums"
+# Of errors that say that files are gone or not what they should be. All others are of
+# the disk, the network or the process, and may be gone when it is tried again.
+_OF_FILES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
+_OS_ERROR = re.compile(r"\[OS error (\d+)")
 
 
 class Checkpoints:
@@ -26,11 +35,22 @@ class Checkpoints:
 
     A save goes on in the background while training does; it counts as saved only
     after `wait`, which the next `save` does first.
+
+    Args:
+        folder: where they lie.
+        about: what they are of, e.g. the ids of program and study; one that says
+            otherwise is not used.
+        only_read: touch nothing: what is unfinished may be what another process writes.
     """
 
-    def __init__(self, folder: Path, only_read: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, str] | None = None,
+        only_read: bool = False,
+    ) -> None:
         self._folder = folder.absolute()
-        # What is unfinished may be what another process is writing.
+        self._about = dict(about or {})
         options = ocp.CheckpointManagerOptions(
             max_to_keep=2, cleanup_tmp_directories=not only_read
         )
@@ -52,7 +72,7 @@ class Checkpoints:
         _check_room(self._folder, state)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            checksums=ocp.args.JsonSave(_checksums(state)),
+            checksums=ocp.args.JsonSave(self._label(step, _checksums(state))),
         )
         with _explained(self._folder):
             self._manager.save(step, args=items)
@@ -75,6 +95,7 @@ class Checkpoints:
             template: host arrays of the shapes and types that were saved.
 
         Returns: step and state; None if there is no whole checkpoint.
+        Raises: UserError if the disk does not let it be read.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
@@ -82,6 +103,13 @@ class Checkpoints:
             # Whatever the damage makes Orbax, TensorStore or JSON raise: the step
             # cannot be used, and the one before it can.
             except Exception as error:
+                if _may_pass(error):
+                    raise UserError(
+                        f"checkpoint {self._folder / str(step)} cannot be read: "
+                        f"{_reason(error)}; when that is mended, run the same command "
+                        "again to go on",
+                        ExitCode.IO,
+                    ) from error
                 self._set_aside(step, _reason(error))
         return None
 
@@ -106,12 +134,13 @@ class Checkpoints:
         try:
             restored = self._manager.restore(step, args=items)
             found = {name: restored[_STATE].get(name) or {} for name in fields}
-            _check_fields(found, restored[_CHECKSUMS])
+            _check_fields(found, self._checked(step, restored[_CHECKSUMS]))
         # As in `restore`.
         except Exception as error:
             raise UserError(
                 f"checkpoint {self._folder / str(step)} cannot be used: "
-                f"{_reason(error)}; run again in a new folder"
+                f"{_reason(error)}; run again in a new folder",
+                ExitCode.IO if _may_pass(error) else ExitCode.DAMAGED,
             ) from error
         return found
 
@@ -127,9 +156,29 @@ class Checkpoints:
         )
         restored = self._manager.restore(step, args=items)
         state = jax.tree.map(np.asarray, restored[_STATE])
-        if _checksums(state) != restored[_CHECKSUMS]:
+        if _checksums(state) != self._checked(step, restored[_CHECKSUMS]):
             raise ValueError("the arrays do not match their checksums")
         return state
+
+    def _label(self, step: int, checksums: dict[str, int]) -> dict[str, Any]:
+        """Say what the arrays are, with a checksum of just that."""
+        label = {"step": step, **self._about, "arrays": checksums}
+        return {**label, "sum": _sum_of(label)}
+
+    def _checked(self, step: int, label: dict[str, Any]) -> dict[str, int]:
+        """Make sure that the arrays are of this step and program, as they say.
+
+        Returns: their checksums. Those of an earlier version say nothing else.
+        """
+        if "arrays" not in label:
+            return label
+        own = {name: value for name, value in label.items() if name != "sum"}
+        if label.get("sum") != _sum_of(own):
+            raise ValueError("what it says of itself does not fit its checksum")
+        for name, value in {"step": step, **self._about}.items():
+            if label.get(name) != value:
+                raise ValueError(f"it is of {name} {label.get(name)}, not of {value}")
+        return label["arrays"]
 
     def _set_aside(self, step: int, reason: str) -> None:
         damaged = self._folder / str(step)
@@ -149,6 +198,25 @@ class Checkpoints:
         self._manager.reload()
 
 
+def _may_pass(error: BaseException | None) -> bool:
+    """Say whether an error is of the disk or the process, not of the files.
+
+    TensorStore tells of the system's errors in its texts.
+    """
+    while error is not None:
+        told = {int(number) for number in _OS_ERROR.findall(str(error))}
+        if isinstance(error, OSError) and error.errno is not None:
+            told.add(error.errno)
+        if isinstance(error, MemoryError) or told - _OF_FILES:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _sum_of(label: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(label, sort_keys=True).encode()).hexdigest()[:16]
+
+
 def _reason(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
@@ -164,7 +232,8 @@ def _explained(folder: Path) -> Iterator[None]:
             reason = "the disk is full"
         raise UserError(
             f"a checkpoint could not be written to {folder}: {reason}; make room or "
-            "mend the folder, then run the same command again to go on"
+            "mend the folder, then run the same command again to go on",
+            ExitCode.IO,
         ) from error
 
 
@@ -179,7 +248,8 @@ def _check_room(folder: Path, state: Any) -> None:
         raise UserError(
             f"the disk of {folder} is full: a checkpoint takes {needed / 1e6:.1f} MB, "
             f"{free / 1e6:.1f} MB are free; make room, then run the same command again "
-            "to go on"
+            "to go on",
+            ExitCode.IO,
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _FIELDS = {"program", "step", "values"}
 _SUM = re.compile(rb', "sum": "([0-9a-f]{16})"}\n$')
@@ -36,14 +36,18 @@ class SealedLine(NamedTuple):
     sum: str | None
 
 
-def first_sum(path: Path) -> str:
-    """Begin a file's sums; by its name, so that one file is not another.
+def first_sum(name: str, chain: str | None) -> str:
+    """Begin a file's sums: by its name and run, so that one file is not another.
+
+    Args:
+        name: of the file.
+        chain: of the run's manifest; None in a run that was begun before it had one.
 
     Example:
-        >>> first_sum(Path("run/records.jsonl"))
-        'records.jsonl'
+        >>> first_sum("records.jsonl", "6d0abd16d9a5")
+        'records.jsonl of 6d0abd16d9a5'
     """
-    return path.name
+    return name if chain is None else f"{name} of {chain}"
 
 
 def append_line(
@@ -59,9 +63,9 @@ def append_line(
     Returns: the sum of this line.
 
     Example:
-        >>> path = Path("notes.jsonl")
-        >>> ended = append_line(path, {"step": 5}, first_sum(path))
-        >>> [line.content for line in read_sealed(path)]
+        >>> path, begins = Path("notes.jsonl"), first_sum("notes.jsonl", None)
+        >>> ended = append_line(path, {"step": 5}, begins)
+        >>> [line.content for line in read_sealed(path, begins)]
         [{'step': 5}]
     """
     body = json.dumps(content).encode()
@@ -74,18 +78,25 @@ def append_line(
     return own
 
 
-def read_sealed(path: Path) -> Iterator[SealedLine]:
+def read_sealed(
+    path: Path, begins: str, may_be_bare: bool = True
+) -> Iterator[SealedLine]:
     """Read the whole lines of a file, and check each; none if there is no file.
 
     A last line without its end is no line: a process that was killed left it. A line
-    that stands there twice, one behind the other, counts once. Files that were begun
-    before lines had sums are read as they are.
+    that stands there twice, one behind the other, counts once.
+
+    Args:
+        path: of the file.
+        begins: of `first_sum`.
+        may_be_bare: whether the file may be from before lines had sums, and is read as
+            it is.
 
     Raises: UserError naming the first line that is not as it was written.
     """
     if not path.exists():
         return
-    before: str | None = first_sum(path)
+    before: str | None = begins
     last = b""
     with open(path, "rb") as file:
         for number, raw in enumerate(file, start=1):
@@ -94,22 +105,41 @@ def read_sealed(path: Path) -> Iterator[SealedLine]:
             if raw == last:
                 logging.warning("%s: line %d is there twice", path, number)
                 continue
-            if number == 1 and _has_no_sum(raw):
+            if number == 1 and may_be_bare and _has_no_sum(raw):
                 logging.warning("%s has no checksums: it is read as it is", path)
                 before = None
             line = _unsealed(raw) if before is None else _checked(raw, before)
             if line is None:
-                raise _is_damaged(path, number)
+                how = "is not as it was written, or lines before it are missing"
+                raise damaged_lines(path, f"line {number} {how}")
             before, last = line.sum, raw
             yield line
 
 
-def _is_damaged(path: Path, number: int) -> UserError:
+def damaged_lines(path: Path, what: str) -> UserError:
+    """Make the error for a file of lines that is not as it was written.
+
+    Args:
+        path: of the file.
+        what: is wrong with it.
+    """
     return UserError(
-        f"{path}: line {number} is not as it was written, or lines before it are "
-        "missing; put back a copy of the file, or run the study in a new folder: "
-        "--workdir=DIR"
+        f"{path}: {what}; put back a copy of the file, or have what is lost run again: "
+        f"python launch.py repair --workdir={path.parent}",
+        ExitCode.DAMAGED,
     )
+
+
+def intact_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """Tell the lines of a damaged file that fit their sums from those that do not.
+
+    A sum covers the line and the sum before it as it stands there, so behind a damaged
+    line the next ones can be whole.
+
+    Returns: what the whole ones hold, and the numbers of the others; of lines that say
+        the same, one.
+    """
+    raise NotImplementedError
 
 
 def drop_torn_line(path: Path) -> None:

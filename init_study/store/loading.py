@@ -9,16 +9,10 @@ from typing import Any
 import numpy as np
 
 from init_study.errors import UserError, extra
-from init_study.store.records import (
-    FILTERS,
-    LAYERS,
-    PREDICTIONS,
-    RECORDS,
-    SPECTRA,
-    fresh_runs_in,
-    read_lines,
-)
-from init_study.store.workdir import other_version, read_manifest, read_study
+from init_study.store.names import FILTERS, LAYERS, PREDICTIONS, RECORDS, SPECTRA
+from init_study.store.reading import read_lines
+from init_study.store.records import fresh_runs_in
+from init_study.store.workdir import read_manifest, read_study
 from init_study.study import Member, Program
 
 with extra("report"):
@@ -33,8 +27,10 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     Columns: the id of the program and its axes (`program`, `dataset`, `model`,
     `depth`, ...), `scheme`, `learning_rate`, `seed`, `member`, `split` (train,
     validation, test), `step`, `metric` (loss, accuracy; `diverged_step` on the last
-    step: the step at which training stopped being finite, else NaN), `value`. Fresh
-    seeds are there as soon as they have records.
+    step: the step at which training stopped being finite, else NaN), `value`,
+    `drifted` (whether the run went on with other versions or another computation
+    before this step, by `--accept_drift`). Fresh seeds are there as soon as they have
+    records.
 
     Args:
         workdir: of the run, finished or not.
@@ -52,13 +48,13 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
         [['zeros/lr=0.1/0', 'loss', 2.0], ['zeros/lr=0.1/1', 'loss', 4.0]]
     """
     folder = Path(workdir)
-    study = read_study(folder)
+    study, manifest = read_study(folder), read_manifest(folder)
     programs = {program.id: program for program in study.programs()}
     members = _member_columns(study.members())
-    lines = list(read_lines(folder / RECORDS))
-    if any(line["program"] not in programs for line in lines):
-        raise other_version(folder, "records of programs its study does not have here")
+    lines = read_lines(folder, RECORDS)
     tables = [_line_table(line, programs[line["program"]], members) for line in lines]
+    for table, line in zip(tables, lines, strict=True):
+        table["drifted"] = _has_drifted(manifest, line["program"], line["step"])
     # Fresh seeds are further members of the same programs.
     tables += [load(part) for part in fresh_runs_in(folder).values()]
     if not tables:
@@ -79,7 +75,7 @@ def load_layers(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     manifest = read_manifest(folder)
     members = pd.DataFrame(_member_columns(read_study(folder).members()))
     tables = []
-    for line in read_lines(folder / LAYERS):
+    for line in read_lines(folder, LAYERS):
         names = manifest["programs"][line["program"]]["layers"]
         for metric, values in line["values"].items():
             rows = members.loc[members.index.repeat(len(names))].reset_index(drop=True)
@@ -107,7 +103,7 @@ def load_spectra(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     pairs = [(scheme, seed) for scheme in study.schemes for seed in study.seeds]
     rows = [
         (line["program"], scheme, seed, kind, rank, float(value))
-        for line in read_lines(folder / SPECTRA)
+        for line in read_lines(folder, SPECTRA)
         for kind, values in line["values"].items()
         for (scheme, seed), own in zip(pairs, values, strict=True)
         for rank, value in enumerate(own, start=1)
@@ -128,7 +124,7 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     study = read_study(folder)
     rows = [
         (line["program"], scheme, layer, metric, float(value))
-        for line in read_lines(folder / PREDICTIONS)
+        for line in read_lines(folder, PREDICTIONS)
         for metric, values in line["values"].items()
         for scheme, own in zip(study.schemes, values, strict=True)
         for layer, value in enumerate(own)
@@ -154,10 +150,16 @@ def load_filters(
     ]
     return {
         (line["program"], line["step"], *member): np.array(kernel, np.float64)
-        for line in read_lines(folder / FILTERS)
+        for line in read_lines(folder, FILTERS)
         for kernels in line["values"].values()
         for member, kernel in zip(members, kernels, strict=True)
     }
+
+
+def _has_drifted(manifest: Mapping[str, Any], program: str, step: int) -> bool:
+    """Say whether a run had accepted another computation before a step."""
+    accepted = manifest.get("accepted_drift", [])
+    return any(step > one.get("steps", {}).get(program, -1) for one in accepted)
 
 
 def _member_columns(members: tuple[Member, ...]) -> dict[str, Any]:

@@ -3,25 +3,17 @@
 They are appended, never rewritten.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from init_study.errors import UserError
-from init_study.store.lines import (
-    append_line,
-    drop_torn_line,
-    first_sum,
-    read_sealed,
-)
-from init_study.store.workdir import FRESH
+from init_study.errors import ExitCode, UserError
+from init_study.store.lines import append_line, drop_torn_line, first_sum
+from init_study.store.names import FRESH, RECORDS
+from init_study.store.reading import chain_of, compares, read_lines, sealed_lines
 from init_study.study import Program
-
-RECORDS, LAYERS = "records.jsonl", "layers.jsonl"
-SPECTRA, FILTERS = "spectra.jsonl", "filters.jsonl"
-PREDICTIONS = "predictions.jsonl"
 
 Metrics = Mapping[str, np.ndarray]
 
@@ -31,7 +23,8 @@ class Recorder:
 
     A run that starts again from a checkpoint meets steps that are written already.
     They are compared, not written twice: training is deterministic, and a difference
-    means that something outside the study has changed.
+    means that something outside the study has changed. Where that was accepted, what
+    is written stays.
 
     Example:
         >>> recorder = Recorder(Path("."))
@@ -43,9 +36,10 @@ class Recorder:
     def __init__(self, workdir: Path, name: str = RECORDS) -> None:
         self._path = workdir / name
         drop_torn_line(self._path)
-        self._sum: str | None = first_sum(self._path)
+        self._sum: str | None = first_sum(name, chain_of(workdir))
+        self._compares = compares(workdir)
         self._written: dict[tuple[str, int], Any] = {}
-        for line in read_sealed(self._path):
+        for line in sealed_lines(workdir, name):
             key = line.content["program"], line.content["step"]
             self._written[key] = line.content["values"]
             self._sum = line.sum
@@ -68,11 +62,12 @@ class Recorder:
         plain = {name: _plain(array) for name, array in values.items()}
         key = (program.id, step)
         if key in self._written:
-            if self._written[key] != plain:
+            if self._compares and self._written[key] != plain:
                 raise UserError(
                     f"{self._path}: step {step} of program {program.id} came out "
                     "differently from what is written there; packages, devices or "
-                    "XLA flags have changed. Start in a new folder: --workdir=DIR"
+                    "XLA flags have changed. Start in a new folder: --workdir=DIR",
+                    ExitCode.DAMAGED,
                 )
             return
         line = {"program": program.id, "step": step, "values": plain}
@@ -82,7 +77,7 @@ class Recorder:
 
 def last_steps(workdir: Path) -> dict[str, int]:
     """Find the last step with records, by program id. Reads only."""
-    lines = read_lines(workdir / RECORDS)
+    lines = read_lines(workdir, RECORDS)
     steps = [(line["program"], line["step"]) for line in lines]
     return {program: max(s for p, s in steps if p == program) for program, _ in steps}
 
@@ -99,14 +94,6 @@ def fresh_runs_in(workdir: Path) -> dict[str, Path]:
     """
     files = sorted(workdir.glob(f"{FRESH}/*/{RECORDS}"))
     return {path.parent.name: path.parent for path in files if path.stat().st_size}
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Read the whole lines of a file; a last line without its end is no record.
-
-    Raises: UserError naming the first line that is not as it was written.
-    """
-    return (line.content for line in read_sealed(path))
 
 
 def _plain(array: np.ndarray) -> list[Any]:

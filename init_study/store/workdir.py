@@ -10,17 +10,10 @@ from typing import Any
 
 from init_study.errors import UserError
 from init_study.store.documents import is_leftover, read_document, write_document
+from init_study.store.names import LOCK, MANIFEST, RACE
 from init_study.study import Study
 from init_study.study.files import differing_fields
 
-MANIFEST = "manifest.json"
-# Of a race: what was planned, and what was decided.
-RACE, DECISION = "race.json", "decision.json"
-# Of an examination of claims: what was planned, what was checked, what came of it.
-RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
-# Of a run with fresh seeds: the folder of their runs, one of each program.
-FRESH = "fresh"
-_LOCK = ".lock"
 # What reading a run, or going on with it, takes from its manifest.
 _FACTS = {
     "data": ("checksums", "chance", "validation", "test"),
@@ -120,7 +113,7 @@ def check_is_empty(workdir: Path) -> None:
 
 def _is_of_a_beginning(path: Path) -> bool:
     """Say whether a file is there before the first document is written."""
-    return path.name == _LOCK or is_leftover(path)
+    return path.name == LOCK or is_leftover(path)
 
 
 @contextlib.contextmanager
@@ -132,7 +125,7 @@ def lock(workdir: Path) -> Iterator[None]:
 
     Raises: UserError naming the process that holds it.
     """
-    with open(workdir / _LOCK, "a+") as file:
+    with open(workdir / LOCK, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

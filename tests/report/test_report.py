@@ -23,7 +23,7 @@ from init_study.report.figures import differences_forest
 from init_study.report.palette import scheme_styles
 from init_study.report.program_figures import strip_figure
 from init_study.report.svg import spread, to_markup
-from init_study.store.lines import append_line, first_sum, read_sealed
+from init_study.store.lines import append_line, first_sum
 from init_study.study import Study
 
 SCHEMES = ("zeros", "normal(0.02)", "he_normal", "torch")
@@ -201,9 +201,9 @@ def test_a_partial_run_says_what_is_missing(tmp_path, unfinished):
 def test_a_program_that_has_not_begun_is_named(tmp_path):
     make_run(tmp_path, make_study())
     path, first = tmp_path / store.RECORDS, make_study().programs()[0].id
-    lines = [line.content for line in read_sealed(path)]
+    lines = store.read_lines(tmp_path, store.RECORDS)
     path.unlink()
-    ended = first_sum(path)
+    ended = first_sum(store.RECORDS, None)
     for line in lines:
         if line["program"] == first:
             ended = append_line(path, line, ended)

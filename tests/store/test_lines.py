@@ -18,16 +18,34 @@ STEPS = (0, 5, 10, 15, 20)
 @pytest.fixture
 def path(tmp_path):
     """Records of a run of five evaluations."""
+    store.write_manifest(tmp_path, {"study": STUDY.to_dict(), "chain": STUDY.hash})
+    return recorded(tmp_path)
+
+
+@pytest.fixture
+def older(tmp_path):
+    """The same, begun before lines were chained to their run."""
     store.write_manifest(tmp_path, {"study": STUDY.to_dict()})
-    recorder = store.Recorder(tmp_path)
+    return recorded(tmp_path)
+
+
+def recorded(workdir):
+    names = (store.LAYERS, store.FILTERS, store.RECORDS)
+    layers, filters, records = (store.Recorder(workdir, name) for name in names)
     for step in STEPS:
-        values = np.array([0.25 * step, 1 / 3], np.float32)
-        recorder.append(PROGRAM, step, {"validation/loss": values})
-    return tmp_path / store.RECORDS
+        if step in (0, 20):
+            layers.append(PROGRAM, step, {"gain": np.ones((2, 1), np.float32)})
+            filters.append(PROGRAM, step, {})
+        records.append(PROGRAM, step, losses(step))
+    return workdir / store.RECORDS
+
+
+def losses(step):
+    return {"validation/loss": np.array([0.25 * step, 1 / 3], np.float32)}
 
 
 def steps(path):
-    return [line.content["step"] for line in read_sealed(path)]
+    return [line["step"] for line in store.read_lines(path.parent, path.name)]
 
 
 def test_lines_come_back_in_order(path):
@@ -95,9 +113,13 @@ def test_a_line_that_is_there_twice_counts_once_and_is_said(path, caplog):
     with caplog.at_level("WARNING"):
         assert steps(path) == list(STEPS)
     assert "line 6 is there twice" in caplog.text
-    recorder = store.Recorder(path.parent)
-    recorder.append(PROGRAM, 25, {"validation/loss": np.zeros(2, np.float32)})
-    assert steps(path) == [*STEPS, 25]
+
+
+def test_what_comes_behind_a_line_that_is_there_twice_fits(path):
+    *lines, _ = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines, lines[-1]]))
+    store.Recorder(path.parent).append(PROGRAM, 20, losses(20))
+    assert steps(path) == list(STEPS)
 
 
 def test_what_is_cut_off_is_said(path, caplog):
@@ -115,16 +137,37 @@ def test_lines_of_another_file_are_none_of_this(path):
         steps(other)
 
 
-def test_a_file_without_sums_is_read_and_goes_on_without(path, caplog):
-    plain = [json.dumps(line.content) + "\n" for line in read_sealed(path)]
-    path.write_text("".join(plain))
+def without_sums(path):
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    plain = [{n: v for n, v in line.items() if n != "sum"} for line in lines]
+    return [json.dumps(line) + "\n" for line in plain]
+
+
+def test_a_file_without_sums_is_read_and_goes_on_without(older, caplog):
+    older.write_text("".join(without_sums(older)[:-1]))
     with caplog.at_level("WARNING"):
-        assert steps(path) == list(STEPS)
+        assert steps(older) == list(STEPS[:-1])
     assert "has no checksums" in caplog.text
-    recorder = store.Recorder(path.parent)
-    recorder.append(PROGRAM, 25, {"validation/loss": np.zeros(2, np.float32)})
-    assert steps(path) == [*STEPS, 25]
-    assert b'"sum"' not in path.read_bytes()
+    store.Recorder(older.parent).append(PROGRAM, 20, losses(20))
+    assert steps(older) == list(STEPS)
+    assert b'"sum"' not in older.read_bytes()
+
+
+def test_sums_cannot_be_left_out_of_a_run_that_has_them(path):
+    path.write_text("".join(without_sums(path)))
+    with pytest.raises(UserError, match="line 1 is not"):
+        steps(path)
+
+
+@pytest.mark.parametrize(
+    "values", [{"validation/loss": [1.0]}, {"a/b": 3}, {"a/b": ["x", 2.0]}]
+)
+def test_what_an_older_file_cannot_mean_is_said(older, values):
+    lines = without_sums(older)
+    wrong = json.dumps({"program": PROGRAM.id, "step": 5, "values": values}) + "\n"
+    older.write_text("".join([lines[0], wrong]))
+    with pytest.raises(UserError, match="another version"):
+        steps(older)
 
 
 def test_sums_are_not_mixed_with_lines_without(path):
@@ -134,13 +177,50 @@ def test_sums_are_not_mixed_with_lines_without(path):
     with pytest.raises(UserError, match="line 5 is not"):
         steps(path)
     path.write_bytes(b"".join([plain, last]))
-    with pytest.raises(UserError, match="line 2 is not"):
+    with pytest.raises(UserError, match="line 1 is not"):
         steps(path)
 
 
 def test_what_is_appended_is_chained(tmp_path):
-    path = tmp_path / "some.jsonl"
-    one = append_line(path, {"a": 1}, first_sum(path))
+    path, begins = tmp_path / "some.jsonl", first_sum("some.jsonl", "a run")
+    one = append_line(path, {"a": 1}, begins)
     two = append_line(path, {"a": 1}, one)
     assert one != two
-    assert [line.sum for line in read_sealed(path)] == [one, two]
+    assert [line.sum for line in read_sealed(path, begins)] == [one, two]
+    assert one != append_line(path, {"a": 1}, first_sum("some.jsonl", "another run"))
+
+
+def test_records_of_another_run_of_the_same_shapes_are_refused(path, tmp_path):
+    """Its programs are the same, and so are the numbers of its members."""
+    other = STUDY.replace(schemes="he_normal")
+    (tmp_path / "other").mkdir()
+    manifest = {"study": other.to_dict(), "chain": other.hash}
+    store.write_manifest(tmp_path / "other", manifest)
+    assert other.programs()[0].id == PROGRAM.id
+    theirs = recorded(tmp_path / "other")
+    path.write_bytes(theirs.read_bytes())
+    with pytest.raises(UserError, match="line 1 is not"):
+        steps(path)
+
+
+@pytest.mark.parametrize("name", [store.LAYERS, store.FILTERS])
+@pytest.mark.parametrize(("kept", "gone"), [(1, "20"), (0, "0, 20")])
+def test_what_is_measured_at_the_ends_is_missed(path, name, kept, gone):
+    """It was written before the records of those steps were."""
+    file = path.with_name(name)
+    file.write_bytes(b"".join(file.read_bytes().splitlines(True)[:kept]))
+    with pytest.raises(UserError, match=f"the lines of step {gone} of .* are missing"):
+        store.read_lines(path.parent, name)
+    with pytest.raises(UserError, match=r"are missing.*repair --workdir"):
+        store.Recorder(path.parent, name)
+
+
+def test_records_before_a_checkpoint_are_missed(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    saved = path.parent / store.CHECKPOINTS / PROGRAM.id / "12"
+    saved.mkdir(parents=True)
+    path.write_bytes(b"".join(lines[:2]))
+    with pytest.raises(UserError, match=r"the lines of step 10 of .* are missing"):
+        steps(path)
+    path.write_bytes(b"".join(lines[:3]))
+    assert steps(path) == [0, 5, 10]

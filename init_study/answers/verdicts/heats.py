@@ -1,6 +1,5 @@
 """The result of a race, as an object and as a JSON document and back."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,8 @@ from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.learning import Learning
 from init_study.answers.verdicts.more_seeds import More
 from init_study.answers.verdicts.protocol import Choice
-from init_study.errors import UserError
-from init_study.store import DECISION
+from init_study.errors import ExitCode, UserError
+from init_study.store import DECISION, read_document
 
 ByScheme = dict[str, Float[np.ndarray, " seeds"]]
 
@@ -90,11 +89,12 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
     if not path.exists():
         return ()
     try:
-        return from_document(json.loads(path.read_text()))
+        return from_document(read_document(path)["programs"])
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
-            f"{path} is of another version, or was changed by hand; the command that "
-            "raced decides anew, without training again"
+            f"{path} is of another version, or is not as it was written; the command "
+            "that raced decides anew, without training again",
+            ExitCode.DAMAGED,
         ) from None
 
 

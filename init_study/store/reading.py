@@ -1,0 +1,219 @@
+"""Lines of a run, each checked, and all together beside what the run's plan asks for.
+
+Sums find a line that was changed; that the last lines of a file are gone is found by
+what stands elsewhere: a checkpoint is behind all records before it, and what is
+measured before the first step and after the last is written before the records of
+those steps.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from init_study.store.lines import (
+    SealedLine,
+    damaged_lines,
+    first_sum,
+    read_sealed,
+)
+from init_study.store.names import (
+    CHECKPOINTS,
+    FILTERS,
+    LAYERS,
+    MANIFEST,
+    PREDICTIONS,
+    RECORDS,
+    SPECTRA,
+)
+from init_study.store.workdir import other_version, read_manifest, read_study
+from init_study.study import Program, Study
+
+
+def read_lines(workdir: Path, name: str) -> list[dict[str, Any]]:
+    """Read the whole lines of a run's file; a last line without its end is none.
+
+    Args:
+        workdir: of the run.
+        name: of the file, as `records.jsonl`.
+
+    Raises: UserError naming the first line that is not as it was written, or the steps
+        of a program that are missing; UserError if another version wrote the file.
+    """
+    return [line.content for line in sealed_lines(workdir, name)]
+
+
+def sealed_lines(workdir: Path, name: str) -> list[SealedLine]:
+    """Read the whole lines of a run's file with their sums.
+
+    Args:
+        workdir: of the run; a folder without a manifest has no plan, and is not
+            compared with it.
+        name: of the file.
+
+    Raises: UserError as `read_lines` does.
+    """
+    lines = _sealed(workdir, name)
+    if (workdir / MANIFEST).exists():
+        manifest, study = read_manifest(workdir), read_study(workdir)
+        _check_shapes(workdir, name, lines, study)
+        if "chain" in manifest:
+            _check_steps(workdir, name, lines, study)
+    return lines
+
+
+def chain_of(workdir: Path) -> str | None:
+    """Find what the sums of a run's lines begin with.
+
+    None where there is no manifest, or one from before there were chains.
+    """
+    there = (workdir / MANIFEST).exists()
+    return read_manifest(workdir).get("chain") if there else None
+
+
+def compares(workdir: Path) -> bool:
+    """Whether what is measured again must be what is written.
+
+    Not in a run that went on with another computation.
+    """
+    there = (workdir / MANIFEST).exists()
+    return not (there and read_manifest(workdir).get("accepted_drift"))
+
+
+def lost_step(
+    workdir: Path, program: Program, written: Mapping[str, set[int]]
+) -> int | None:
+    """Find the first step of a program whose lines must have been there, and are not.
+
+    Args:
+        workdir: of the run.
+        program: of the run.
+        written: the steps that have lines, by file.
+    """
+    lost = {
+        step
+        for name in written
+        for step in _asked(workdir, name, program, written[RECORDS]) - written[name]
+    }
+    return min(lost, default=None)
+
+
+def stops_of(program: Program) -> tuple[int, ...]:
+    """List the steps at which a program is evaluated, the untrained one first.
+
+    Example:
+        >>> stops_of(Program(steps=20, evaluations=2))
+        (0, 10, 20)
+    """
+    return (0, *program.evaluation_steps())
+
+
+def checkpoint_steps(workdir: Path, program: Program) -> list[int]:
+    """List the steps of a program's checkpoints, whole or not, by their folders."""
+    folders = (workdir / CHECKPOINTS / program.id).glob("*")
+    return sorted(int(path.name) for path in folders if path.name.isdecimal())
+
+
+def _sealed(workdir: Path, name: str) -> list[SealedLine]:
+    chain = chain_of(workdir)
+    begins = first_sum(name, chain)
+    return list(read_sealed(workdir / name, begins, may_be_bare=chain is None))
+
+
+def _asked(workdir: Path, name: str, program: Program, recorded: set[int]) -> set[int]:
+    """List the steps whose lines a file must have, by what else is there."""
+    if name == RECORDS:
+        reached = max([*recorded, *checkpoint_steps(workdir, program)], default=0)
+        return {step for step in stops_of(program) if step < reached}
+    if name in (LAYERS, FILTERS):
+        return {0, program.steps} & recorded
+    return {0} & recorded if read_manifest(workdir).get("spectra") else set()
+
+
+def _check_steps(
+    workdir: Path, name: str, lines: list[SealedLine], study: Study
+) -> None:
+    """Make sure that no line is missing, and none is there that no plan asks for.
+
+    Raises: UserError naming the steps.
+    """
+    written = steps_by_program(lines)
+    recorded = (
+        written if name == RECORDS else steps_by_program(_sealed(workdir, RECORDS))
+    )
+    for program in study.programs():
+        there, records = (one.get(program.id, set()) for one in (written, recorded))
+        label = study.label(program)
+        gone = sorted(_asked(workdir, name, program, records) - there)
+        if gone:
+            steps = ", ".join(map(str, gone))
+            raise damaged_lines(
+                workdir / name, f"the lines of step {steps} of {label} are missing"
+            )
+        odd = sorted(there - set(stops_of(program)))
+        if odd:
+            raise damaged_lines(
+                workdir / name, f"there is a line of step {odd[0]} of {label}"
+            )
+
+
+def steps_by_program(lines: list[SealedLine]) -> dict[str, set[int]]:
+    """Collect the steps that lines are of, by the id of the program.
+
+    Example:
+        >>> steps_by_program([SealedLine({"program": "3f2a", "step": 0}, None)])
+        {'3f2a': {0}}
+    """
+    steps: dict[str, set[int]] = {}
+    for line in lines:
+        steps.setdefault(line.content["program"], set()).add(line.content["step"])
+    return steps
+
+
+def _check_shapes(
+    workdir: Path, name: str, lines: list[SealedLine], study: Study
+) -> None:
+    """Make sure that lines are of the study's programs and members.
+
+    Raises: UserError if another version, or another hand, wrote them.
+    """
+    ids = {program.id for program in study.programs()}
+    count = _rows(name, study)
+    for line in lines:
+        if line.content["program"] not in ids:
+            raise other_version(
+                workdir, "records of programs its study does not have here"
+            )
+        for metric, values in line.content["values"].items():
+            if not (isinstance(values, list) and len(values) == count):
+                raise other_version(
+                    workdir,
+                    f"{metric} of step {line.content['step']} in {name} that is not of "
+                    f"{count} rows",
+                )
+            if line.sum is None and not all(map(_is_number, _flat(values))):
+                raise other_version(workdir, f"{metric} in {name} that is no number")
+
+
+def _rows(name: str, study: Study) -> int:
+    """Count what a line has a number, or an array, of."""
+    if name == FILTERS:
+        return sum(member.seed == study.seeds[0] for member in study.members())
+    if name == SPECTRA:
+        return len(study.schemes) * len(study.seeds)
+    return len(study.schemes if name == PREDICTIONS else study.members())
+
+
+def _flat(values: Any) -> Iterator[Any]:
+    if not isinstance(values, list):
+        yield values
+        return
+    for value in values:
+        yield from _flat(value)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
