@@ -12,8 +12,8 @@ from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan
 from init_study.run import Control, run
+from init_study.store.completeness import sealed_lines
 from init_study.store.lines import append_line
-from init_study.store.reading import sealed_lines
 from init_study.study import Study
 
 STUDY = Study(

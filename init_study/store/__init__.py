@@ -24,12 +24,14 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
 from init_study.store.documents import (
     read_document,
     write_atomically,
     write_document,
 )
-from init_study.store.names import (
+from init_study.store.records import Recorder, fresh_runs_in, last_steps
+from init_study.store.run_files import (
     CHECKPOINTS,
     CHECKS,
     DECISION,
@@ -44,8 +46,6 @@ from init_study.store.names import (
     RULES,
     SPECTRA,
 )
-from init_study.store.reading import checkpoint_steps, read_lines, stops_of
-from init_study.store.records import Recorder, fresh_runs_in, last_steps
 from init_study.store.workdir import (
     check_is_empty,
     check_race,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from init_study.errors import UserError, extra
-from init_study.store.names import FILTERS, LAYERS, PREDICTIONS, RECORDS, SPECTRA
-from init_study.store.reading import read_lines
+from init_study.store.completeness import read_lines
 from init_study.store.records import fresh_runs_in
+from init_study.store.run_files import FILTERS, LAYERS, PREDICTIONS, RECORDS, SPECTRA
 from init_study.store.workdir import read_manifest, read_study
 from init_study.study import Member, Program
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from init_study.errors import ExitCode, UserError
+from init_study.store.completeness import chain_of, compares, read_lines, sealed_lines
 from init_study.store.lines import append_line, drop_torn_line, first_sum
-from init_study.store.names import FRESH, RECORDS
-from init_study.store.reading import chain_of, compares, read_lines, sealed_lines
+from init_study.store.run_files import FRESH, RECORDS
 from init_study.study import Program
 
 Metrics = Mapping[str, np.ndarray]

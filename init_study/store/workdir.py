@@ -10,7 +10,7 @@ from typing import Any
 
 from init_study.errors import UserError
 from init_study.store.documents import is_leftover, read_document, write_document
-from init_study.store.names import LOCK, MANIFEST, RACE
+from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
 from init_study.study.files import differing_fields
 

@@ -16,7 +16,7 @@ from init_study.store.lines import (
     first_sum,
     read_sealed,
 )
-from init_study.store.names import (
+from init_study.store.run_files import (
     CHECKPOINTS,
     FILTERS,
     LAYERS,
