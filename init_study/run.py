@@ -148,7 +148,7 @@ def _check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
         return True
     steps = store.last_steps(workdir)
     for program in plan.programs if wanted else ():
-        saved = store.checkpoint_steps(workdir, program.program)
+        saved = store.checkpoint_steps(workdir, program.program.id)
         if max([*saved, steps.get(program.program.id, 0)], default=0):
             raise UserError(
                 f"--spectra measures before the first step, and {program.label} in "

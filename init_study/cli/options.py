@@ -17,6 +17,7 @@ WORDS = {
     "status": "how far a run is",
     "report": "render the report of a run again",
     "export": "the records as a file",
+    "repair": "take out what is damaged in a run, to have it run again",
     "claims": "what an introduction to initialization claims, put to the test",
     "published": "whether results of papers come out again",
     "list": "studies, results, models, data sets, initializers, schemes",
@@ -25,7 +26,7 @@ WORDS = {
     "gain": "what activations do to signal and gradients",
 }
 _TRAIN = ("run", "claims", "published")
-_READ = ("status", "report", "export")
+_READ = ("status", "report", "export", "repair")
 # What `show` draws depends on these fields of a study and on no other.
 _SHOWN = (
     *("dataset", "image_size", "model", "depth", "width", "activation", "norm"),

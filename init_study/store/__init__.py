@@ -31,6 +31,7 @@ from init_study.store.documents import (
     write_document,
 )
 from init_study.store.records import Recorder, fresh_runs_in, last_steps
+from init_study.store.repairing import Repaired, repair
 from init_study.store.run_files import (
     CHECKPOINTS,
     CHECKS,
@@ -85,6 +86,7 @@ __all__ = [
     "SPECTRA",
     "Checkpoints",
     "Recorder",
+    "Repaired",
     "check_is_empty",
     "check_race",
     "check_workdir",
@@ -104,6 +106,7 @@ __all__ = [
     "read_lines",
     "read_manifest",
     "read_study",
+    "repair",
     "stops_of",
     "write_atomically",
     "write_document",

@@ -107,9 +107,9 @@ def stops_of(program: Program) -> tuple[int, ...]:
     return (0, *program.evaluation_steps())
 
 
-def checkpoint_steps(workdir: Path, program: Program) -> list[int]:
+def checkpoint_steps(workdir: Path, program: str) -> list[int]:
     """List the steps of a program's checkpoints, whole or not, by their folders."""
-    folders = (workdir / CHECKPOINTS / program.id).glob("*")
+    folders = (workdir / CHECKPOINTS / program).glob("*")
     return sorted(int(path.name) for path in folders if path.name.isdecimal())
 
 
@@ -122,7 +122,7 @@ def _sealed(workdir: Path, name: str) -> list[SealedLine]:
 def _asked(workdir: Path, name: str, program: Program, recorded: set[int]) -> set[int]:
     """List the steps whose lines a file must have, by what else is there."""
     if name == RECORDS:
-        reached = max([*recorded, *checkpoint_steps(workdir, program)], default=0)
+        reached = max([*recorded, *checkpoint_steps(workdir, program.id)], default=0)
         return {step for step in stops_of(program) if step < reached}
     if name in (LAYERS, FILTERS):
         return {0, program.steps} & recorded

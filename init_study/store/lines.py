@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,14 +68,40 @@ def append_line(
         >>> [line.content for line in read_sealed(path, begins)]
         [{'step': 5}]
     """
-    body = json.dumps(content).encode()
-    own = None if before is None else _sum_of(body, before)
-    sealed = body if own is None else body[:-1] + f', "sum": "{own}"}}'.encode()
+    sealed, own = _sealed(content, before)
     with open(path, "ab") as file:
-        file.write(sealed + b"\n")
+        file.write(sealed)
         file.flush()
         os.fsync(file.fileno())
     return own
+
+
+def chained(contents: Iterable[Mapping[str, Any]], begins: str) -> str:
+    """Write lines as text, each with its sum.
+
+    Args:
+        contents: plain values.
+        begins: of `first_sum`.
+
+    Example:
+        >>> chained([{"step": 5}], "notes.jsonl").partition(", ")[0]
+        '{"step": 5'
+    """
+    before: str | None = begins
+    text = b""
+    for content in contents:
+        sealed, before = _sealed(content, before)
+        text += sealed
+    return text.decode()
+
+
+def _sealed(content: Mapping[str, Any], before: str | None) -> tuple[bytes, str | None]:
+    """Write a line, and its sum where lines have sums."""
+    body = json.dumps(content).encode()
+    if before is None:
+        return body + b"\n", None
+    own = _sum_of(body, before)
+    return body[:-1] + f', "sum": "{own}"}}\n'.encode(), own
 
 
 def read_sealed(
@@ -130,16 +156,32 @@ def damaged_lines(path: Path, what: str) -> UserError:
     )
 
 
-def intact_lines(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+def intact_lines(path: Path, begins: str) -> tuple[list[dict[str, Any]], list[int]]:
     """Tell the lines of a damaged file that fit their sums from those that do not.
 
-    A sum covers the line and the sum before it as it stands there, so behind a damaged
-    line the next ones can be whole.
+    A sum covers the line and the sum before it as it stands there: behind a line that
+    was edited the next ones are whole.
 
-    Returns: what the whole ones hold, and the numbers of the others; of lines that say
-        the same, one.
+    Args:
+        path: of the file; none if it is not there.
+        begins: of `first_sum`.
+
+    Returns: what the whole ones hold, each once, and the numbers of the others. A last
+        line without its end is neither.
     """
-    raise NotImplementedError
+    whole: list[dict[str, Any]] = []
+    broken: list[int] = []
+    before: str | None = begins
+    raws = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    for number, raw in enumerate(raws, start=1):
+        line = None if before is None else _checked(raw, before)
+        if line is None and raw.endswith(b"\n"):
+            broken.append(number)
+        elif line is not None and line.content not in whole:
+            whole.append(line.content)
+        found = _SUM.search(raw)
+        before = None if found is None else found[1].decode()
+    return whole, broken
 
 
 def drop_torn_line(path: Path) -> None:
