@@ -70,10 +70,10 @@ def test_an_edited_line_comes_out_again(plan, workdir, undisturbed, name, place)
     with pytest.raises(UserError, match="repair"):
         run(plan, workdir, "command")
     found = store.repair(workdir)
-    assert [one.place for one in found] == [
-        name,
-        STUDY.label(plan.programs[place].program),
-    ]
+    label = STUDY.label(plan.programs[place].program)
+    # The last records come from the last checkpoint, which stays.
+    again = [] if (name, place) == (store.RECORDS, -1) else [label]
+    assert [one.place for one in found] == [name, *again]
     aside = workdir.with_name("w-damaged-1")
     assert (aside / name).read_bytes() == damaged
     assert not store.repair(workdir)
