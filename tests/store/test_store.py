@@ -1,16 +1,18 @@
 """What is on the disk is whole or absent, whoever was killed when."""
 
 import dataclasses
+import errno
 import json
 import multiprocessing
 import shutil
 from typing import NamedTuple
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from init_study import store
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.study import Study
 
 STUDY = Study(schemes=("zeros",), learning_rates=(0.1, 0.2), seeds=2, steps=10)
@@ -230,3 +232,78 @@ def test_some_fields_are_read_and_nothing_is_touched(tmp_path):
     # Orbax cleans in the background, and has done so when it is closed.
     reader.close()
     assert unfinished.is_dir()
+
+
+ABOUT = {"program": "3f2a", "study": "91c0"}
+
+
+def saved(folder, about=ABOUT):
+    checkpoints = store.Checkpoints(folder, about)
+    for step in (3, 6):
+        checkpoints.save(step, {"a": np.full(4, step, np.float32)})
+    checkpoints.close()
+
+
+def restored(folder, about=ABOUT):
+    checkpoints = store.Checkpoints(folder, about)
+    found = checkpoints.restore({"a": np.zeros(4, np.float32)})
+    checkpoints.close()
+    return found and (found[0], float(found[1]["a"][0]))
+
+
+def test_a_checkpoint_under_another_steps_name_is_not_used(tmp_path, caplog):
+    saved(tmp_path / "one")
+    (tmp_path / "one" / "6").rename(tmp_path / "one" / "9")
+    assert restored(tmp_path / "one") == (3, 3.0)
+    assert "it is of step 6, not of 9" in caplog.text
+    assert (tmp_path / "one-damaged-9").is_dir(), "nothing is deleted"
+
+
+@pytest.mark.parametrize("name", ["program", "study"])
+def test_checkpoints_of_something_else_are_not_used(tmp_path, caplog, name):
+    saved(tmp_path / "one")
+    assert restored(tmp_path / "one", ABOUT | {name: "other"}) is None
+    assert f"it is of {name} {ABOUT[name]}, not of other" in caplog.text
+
+
+def test_what_a_checkpoint_says_of_itself_is_checked(tmp_path, caplog):
+    saved(tmp_path / "one")
+    files = [p for p in (tmp_path / "one" / "6").rglob("*") if p.is_file()]
+    (label,) = (p for p in files if b"3f2a" in p.read_bytes())
+    label.write_text(label.read_text().replace("3f2a", "other"))
+    assert restored(tmp_path / "one", ABOUT | {"program": "other"}) is None
+    assert "does not fit its checksum" in caplog.text
+
+
+def test_checkpoints_from_before_they_said_what_they_are_of_are_read(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(store.Checkpoints, "_label", lambda self, step, sums: sums)
+    saved(tmp_path / "one")
+    monkeypatch.undo()
+    assert restored(tmp_path / "one") == (6, 6.0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        OSError(errno.EMFILE, "Too many open files"),
+        ValueError(
+            "UNKNOWN: Error reading b/d: [OS error 5: EIO Input/output]"
+        ),
+        MemoryError(),
+    ],
+)
+def test_an_error_of_the_disk_sets_no_checkpoint_aside(tmp_path, monkeypatch, error):
+    saved(tmp_path / "one")
+
+    def fail(self, step, args):
+        raise RuntimeError("while it was read") from error
+
+    monkeypatch.setattr(ocp.CheckpointManager, "restore", fail)
+    with pytest.raises(UserError, match=r"6 cannot be read.*again to go on") as caught:
+        restored(tmp_path / "one")
+    assert caught.value.exit_code == ExitCode.IO
+    monkeypatch.undo()
+    assert restored(tmp_path / "one") == (6, 6.0)
