@@ -24,8 +24,8 @@ from init_study.engine.running import (
     reset_sums,
 )
 from init_study.engine.stopwatch import Stopwatch
-from init_study.engine.tuning import check_memory, choose_executions
-from init_study.errors import UserError
+from init_study.engine.tuning import check_memory, choose_executions, disk_bytes
+from init_study.errors import ExitCode, UserError
 from init_study.plan import Plan, ProgramPlan
 from init_study.run_records import Recorders, open_recorders, record_layers
 from init_study.train import TrainState
@@ -107,9 +107,9 @@ def run(
         if resumed:
             _check_spectra(plan, workdir, recorders)
         else:
-            plan = choose_executions(
-                plan, control.given_execution, _tell_choosing(plan, control)
-            )
+            store.check_disk(workdir, disk_bytes(plan))
+            tell = _tell_choosing(plan, control)
+            plan = choose_executions(plan, control.given_execution, tell)
         plan = manifest.begin(workdir, plan, command)
         started, member_steps, finished = time.time(), 0, True
         try:
@@ -174,7 +174,8 @@ def _check_complete(
         raise UserError(
             f"{workdir / store.RECORDS}: {plan.label} is at step {step}, and its "
             f"records of step {steps} are missing; put back a copy of the file, or run "
-            "the study in a new folder: --workdir=DIR"
+            "the study in a new folder: --workdir=DIR",
+            exit_code=ExitCode.DAMAGED,
         )
 
 

@@ -24,6 +24,7 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from init_study.store.disk_room import check_disk
 from init_study.store.documents import (
     read_document,
     write_atomically,
@@ -84,6 +85,7 @@ __all__ = [
     "SPECTRA",
     "Checkpoints",
     "Recorder",
+    "check_disk",
     "check_is_empty",
     "check_race",
     "check_workdir",

@@ -16,7 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _STATE, _CHECKSUMS = "state", "checksums"
 
@@ -111,7 +111,8 @@ class Checkpoints:
         except Exception as error:
             raise UserError(
                 f"checkpoint {self._folder / str(step)} cannot be used: "
-                f"{_reason(error)}; run again in a new folder"
+                f"{_reason(error)}; run again in a new folder",
+                exit_code=ExitCode.DAMAGED,
             ) from error
         return found
 
@@ -164,7 +165,8 @@ def _explained(folder: Path) -> Iterator[None]:
             reason = "the disk is full"
         raise UserError(
             f"a checkpoint could not be written to {folder}: {reason}; make room or "
-            "mend the folder, then run the same command again to go on"
+            "mend the folder, then run the same command again to go on",
+            exit_code=ExitCode.IO,
         ) from error
 
 
@@ -179,7 +181,8 @@ def _check_room(folder: Path, state: Any) -> None:
         raise UserError(
             f"the disk of {folder} is full: a checkpoint takes {needed / 1e6:.1f} MB, "
             f"{free / 1e6:.1f} MB are free; make room, then run the same command again "
-            "to go on"
+            "to go on",
+            exit_code=ExitCode.IO,
         )
 
 

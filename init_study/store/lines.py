@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _FIELDS = {"program", "step", "values"}
 _SUM = re.compile(rb', "sum": "([0-9a-f]{16})"}\n$')
@@ -108,7 +108,8 @@ def _is_damaged(path: Path, number: int) -> UserError:
     return UserError(
         f"{path}: line {number} is not as it was written, or lines before it are "
         "missing; put back a copy of the file, or run the study in a new folder: "
-        "--workdir=DIR"
+        "--workdir=DIR",
+        exit_code=ExitCode.DAMAGED,
     )
 
 

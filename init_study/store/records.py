@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.store.lines import (
     append_line,
     drop_torn_line,
@@ -72,7 +72,8 @@ class Recorder:
                 raise UserError(
                     f"{self._path}: step {step} of program {program.id} came out "
                     "differently from what is written there; packages, devices or "
-                    "XLA flags have changed. Start in a new folder: --workdir=DIR"
+                    "XLA flags have changed. Start in a new folder: --workdir=DIR",
+                    exit_code=ExitCode.DAMAGED,
                 )
             return
         line = {"program": program.id, "step": step, "values": plain}

@@ -14,7 +14,7 @@ from init_study.answers.verdicts.decision import Decision
 from init_study.answers.verdicts.learning import Learning
 from init_study.answers.verdicts.more_seeds import More
 from init_study.answers.verdicts.protocol import Choice
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.store import DECISION
 
 ByScheme = dict[str, Float[np.ndarray, " seeds"]]
@@ -94,7 +94,8 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path} is of another version, or was changed by hand; the command that "
-            "raced decides anew, without training again"
+            "raced decides anew, without training again",
+            exit_code=ExitCode.DAMAGED,
         ) from None
 
 
