@@ -22,7 +22,7 @@ from init_study.answers.claims.claim import Claim, rule_text
 from init_study.answers.claims.evidence import Evidence, Measured
 from init_study.answers.claims.judging import Judged, judge
 from init_study.answers.claims.ledger import to_ledger
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.study import Study
 
 # The run of one study: records, layers and manifest; None if it was stopped.
@@ -114,7 +114,8 @@ def _open(workdir: Path, claims: Iterable[Claim], studies: Mapping[str, Study]) 
         if there != json.loads(json.dumps(rules)):
             raise UserError(
                 f"--workdir={workdir} was begun with other {_differing(rules, there)}, "
-                "and rules are made before the data; name another folder"
+                "and rules are made before the data; name another folder",
+                exit_code=ExitCode.NO_PLACE,
             )
         return
     store.check_is_empty(workdir)

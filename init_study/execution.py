@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from init_study.conv import FORMS, default_form
 from init_study.errors import UserError, unknown
+from init_study.study.limits import MOST_MEMBERS
 
 
 class Execution(NamedTuple):
@@ -39,11 +40,17 @@ def parse_execution(text: str) -> Execution:
         raise unknown(
             "execution", text, FORMS, f"{', '.join(FORMS)}, each as FORM/WIDTH"
         )
-    if not (width.isdecimal() and int(width) >= 1):
+    is_whole = width.isascii() and width.isdecimal() and width.strip("0")
+    if not is_whole:
         wrong = f"the chunk width {width!r}" if width else "no chunk width"
         raise UserError(
             f"execution {text!r} has {wrong}; give FORM/WIDTH with a whole number of "
             f"at least 1, e.g. {form}/1"
+        )
+    if len(width) > len(f"{MOST_MEMBERS}") or int(width) > MOST_MEMBERS:
+        raise UserError(
+            f"execution {text!r} is wider than any study has members; the widest is "
+            f"{form}/{MOST_MEMBERS}"
         )
     return Execution(int(width), form)
 

@@ -24,7 +24,7 @@ from init_study.engine.running import (
     reset_sums,
 )
 from init_study.engine.stopwatch import Stopwatch
-from init_study.engine.tuning import check_memory, choose_executions
+from init_study.engine.tuning import check_memory, choose_executions, disk_bytes
 from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
 from init_study.run_records import Recorders, open_recorders, record_layers
@@ -105,9 +105,9 @@ def run(
         if resumed:
             spectra = _check_spectra(plan, workdir, spectra)
         else:
-            plan = choose_executions(
-                plan, control.given_execution, _tell_choosing(plan, control)
-            )
+            store.check_disk(workdir, disk_bytes(plan))
+            tell = _tell_choosing(plan, control)
+            plan = choose_executions(plan, control.given_execution, tell)
         accept = control.accept_drift
         plan = manifest.begin(
             workdir, plan, command, accept_drift=accept, spectra=spectra

@@ -8,7 +8,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from init_study import store
-from init_study.errors import UserError, unknown
+from init_study.errors import ExitCode, UserError, unknown
 from init_study.study import Member, Program, Study
 
 
@@ -74,10 +74,14 @@ def save_variables(variables: dict[str, Any], target: Path) -> None:
     Raises: UserError if it is there, or cannot be written.
     """
     if target.exists():
-        raise UserError(f"--to={target} exists; name a new folder")
+        raise UserError(
+            f"--to={target} exists; name a new folder", exit_code=ExitCode.NO_PLACE
+        )
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(target.absolute(), variables)
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise UserError(f"--to={target} cannot be written: {reason}") from error
+        raise UserError(
+            f"--to={target} cannot be written: {reason}", exit_code=ExitCode.IO
+        ) from error

@@ -8,7 +8,7 @@ import numpy as np
 from init_study.data.decoding import decode_to
 from init_study.data.listing import ListedPart
 from init_study.data.pictures import Unreadable
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.host import usable_cores
 
 
@@ -61,4 +61,6 @@ class Decoded:
             (encoded,) = self._part.read([row])
             return decode_to(self._image_shape, encoded, self._size, name)
         except Unreadable as error:
-            raise UserError(f"{name} has become unreadable: {error}") from error
+            raise UserError(
+                f"{name} has become unreadable: {error}", exit_code=ExitCode.DAMAGED
+            ) from error

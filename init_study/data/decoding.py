@@ -27,7 +27,7 @@ from init_study.data.kept import synced
 from init_study.data.listing import Encoded, ListedPart
 from init_study.data.pictures import Unreadable, decode, has_frames
 from init_study.data.splits import buckets_of, digest_images
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _BLOCK_BYTES = 8 * 2**20
 _MOST_ROWS = 256
@@ -150,7 +150,8 @@ def _decode_block(one: Pass, number: int, file: io.FileIO | None, offset: int) -
             skipped[row] = str(error)
             if one.is_strict:
                 raise UserError(
-                    f"{one.part.name(row)} cannot be read: {error}"
+                    f"{one.part.name(row)} cannot be read: {error}",
+                    exit_code=ExitCode.DAMAGED,
                 ) from error
             continue
         animated += has_frames(encoded)

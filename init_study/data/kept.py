@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from init_study.data.splits import Facts, digest_images
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 # Sets up to here are verified whole at each start, and lie in memory.
 IN_MEMORY = 256 * 2**20
@@ -122,7 +122,8 @@ def check_prepared(place: str | os.PathLike[str]) -> int:
     except (OSError, ValueError) as error:
         raise UserError(
             f"the data in {folder} is damaged ({error}); remove the folder, and it is "
-            "prepared anew"
+            "prepared anew",
+            exit_code=ExitCode.DAMAGED,
         ) from error
 
 

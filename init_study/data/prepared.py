@@ -31,7 +31,7 @@ from init_study.data.pictures import RULE
 from init_study.data.rows import Images, choose_rows
 from init_study.data.splits import Published, Split
 from init_study.data.survey import image_shape
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.host import usable_cores
 
 _NAMED = 10
@@ -95,7 +95,8 @@ def load_or_prepare(
             _prepare(source, place, size, strict, store_pixels)
     except OSError as error:
         raise UserError(
-            f"data set {source.name!r} cannot be prepared in {place.parent}: {error}"
+            f"data set {source.name!r} cannot be prepared in {place.parent}: {error}",
+            exit_code=ExitCode.IO,
         ) from error
     return _load(source, place, size, strict, store_pixels)
 
@@ -123,7 +124,7 @@ def _load(
         raise _Damaged(str(error)) from error
     if strict and left_out:
         name, why = next(iter(left_out.items()))
-        raise UserError(f"{name} cannot be read: {why}")
+        raise UserError(f"{name} cannot be read: {why}", exit_code=ExitCode.DAMAGED)
     splits: dict[str, Split] = {}
     listing: Listing | None = None
     for name, part in found.parts.items():
@@ -159,7 +160,8 @@ def _prepare(
         if len(left_out) == total:
             shutil.rmtree(work)
             raise UserError(
-                f"data set {source.name!r}: none of its {total} pictures can be read"
+                f"data set {source.name!r}: none of its {total} pictures can be read",
+                exit_code=ExitCode.DAMAGED,
             )
         about = {"num_classes": len(listing.classes), "classes": listing.classes}
         about |= {
@@ -173,7 +175,8 @@ def _prepare(
             raise UserError(
                 f"data set {source.name!r}: the disk is full in {place.parent}; "
                 f"{needed - _allocated(work):,} bytes more are needed: {_WAY_OUT}; the "
-                "next run goes on where this one stopped"
+                "next run goes on where this one stopped",
+                exit_code=ExitCode.IO,
             ) from error
         raise
     os.rename(work, place)
@@ -244,7 +247,8 @@ def _check_room(name: str, needed: int, work: Path) -> None:
     if missing > free:
         raise UserError(
             f"data set {name!r} takes {missing:,} bytes on the disk, but {work.parent} "
-            f"has {free:,} left: {_WAY_OUT}, or give a smaller --study.image_size"
+            f"has {free:,} left: {_WAY_OUT}, or give a smaller --study.image_size",
+            exit_code=ExitCode.IO,
         )
 
 

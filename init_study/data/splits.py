@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from init_study.data.rows import Images, choose_rows
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 # The name under which a set with no published parts gives all its examples.
 ALL = "all"
@@ -105,7 +105,10 @@ def partition(published: Published) -> Parts:
         parts = parts._replace(test=splits[held_out(splits)])
     for name, part in parts._asdict().items():
         if not len(part.labels):
-            raise UserError(f"the data set is too small: its {name} part is empty")
+            raise UserError(
+                f"the data set is too small: its {name} part is empty",
+                exit_code=ExitCode.DAMAGED,
+            )
     return parts
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from init_study.data.listing import ListedPart, Listing
 from init_study.data.pictures import Header, Unreadable, read_header
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 # So many are looked at before it is said that they vary.
 _ENOUGH = 1000
@@ -49,7 +49,10 @@ def image_shape(
             if (seen.channels == 3 or listing.channels) and (size or varies):
                 break
     if not seen.number:
-        raise UserError(f"data set {name!r}: none of its {total} pictures can be read")
+        raise UserError(
+            f"data set {name!r}: none of its {total} pictures can be read",
+            exit_code=ExitCode.DAMAGED,
+        )
     channels = listing.channels or seen.channels or 1
     if size is not None:
         return size, size, channels

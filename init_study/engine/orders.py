@@ -37,7 +37,8 @@ def make_orders(
             return np.asarray(draw(jnp.int32(streams[place]), jnp.int32(epoch)))
 
     orders = Orders(of_epoch, len(streams), plan.program.batch_size, count)
-    return orders, np.array([streams.index(seed) for seed in ordered])
+    place_of = {seed: place for place, seed in enumerate(streams)}
+    return orders, np.array([place_of[seed] for seed in ordered])
 
 
 def index_function(

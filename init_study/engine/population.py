@@ -97,7 +97,8 @@ def initial_population(
         one, batch = jax.tree.map(lambda leaf: leaf[0], (params[text], batches))
         scheme.check(network, one, batch)
     model_state = _model_states(plan, keys)
-    slots = [seeds.index(member.seed) for member in members]
+    slot_of = {seed: slot for slot, seed in enumerate(seeds)}
+    slots = [slot_of[member.seed] for member in members]
 
     def gather(*leaves: np.ndarray) -> np.ndarray:
         by_scheme = dict(zip(params, leaves, strict=True))
@@ -112,17 +113,29 @@ def initial_population(
     return jax.tree.map(np.asarray, state)
 
 
-def empty_population(plan: ProgramPlan, members: int) -> TrainState:
-    """Make zeros of the shapes and types of a population, host arrays `[members, ...]`.
+def member_shapes(plan: ProgramPlan) -> TrainState:
+    """Describe the training state of one member: shapes and types, no number.
 
-    A checkpoint is read into them.
+    Args:
+        plan: of the program.
     """
     network = plan.network
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = traverse_util.unflatten_dict(network.shapes)
     model_state = jax.eval_shape(network.model_state, key)
-    one = jax.eval_shape(partial(init_state, plan.program), params, model_state)
-    return jax.tree.map(lambda leaf: np.zeros((members, *leaf.shape), leaf.dtype), one)
+    return jax.eval_shape(partial(init_state, plan.program), params, model_state)
+
+
+def empty_population(plan: ProgramPlan, members: int) -> TrainState:
+    """Make zeros of the shapes and types of a population, host arrays `[members, ...]`.
+
+    A checkpoint is read into them.
+    """
+
+    def zeros(leaf: Any) -> np.ndarray:
+        return np.zeros((members, *leaf.shape), leaf.dtype)
+
+    return jax.tree.map(zeros, member_shapes(plan))
 
 
 def first_batches(
@@ -155,11 +168,12 @@ def _model_states(plan: ProgramPlan, keys: Key[Array, " keys"]) -> ModelState:
 def hyperparameters(members: tuple[Member, ...], program: Program) -> Hyper:
     """List the hyper-parameters of every member, `[members]`."""
     seeds = distinct(member.seed for member in members)
+    slot_of = {seed: slot for slot, seed in enumerate(seeds)}
     augmented = [program.stream_seed("augmentation", m.seed) for m in members]
     return Hyper(
         learning_rate=jnp.array([m.learning_rate for m in members], jnp.float32),
         seed=jnp.array(augmented, jnp.int32),
-        seed_slot=jnp.array([seeds.index(m.seed) for m in members], jnp.int32),
+        seed_slot=jnp.array([slot_of[m.seed] for m in members], jnp.int32),
     )
 
 

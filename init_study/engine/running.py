@@ -19,12 +19,11 @@ from init_study.engine.devices import (
 )
 from init_study.engine.feeding import Feeding, make_feeding
 from init_study.engine.layout import Layout, lay_out
-from init_study.engine.orders import distinct
 from init_study.engine.population import (
     Compiled,
     compile_population,
-    empty_population,
     hyperparameters,
+    member_shapes,
 )
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
@@ -74,12 +73,15 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     mesh = member_mesh()
     width = program_plan.execution.chunk_width
     starts = [(member.scheme, member.seed) for member in plan.members]
-    member_bytes = num_bytes(empty_population(program_plan, 1))
+    # Of the first of each: what is read from the end is written over.
+    backwards = range(len(starts) - 1, -1, -1)
+    first_place = {starts[place]: place for place in backwards}
+    member_bytes = num_bytes(member_shapes(program_plan))
     layout = lay_out(len(plan.members), member_bytes, mesh, width)
     return Running(
         plan=program_plan,
         layout=layout,
-        distinct=[starts.index(start) for start in distinct(starts)],
+        distinct=sorted(first_place.values()),
         first_seed=[
             place
             for place, member in enumerate(plan.members)

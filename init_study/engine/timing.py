@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from init_study.engine.devices import (
+    MEMBER,
     bytes_per_device,
     num_bytes,
     padded_size,
@@ -20,7 +21,9 @@ from init_study.engine.population import (
     compile_population,
     empty_population,
     hyperparameters,
+    member_shapes,
 )
+from init_study.engine.shortage import shortage
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import Hyper, TrainState
@@ -93,6 +96,39 @@ def sample(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Sample:
     )
 
 
+def train_shapes(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> tuple[Any, ...]:
+    """Describe what the train step of a full chunk per device is called with.
+
+    Shapes, types and where they lie; no number is made.
+
+    Args:
+        plan: of the study.
+        program_plan: with the execution.
+        mesh: of `member_mesh`.
+    """
+    members = padded_size(1, mesh, program_plan.execution.chunk_width)
+    few = plan.members[:1] * members
+    shared, _ = feeding_shapes(program_plan, (few[0].seed,))
+    hyper = jax.eval_shape(lambda: hyperparameters(few, program_plan.program))
+    along = NamedSharding(mesh, PartitionSpec(MEMBER))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+
+    def placed(leaf: Any, sharding: NamedSharding, *leading: int) -> Any:
+        shape = (*leading, *leaf.shape)
+        return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=sharding)
+
+    number = jax.ShapeDtypeStruct((), jnp.int32)
+    return (
+        jax.tree.map(
+            lambda leaf: placed(leaf, along, members), member_shapes(program_plan)
+        ),
+        jax.tree.map(lambda leaf: placed(leaf, along), hyper),
+        jax.tree.map(lambda leaf: placed(leaf, everywhere), shared),
+        number,
+        number,
+    )
+
+
 def noise_population(program_plan: ProgramPlan, members: int) -> TrainState:
     """Make a population of noise, host arrays `[members, ...]`, none of it diverged.
 
@@ -103,7 +139,9 @@ def noise_population(program_plan: ProgramPlan, members: int) -> TrainState:
     def noise(leaf: np.ndarray) -> np.ndarray:
         if not np.issubdtype(leaf.dtype, np.floating):
             return leaf
-        return (0.05 * generator.standard_normal(leaf.shape)).astype(leaf.dtype)
+        small = np.float32(0.05)
+        drawn = generator.standard_normal(leaf.shape, np.float32)
+        return np.multiply(drawn, small, out=drawn).astype(leaf.dtype, copy=False)
 
     state = jax.tree.map(noise, empty_population(program_plan, members))
     return state._replace(diverged_step=state.diverged_step - 1)
@@ -112,7 +150,10 @@ def noise_population(program_plan: ProgramPlan, members: int) -> TrainState:
 def time_execution(
     plan: Plan, program_plan: ProgramPlan, mesh: Mesh, seconds: float = 0.5
 ) -> Timing:
-    """Time the program's own execution; only compile it if it needs too much memory.
+    """Time the program's own execution; if it needs too much memory, say so instead.
+
+    What is held is counted from shapes before anything is compiled, and what a step
+    takes besides before anything is placed.
 
     Args:
         plan: of the study.
@@ -121,27 +162,34 @@ def time_execution(
         seconds: about how long to take steps after the first two; the best counts.
     """
     # Before the sample takes some of it, which `need` counts as well.
-    room = bytes_per_device(jax.default_backend())
-    few = sample(plan, program_plan, mesh)
-    shared, available = next(few.feeding.shared(0))
-    began = time.monotonic()
-    train: Any = few.compiled.train.lower(
-        few.state, few.hyper, shared, jnp.int32(0), jnp.int32(1)
-    ).compile()
-    memory = train.memory_analysis()
+    room, members = bytes_per_device(jax.default_backend()), len(plan.members)
     _, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
     timing = Timing(
         execution=program_plan.execution,
         devices=mesh.size,
-        compile_seconds=time.monotonic() - began,
+        compile_seconds=0.0,
         seconds_per_member_step=float("inf"),
-        temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
-        member_bytes=num_bytes(few.state) // few.members,
+        temporary_bytes=0,
+        member_bytes=num_bytes(member_shapes(program_plan)),
         data_bytes=data_bytes,
     )
-    need = timing.device_bytes(len(plan.members))
-    if room is not None and need > room:
-        return timing._replace(problem=f"needs {need:,} of {room:,} bytes on a device")
+    state_bytes = members * timing.member_bytes
+    problem = shortage(timing.device_bytes(members), state_bytes, room)
+    if problem:
+        return timing._replace(problem=problem)
+    began = time.monotonic()
+    shapes = train_shapes(plan, program_plan, mesh)
+    train: Any = compile_population(program_plan, mesh).train.lower(*shapes).compile()
+    memory = train.memory_analysis()
+    timing = timing._replace(
+        compile_seconds=time.monotonic() - began,
+        temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
+    )
+    problem = shortage(timing.device_bytes(members), state_bytes, room)
+    if problem:
+        return timing._replace(problem=problem)
+    few = sample(plan, program_plan, mesh)
+    shared, available = next(few.feeding.shared(0))
 
     def take(state: TrainState, steps: int) -> tuple[TrainState, float]:
         started = time.monotonic()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from absl import logging
 from jax.sharding import Mesh
 
@@ -19,12 +18,9 @@ from init_study.engine.devices import (
     padded_size,
 )
 from init_study.engine.feeding import feeding_shapes
-from init_study.engine.population import (
-    compile_population,
-    empty_population,
-    hyperparameters,
-)
-from init_study.engine.timing import Timing, time_execution
+from init_study.engine.population import compile_population, member_shapes
+from init_study.engine.shortage import shortage
+from init_study.engine.timing import Timing, time_execution, train_shapes
 from init_study.errors import UserError
 from init_study.execution import Execution, candidates
 from init_study.plan import Plan, ProgramPlan
@@ -103,6 +99,16 @@ def choose_executions(
     return plan._replace(programs=tuple(chosen))
 
 
+def disk_bytes(plan: Plan) -> int:
+    """Count what the two checkpoints that are kept of each program take, at most.
+
+    Args:
+        plan: of `make_plan`.
+    """
+    members = [num_bytes(member_shapes(program)) for program in plan.programs]
+    return 2 * len(plan.members) * sum(members)
+
+
 def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
     """Make sure that a program which began elsewhere fits here as it is.
 
@@ -165,29 +171,15 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     mesh, execution = member_mesh(), program_plan.execution
     form = "patches" if execution.convolution == "patches" else "xla"
     plain = program_plan._replace(execution=execution._replace(convolution=form))
-    members = padded_size(1, mesh, execution.chunk_width)
-    few = plan.members[:1] * members
-    state = empty_population(program_plan, 1)
-    one = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), state)
-    shared, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
-
-    def stacked(leaf: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((members, *leaf.shape), leaf.dtype)
-
-    number = jax.ShapeDtypeStruct((), jnp.int32)
-    lowered = compile_population(plain, mesh).train.lower(
-        jax.tree.map(stacked, one),
-        jax.eval_shape(lambda: hyperparameters(few, program_plan.program)),
-        shared,
-        number,
-        number,
-    )
+    _, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
+    shapes = train_shapes(plan, plain, mesh)
+    lowered = compile_population(plain, mesh).train.lower(*shapes)
     counted: Any = lowered.cost_analysis() or {}
     unknown = float("inf")
     return _Cost(
         flops=counted.get("flops", unknown) / execution.chunk_width,
         bytes_accessed=counted.get("bytes accessed", unknown),
-        member_bytes=num_bytes(one),
+        member_bytes=num_bytes(member_shapes(program_plan)),
         data_bytes=data_bytes,
     )
 
@@ -197,7 +189,11 @@ def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
     places = padded_size(len(plan.members), member_mesh(), width)
     held = places // jax.device_count() * cost.member_bytes
     room = bytes_per_device(jax.default_backend())
-    return room is None or held + cost.data_bytes + cost.bytes_accessed <= room
+    state_bytes = len(plan.members) * cost.member_bytes
+    # An infinite cost is that of a program of which XLA says nothing.
+    step_bytes = min(cost.bytes_accessed, 2**62)
+    needed = held + cost.data_bytes + int(step_bytes)
+    return not shortage(needed, state_bytes, room)
 
 
 def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timing:
@@ -219,7 +215,8 @@ def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timin
         width //= 2
     raise UserError(
         f"{program_plan.label}: {len(plan.members)} members do not fit even one at a "
-        f"time: {problem}; use fewer members, a smaller batch_size or more devices"
+        f"time: {problem}; use fewer members, a smaller batch_size, more evaluations "
+        "or more devices"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
+from absl import logging
 
 from init_study.errors import UserError, nearest, unknown
 from init_study.models.alexnet import AlexNet, AlexNetSmall, AlexNetTorchvision
@@ -50,6 +51,9 @@ from init_study.models.vgg import VGG11, VGG13, VGG16, VGG19, VGG11Small
 from init_study.models.vgg_stages import VGGStages
 from init_study.models.vit import ViT
 from init_study.study.program import MODEL_FIELDS
+
+# Of our own models. A layer takes some 30 ms to be followed, and longer to compile.
+_MOST_DEPTH, _DEEP, _LAYERS_A_SECOND = 1_000, 200, 30
 
 __all__ = [
     "CNN",
@@ -129,6 +133,8 @@ def build_model(
     missing = [argument for argument in arguments if argument not in takes]
     if missing:
         raise _no_field(name, missing, takes - {"num_classes"})
+    if name in MODELS and model is MODELS[name]:
+        _check_depth(name, arguments.get("depth", 1))
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes
@@ -138,6 +144,22 @@ def build_model(
         return model(**given)
     except TypeError as error:
         raise UserError(f"model {name!r} cannot be made: {error}") from error
+
+
+def _check_depth(name: str, depth: int) -> None:
+    """Refuse a depth that would be followed, layer by layer, for minutes."""
+    if depth > _MOST_DEPTH:
+        raise UserError(
+            f"depth={depth} of model {name!r} is too large: nets are followed layer by "
+            f"layer; the most is {_MOST_DEPTH:,}"
+        )
+    if depth > _DEEP:
+        logging.warning(
+            "%s of depth %d is followed layer by layer, which takes about %d s",
+            name,
+            depth,
+            depth // _LAYERS_A_SECOND,
+        )
 
 
 def _no_field(name: str, missing: list[str], takes: set[str]) -> UserError:

@@ -20,6 +20,7 @@ from init_study.network.adapters.outputs import choose_output
 from init_study.network.branch_scalars import added_parameters
 from init_study.network.layers import Layer, Path, find_layers
 from init_study.network.network import ModelState, Network
+from init_study.network.room import check_room
 from init_study.network.stacks import unstack
 
 
@@ -72,8 +73,9 @@ def _trace(
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     adapter = adapt(module, images, num_classes, train_argument)
     adapter = choose_output(adapter, images, num_classes, output)
-    adapter = unstack(adapter, images)
     key = jax.eval_shape(lambda: jax.random.key(0))
+    check_room(jax.eval_shape(adapter.init, key, images), adapter.name)
+    adapter = unstack(adapter, images)
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
     shapes: Any = traverse_util.flatten_dict(variables["params"])

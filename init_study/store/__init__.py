@@ -25,6 +25,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
+from init_study.store.disk_room import check_disk
 from init_study.store.documents import (
     read_document,
     write_atomically,
@@ -87,6 +88,7 @@ __all__ = [
     "Checkpoints",
     "Recorder",
     "Repaired",
+    "check_disk",
     "check_is_empty",
     "check_race",
     "check_workdir",

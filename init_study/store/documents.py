@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _SUM = "sum"
 _BESIDE = re.compile(r"\.(.+)\.\d+")
@@ -46,7 +46,8 @@ def read_document(path: Path) -> dict[str, Any]:
 def _is_damaged(path: Path, how: str) -> UserError:
     return UserError(
         f"{path} is damaged: {' '.join(how.split())}; put back a copy of it, or begin "
-        "in a new folder: --workdir=DIR"
+        "in a new folder: --workdir=DIR",
+        exit_code=ExitCode.DAMAGED,
     )
 
 

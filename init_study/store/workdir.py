@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.store.documents import is_leftover, read_document, write_document
 from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
@@ -34,10 +34,13 @@ def _make_folder(workdir: Path) -> None:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--workdir={workdir}: {error.strerror}") from None
+        raise UserError(
+            f"--workdir={workdir}: {error.strerror}", exit_code=ExitCode.NO_PLACE
+        ) from None
     if not os.access(workdir, os.W_OK | os.X_OK):
         raise UserError(
-            f"--workdir={workdir} cannot be written to; name another folder"
+            f"--workdir={workdir} cannot be written to; name another folder",
+            exit_code=ExitCode.NO_PLACE,
         )
 
 
@@ -48,19 +51,23 @@ def check_workdir(workdir: Path, study: Study) -> None:
         differ), or holds files that are not a study's.
     """
     if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir={workdir} is a file; name a folder")
+        raise UserError(
+            f"--workdir={workdir} is a file; name a folder", exit_code=ExitCode.NO_PLACE
+        )
     if (workdir / MANIFEST).exists():
         there = read_study(workdir)
         if there.hash != study.hash:
             fields = "; ".join(differing_fields(study, there))
             raise UserError(
                 f"--workdir={workdir} holds another study ({fields}); "
-                "name another folder, or none for one of the study's own"
+                "name another folder, or none for one of the study's own",
+                exit_code=ExitCode.NO_PLACE,
             )
     elif workdir.is_dir() and not all(map(_is_of_a_beginning, workdir.iterdir())):
         raise UserError(
             f"--workdir={workdir} holds other files and no {MANIFEST}; "
-            "name an empty or a new folder"
+            "name an empty or a new folder",
+            exit_code=ExitCode.NO_PLACE,
         )
 
 
@@ -94,7 +101,8 @@ def check_race(workdir: Path, document: dict[str, Any]) -> None:
         if differing:
             raise UserError(
                 f"--workdir={workdir} holds another race (its {differing[0]} differs); "
-                "name another folder"
+                "name another folder",
+                exit_code=ExitCode.NO_PLACE,
             )
     else:
         check_is_empty(workdir)
@@ -108,7 +116,10 @@ def check_is_empty(workdir: Path) -> None:
     if workdir.exists() and not (
         workdir.is_dir() and all(map(_is_of_a_beginning, workdir.iterdir()))
     ):
-        raise UserError(f"--workdir={workdir} holds other files; name a new folder")
+        raise UserError(
+            f"--workdir={workdir} holds other files; name a new folder",
+            exit_code=ExitCode.NO_PLACE,
+        )
 
 
 def _is_of_a_beginning(path: Path) -> bool:
@@ -133,7 +144,8 @@ def lock(workdir: Path) -> Iterator[None]:
             holder = file.read().strip() or "another process"
             raise UserError(
                 f"--workdir={workdir} is in use by {holder}; "
-                "wait for it, stop it, or name another folder"
+                "wait for it, stop it, or name another folder",
+                exit_code=ExitCode.NO_PLACE,
             ) from None
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -190,5 +202,6 @@ def other_version(workdir: Path, holds: str) -> UserError:
     """
     return UserError(
         f"{workdir} was written by another version of init_study: it holds {holds}; "
-        "read it with that version, or run the study in a new folder"
+        "read it with that version, or run the study in a new folder",
+        exit_code=ExitCode.DAMAGED,
     )

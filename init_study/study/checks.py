@@ -1,16 +1,15 @@
 """Checks of a study's values: what each of them may be."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from init_study.errors import UserError, unknown
+from init_study.study.limits import LARGEST
 
 if TYPE_CHECKING:
     from init_study.study.description import Study
-
-# What a member carries to the devices is an int32.
-_LARGEST_SEED = 2**31 - 1
 
 
 def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> None:
@@ -40,10 +39,10 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
         )
     _at_least("seeds", min(study.seeds), 0)
     last = max(study.seeds) + max(0, study.fresh_seeds)
-    if last > _LARGEST_SEED:
+    if last > LARGEST:
         raise UserError(
             f"study.seeds goes to {last}, fresh seeds included; the largest is "
-            f"{_LARGEST_SEED}"
+            f"{LARGEST}"
         )
     _at_least("evaluations", study.evaluations, 1)
     _at_least("chunk_width", study.chunk_width or 1, 1)
@@ -78,7 +77,7 @@ def check_pairing(study: "Study") -> None:
 def _check_axis(field: str, values: tuple[Any, ...], may_repeat: bool) -> None:
     if not values:
         raise UserError(f"study.{field} has no value; give at least one")
-    twice = [value for i, value in enumerate(values) if value in values[:i]]
+    twice = [value for value, count in Counter(values).items() if count > 1]
     if twice and not may_repeat:
         raise UserError(f"study.{field} lists {twice[0]!r} twice; list it once")
 

@@ -18,6 +18,7 @@ from typing import Any
 from init_study.errors import unknown
 from init_study.study import fields
 from init_study.study.checks import check_pairing, check_values
+from init_study.study.limits import check_sizes
 from init_study.study.program import (
     Member,
     Program,
@@ -142,6 +143,7 @@ class Study:
         if self.pairing not in PAIRINGS:
             raise unknown("pairing", self.pairing, PAIRINGS, ", ".join(PAIRINGS))
         check_pairing(self)
+        check_sizes(self, PROGRAM_AXES)
 
     @property
     def grid(self) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from init_study.errors import UserError
+from init_study.study.limits import check_seeds
 
 
 def parse(field: str, text: str, kind: Any) -> Any:
@@ -65,6 +66,7 @@ def coerce(field: str, value: Any, kind: Any) -> Any:
     value = _plain(value)
     if typing.get_origin(kind) is tuple:
         if field == "seeds" and isinstance(value, int) and not isinstance(value, bool):
+            check_seeds(value)
             value = tuple(range(value))
         values = _several(value)
         element = typing.get_args(kind)[0]

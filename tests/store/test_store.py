@@ -289,9 +289,7 @@ def test_checkpoints_from_before_they_said_what_they_are_of_are_read(
     [
         OSError(errno.EIO, "Input/output error"),
         OSError(errno.EMFILE, "Too many open files"),
-        ValueError(
-            "UNKNOWN: Error reading b/d: [OS error 5: EIO Input/output]"
-        ),
+        ValueError("UNKNOWN: Error reading b/d: [OS error 5: EIO Input/output]"),
         MemoryError(),
     ],
 )

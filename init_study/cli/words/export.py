@@ -5,7 +5,7 @@ from pathlib import Path
 from init_study import store
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.stages import begun, folder_to_read, is_examination, is_race
-from init_study.errors import UserError, extra, unknown
+from init_study.errors import ExitCode, UserError, extra, unknown
 from init_study.study import Study
 
 with extra("report"):
@@ -26,7 +26,9 @@ def answer(invocation: Invocation) -> Answer:
         )
         raise UserError(f"{given}; name a .csv or .parquet file: --to=records.csv")
     if target.exists():
-        raise UserError(f"--to={target} exists; name a new file")
+        raise UserError(
+            f"--to={target} exists; name a new file", exit_code=ExitCode.NO_PLACE
+        )
     records = all_records(folder_to_read(invocation))
     if target.suffix == ".csv":
         records.to_csv(target, index=False)
@@ -44,7 +46,9 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
         raise UserError("export --member needs --to; name a new folder: --to=DIR")
     target = Path(named)
     if target.exists():
-        raise UserError(f"--to={target} exists; name a new folder")
+        raise UserError(
+            f"--to={target} exists; name a new folder", exit_code=ExitCode.NO_PLACE
+        )
     workdir = folder_to_read(invocation)
     if is_race(workdir) or is_examination(workdir):
         inside = [str(folder) for folder in begun(workdir)]

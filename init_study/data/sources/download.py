@@ -20,7 +20,7 @@ from absl import logging
 from init_study.data.sources import partial
 from init_study.data.sources.download_progress import TooSlow, shown_download
 from init_study.data.sources.mirrors import is_address
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 # Seconds to wait between tries that bring nothing; one that brings bytes counts anew.
 _PAUSES = (0.5, 1.5, 4.0, 10.0)
@@ -83,7 +83,8 @@ def download_files(files: Sequence[RemoteFile], folder: Path) -> dict[str, str]:
             raise
         raise UserError(
             f"the disk is full in {folder}; free some, or give --data_dir=DIR on "
-            "another one; the next time goes on where this one stopped"
+            "another one; the next time goes on where this one stopped",
+            exit_code=ExitCode.IO,
         ) from error
 
 
@@ -103,7 +104,9 @@ def is_there(file: RemoteFile, folder: Path) -> bool:
         return True
     raise UserError(
         f"{path} is not the published one but {_what(path)}, while {file.size:,} bytes "
-        f"with the SHA-256 {file.sha256[:16]}... were expected; remove it and try again"
+        f"with the SHA-256 {file.sha256[:16]}... were expected; remove it, and "
+        "try again",
+        exit_code=ExitCode.DAMAGED,
     )
 
 
@@ -224,7 +227,8 @@ def _check_room(missing: Sequence[RemoteFile], folder: Path) -> None:
     if needed > free:
         raise UserError(
             f"the published files take {needed:,} bytes on the disk, but {folder} has "
-            f"{free:,} left; free some, or give --data_dir=DIR on another one"
+            f"{free:,} left; free some, or give --data_dir=DIR on another one",
+            exit_code=ExitCode.IO,
         )
 
 

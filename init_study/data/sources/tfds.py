@@ -15,7 +15,7 @@ from init_study.data.sources.tfds_builders import build_command
 from init_study.data.sources.tfds_builders import find as find
 from init_study.data.sources.tfds_preparing import prepare
 from init_study.data.splits import Published, Split
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 _READ_AT_ONCE = 1000
 _SPLITS = ("train", "validation", "test")
@@ -121,7 +121,8 @@ def open_split(builder: Any, name: str, split: str, **options: Any) -> Any:
     if len(source) != expected:
         raise UserError(
             f"data set {name!r} in {builder.data_dir} is incomplete: {split} has "
-            f"{len(source)} of {expected} examples; remove the folder and try again"
+            f"{len(source)} of {expected} examples; remove the folder and try again",
+            exit_code=ExitCode.DAMAGED,
         )
     return source
 

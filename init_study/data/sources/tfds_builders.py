@@ -7,7 +7,7 @@ from tensorflow_datasets.core.registered import DatasetNotFoundError
 
 from init_study.data.names import CATALOG
 from init_study.data.sources.quiet import without_noise
-from init_study.errors import UserError, unknown
+from init_study.errors import ExitCode, UserError, unknown
 
 
 def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -41,7 +41,8 @@ def is_ready(builder: tfds.core.DatasetBuilder) -> bool:
     if builder.data_path.exists():
         raise UserError(
             f"{builder.data_path} holds a data set that is not whole: it has no "
-            "dataset_info.json; remove the folder and try again"
+            "dataset_info.json; remove the folder and try again",
+            exit_code=ExitCode.DAMAGED,
         )
     return False
 

@@ -30,7 +30,7 @@ from init_study.data.sources.tfds_builders import (
     is_ready,
     one_line,
 )
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 # TFDS tries ten times with doubling waits: over three minutes to notice that there is
 # no network. Three times take two seconds.
@@ -129,7 +129,8 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     except NonMatchingChecksumError as error:
         raise UserError(
             f"data set {name!r}: a downloaded file is not the published one; remove it "
-            f"and try again: {one_line(error)}"
+            f"and try again: {one_line(error)}",
+            exit_code=ExitCode.DAMAGED,
         ) from error
     except (OSError, ValueError, AssertionError, NotImplementedError) as error:
         if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
@@ -156,7 +157,8 @@ def _by_hand(builder: tfds.core.DatasetBuilder, name: str) -> UserError:
 
 def _cannot(name: str, root: str, error: Exception) -> UserError:
     return UserError(
-        f"data set {name!r} cannot be prepared in {root}: {one_line(error)}"
+        f"data set {name!r} cannot be prepared in {root}: {one_line(error)}",
+        exit_code=ExitCode.IO,
     )
 
 
@@ -167,7 +169,8 @@ def _not_downloaded(builder: Any, name: str, error: Exception) -> UserError:
     return UserError(
         f"data set {name!r} is not in {os.fspath(builder.data_dir_root)} and cannot be "
         f"downloaded ({why}). Without a network {_offline_way_out(builder, name)}, or "
-        "choose the data set 'digits', which needs no download"
+        "choose the data set 'digits', which needs no download",
+        exit_code=ExitCode.IO,
     )
 
 
