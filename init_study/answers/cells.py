@@ -1,8 +1,9 @@
-"""Tables that spreadsheets open: text in a cell stays text.
+r"""Tables that spreadsheets open: text in a cell stays text.
 
 A spreadsheet runs a cell that begins with one of `= + - @`, a tab or a carriage return
 (OWASP, CSV Injection), and the name of a scheme, model or folder may begin so. Such a
-cell gets an apostrophe in front, by which a spreadsheet shows it as text.
+cell gets an apostrophe in front, by which a spreadsheet shows it as text. A carriage
+return, which ends a row for spreadsheets but not for pandas, is written as `\r`.
 """
 
 from typing import Any
@@ -33,17 +34,19 @@ def as_cells(table: "pd.DataFrame") -> "pd.DataFrame":
     for name, column in table.items():
         if pd.api.types.is_numeric_dtype(column):
             continue
-        odd = {cell: f"'{cell}" for cell in column.unique() if _is_run(cell)}
+        texts = [cell for cell in column.unique() if isinstance(cell, str)]
+        odd = {text: _cell(text) for text in texts if _cell(text) != text}
         if odd:
             changes[str(name)] = column.map(lambda cell, odd=odd: odd.get(cell, cell))
     return table.assign(**changes) if changes else table
 
 
-def _is_run(cell: Any) -> bool:
-    if not isinstance(cell, str) or not cell.lstrip(" ").startswith(_RUN):
-        return False
+def _cell(text: str) -> str:
+    shown = text.replace("\r", "\\r")
+    if not text.lstrip(" ").startswith(_RUN):
+        return shown
     try:
-        float(cell)
+        float(text)
     except ValueError:
-        return True
-    return False
+        return f"'{shown}"
+    return shown

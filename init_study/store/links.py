@@ -13,18 +13,22 @@ from init_study.errors import ExitCode, UserError
 
 # Folders in folders; a race with checkpoints has about eight.
 _DEEPEST = 40
+# One of these is in every folder that is a run's, a race's or an examination's; what
+# else lies in one that is none, as somebody's home, is not looked at.
+_BEGUN = ("manifest.json", "race.json", "rules.json", ".lock")
 
 
 def refuse_links_out(workdir: Path) -> None:
     """Make sure that no link in a folder leads out of it, and no file is a pipe.
 
     Args:
-        workdir: of a run, race or examination; one that is not there holds none.
+        workdir: of a run, race or examination; any other is left alone.
 
     Raises: UserError naming the first that does.
 
     Example:
         >>> Path("run").mkdir()
+        >>> _ = Path("run/manifest.json").write_text("{}")
         >>> Path("run/records.jsonl").symlink_to("/etc/hostname")
         >>> try:
         ...     refuse_links_out(Path("run"))
@@ -32,7 +36,7 @@ def refuse_links_out(workdir: Path) -> None:
         ...     print(error)
         run/records.jsonl is a link out of the folder of the run, to /etc/hostname; ...
     """
-    if not workdir.is_dir():
+    if not any(os.path.lexists(workdir / name) for name in _BEGUN):
         return
     top = os.path.realpath(workdir)
     for entry in _entries(workdir, 0):
