@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from math import inf, isfinite
 
+from init_study.printable import printable
+
 
 class ExitCode(IntEnum):
     """What a process that ends with an error tells whoever started it.
@@ -39,7 +41,7 @@ class UserError(ValueError):
     """Error for something the user gave that cannot be used.
 
     The message is one line: what was wrong, the value, the nearest valid choice, the
-    way out.
+    way out. What a terminal would obey of a name in it is written with escapes.
 
     Attributes:
         exit_code: of a process that ends by it.
@@ -54,7 +56,7 @@ class UserError(ValueError):
     """
 
     def __init__(self, message: str, exit_code: ExitCode = ExitCode.USAGE) -> None:
-        super().__init__(message)
+        super().__init__(printable(message, keep="\n\t"))
         self.exit_code = exit_code
 
 

@@ -23,6 +23,7 @@ from init_study.answers.claims.evidence import Evidence, Measured
 from init_study.answers.claims.judging import Judged, judge
 from init_study.answers.claims.ledger import to_ledger
 from init_study.errors import ExitCode, UserError
+from init_study.store.links import refuse_links_out
 from init_study.study import Study
 
 # The run of one study: records, layers and manifest; None if it was stopped.
@@ -108,6 +109,7 @@ def _open(workdir: Path, claims: Iterable[Claim], studies: Mapping[str, Study]) 
         ],
         "studies": {name: study.to_dict() for name, study in studies.items()},
     }
+    refuse_links_out(workdir)
     path = workdir / store.RULES
     if path.exists():
         there = store.read_document(path)

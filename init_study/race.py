@@ -36,7 +36,7 @@ from init_study.answers.verdicts.protocol import (
 )
 from init_study.errors import UserError
 from init_study.race_stages import Stage, StageClock, StageStopped, TrainStage
-from init_study.study import PROGRAM_AXES, Program, Study
+from init_study.study import PROGRAM_AXES, Program, Study, exact
 
 
 def race(
@@ -214,7 +214,7 @@ def _screen(
     for extension in range(1, protocol.extensions + 1):
         for rate, schemes in _beyond(screened, chance, protocol.step).items():
             part = study.replace(schemes=schemes, learning_rates=(rate,), seeds=seeds)
-            outcomes, _ = stage.run(f"beyond-{extension}-{rate:.3g}", part)
+            outcomes, _ = stage.run(f"beyond-{extension}-{exact(rate)}", part)
             for i, scheme in enumerate(schemes):
                 screened[scheme][rate] = _rated(outcomes, data)[i, 0]
     choices = {

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "init_study"
 # From the bottom up: a part may import from its own line and from those above it here.
 # A part is a top-level file or package; the graph is one below the network it is in.
 LAYERS = [
-    {"errors", "interrupts", "host"},
+    {"errors", "interrupts", "host", "printable"},
     {"activations", "jaxprs"},
     {"conv"},
     {"study", "theory"},
@@ -41,7 +41,7 @@ LAYERS = [
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 # Answers and the report hang off the files of a run, never off live objects.
 READERS = {"answers", "report"}
-READERS_MAY_IMPORT = {"errors", "study", "store", "answers", "report"}
+READERS_MAY_IMPORT = {"errors", "printable", "study", "store", "answers", "report"}
 # Parts and modules that may touch the disk.
 DISK = {
     "run",

@@ -150,6 +150,23 @@ def _workdir(values: flags.FlagValues, study: Study | None) -> Path | None:
         return Path(values["workdir"].value)
     if study is None:
         return None
-    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.name)
-    ending = "-decided" if values["until"].value else ""
-    return Path("runs") / f"{name[:80]}-{study.hash[:8]}{ending}"
+    return run_folder(study, "-decided" if values["until"].value else "")
+
+
+def run_folder(study: Study, ending: str = "") -> Path:
+    """Name the folder of a study's run by its name and by what it is.
+
+    Args:
+        study: whose name may be any text.
+        ending: behind it.
+
+    Example:
+        >>> study = Study(name="../mine", schemes="zeros", learning_rates=0.1)
+        >>> run_folder(study).as_posix()
+        'runs/___mine-...'
+    """
+    name = "".join(c if c.isalnum() or c in "-_" else "_" for c in study.name)[:80]
+    rest = f"-{study.hash[:8]}{ending}"
+    # A letter takes up to four bytes, and a name of a file 255.
+    name = name.encode()[: 255 - len(rest)].decode("utf-8", "ignore")
+    return Path("runs") / f"{name}{rest}"

@@ -16,6 +16,7 @@ from init_study.cli.invocation import Answer, make_invocation, program_name
 from init_study.cli.words import answer
 from init_study.errors import UserError
 from init_study.interrupts import EXIT_CODES
+from init_study.printable import printable
 
 _EXIT_USER_ERROR = 2
 # What a shell sees of a process that SIGPIPE ended.
@@ -78,6 +79,7 @@ def _set_up(values: flags.FlagValues) -> None:
     quiet = values.verbosity if "verbosity" in values else logging.WARNING
     logging.set_verbosity(quiet)
     logging.get_absl_logger().addFilter(_is_told_once)
+    logging.get_absl_logger().addFilter(_is_shown_plain)
     # A download that fails for good is an error of its own, in one line.
     getLogger("urllib3").setLevel(ERROR)
 
@@ -87,19 +89,25 @@ def _is_told_once(record: LogRecord) -> bool:
     return not (record.exc_info and "orbax" in record.pathname)
 
 
+def _is_shown_plain(record: LogRecord) -> bool:
+    """Write with escapes what a terminal would obey of the names in a message."""
+    record.msg, record.args = printable(record.getMessage(), keep="\n\t"), ()
+    return True
+
+
 def _print(answer: Answer, as_json: bool) -> int:
     """Print an answer: the only place that does."""
     if answer.document is not None:
         document = json.dumps(answer.document, indent=1, allow_nan=False)
-        print(document if as_json else answer.text)
+        print(document if as_json else printable(answer.text, keep="\n\t"))
     for note in answer.notes:
-        print(note, file=sys.stderr)
+        print(printable(note, keep="\n\t"), file=sys.stderr)
     return answer.exit_code
 
 
 def _fail(message: object, argv: Sequence[str]) -> int:
     # Messages name the launcher of a checkout, which a wheel does not have.
-    line = " ".join(str(message).split())
+    line = " ".join(printable(str(message), keep="\n\t").split())
     line = line.replace("python launch.py", program_name(argv[0]))
     print(f"error: {line}", file=sys.stderr)
     return _EXIT_USER_ERROR

@@ -6,6 +6,7 @@ from init_study import store
 from init_study.cli.invocation import Invocation, given_fields
 from init_study.errors import UserError
 from init_study.store import read_study
+from init_study.store.links import refuse_links_out
 from init_study.study import Study
 from init_study.study.files import differing_fields
 
@@ -53,6 +54,7 @@ def folder_to_read(invocation: Invocation) -> Path:
         is named holds.
     """
     workdir, values = invocation.the_workdir(), invocation.flags
+    refuse_links_out(workdir)
     if not invocation.is_given("workdir"):
         return workdir
     if invocation.is_given("until") and not is_race(workdir):

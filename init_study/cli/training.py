@@ -12,6 +12,7 @@ from init_study.engine.progress_lines import ProgressLines
 from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES
+from init_study.printable import printable
 from init_study.run import Control
 from init_study.study import Study
 
@@ -66,7 +67,7 @@ def stopped(
 def say(line: str, verbosity: int) -> None:
     """Write a line to standard error, unless errors alone are asked for."""
     if verbosity >= _WARNINGS:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

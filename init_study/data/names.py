@@ -118,7 +118,8 @@ def _check_place(name: str) -> None:
     near = nearest(path.name, [entry.name for entry in beside.iterdir() if fits(entry)])
     hint = f". Did you mean '{kind}:{beside / near}'?" if near and place else ""
     if place and path.exists():
-        hint = ": it is a file" if path.is_file() else ": it is a folder"
+        hint = ": it is a folder" if path.is_dir() else ": it is a file"
+        hint = hint if path.is_file() or path.is_dir() else ": it is a pipe or a device"
     raise UserError(f"data set {name!r}: there is no {wanted} {place!r}{hint}")
 
 

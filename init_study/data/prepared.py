@@ -33,6 +33,7 @@ from init_study.data.splits import Published, Split
 from init_study.data.survey import image_shape
 from init_study.errors import ExitCode, UserError
 from init_study.host import usable_cores
+from init_study.printable import printable
 
 _NAMED = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -277,7 +278,7 @@ def _bar(name: str, total: int) -> Any:
     is_seen = sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=f"preparing {name}",
+        desc=f"preparing {printable(name)}",
         unit=" images",
         file=sys.stderr,
         delay=2,

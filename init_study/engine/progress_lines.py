@@ -7,6 +7,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from init_study.engine.progress import Progress
+from init_study.printable import printable
 
 # A log shall be readable after a night.
 _SECONDS_BETWEEN_LINES = 10.0
@@ -82,7 +83,7 @@ class ProgressLines:
             self._bar = tqdm(
                 total=now.members * now.steps,
                 initial=now.members * self._first,
-                desc=now.label,
+                desc=printable(now.label),
                 unit=" member-steps",
                 unit_scale=True,
                 file=self._out,
@@ -97,7 +98,8 @@ class ProgressLines:
     def _say(self, now: Progress, what: str) -> None:
         self._said = time.monotonic()
         place = f"{now.place} of {now.programs}, {now.label}"
-        print(f"{self._stage}{place}: {what}", file=self._out, flush=True)
+        line = printable(f"{self._stage}{place}: {what}")
+        print(line, file=self._out, flush=True)
 
 
 def _size(now: Progress) -> str:

@@ -20,6 +20,7 @@ from init_study.store import (
     read_manifest,
     read_study,
 )
+from init_study.store.links import inside, refuse_links_out
 
 __all__ = ["export_figures", "watch", "write_report"]
 
@@ -37,7 +38,8 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
         refresh: seconds after which an open page of a run reads itself again.
 
     Returns: the path of the page.
-    Raises: UserError if the folder holds no run, or a run without records.
+    Raises: UserError if the folder holds no run, a run without records, or links out
+        of it.
     """
     # Drawing takes a second to import, which `launch.py list` need not wait for.
     with extra("report"):
@@ -46,6 +48,7 @@ def write_report(workdir: str | os.PathLike[str], refresh: int | None = None) ->
     from init_study.store import write_atomically
 
     folder = Path(workdir)
+    refuse_links_out(folder)
     path = folder / "report.html"
     if (folder / RACE).exists():
         write_atomically(path, _race_page(folder))
@@ -124,7 +127,7 @@ def _ledger_page(folder: Path) -> str:
         )
     ledger = read_document(folder / LEDGER)
     for study in ledger["studies"]:
-        write_report(folder / study)
+        write_report(inside(folder, study))
     return render_ledger(ledger)
 
 

@@ -16,6 +16,7 @@ from init_study.report.run_page import Summary, run_answer
 from init_study.report.shown import Picture, picture
 from init_study.report.tables import Card
 from init_study.store import RACE, load, read_manifest
+from init_study.store.links import refuse_links_out
 from init_study.study import Study
 
 _HEIGHT = 560
@@ -37,6 +38,7 @@ def notebook_html(folder: Path) -> str:
 
     Raises: UserError if the folder holds no run, or a run without records.
     """
+    refuse_links_out(folder)
     shown = _of_race(folder) if (folder / RACE).exists() else _of_run(folder)
     page = render_page("notebook.html", {"title": folder.name, "programs": shown})
     return (

@@ -8,7 +8,9 @@ ends of its 95 % t interval, which the tab "Custom Scalars" draws as a band. Fre
 seeds, a run in a folder of its own, are not among them.
 """
 
+import hashlib
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,8 @@ class Scalars:
         folder = self._workdir / EVENTS_FOLDER
         shutil.rmtree(folder, ignore_errors=True)
         self._writers = {
-            scheme: SummaryWriter(str(folder / _file_name(scheme)))
-            for scheme in study.schemes
+            scheme: SummaryWriter(str(folder / name))
+            for scheme, name in _file_names(study.schemes).items()
         }
         first = next(iter(self._writers.values()))
         first.add_custom_scalars(_bands(study))
@@ -129,6 +131,22 @@ def _bands(study: Study) -> dict[str, Any]:
     }
 
 
-def _file_name(scheme: str) -> str:
-    """Make a scheme a folder's name, which TensorBoard shows as that of the run."""
+def _file_names(schemes: tuple[str, ...]) -> dict[str, str]:
+    """Make each scheme a folder's name, which TensorBoard shows as that of the run."""
+    names = {scheme: _plain(scheme) for scheme in schemes}
+    taken = Counter(names.values())
+    # Two schemes have two folders, and none has the one above.
+    return {
+        scheme: name
+        if name == _short(name) and name.strip(".") and taken[name] == 1
+        else f"{_short(name)}-{hashlib.sha256(repr(scheme).encode()).hexdigest()[:8]}"
+        for scheme, name in names.items()
+    }
+
+
+def _plain(scheme: str) -> str:
     return "".join(c if c.isalnum() or c in "._-()=," else "_" for c in scheme)
+
+
+def _short(name: str) -> str:
+    return name.encode()[:200].decode("utf-8", "ignore")

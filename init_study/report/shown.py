@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 from markupsafe import Markup
 
+from init_study.answers.cells import as_cells
 from init_study.report.svg import Drawing, save, to_markup
 
 
@@ -53,7 +54,7 @@ class Picture(NamedTuple):
 
 def picture(shown: Shown) -> Picture:
     """Draw a figure for a page."""
-    text = shown.data.to_csv(index=False, float_format="%.6g")
+    text = as_cells(shown.data).to_csv(index=False, float_format="%.6g")
     return Picture(
         shown.title,
         shown.caption,
@@ -81,5 +82,5 @@ def export(figures: Iterable[tuple[str, Shown]], folder: Path, form: str) -> lis
             own = name if first else f"{name}-{label.replace(' ', '-')}"
             save(drawing, folder / f"{own}.{form}")
             written.append(folder / f"{own}.{form}")
-        shown.data.to_csv(folder / f"{name}.csv", index=False)
+        as_cells(shown.data).to_csv(folder / f"{name}.csv", index=False)
     return written

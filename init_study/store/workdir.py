@@ -10,6 +10,7 @@ from typing import Any
 
 from init_study.errors import ExitCode, UserError
 from init_study.store.documents import is_leftover, read_document, write_document
+from init_study.store.links import refuse_links_out
 from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
 from init_study.study.files import differing_fields
@@ -48,8 +49,9 @@ def check_workdir(workdir: Path, study: Study) -> None:
     """Make sure that a folder is this very study's, or may become so; write nothing.
 
     Raises: UserError if it is a file, holds another study (naming the fields that
-        differ), or holds files that are not a study's.
+        differ), or holds files that are not a study's, or links out of it.
     """
+    refuse_links_out(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(
             f"--workdir={workdir} is a file; name a folder", exit_code=ExitCode.NO_PLACE
@@ -93,8 +95,9 @@ def check_race(workdir: Path, document: dict[str, Any]) -> None:
         workdir: of the race.
         document: of `race.race_document`.
 
-    Raises: UserError if the folder holds another race, or other files.
+    Raises: UserError if the folder holds another race, other files, or links out of it.
     """
+    refuse_links_out(workdir)
     if (workdir / RACE).exists():
         there = read_document(workdir / RACE)
         differing = [part for part in document if document[part] != there.get(part)]
@@ -134,8 +137,9 @@ def lock(workdir: Path) -> Iterator[None]:
     The system lets go when the process ends, however it ends. What one that was killed
     left of the manifest is removed.
 
-    Raises: UserError naming the process that holds it.
+    Raises: UserError naming the process that holds it, or a link out of the folder.
     """
+    refuse_links_out(workdir)
     with open(workdir / LOCK, "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -164,8 +168,10 @@ def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
 def read_manifest(workdir: Path) -> dict[str, Any]:
     """Read the manifest of a run.
 
-    Raises: UserError if the folder holds no run, or its manifest is damaged.
+    Raises: UserError if the folder holds no run or links out of it, or its manifest is
+        damaged.
     """
+    refuse_links_out(workdir)
     try:
         return read_document(workdir / MANIFEST)
     except (FileNotFoundError, NotADirectoryError):

@@ -11,7 +11,7 @@ from init_study.study.description import (
     field_types,
     parse_field,
 )
-from init_study.study.program import Member, Program
+from init_study.study.program import Member, Program, exact
 
 __all__ = [
     "FEEDS",
@@ -23,6 +23,7 @@ __all__ = [
     "Member",
     "Program",
     "Study",
+    "exact",
     "field_types",
     "parse_field",
 ]

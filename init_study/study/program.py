@@ -161,11 +161,16 @@ class Member:
     @property
     def name(self) -> str:
         """The name of the member, for example `he_normal/lr=0.1/3`."""
-        return f"{self.scheme}/lr={_exact(self.learning_rate)}/{self.seed}"
+        return f"{self.scheme}/lr={exact(self.learning_rate)}/{self.seed}"
 
 
-def _exact(number: float) -> str:
-    """Write a number in few digits if those give it back, else in all of them."""
+def exact(number: float) -> str:
+    """Write a number in few digits if those give it back, else in all of them.
+
+    Example:
+        >>> exact(0.1), exact(0.1000001)
+        ('0.1', '0.1000001')
+    """
     short = f"{number:g}"
     return short if float(short) == number else repr(number)
 

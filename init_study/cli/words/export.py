@@ -1,8 +1,10 @@
 """Every number of a run, race or examination as one table, or a member's variables."""
 
+import os
 from pathlib import Path
 
 from init_study import store
+from init_study.answers.cells import as_cells
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.stages import begun, folder_to_read, is_examination, is_race
 from init_study.errors import ExitCode, UserError, extra, unknown
@@ -25,13 +27,13 @@ def answer(invocation: Invocation) -> Answer:
             "export needs --to" if named is None else f"--to={named} is no such file"
         )
         raise UserError(f"{given}; name a .csv or .parquet file: --to=records.csv")
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(
             f"--to={target} exists; name a new file", exit_code=ExitCode.NO_PLACE
         )
     records = all_records(folder_to_read(invocation))
     if target.suffix == ".csv":
-        records.to_csv(target, index=False)
+        as_cells(records).to_csv(target, index=False)
     else:
         records.to_parquet(target, index=False)
     document = {"records": len(records), "to": str(target)}
@@ -45,7 +47,7 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
     if named is None:
         raise UserError("export --member needs --to; name a new folder: --to=DIR")
     target = Path(named)
-    if target.exists():
+    if os.path.lexists(target):
         raise UserError(
             f"--to={target} exists; name a new folder", exit_code=ExitCode.NO_PLACE
         )

@@ -16,6 +16,7 @@ from init_study.cli.stages import (
     raced_study,
 )
 from init_study.cli.terminal import table_text
+from init_study.store.links import inside
 from init_study.study import Program, Study
 
 
@@ -70,7 +71,7 @@ def _begun_stages(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
 
 def _examined(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
     for name, study in examined_studies(workdir).items():
-        yield name, study, workdir / name
+        yield name, study, inside(workdir, name)
 
 
 def _rows(study: Study, steps: dict[str, int]) -> list[dict[str, Any]]:

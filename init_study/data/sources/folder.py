@@ -115,7 +115,9 @@ def plain_name(name: str) -> str:
         >>> plain_name("my pets!")
         'my_pets_'
     """
-    return "".join(c if c.isalnum() or c == "_" else "_" for c in name)[:60] or "_"
+    plain = "".join(c if c.isalnum() or c == "_" else "_" for c in name)[:60]
+    # A letter takes up to four bytes, and a name of a file 255.
+    return plain.encode()[:180].decode("utf-8", "ignore") or "_"
 
 
 def _find_parts(root: Path) -> dict[str, FoundPart]:

@@ -19,7 +19,7 @@ import numpy as np
 from absl import logging
 
 from init_study.data.sources.picture_files import DiskFile, StoredPicture
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 METADATA = ("metadata.csv", "metadata.jsonl")
 _CAFFE, _KAGGLE = "val.txt", "LOC_val_solution.csv"
@@ -28,6 +28,9 @@ _GIVE = (
     f"put {_KAGGLE} of Kaggle, {_CAFFE} of Caffe (NAME LABEL), or {_TRUTH} and {_META} "
     "of the development kit beside them, or sort them into folders by class"
 )
+
+# Far more than ImageNet's lists have, and digits of more classes than there are.
+_MOST_BYTES, _MOST_DIGITS = 2**30, 15
 
 Labelled = list[tuple[str, StoredPicture]]
 
@@ -40,7 +43,7 @@ def order(classes: Iterable[str]) -> tuple[str, ...]:
         (('9', '10'), ('a', 'b'))
     """
     names = sorted(classes)
-    are_numbers = all(name.isdecimal() for name in names)
+    are_numbers = all(map(_is_number, names))
     return tuple(sorted(names, key=lambda n: (int(n), n)) if are_numbers else names)
 
 
@@ -102,15 +105,22 @@ def label_by_metadata(
 def _rows_of(path: Path) -> Iterator[dict[str, Any]]:
     text = _text(path)
     if path.suffix == ".csv":
-        yield from csv.DictReader(io.StringIO(text))
+        yield from _read_csv(path, text)
         return
     for number, line in enumerate(text.splitlines(), start=1):
         try:
             row = json.loads(line) if line.strip() else None
-        except ValueError as error:
-            raise UserError(f"{path}: line {number} is no JSON: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise _refused(f"{path}: line {number} is no JSON: {error}") from error
         if isinstance(row, dict):
             yield row
+
+
+def _read_csv(path: Path, text: str) -> Iterator[dict[str, Any]]:
+    try:
+        yield from csv.DictReader(io.StringIO(text))
+    except csv.Error as error:
+        raise _refused(f"{path} is no CSV: {error}") from error
 
 
 def label_flat(
@@ -153,7 +163,7 @@ def _stem(name: str) -> str:
 
 def _kaggle(path: Path) -> dict[str, str]:
     labels = {}
-    for row in csv.DictReader(io.StringIO(_text(path))):
+    for row in _read_csv(path, _text(path)):
         name, boxes = row.get("ImageId"), row.get("PredictionString")
         if not name or not boxes or not boxes.split():
             raise UserError(f"{path} has a line without ImageId or PredictionString")
@@ -165,8 +175,8 @@ def _caffe(path: Path, names: tuple[str, ...]) -> dict[str, str]:
     labels = {}
     for line in _text(path).splitlines():
         name, _, number = line.strip().rpartition(" ")
-        if not name or not number.isdecimal():
-            raise UserError(f"{path}: {line!r} is not NAME LABEL")
+        if not name or not _is_number(number):
+            raise UserError(f"{path}: {line[:80]!r} is not NAME LABEL")
         if int(number) >= len(names):
             raise UserError(
                 f"{path}: {name} has label {number}, but there are {len(names)} "
@@ -197,7 +207,7 @@ def _truth(
             "the training part"
         )
     numbers = _text(path).split()
-    if len(numbers) != len(pictures) or not all(n.isdecimal() for n in numbers):
+    if len(numbers) != len(pictures) or not all(map(_is_number, numbers)):
         raise UserError(
             f"{path} has {len(numbers)} labels for {len(pictures)} pictures; it needs "
             "a number for each"
@@ -227,6 +237,16 @@ def _read_meta(path: Path) -> dict[int, str]:
 
 def _text(path: Path) -> str:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise _refused(f"{path} has more than {_MOST_BYTES:,} bytes; make it short")
         return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
+        raise _refused(f"{path} cannot be read: {error}") from error
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
+
+
+def _refused(message: str) -> UserError:
+    return UserError(message, exit_code=ExitCode.DAMAGED)

@@ -8,7 +8,6 @@ train_images, train_labels, val_..., test_...       as MedMNIST has them
 import io
 import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +18,9 @@ from init_study.data.sources import arrays
 from init_study.data.sources.folder import fingerprint, plain_name
 from init_study.data.sources.picture_files import DiskFile
 from init_study.data.splits import ALL, Published
-from init_study.errors import UserError, nearest
+from init_study.errors import ExitCode, UserError, nearest
 from init_study.host import available_bytes
+from init_study.printable import listed
 
 # Names of the images and the labels of a part.
 _KEYS = {
@@ -29,10 +29,11 @@ _KEYS = {
     "validation": [("val_images", "val_labels"), ("x_val", "y_val")],
     "test": [("test_images", "test_labels"), ("x_test", "y_test")],
 }
-_DAMAGE = (
-    *(OSError, ValueError, EOFError, RuntimeError, NotImplementedError),
-    *(zipfile.BadZipFile, zlib.error),
-)
+# As NumPy's own: a longer head is no list of a few numbers.
+_LONGEST_HEAD = 10_000
+# DEFLATE, which NumPy writes, packs 258 bytes into 2 bits at best, 1,032 into one byte,
+# and that only where all are the same; sets of pictures are far from it.
+_MOST_PACKED, _SMALL = 500, 2**28
 
 
 def find_npz(name: str, path: Path, image_size: int | None) -> Source | Published:
@@ -54,18 +55,19 @@ def find_npz(name: str, path: Path, image_size: int | None) -> Source | Publishe
     try:
         with zipfile.ZipFile(path) as archive:
             pairs = _pairs(path, archive)
-            _check_memory(
-                path, archive, [key for pair in pairs.values() for key in pair]
-            )
+            keys = [key for pair in pairs.values() for key in pair]
+            _check_entries(path, archive, keys)
+            _check_memory(path, archive, keys)
             parts = {
                 part: (_array(archive, images), _array(archive, labels))
                 for part, (images, labels) in pairs.items()
             }
     except UserError:
         raise
-    except _DAMAGE as error:
-        why = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is no whole .npz file of arrays: {why}") from error
+    # NumPy and zipfile raise whatever their readers trip over.
+    except Exception as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _refused(f"{path} is no whole .npz file of arrays: {why}") from error
     published = arrays.read_parts(parts, str(path))
     if image_size is None:
         return published
@@ -88,7 +90,6 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[str, str]]:
         return found
     if "train" in found and ALL not in found:
         return found
-    listed = ", ".join(sorted(there)) or "nothing"
     lonely = [
         (one, other)
         for pairs in _KEYS.values()
@@ -104,10 +105,26 @@ def _pairs(path: Path, archive: zipfile.ZipFile) -> dict[str, tuple[str, str]]:
             f", not {near!r}" * bool(near)
         )
     raise UserError(
-        f"{path} holds {listed}{hint}; it should hold images and labels, or x_train, "
-        "y_train, x_test and y_test, or train_images, train_labels, test_images and "
-        "test_labels"
+        f"{path} holds {listed(sorted(there)) or 'nothing'}{hint}; it should hold "
+        "images and labels, or x_train, y_train, x_test and y_test, or train_images, "
+        "train_labels, test_images and test_labels"
     )
+
+
+def _check_entries(path: Path, archive: zipfile.ZipFile, keys: list[str]) -> None:
+    """Refuse what no program that keeps arrays writes, before it is unpacked."""
+    names = archive.namelist()
+    for key in keys:
+        if names.count(f"{key}.npy") > 1:
+            raise _refused(f"{path} holds {key} twice; keep one of them")
+    entries = [archive.getinfo(f"{key}.npy") for key in keys]
+    size = sum(entry.file_size for entry in entries)
+    packed = sum(entry.compress_size for entry in entries)
+    if size > max(_SMALL, _MOST_PACKED * packed):
+        raise _refused(
+            f"{path} unpacks {packed:,} bytes to {size:,}, as no pictures do; if it is "
+            "meant, save it by np.savez, without compression"
+        )
 
 
 def _check_memory(path: Path, archive: zipfile.ZipFile, keys: list[str]) -> None:
@@ -130,13 +147,13 @@ def _declared_bytes(path: Path, archive: zipfile.ZipFile, key: str) -> int:
         shape, dtype = _header(file)
         head = file.tell()
     if dtype.hasobject:
-        raise UserError(
+        raise _refused(
             f"{path}: {key} holds Python objects, which are not read; save it with a "
             "type of numbers"
         )
     size = math.prod(shape) * dtype.itemsize
     if head + size != entry.file_size:
-        raise UserError(
+        raise _refused(
             f"{path}: {key} should have {size:,} bytes by its head, but "
             f"{entry.file_size - head:,} by the archive's list"
         )
@@ -145,6 +162,11 @@ def _declared_bytes(path: Path, archive: zipfile.ZipFile, key: str) -> int:
 
 def _header(file: io.BufferedIOBase | IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
+    at = file.tell()
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > _LONGEST_HEAD:
+        raise ValueError(f"its head has {length:,} bytes")
+    file.seek(at)
     read: Any = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -152,9 +174,15 @@ def _header(file: io.BufferedIOBase | IO[bytes]) -> tuple[tuple[int, ...], np.dt
     if read is None:
         raise ValueError(f"version {version} of the format .npy")
     shape, _, dtype = read(file)
+    if min(shape, default=0) < 0 or dtype.itemsize == 0:
+        raise ValueError(f"an array of shape {shape} and type {dtype}")
     return shape, dtype
 
 
 def _array(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     with archive.open(f"{key}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _refused(message: str) -> UserError:
+    return UserError(message, exit_code=ExitCode.DAMAGED)

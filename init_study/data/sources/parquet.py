@@ -21,8 +21,12 @@ from init_study.data.listing import Encoded, ListedPart, Listing, Source
 from init_study.data.sources.folder import PART_FOLDERS, fingerprint, plain_name
 from init_study.data.sources.picture_files import DiskFile, files_below
 from init_study.data.splits import ALL
-from init_study.errors import UserError, extra
+from init_study.errors import ExitCode, UserError, extra
+from init_study.host import available_bytes
+from init_study.printable import listed
 
+# Rows that are read at once, and bytes that the label of a row takes on its way.
+_AT_ONCE, _PER_ROW = 16, 32
 _IMAGES, _LABELS = ("image", "img"), ("label", "labels", "fine_label")
 
 
@@ -98,18 +102,20 @@ def _part_of(file: DiskFile) -> str:
 
 def _list(root: Path, found: Mapping[str, list[DiskFile]]) -> Listing:
     with extra("data"):
-        import pyarrow as pa
-    listed: dict[str, tuple[list[_File], np.ndarray]] = {}
+        import pyarrow as pa  # noqa: F401
+    found_parts: dict[str, tuple[list[_File], np.ndarray]] = {}
     columns: _Columns | None = None
     for part, files in found.items():
         try:
             opened = [_open(root, file) for file in files]
             here = _columns(root / files[0].path)
             labels = np.concatenate([_labels(file, here) for file in opened])
-        except (pa.ArrowException, OSError) as error:
-            why = " ".join(str(error).split())
-            raise UserError(
-                f"{root}: a file of {part} cannot be read: {why}"
+        except UserError:
+            raise
+        # Arrow raises whatever its readers trip over.
+        except Exception as error:
+            raise _refused(
+                f"{root}: a file of {part} cannot be read: {_why(error)}"
             ) from error
         columns = columns or here
         if here != columns:
@@ -117,10 +123,12 @@ def _list(root: Path, found: Mapping[str, list[DiskFile]]) -> Listing:
         if (labels == -1).all() and part == "test":
             logging.warning("%s: the part test has no labels: it is not used", root)
             continue
-        listed[part] = opened, labels
+        found_parts[part] = opened, labels
     assert columns is not None, "there are files"
-    names = columns.names or _numbers(root, [labels for _, labels in listed.values()])
-    for part, (_, labels) in listed.items():
+    names = columns.names or _numbers(
+        root, [labels for _, labels in found_parts.values()]
+    )
+    for part, (_, labels) in found_parts.items():
         if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):
             raise UserError(
                 f"{root}: labels of {part} go from {labels.min()} to {labels.max()}; "
@@ -129,7 +137,8 @@ def _list(root: Path, found: Mapping[str, list[DiskFile]]) -> Listing:
     if len(names) < 2:
         raise UserError(f"{root} has one class alone; a comparison takes two at least")
     parts = {
-        part: _part(files, labels, columns) for part, (files, labels) in listed.items()
+        part: _part(files, labels, columns)
+        for part, (files, labels) in found_parts.items()
     }
     return Listing(parts, names)
 
@@ -147,6 +156,12 @@ def _open(root: Path, file: DiskFile) -> _File:
     path = root / file.path
     with pq.ParquetFile(path) as opened:
         head = opened.metadata
+        free = available_bytes()
+        if free is not None and _PER_ROW * head.num_rows > free:
+            raise _refused(
+                f"{path} has {head.num_rows:,} rows by its head, whose labels do not "
+                f"fit into {free:,} bytes of memory"
+            )
         sizes = [head.row_group(g).num_rows for g in range(head.num_row_groups)]
     return _File(path, [0, *np.cumsum(sizes, dtype=int).tolist()], file)
 
@@ -160,18 +175,20 @@ def _columns(path: Path) -> _Columns:
     label = next((name for name in _LABELS if name in schema.names), None)
     if image is None or label is None:
         raise UserError(
-            f"{path} has columns {', '.join(schema.names)}; it needs 'image' or 'img', "
+            f"{path} has columns {listed(schema.names)}; it needs 'image' or 'img', "
             "and 'label'"
         )
-    kind = schema.field(image).type
+    kind = schema.field(schema.names.index(image)).type
     is_struct = pa.types.is_struct(kind)
     held = kind.field("bytes").type if is_struct and "bytes" in kind.names else kind
     if not (pa.types.is_binary(held) or pa.types.is_large_binary(held)):
         raise UserError(f"{path}: {image!r} holds {kind}, not the bytes of pictures")
-    if not pa.types.is_integer(schema.field(label).type):
-        raise UserError(
-            f"{path}: {label!r} holds {schema.field(label).type}, not whole numbers"
-        )
+    for name in (image, label):
+        if schema.names.count(name) > 1:
+            raise UserError(f"{path} has two columns {name!r}; keep one of them")
+    label_kind = schema.field(schema.names.index(label)).type
+    if not pa.types.is_integer(label_kind):
+        raise UserError(f"{path}: {label!r} holds {label_kind}, not whole numbers")
     return _Columns(image, is_struct, label, _names(schema.metadata or {}, label))
 
 
@@ -180,7 +197,8 @@ def _names(metadata: Mapping[bytes, bytes], label: str) -> tuple[str, ...] | Non
     try:
         described: Any = json.loads(metadata[b"huggingface"])
         return tuple(map(str, described["info"]["features"][label]["names"]))
-    except (KeyError, TypeError, ValueError):
+    # Nesting without end is no such text either.
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
 
 
@@ -188,6 +206,10 @@ def _labels(file: _File, columns: _Columns) -> np.ndarray:
     import pyarrow.parquet as pq
 
     column = pq.read_table(file.path, columns=[columns.label])[columns.label]
+    if len(column) != file.starts[-1]:
+        raise _refused(
+            f"{file.path} has {len(column):,} labels for {file.starts[-1]:,} rows"
+        )
     if column.null_count:
         raise UserError(f"{file.path}: {column.null_count} rows have no label")
     labels = column.to_numpy()
@@ -222,7 +244,6 @@ def _part(files: list[_File], labels: np.ndarray, columns: _Columns) -> ListedPa
 
 
 def _read_group(file: _File, place: int, columns: _Columns) -> Any:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     stat = file.path.stat()
@@ -231,9 +252,39 @@ def _read_group(file: _File, place: int, columns: _Columns) -> Any:
     wanted = f"{columns.image}.bytes" if columns.is_struct else columns.image
     try:
         with pq.ParquetFile(file.path) as opened:
-            table = opened.read_row_group(place, columns=[wanted], use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        why = " ".join(str(error).split())
-        raise UserError(f"{file.path} cannot be read: {why}") from error
-    column = table[columns.image].combine_chunks()
+            column = _bounded(file.path, opened, place, wanted)
+    except UserError:
+        raise
+    # Arrow raises whatever its readers trip over.
+    except Exception as error:
+        raise _refused(f"{file.path} cannot be read: {_why(error)}") from error
+    if len(column) != file.starts[place + 1] - file.starts[place]:
+        raise _refused(f"{file.path} has another number of rows than its head says")
     return column.field("bytes") if columns.is_struct else column
+
+
+def _bounded(path: Path, opened: Any, place: int, wanted: str) -> Any:
+    """Read a group of rows piece by piece: a few bytes may stand for very many."""
+    import pyarrow as pa
+
+    free, held, pieces = available_bytes(), 0, []
+    batches = opened.iter_batches(
+        _AT_ONCE, row_groups=[place], columns=[wanted], use_threads=False
+    )
+    for batch in batches:
+        pieces.append(batch.column(0))
+        held += batch.nbytes
+        if held > 2**31 or (free is not None and 4 * held > free):
+            raise _refused(
+                f"{path}: group {place} of its rows holds more than {held:,} bytes of "
+                "pictures; write smaller groups"
+            )
+    return pa.concat_arrays(pieces)
+
+
+def _why(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _refused(message: str) -> UserError:
+    return UserError(message, exit_code=ExitCode.DAMAGED)

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 
 EXTENSIONS = {
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"),
     *(".ppm", ".pgm", ".tif", ".tiff"),
 }
+
+# Folders within folders, and archives within archives: real sets have three and two.
+_DEEPEST, _MOST_NESTED = 50, 4
+# Of one picture that is read.
+_MOST_BYTES = 2**30
 
 
 class DiskFile(NamedTuple):
@@ -104,12 +109,16 @@ def look_into(root: Path, folder: str) -> FolderContent:
 def files_below(root: Path, folder: str) -> list[DiskFile]:
     """List all files of a folder and of the folders in it.
 
+    Raises: UserError as `look_into`, or if folders lie in folders without end.
+
     Example:
         >>> Path("a/b").mkdir(parents=True)
         >>> _ = Path("a/b/one.png").write_bytes(b"")
         >>> [file.path for file in files_below(Path(), "a")]
         ['a/b/one.png']
     """
+    if folder.count(os.sep) > _DEEPEST:
+        raise _refused(f"{root / folder} lies {_DEEPEST} folders deep; put it higher")
     found = look_into(root, folder)
     below = (file for inner in found.folders for file in files_below(root, inner))
     return [*found.files, *below]
@@ -130,24 +139,31 @@ def pictures_among(files: Iterable[DiskFile]) -> list[StoredPicture]:
 def members_of(root: Path, archive: DiskFile) -> list[StoredPicture]:
     """List the pictures in a tar archive, and in the archives in it; nothing is read.
 
-    Raises: UserError if it is no whole tar archive without compression.
+    Raises: UserError if it is no whole tar archive without compression, or has a member
+        that is a link or a device, leads out of the archive, or is there twice.
     """
     path = root / archive.path
     try:
         with tarfile.open(path, "r:") as opened:
-            members = list(_members(opened))
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise UserError(f"{path} is no plain tar archive: {error}") from error
+            members = list(_members(opened, 0))
+    # The reader of archives raises whatever it trips over.
+    except Exception as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise _refused(f"{path} is no plain tar archive: {why}") from error
     pictures = [StoredPicture(archive, *found) for found in members]
     for picture in pictures:
         if picture.offset + picture.size > archive.size:
-            raise UserError(f"{path} is cut off: {picture.member} is not whole in it")
+            raise _refused(f"{path} is cut off: {picture.member} is not whole in it")
     return pictures
 
 
-def _members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, int]]:
+def _members(opened: tarfile.TarFile, depth: int) -> Iterator[tuple[str, int, int]]:
     """Give name, offset and size of each picture; of `A.tar` in it as `A/NAME`."""
+    if depth > _MOST_NESTED:
+        raise tarfile.ReadError(f"archives lie in archives, {depth} deep")
+    names: set[str] = set()
     for member in opened:
+        _check_member(member, names)
         name = os.path.basename(member.name)
         if not member.isreg() or member.issparse() or name.startswith("."):
             continue
@@ -156,7 +172,7 @@ def _members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, int]]:
             yield member.name, member.offset_data, member.size
         elif ending == ".tar" and (inner := opened.extractfile(member)):
             with tarfile.open(fileobj=inner, mode="r:") as below:
-                for path, offset, size in _members(below):
+                for path, offset, size in _members(below, depth + 1):
                     yield f"{stem}/{path}", member.offset_data + offset, size
     # An archive that is cut off between members, or in a head, ends in silence.
     assert opened.fileobj is not None, "it is open"
@@ -165,10 +181,28 @@ def _members(opened: tarfile.TarFile) -> Iterator[tuple[str, int, int]]:
         raise tarfile.ReadError("it has no end, so it is cut off")
 
 
+def _check_member(member: tarfile.TarInfo, names: set[str]) -> None:
+    """Refuse what no archive of pictures has: it may be made to do harm.
+
+    Raises: tarfile.ReadError naming the member.
+    """
+    name = member.name
+    if not (member.isreg() or member.isdir()):
+        raise tarfile.ReadError(f"{name} in it is no file but a link or a device")
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise tarfile.ReadError(f"{name} leads out of it")
+    if member.size < 0:
+        raise tarfile.ReadError(f"{name} has {member.size} bytes by its head")
+    if member.isreg() and name in names:
+        raise tarfile.ReadError(f"{name} is in it twice")
+    names.add(name)
+
+
 def read_unchanged(root: Path, picture: StoredPicture) -> bytes:
     """Read a picture from a file that must still be what was found.
 
-    Raises: UserError naming the file if it has changed, or cannot be read.
+    Raises: UserError naming the file if it has changed, cannot be read, or has more
+        than 1 GiB.
 
     Example:
         >>> _ = Path("one.png").write_bytes(b"abc")
@@ -177,6 +211,10 @@ def read_unchanged(root: Path, picture: StoredPicture) -> bytes:
         b'abc'
     """
     path = root / picture.file.path
+    if picture.size > _MOST_BYTES:
+        raise _refused(
+            f"{path}: a picture of {picture.size:,} bytes is not read; take it away"
+        )
     try:
         with open(path, "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
@@ -191,15 +229,22 @@ def read_unchanged(root: Path, picture: StoredPicture) -> bytes:
 
 
 def _check_link(root: Path, entry: os.DirEntry[str]) -> None:
-    target = Path(entry.path).resolve()
+    try:
+        target = Path(entry.path).resolve()
+    except (OSError, RuntimeError):
+        raise _refused(f"{entry.path} is a link to itself; remove it") from None
     if not target.exists():
-        raise UserError(f"{entry.path} is a link to nothing; remove it")
+        raise _refused(f"{entry.path} is a link to nothing; remove it")
     if not target.is_relative_to(root.resolve()):
-        raise UserError(
+        raise _refused(
             f"{entry.path} is a link out of the folder, to {target}; put the files "
             "there"
         )
     if entry.is_dir():
-        raise UserError(
+        raise _refused(
             f"{entry.path} is a link to a folder; put the files there, or remove it"
         )
+
+
+def _refused(message: str) -> UserError:
+    return UserError(message, exit_code=ExitCode.DAMAGED)
