@@ -46,7 +46,7 @@ def begin(
     if begun:
         programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
         plan = plan._replace(programs=programs)
-    here = describe(plan, command) | {"spectra": spectra}
+    here: dict[str, Any] = {**describe(plan, command), "spectra": spectra}
     if not begun:
         accepted = check_drift(workdir, here, accept_drift, finished=False)
         store.write_manifest(workdir, here | {"accepted_drift": accepted})

@@ -59,8 +59,10 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
     """
     network, program = program_plan.network, program_plan.program
     form, size = program_plan.execution.convolution, program.batch_size
-    dataset, number = program_plan.dataset, jax.ShapeDtypeStruct((), jnp.int32)
-    real = jax.ShapeDtypeStruct((), jnp.float32)
+    dataset = program_plan.dataset
+    # Shapes, which stand for arrays.
+    number: Any = jax.ShapeDtypeStruct((), jnp.int32)
+    real: Any = jax.ShapeDtypeStruct((), jnp.float32)
     hyper = Hyper(learning_rate=real, seed=number, seed_slot=number)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = traverse_util.unflatten_dict(network.shapes)
@@ -139,6 +141,7 @@ def _constants(jaxpr: ClosedJaxpr | Jaxpr) -> Iterator[Any]:
 
 
 def _plain(constant: Any) -> np.ndarray:
-    if jnp.issubdtype(getattr(constant, "dtype", None), jax.dtypes.prng_key):
-        constant = jax.random.key_data(constant)
-    return np.asarray(constant)
+    is_key = isinstance(constant, jax.Array) and jnp.issubdtype(
+        constant.dtype, jax.dtypes.prng_key
+    )
+    return np.asarray(jax.random.key_data(constant) if is_key else constant)
