@@ -4,9 +4,7 @@ python launch.py            run the default study and write its report
 python launch.py --help     what else there is
 """
 
-import sys
-
-from init_study.cli import main
+from init_study.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

@@ -65,7 +65,10 @@ def main(_: list[str]) -> int:
     ways = _checked()
     with noted_signals() as received:
         try:
-            found = crews.probe(_CASES.value, _LIMIT.value)
+            found = crews.probe(_CASES.value, _LIMIT.value, received)
+        except crews.Interrupted:
+            print(f"ended by {received[0].name}; nothing was measured")
+            return EXIT_CODES[received[0]]
         except TimeoutError as error:
             raise UserError(
                 f"--limit={_LIMIT.value:g}: JAX itself gave {error}; give more seconds"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import crews
+from benchmarks import children, crews
 from benchmarks.accelerator_items import VARIABLES, Item
 from init_study.store.records import LAYERS, RECORDS
 
@@ -127,7 +127,7 @@ def _start_study(
     seeds = max(2, settings.members // 8)
     flags = [f"--study.seeds={seeds}", f"--study.steps={settings.steps}"]
     log = tempfile.TemporaryFile()
-    process = subprocess.Popen(
+    process = children.begin(
         [
             *(sys.executable, str(crews.ROOT / "launch.py"), "run", *_STUDY, *flags),
             f"--workdir={folder / 'run'}",

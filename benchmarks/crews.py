@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from benchmarks import children
+from benchmarks.children import Interrupted
 from benchmarks.groups import Group
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,10 +44,6 @@ class Settings(NamedTuple):
     limit: float
     execution: str = ""
     received: Sequence[Any] = ()
-
-
-class Interrupted(Exception):
-    """A signal came while an answer was waited for."""
 
 
 class Worker(NamedTuple):
@@ -179,22 +177,29 @@ def _as_turn(answers: Sequence[dict[str, float]]) -> Turn:
 def stop(workers: Sequence[Worker]) -> None:
     """End them now; those that have ended stay so."""
     for worker in workers:
-        worker.process.kill()
-    for worker in workers:
-        worker.process.wait()
+        children.end(worker.process)
         for stream in (worker.process.stdin, worker.process.stdout, worker.log):
             if stream is not None:
                 stream.close()
 
 
-def probe(cases: Sequence[str], limit: float) -> dict[str, Any]:
+def probe(
+    cases: Sequence[str], limit: float, received: Sequence[Any] = ()
+) -> dict[str, Any]:
     """Find what JAX finds here, and each case's work of a member-step in GFLOP.
 
     In a process of its own: this one must not hold a device.
+
+    Args:
+        cases: names in `cases.CASES`.
+        limit: seconds for the answer, at most.
+        received: signals, as they come: the first ends all waiting.
+
+    Raises: TimeoutError, EOFError, Interrupted as `read` does.
     """
     worker = spawn([f"--probe={','.join(cases)}"], {})
     try:
-        return read(worker, limit)
+        return read(worker, limit, received)
     finally:
         stop([worker])
 
@@ -247,7 +252,7 @@ def spawn(
     # JAX and PyTorch share an accelerator's memory.
     shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
     log = tempfile.TemporaryFile()
-    process = subprocess.Popen(
+    process = children.begin(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env={**os.environ, **shared, **variables},
@@ -256,8 +261,6 @@ def spawn(
         stderr=log,
         # Unbuffered: `select` must see every line that is there.
         bufsize=0,
-        # Ctrl-C in a terminal is for the one that waits; it ends this one.
-        process_group=0,
     )
     return Worker(process, log)
 

@@ -20,6 +20,7 @@ from typing import Any
 import jax
 from absl import app, flags
 
+from benchmarks import children
 from init_study import initialize
 from init_study.errors import UserError
 from init_study.models import build_model
@@ -101,9 +102,8 @@ def _seconds(call: Callable[[], Any], whose: int = resource.RUSAGE_SELF) -> Seco
 
 def _run(command: list[str]) -> str:
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
-    made = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    )
+    made = children.finish(command, env=environment, stdout=subprocess.PIPE)
+    made.check_returncode()
     return made.stdout
 
 

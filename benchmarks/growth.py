@@ -9,12 +9,11 @@ has: twice the width is four times the multiplications.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
+from benchmarks import children
 from benchmarks.cases import BATCH_SIZE, NUM_CLASSES, Case
 from benchmarks.crews import ROOT
 from benchmarks.machine import cpu_name, versions
@@ -84,7 +84,10 @@ def main(_: list[str]) -> int:
             for value in values:
                 if received:
                     break
-                points.append({name: value} | _measure(name, value))
+                try:
+                    points.append({name: value} | _measure(name, value, received))
+                except children.Interrupted:
+                    break
                 print(_line(name, points[-1]), file=sys.stderr, flush=True)
                 _save([*records, _record(name, points)])
             records.append(_record(name, points))
@@ -117,9 +120,9 @@ def _checked() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _measure(axis: str, value: int) -> dict[str, float]:
+def _measure(axis: str, value: int, received: Sequence[Any]) -> dict[str, float]:
     if axis == "schemes":
-        return measure_run(value)
+        return measure_run(value, received)
     return measure_population(Net()._replace(**{axis: value}))
 
 
@@ -157,16 +160,23 @@ def _measure_layers(population: Population) -> Any:
     return population.compiled.measure(member, feeding.first, feeding.first_steps)
 
 
-def measure_run(schemes: int) -> dict[str, float]:
+def measure_run(schemes: int, received: Sequence[Any] = ()) -> dict[str, float]:
     """Measure a whole run of a few steps by what its manifest says, and its page.
 
     Args:
         schemes: how many, each with two seeds and one rate.
+        received: signals, as they come: the first ends the run.
+
+    Raises: children.Interrupted after a signal.
     """
+
+    def launched(*words: str) -> float:
+        return _launch(words, received)
+
     texts = ",".join(f"normal({0.01 * (place + 1):.2f})" for place in range(schemes))
     with tempfile.TemporaryDirectory() as folder:
         workdir = Path(folder) / "run"
-        _launch(
+        launched(
             "run",
             f"--workdir={workdir}",
             f"--study.schemes={texts}",
@@ -176,26 +186,26 @@ def measure_run(schemes: int) -> dict[str, float]:
         )
         manifest = json.loads((workdir / "manifest.json").read_text())
         (session,) = manifest["sessions"]
-        page = _launch("report", f"--workdir={workdir}")
+        page = launched("report", f"--workdir={workdir}")
         size = (workdir / "report.html").stat().st_size
     return {**session["spent"], "page": page, "bytes": float(size)}
 
 
-def _launch(*words: str) -> float:
+def _launch(words: Sequence[str], received: Sequence[Any]) -> float:
     """Run the launcher, and give the seconds that it took.
 
-    Raises: UserError with its last line if it fails, or takes too long.
+    Raises: UserError with its last line if it fails, or takes too long;
+        children.Interrupted after a signal.
     """
     began = time.monotonic()
     try:
-        done = subprocess.run(
+        done = children.finish(
             [sys.executable, str(ROOT / "launch.py"), *words],
+            _RUN_LIMIT,
+            received,
             cwd=ROOT,
-            env=dict(os.environ),
-            capture_output=True,
-            text=True,
-            timeout=_RUN_LIMIT,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
     except subprocess.TimeoutExpired:
         raise UserError(f"launch.py {words[0]}: over {_RUN_LIMIT:g} s") from None

@@ -1,6 +1,7 @@
 """How the numbers a CNN starts from change what it becomes.
 
-Importing this package is cheap: JAX starts when something that needs it is used.
+Importing this package is cheap: JAX starts when something that needs it is used, and
+nothing at all is imported before that, so that signals are handled from the start.
 
 Example:
     >>> import init_study
@@ -11,16 +12,15 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from init_study.errors import UserError
-from init_study.study import Member, Program, Study
-
 if TYPE_CHECKING:
     from init_study.api.arguments import RunOptions
     from init_study.api.compare import compare
     from init_study.api.initialize import explain, initialize
     from init_study.api.result import Result
+    from init_study.errors import UserError
     from init_study.network import Network, trace
     from init_study.store import load
+    from init_study.study import Member, Program, Study
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,9 +39,13 @@ __all__ = [
 ]
 
 _LATER = {
+    "Member": "init_study.study",
     "Network": "init_study.network",
+    "Program": "init_study.study",
     "Result": "init_study.api.result",
     "RunOptions": "init_study.api.arguments",
+    "Study": "init_study.study",
+    "UserError": "init_study.errors",
     "compare": "init_study.api.compare",
     "explain": "init_study.api.initialize",
     "initialize": "init_study.api.initialize",

@@ -37,8 +37,8 @@ def run_with_fresh_seeds(
     if not plan.study.fresh_seeds:
         return done
     for program in plan.programs:
-        if not done.finished:
-            return done
+        if not done.finished or control.stop_requested():
+            return done._replace(finished=False)
         rates = _rates(plan.study, program.program, workdir)
         if not rates:
             continue

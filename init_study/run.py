@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from init_study import manifest, store
+from init_study.engine.cutting import next_length
 from init_study.engine.feeding import Supply
 from init_study.engine.orders import first_rows, most_steps
 from init_study.engine.population import empty_population, initial_population
@@ -30,8 +31,6 @@ from init_study.plan import Plan, ProgramPlan
 from init_study.run_records import Recorders, open_recorders, record_layers
 from init_study.train import TrainState
 
-# Long enough to keep the devices busy, short enough to stop soon after Ctrl-C.
-_SECONDS_PER_CALL = 1.0
 # What a program does, and the step that it has reached.
 _Tell = Callable[[str, int], None]
 
@@ -62,7 +61,8 @@ class Control(NamedTuple):
         checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
             can lose.
         stop_requested: asked after every call to the devices, about once a second;
-            if true, a checkpoint is written and the run returns unfinished.
+            if true, a checkpoint is written and the run returns unfinished. Also within
+            an evaluation, which is begun anew by whoever goes on.
         given_execution: refuse an execution that does not fit, and try no other.
         recorded: called whenever records have come.
         spectra: measure spectra and predict signals before the first step, too.
@@ -197,7 +197,8 @@ def _run_program(
         )
     finally:
         checkpoints.close()
-    return population.members * (step - first_step), step == program.steps
+    done = is_done(recorders.records, program_plan)
+    return population.members * (step - first_step), done
 
 
 def _begin(
@@ -239,32 +240,37 @@ def _train_on(
     length, saved_at = 1, time.monotonic()
     while True:
         last = step == program.steps
-        stop = control.stop_requested() and not last
+        stop = control.stop_requested()
         if last or stop or time.monotonic() - saved_at > control.checkpoint_every:
             with clock.timed("saving"):
                 checkpoints.save(step, population.layout.fetch(state))
                 if last:
                     checkpoints.wait()
             saved_at = time.monotonic()
+        if stop:
+            # What is due at this step is measured by whoever goes on.
+            return step
         if step == 0 or last:
             with clock.timed("measuring"):
                 record_layers(recorders, population, state, step)
         if step in stops:
             with clock.timed("evaluating"):
-                values = evaluations(population, state, step)
-                recorders.records.append(program, step, values)
+                values = evaluations(population, state, step, control.stop_requested)
+            if values is None:
+                continue
+            recorders.records.append(program, step, values)
             control.recorded()
             state = reset_sums(state)
-        if last or stop:
+        if last:
             return step
         next_stop = min(s for s in stops if s > step)
-        length = min(length, next_stop - step)
+        length = min(length, next_stop - step, most_steps(population.plan))
         began = time.monotonic()
         with clock.timed("training"):
             state, length = _take_steps(population, state, supply, length)
         step += length
         tell("training", step)
-        length = _next_length(length, time.monotonic() - began, population.plan)
+        length = next_length(length, time.monotonic() - began)
 
 
 def _take_steps(
@@ -278,12 +284,3 @@ def _take_steps(
         state, population.hyper, shared, *places, chunks=chunks
     )
     return jax.block_until_ready(state), count
-
-
-def _next_length(length: int, seconds: float, plan: ProgramPlan) -> int:
-    """Choose steps that take about a second, at most four times as many as before.
-
-    The first call also compiles. How a run is cut into calls changes no bit of it.
-    """
-    wanted = int(length * _SECONDS_PER_CALL / max(seconds, 1e-6))
-    return max(1, min(wanted, 4 * length, most_steps(plan)))

@@ -2,10 +2,10 @@
 
 import json
 import re
-from functools import partial
 
 import numpy as np
 import pytest
+from stopping import stopping
 
 from init_study import store
 from init_study.answers import compare_runs, sentence
@@ -17,7 +17,7 @@ from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.plan import make_plan
 from init_study.race import check_rules
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import Study
 
 STUDY = Study(
@@ -98,8 +98,7 @@ def test_a_stop_anywhere_comes_to_the_same_records(plan, finished, tmp_path):
     """Stopped again and again, in the grid, between the two, among fresh seeds."""
     again, finish, rounds = tmp_path / "again", False, 0
     while not finish:
-        asked = iter([False] * 3)
-        control = Control(stop_requested=partial(next, asked, True))
+        control = stopping(2)
         finish = run_with_fresh_seeds(plan, again, "command", control).finished
         rounds += 1
     assert rounds > 2

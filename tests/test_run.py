@@ -4,10 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+from stopping import stopping
 
 import init_study.run as run_module
 from init_study import store
-from init_study.engine import timing, tuning
+from init_study.engine import running, timing, tuning
 from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan
@@ -108,19 +109,11 @@ def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
     assert records(undisturbed) == before
 
 
-def run_in_pieces(plan, workdir, asks_between_stops):
+def run_in_pieces(plan, workdir, calls):
     """Stop after a number of calls to the devices, again and again."""
     for _ in range(100):
-        asked = iter(range(asks_between_stops))
-        outcome = run(
-            plan,
-            workdir,
-            "command",
-            Control(
-                checkpoint_every=0.0,
-                stop_requested=lambda asked=asked: next(asked, None) is None,
-            ),
-        )
+        control = stopping(calls, checkpoint_every=0.0)
+        outcome = run(plan, workdir, "command", control)
         if outcome.finished:
             return
     raise AssertionError("the run never finished")
@@ -128,8 +121,37 @@ def run_in_pieces(plan, workdir, asks_between_stops):
 
 @pytest.mark.slow
 def test_stopping_and_going_on_changes_no_bit(plan, undisturbed, tmp_path):
-    run_in_pieces(plan, tmp_path / "pieces", asks_between_stops=3)
+    run_in_pieces(plan, tmp_path / "pieces", calls=2)
     assert records(tmp_path / "pieces") == records(undisturbed)
+
+
+def test_a_stop_within_an_evaluation_loses_nothing(
+    plan, undisturbed, tmp_path, monkeypatch
+):
+    """It is begun anew, batch by batch or in one call: no bit of it changes."""
+    begun = []
+
+    def by_batches(start, stop, batch, stop_requested):
+        for first in range(start, stop, batch):
+            if stop_requested():
+                return
+            begun.append(first)
+            yield first, min(first + batch, stop)
+
+    workdir = tmp_path / "within"
+    monkeypatch.setattr(running, "cut", by_batches)
+    calls = -(-len(plan.programs[0].dataset.validation.labels) // 100)
+    assert calls > 1
+    # In the first evaluation, then in the second.
+    for evaluations in (0, 1):
+        begun.clear()
+        most = 1 + evaluations * calls
+        control = QUIET._replace(stop_requested=lambda most=most: len(begun) >= most)
+        assert not run(plan, workdir, "command", control).finished
+        done = store.last_steps(workdir)
+        assert len(begun) == most and len(done) == evaluations
+    assert run(plan, workdir, "command", QUIET).finished
+    assert records(workdir) == records(undisturbed)
 
 
 def test_killed_between_records_and_checkpoint(plan, undisturbed, tmp_path):
@@ -146,13 +168,8 @@ def test_killed_between_records_and_checkpoint(plan, undisturbed, tmp_path):
 
 
 def run_in_pieces_once(plan, workdir):
-    asked = iter(range(2))
-    outcome = run(
-        plan,
-        workdir,
-        "command",
-        Control(checkpoint_every=0.0, stop_requested=lambda: next(asked, None) is None),
-    )
+    control = stopping(1, checkpoint_every=0.0)
+    outcome = run(plan, workdir, "command", control)
     assert not outcome.finished
 
 
@@ -310,8 +327,10 @@ def test_a_stage_belongs_to_the_whole_that_was_begun(plan, begun, whole):
 
 def test_whoever_watches_is_told_how_far_it_is(plan, undisturbed, tmp_path):
     told = []
-    asked = iter(range(3))
-    stop = Control(watch=told.append, stop_requested=lambda: next(asked, None) is None)
+    stop = Control(
+        watch=told.append,
+        stop_requested=lambda: any(now.doing == "training" for now in told),
+    )
     assert not run(plan, tmp_path / "w", "command", stop).finished
     begun = told[-1].step
     assert run(plan, tmp_path / "w", "command", Control(watch=told.append)).finished

@@ -1,6 +1,7 @@
 """Claims and published results: run what they need, judge, report."""
 
 import functools
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,8 @@ from init_study import store
 from init_study.answers.claims.claim import Claim
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.reports import reported
-from init_study.cli.training import say, stopped, train_study
+from init_study.cli.training import going_on, say, stopped, train_study
 from init_study.examine import ExactCheck, examine
-from init_study.interrupts import noted_signals
 from init_study.study import Study
 
 
@@ -46,7 +46,8 @@ def examined(
         name: functools.partial(_made, name, check, invocation.flags.verbosity)
         for name, check in checks.items()
     }
-    with noted_signals() as received:
+    received: list[signal.Signals] = []
+    with going_on(invocation):
 
         def train_one(
             study: Study, place: Path
@@ -72,9 +73,8 @@ def examined(
             command=invocation.command,
             kind=kind,
         )
-    if judged is None:
-        return stopped(invocation, received, Answer(None, ""))
-    return reported(workdir)
+        answer = Answer(None, "") if judged is None else reported(workdir)
+    return stopped(invocation, received, answer) if received else answer
 
 
 def _made(name: str, check: ExactCheck, verbosity: int) -> Sequence[float]:

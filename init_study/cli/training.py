@@ -1,6 +1,7 @@
 """How the launcher runs studies: watched, and stopped by a signal."""
 
 import contextlib
+import functools
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from init_study.engine.progress import Progress
 from init_study.engine.progress_lines import ProgressLines
 from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
-from init_study.interrupts import EXIT_CODES
+from init_study.interrupts import EXIT_CODES, ending_with, noted_signals
 from init_study.printable import printable
 from init_study.run import Control
 from init_study.study import Study
@@ -23,17 +24,19 @@ def train_study(
     invocation: Invocation,
     study: Study,
     workdir: Path,
-    received: Sequence[signal.Signals],
+    received: list[signal.Signals],
     stage: str = "",
     recorded: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Run a study with this call's flags; whether it is finished.
+    """Run a study with this call's flags; whether it is finished and none stopped it.
 
     Args:
         invocation: its flags say how.
         study: what to run.
         workdir: of the run.
-        received: signals so far; the run stops when there is one.
+        received: takes the signals that come while there is something to save, from
+            the first step on: the run saves and stops. Before that a signal ends the
+            process.
         stage: what the run is for, for its progress.
         recorded: called whenever records have come.
 
@@ -41,9 +44,16 @@ def train_study(
     """
     check_number("--checkpoint_every", invocation.flags.checkpoint_every, least=0)
     plan, flags = invocation.make_plan(study), invocation.flags
-    with _watching(flags.verbosity, stage) as watch:
+    with contextlib.ExitStack() as held, _watching(flags.verbosity, stage) as watch:
+        hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
+
+        def tell(now: Progress) -> None:
+            if now.doing == "training":
+                hold()
+            watch(now)
+
         control = Control(
-            watch=watch,
+            watch=tell,
             checkpoint_every=flags.checkpoint_every,
             stop_requested=lambda: bool(received),
             given_execution=flags.execution is not None,
@@ -51,7 +61,18 @@ def train_study(
             spectra="spectra" in flags and flags.spectra,
             accept_drift=flags.accept_drift,
         )
-        return run_with_fresh_seeds(plan, workdir, invocation.command, control).finished
+        done = run_with_fresh_seeds(plan, workdir, invocation.command, control)
+    # One that came after the last step: what would follow this run does not begin.
+    return done.finished and not received
+
+
+def going_on(invocation: Invocation) -> contextlib.AbstractContextManager[None]:
+    """Let a signal that finds nothing to save end with a line that says how to go on.
+
+    Args:
+        invocation: what the line repeats.
+    """
+    return ending_with(f"stopped; go on with: {invocation.command}")
 
 
 def stopped(
@@ -67,7 +88,9 @@ def stopped(
 def say(line: str, verbosity: int) -> None:
     """Write a line to standard error, unless errors alone are asked for."""
     if verbosity >= _WARNINGS:
-        print(printable(line), file=sys.stderr, flush=True)
+        # Nobody may be left to read it, which is no reason to stop.
+        with contextlib.suppress(OSError):
+            print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

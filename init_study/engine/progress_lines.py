@@ -1,5 +1,6 @@
 """Lines on standard error while a run goes on, with or without a terminal."""
 
+import contextlib
 import sys
 import time
 from typing import Any, TextIO
@@ -21,7 +22,8 @@ class ProgressLines:
         1 of 2, depth=4: step 120 of 200, 4,800 of 8,000 member-steps, 190/s, 17 s left
         1 of 2, depth=4: trained in 49 s
 
-    A terminal shows a bar in place of the lines between.
+    A terminal shows a bar in place of the lines between. A run goes on when nobody is
+    left to read: the terminal closed, or the program behind a pipe ended.
     """
 
     def __init__(self, stage: str = "", out: TextIO | None = None) -> None:
@@ -46,6 +48,10 @@ class ProgressLines:
 
     def __call__(self, now: Progress) -> None:
         """Say what is new, if it is time to."""
+        with contextlib.suppress(OSError):
+            self._tell(now)
+
+    def _tell(self, now: Progress) -> None:
         if now.doing == "choosing":
             self._say(now, f"timing ways to run {now.members} members")
         elif now.doing == "compiling":
@@ -92,7 +98,8 @@ class ProgressLines:
 
     def _close_bar(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(OSError):
+                self._bar.close()
             self._bar = None
 
     def _say(self, now: Progress, what: str) -> None:

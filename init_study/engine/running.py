@@ -1,5 +1,6 @@
 """A program's population as it runs, and what is measured of it, as host arrays."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from flax import traverse_util
 
 from init_study.data import standardize
 from init_study.data.batches import center_crop
+from init_study.engine.cutting import cut
 from init_study.engine.devices import (
     fetch_members,
     member_mesh,
@@ -30,7 +32,7 @@ from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
 from init_study.mean_field.predict import make_predictor
 from init_study.plan import Plan, ProgramPlan
-from init_study.train import Hyper, Sums, TrainState, no_sums
+from init_study.train import EVALUATION_BATCH, Hyper, Sums, TrainState, no_sums
 
 # Numbers of a kernel that are kept and shown, at most.
 _MOST_NUMBERS = 2000
@@ -95,15 +97,26 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
 
 
 def evaluations(
-    population: Running, state: TrainState, step: int
-) -> dict[str, np.ndarray]:
+    population: Running,
+    state: TrainState,
+    step: int,
+    stop_requested: Callable[[], bool] = lambda: False,
+) -> dict[str, np.ndarray] | None:
     """Measure the records of one evaluation, host arrays `[members]`.
 
     All of them leave the devices together.
+
+    Args:
+        population: that runs.
+        state: of its members.
+        step: that it has reached.
+        stop_requested: asked about once a second; if true, nothing is given.
     """
     last = step == population.plan.program.steps
     parts = ("validation", "test") if last else ("validation",)
-    sums = {part: _sums(population, state, part) for part in parts}
+    sums = {part: _sums(population, state, part, stop_requested) for part in parts}
+    if stop_requested():
+        return None
     small = state._replace(params=(), model_state=(), opt_state=())
     host, sums = population.layout.fetch((small, sums))
     values = {}
@@ -122,15 +135,27 @@ def evaluations(
     return values
 
 
-def _sums(population: Running, state: TrainState, part: str) -> Sums:
-    """Add up losses and hits on a part of the data, on the devices."""
+def _sums(
+    population: Running,
+    state: TrainState,
+    part: str,
+    stop_requested: Callable[[], bool],
+) -> Sums:
+    """Add up losses and hits on a part of the data, on the devices.
+
+    A stop leaves them unfinished.
+    """
     layout = population.layout
     sums = layout.place(no_sums(layout.members))
     for data, start, stop in population.feeding.held(part):
-        bounds = jnp.int32(start), jnp.int32(stop)
-        sums = population.compiled.evaluate(
-            (state, sums), data, *bounds, chunks=layout.chunks
-        )
+        batch = min(EVALUATION_BATCH, len(data.labels))
+        for bounds in cut(start, stop, batch, stop_requested):
+            sums = population.compiled.evaluate(
+                (state, sums), data, *map(jnp.int32, bounds), chunks=layout.chunks
+            )
+            jax.block_until_ready(sums)
+        if stop_requested():
+            break
     return sums
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM stop a run that can be gone on with; two runs share no folder."""
+"""A signal stops a run that can be gone on with; two runs share no folder."""
 
 import os
 import signal
@@ -6,13 +6,16 @@ import signal
 import pytest
 from calling import ROOT, launch, start, tiny, wait_until
 
-from init_study.interrupts import noted_signals
-
 LONG = [*tiny(steps="100000", evaluations="100000"), "--workdir=w"]
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)]
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 75),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 75, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_says_how_to_go_on(number, code, tmp_path):
     process = start(*LONG, cwd=tmp_path)
@@ -35,16 +38,6 @@ def test_a_second_process_is_kept_out(tmp_path):
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()
-
-
-def test_signals_do_afterwards_what_they_did_before(capsys):
-    before = signal.getsignal(signal.SIGTERM)
-    with noted_signals() as received:
-        signal.raise_signal(signal.SIGTERM)
-        assert received == [signal.SIGTERM]
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert signal.getsignal(signal.SIGTERM) == before
-    assert "once more to stop at once" in capsys.readouterr().err
 
 
 def test_ctrl_c_while_nothing_runs_is_no_traceback(call, monkeypatch):

@@ -57,7 +57,7 @@ def test_the_wheel_holds_the_package_and_the_experiments_once(installed):
             if path.is_file() and path.suffix in (".py", ".css", ".html"):
                 assert (theirs / path.relative_to(ours)).is_file(), path
     (facts,) = installed.glob("*.dist-info")
-    script = "init-study = init_study.cli:main"
+    script = "init-study = init_study.__main__:start"
     assert script in (facts / "entry_points.txt").read_text()
 
 

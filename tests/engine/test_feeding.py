@@ -6,6 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from sklearn.datasets import load_sample_image
+from stopping import stopping
 
 from init_study import store
 from init_study.data import Split, batch_indices, load_dataset, make_dataset
@@ -21,7 +22,7 @@ from init_study.engine.feeding import Supply, feeding_shapes, make_feeding
 from init_study.engine.orders import first_rows, make_orders
 from init_study.errors import UserError
 from init_study.plan import Given, make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import Study
 from init_study.train import Sums, evaluate, init_state, stream
 
@@ -73,9 +74,7 @@ def records(study, dataset, workdir, stops=()):
     """Of a run that is stopped after so many calls to the devices, and goes on."""
     plan = make_plan(study, given=Given(datasets={"ours": dataset}))
     for calls in (*stops, None):
-        left = iter(range(calls or 10**6))
-        control = Control(stop_requested=lambda left=left: next(left, None) is None)
-        outcome = run(plan, workdir, "", control)
+        outcome = run(plan, workdir, "", stopping(calls or 10**6))
     assert outcome.finished
     names = (store.RECORDS, store.LAYERS, store.FILTERS)
     return [(workdir / name).read_bytes() for name in names]
@@ -97,9 +96,7 @@ def test_a_run_goes_on_with_another_feed(dataset, tmp_path, small_blocks):
     whole = records(STUDY, dataset, tmp_path / "whole")
     workdir = tmp_path / "both"
     plan = make_plan(STUDY, given=Given(datasets={"ours": dataset}))
-    left = iter(range(3))
-    control = Control(stop_requested=lambda: next(left, None) is None)
-    assert not run(plan, workdir, "", control).finished
+    assert not run(plan, workdir, "", stopping(1)).finished
     assert records(STUDY.replace(feed="mapped"), dataset, workdir) == whole
 
 

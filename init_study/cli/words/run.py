@@ -1,6 +1,7 @@
 """A study, trained and compared; with `--until=decided` a race."""
 
 import contextlib
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,8 +9,7 @@ from init_study.api.compare import train_or_race
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.races import race_rules
 from init_study.cli.reports import reported
-from init_study.cli.training import stopped, train_study
-from init_study.interrupts import noted_signals
+from init_study.cli.training import going_on, stopped, train_study
 from init_study.study import Study
 
 
@@ -17,22 +17,18 @@ def answer(invocation: Invocation) -> Answer:
     """Run the study, or go on with it, and write its report."""
     study, workdir = invocation.the_study(), invocation.the_workdir()
     rules = race_rules(invocation.flags)
-    with (
-        noted_signals() as received,
-        _scalars(workdir, invocation.flags.tensorboard) as recorded,
-    ):
+    received: list[signal.Signals] = []
+    with going_on(invocation):
+        with _scalars(workdir, invocation.flags.tensorboard) as recorded:
 
-        def train_stage(part: Study, folder: Path, stage: str) -> bool:
-            return train_study(invocation, part, folder, received, stage, recorded)
+            def train_stage(part: Study, folder: Path, stage: str) -> bool:
+                return train_study(invocation, part, folder, received, stage, recorded)
 
-        finished = train_or_race(
-            study, workdir, invocation.make_plan, train_stage, rules
-        )
-    if finished:
-        return reported(workdir)
-    # A race that was stopped says what it knows so far.
-    so_far = reported(workdir) if rules else Answer(None, "")
-    return stopped(invocation, received, so_far)
+            train_or_race(study, workdir, invocation.make_plan, train_stage, rules)
+        # A race that was stopped says what it knows so far.
+        wanted = rules is not None or not received
+        answer = reported(workdir) if wanted else Answer(None, "")
+    return stopped(invocation, received, answer) if received else answer
 
 
 @contextlib.contextmanager
