@@ -24,7 +24,7 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from init_study.store.disk_room import check_disk
+from init_study.store.disk_room import can_write, check_disk
 from init_study.store.documents import (
     read_document,
     write_atomically,
@@ -85,6 +85,7 @@ __all__ = [
     "SPECTRA",
     "Checkpoints",
     "Recorder",
+    "can_write",
     "check_disk",
     "check_is_empty",
     "check_race",

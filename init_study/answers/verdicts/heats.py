@@ -90,7 +90,7 @@ def read_heats(folder: Path) -> tuple[Heat, ...]:
     if not path.exists():
         return ()
     try:
-        return from_document(json.loads(path.read_text()))
+        return from_document(json.loads(path.read_text("utf-8")))
     except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path} is of another version, or was changed by hand; the command that "
