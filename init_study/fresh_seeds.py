@@ -33,7 +33,7 @@ def run_with_fresh_seeds(
     Raises: UserError as `run.run` does.
     """
     control = control or Control()
-    done = run(plan, workdir, command, control)
+    done = _run(plan, workdir, command, control)
     if not plan.study.fresh_seeds:
         return done
     for program in plan.programs:
@@ -46,13 +46,27 @@ def run_with_fresh_seeds(
         # The program was timed before its grid; more members may not fit beside it.
         is_given = control.given_execution or len(part.members) <= len(plan.members)
         own = control._replace(given_execution=is_given, spectra=False)
-        more = run(part, workdir / store.FRESH / program.program.id, command, own)
+        more = _run(part, workdir / store.FRESH / program.program.id, command, own)
         done = Outcome(
             more.finished,
             done.member_steps + more.member_steps,
             done.seconds + more.seconds,
         )
     return done
+
+
+def _run(plan: Plan, workdir: Path, command: str, control: Control) -> Outcome:
+    """Run, but for a run that is finished where nothing can be written.
+
+    Raises: UserError as `run.run` does.
+    """
+    if (workdir / store.MANIFEST).exists() and not store.can_write(workdir):
+        store.check_workdir(workdir, plan.study)
+        steps = store.last_steps(workdir)
+        programs = [one.program for one in plan.programs]
+        if all(steps.get(one.id) == one.steps for one in programs):
+            return Outcome(finished=True, member_steps=0, seconds=0.0)
+    return run(plan, workdir, command, control)
 
 
 def fresh_study(study: Study, program: Program, rates: Mapping[str, float]) -> Study:

@@ -129,7 +129,7 @@ def run(
                 if not finished:
                     break
         finally:
-            seconds = time.time() - started
+            seconds = max(1e-3, time.time() - started)
             if member_steps:
                 spent = clock.spent()
                 manifest.add_session(workdir, started, seconds, member_steps, spent)

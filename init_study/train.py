@@ -264,7 +264,7 @@ def evaluate(
         correct = is_correct(logits, data.labels[places])
         return Sums(
             sums.loss + jnp.where(inside, losses, 0.0).sum(),
-            sums.correct + (inside & correct).sum(),
+            sums.correct + (inside & correct).sum(dtype=jnp.int32),
         )
 
     return lax.fori_loop(0, (stop - start + lanes - 1) // lanes, one, sums)

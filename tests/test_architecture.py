@@ -58,6 +58,9 @@ DISK = {
     "host",
     # /dev/null, for an answer that nobody reads any more.
     "cli.launcher",
+    "cli.troubles",
+    # A table that could not be written whole is removed.
+    "cli.words.export",
 }
 OF_DEVICES = {
     "devices",

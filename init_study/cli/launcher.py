@@ -1,6 +1,5 @@
 """From a command line to an answer, printed in one place."""
 
-import errno
 import json
 import os
 import signal
@@ -13,15 +12,19 @@ from absl import flags, logging
 from init_study.cli.command_line import read_command_line
 from init_study.cli.help_text import word_help, words_help
 from init_study.cli.invocation import Answer, make_invocation, program_name
+from init_study.cli.troubles import (
+    check_here,
+    let_go_of_output,
+    say_trouble,
+    steady_streams,
+)
 from init_study.cli.words import answer
 from init_study.errors import UserError
 from init_study.interrupts import EXIT_CODES
 from init_study.printable import printable
 
-_EXIT_USER_ERROR = 2
 # What a shell sees of a process that SIGPIPE ended.
 _EXIT_BROKEN_PIPE = 141
-_NO_PLACE_TO_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,10 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the program and its arguments; `sys.argv` by default.
 
-    Returns: the exit code: 0, 2 for what the user can mend, 130 and 75 after Ctrl-C
-        and SIGTERM.
+    Returns: the exit code: 0, one of `ExitCode` for what the user can mend, 130 after
+        Ctrl-C.
     """
     argv = sys.argv if argv is None else argv
+    steady_streams()
     try:
         return _answer(argv)
     except UserError as error:
@@ -42,19 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(": ".join(["stopped", *map(str, stop.args)]), file=sys.stderr)
         return EXIT_CODES[signal.SIGINT]
     except BrokenPipeError:
-        # Whoever read the answer has seen enough; the interpreter's last flush fails
-        # as well.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the answer has seen enough.
+        let_go_of_output()
         return _EXIT_BROKEN_PIPE
     except OSError as error:
-        if error.errno not in _NO_PLACE_TO_WRITE:
-            raise
-        where = error.filename or "the disk"
-        return _fail(
-            f"{where}: {error.strerror}; make room or allow writing, then run the same "
-            "command again to go on",
-            argv,
-        )
+        return _fail(say_trouble(error), argv)
 
 
 def _answer(argv: Sequence[str]) -> int:
@@ -69,6 +65,7 @@ def _answer(argv: Sequence[str]) -> int:
 
 
 def _set_up(values: flags.FlagValues) -> None:
+    check_here()
     # A model of the user's own, `--study.model=module:NAME`, lies where they are.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
@@ -100,14 +97,21 @@ def _print(answer: Answer, as_json: bool) -> int:
     if answer.document is not None:
         document = json.dumps(answer.document, indent=1, allow_nan=False)
         print(document if as_json else printable(answer.text, keep="\n\t"))
+        try:
+            print(end="", flush=True)
+        except OSError as error:
+            let_go_of_output()
+            if error.filename is None and not isinstance(error, BrokenPipeError):
+                error.filename = "standard output"
+            raise
     for note in answer.notes:
         print(printable(note, keep="\n\t"), file=sys.stderr)
-    return answer.exit_code
+    return int(answer.exit_code)
 
 
-def _fail(message: object, argv: Sequence[str]) -> int:
+def _fail(error: UserError, argv: Sequence[str]) -> int:
     # Messages name the launcher of a checkout, which a wheel does not have.
-    line = " ".join(printable(str(message), keep="\n\t").split())
+    line = " ".join(printable(str(error), keep="\n\t").split())
     line = line.replace("python launch.py", program_name(argv[0]))
     print(f"error: {line}", file=sys.stderr)
-    return _EXIT_USER_ERROR
+    return int(error.exit_code)

@@ -14,6 +14,7 @@ from init_study.answers.verdicts.decision_table import race_text
 from init_study.answers.verdicts.heats import read_heats, to_document
 from init_study.cli.invocation import Answer
 from init_study.cli.stages import is_examination, is_race
+from init_study.cli.troubles import cannot_write
 from init_study.report import write_report
 
 _COLUMNS = 100
@@ -25,18 +26,17 @@ def reported(workdir: Path) -> Answer:
 
     Raises: UserError if the folder holds no records, or has come to no verdicts.
     """
-    answer = _reported(workdir, write_report(workdir))
-    return answer._replace(notes=(*answer.notes, *_mixed(workdir)))
-
-
-def _reported(workdir: Path, report: Path) -> Answer:
+    report, notes = _page(workdir)
     if is_race(workdir):
-        return _verdicts(workdir, report)
-    if is_examination(workdir):
-        return _ledger(workdir, report)
-    comparisons = compare_runs(store.load(workdir), store.read_manifest(workdir))
-    document = {"report": str(report), "programs": to_json(comparisons)}
-    return Answer(document, f"{comparison_text(comparisons)}\nreport: {report}")
+        answer = _verdicts(workdir, report)
+    elif is_examination(workdir):
+        answer = _ledger(workdir, report)
+    else:
+        runs = compare_runs(store.load(workdir), store.read_manifest(workdir))
+        document = {"report": report, "programs": to_json(runs)}
+        answer = Answer(document, f"{comparison_text(runs)}{_where(report)}")
+    notes = (*answer.notes, *notes, *_mixed(workdir))
+    return answer._replace(notes=notes)
 
 
 def _mixed(workdir: Path) -> Iterator[str]:
@@ -49,19 +49,34 @@ def _mixed(workdir: Path) -> Iterator[str]:
             )
 
 
-def _verdicts(workdir: Path, report: Path) -> Answer:
+def _page(workdir: Path) -> tuple[str | None, tuple[str, ...]]:
+    """Write the page where that can be done; else say why not.
+
+    A run that is archived or another user's has an answer all the same.
+    """
+    try:
+        return str(write_report(workdir)), ()
+    except OSError as error:
+        return None, (cannot_write("the page", workdir / "report.html", error),)
+
+
+def _where(report: str | None) -> str:
+    return f"\nreport: {report}" if report else ""
+
+
+def _verdicts(workdir: Path, report: str | None) -> Answer:
     heats = read_heats(workdir)
-    document = {"report": str(report), "programs": to_document(heats)}
-    text = "\n".join(part for part in (race_text(heats), f"report: {report}") if part)
+    document = {"report": report, "programs": to_document(heats)}
+    text = f"{race_text(heats)}{_where(report)}".lstrip("\n")
     stops = tuple(f"{heat.label}: {heat.stopped}" for heat in heats if heat.stopped)
     return Answer(document, text, stops)
 
 
-def _ledger(workdir: Path, report: Path) -> Answer:
+def _ledger(workdir: Path, report: str | None) -> Answer:
     path = workdir / store.LEDGER
     ledger = store.read_document(path)
-    text = f"{ledger_text(ledger)}\nledger: {path}\nreport: {report}"
-    return Answer({"report": str(report), **ledger}, text)
+    text = f"{ledger_text(ledger)}\nledger: {path}{_where(report)}"
+    return Answer({"report": report, **ledger}, text)
 
 
 def ledger_text(ledger: Mapping[str, Any]) -> str:

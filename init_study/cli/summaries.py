@@ -72,4 +72,4 @@ def _find(module: str, name: str) -> tuple[str, ast.AST]:
 def _source(module: str) -> ast.Module:
     place = _PACKAGE.joinpath(*module.split(".")[1:])
     file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    return ast.parse(file.read_text())
+    return ast.parse(file.read_text("utf-8"))

@@ -30,6 +30,7 @@ from init_study.data.splits import (
     buckets_of,
     digest_images,
 )
+from init_study.host import cache_home
 
 
 def data_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
@@ -39,10 +40,7 @@ def data_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
         >>> data_folder("mine").as_posix()
         'mine/data'
     """
-    if cache_dir is None:
-        user = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        cache_dir = Path(user) / "init_study"
-    return Path(cache_dir) / "data"
+    return (cache_home() if cache_dir is None else Path(cache_dir)) / "data"
 
 
 def load_or_read(
@@ -99,7 +97,7 @@ def find_version(folder: Path, name: str, reader: str | None) -> str | None:
     """
     for place in folder.glob(f"{name}-*") if reader else ():
         with contextlib.suppress(OSError, ValueError):
-            info = json.loads((place / "info.json").read_text())
+            info = json.loads((place / "info.json").read_text("utf-8"))
             if info.get("reader") == reader:
                 return place.name.replace(f"{name}-", f"{name}/", 1)
     return None

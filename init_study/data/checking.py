@@ -98,7 +98,7 @@ def registered_checksums(name: str) -> dict[str, str]:
         line.split("\t")
         for table in tables
         if table.is_file()
-        for line in table.read_text().splitlines()
+        for line in table.read_text("utf-8").splitlines()
     ]
     return {file: checksum for _, _, checksum, file in lines}
 
@@ -107,7 +107,7 @@ def _check_arrays(name: str, place: Path) -> Checked:
     """Compare each file with its checksum, then each image with its digest."""
     listed = {}
     if (place / _SUMS).is_file():
-        for line in (place / _SUMS).read_text().splitlines():
+        for line in (place / _SUMS).read_text("utf-8").splitlines():
             digest, _, file = line.partition("  ")
             listed[file] = digest
     read = {file for file in listed if (place / file).is_file()}
@@ -131,7 +131,7 @@ def _check_arrays(name: str, place: Path) -> Checked:
 
 def _check_tfds(name: str, place: Path) -> Checked:
     """Read every record; the format has a checksum of each block of them."""
-    info = json.loads((place / "dataset_info.json").read_text())
+    info = json.loads((place / "dataset_info.json").read_text("utf-8"))
     read, damaged, unverified = 0, [], []
     for part in info["splits"]:
         lengths = [int(length) for length in part["shardLengths"]]

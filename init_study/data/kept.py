@@ -58,7 +58,7 @@ def load_kept(place: Path) -> Kept:
     """
     large = _large_files(place)
     _verify_sums(place, large)
-    info = json.loads((place / _INFO).read_text())
+    info = json.loads((place / _INFO).read_text("utf-8"))
     if not isinstance(info, dict) or not isinstance(info.get("num_classes"), int):
         raise ValueError(f"{_INFO} gives no number of classes")
     _check_whole(place, info)
@@ -117,7 +117,7 @@ def check_prepared(place: str | os.PathLike[str]) -> int:
     folder = Path(place)
     try:
         _verify_sums(folder, _large_files(folder))
-        _check_whole(folder, json.loads((folder / _INFO).read_text()))
+        _check_whole(folder, json.loads((folder / _INFO).read_text("utf-8")))
         return _verify_images(folder)
     except (OSError, ValueError) as error:
         raise UserError(
@@ -154,7 +154,7 @@ def _load_part(place: Path, name: str, is_large: bool) -> KeptPart:
 
 def _verify_sums(place: Path, large: list[str]) -> None:
     names = _files(place)
-    text = (place / _SUMS).read_text()
+    text = (place / _SUMS).read_text("utf-8")
     listed = [line.partition("  ")[2] for line in text.splitlines()]
     # All the lines, and no others: a list cut short must not pass for a smaller set.
     unlisted = set(names) - set(listed)

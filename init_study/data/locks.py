@@ -1,7 +1,6 @@
 """A lock between processes that would make the same data at once."""
 
 import contextlib
-import fcntl
 import os
 import socket
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TextIO
 
 from absl import logging
+
+from init_study.host import hold_file
 
 _LOOKS, _BETWEEN = 20, 0.01
 
@@ -31,11 +32,11 @@ def hold_lock(path: Path, what: str) -> Iterator[None]:
     """
     with open(path, "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold_file(file)
         except BlockingIOError:
             holder = _holder(file)
             logging.warning("%s is being prepared by %s: waiting", what, holder)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            hold_file(file, wait=True)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()

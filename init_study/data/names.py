@@ -61,7 +61,8 @@ def tfds_folder(data_dir: str | None) -> Path:
         'mine'
     """
     chosen = data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
-    return Path(os.path.expanduser(chosen))
+    # A user without a home has it in the folder that they are in.
+    return Path(os.path.expanduser(chosen).removeprefix("~/"))
 
 
 def check_kind(name: str) -> None:

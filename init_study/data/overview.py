@@ -160,7 +160,7 @@ def _absent(name: str, data_dir: str | None) -> DatasetRow:
 
 
 def _kept_row(place: Path) -> DatasetRow:
-    info = json.loads((place / "info.json").read_text())
+    info = json.loads((place / "info.json").read_text("utf-8"))
     labels = [np.load(path, mmap_mode="r") for path in place.glob("*.labels.npy")]
     shape = info.get("shape")
     if shape is None:
@@ -183,13 +183,13 @@ def _name_of(folder: str) -> str:
 
 
 def _tfds_row(root: Path, place: Path) -> DatasetRow:
-    features = json.loads((place / "features.json").read_text())
+    features = json.loads((place / "features.json").read_text("utf-8"))
     features = features["featuresDict"]["features"]
     label, image = features["label"]["classLabel"], features["image"]
     sizes = image.get("image", {}).get("shape", {}).get("dimensions", ())
     # TFDS writes -1 for what varies.
     shape = tuple(map(int, sizes))
-    info = json.loads((place / "dataset_info.json").read_text())
+    info = json.loads((place / "dataset_info.json").read_text("utf-8"))
     lengths = [int(n) for part in info["splits"] for n in part["shardLengths"]]
     return DatasetRow(
         name=place.parent.relative_to(root).as_posix(),

@@ -262,7 +262,7 @@ def _say_if_changed(source: Source, place: Path) -> None:
     """Say that a set was prepared before, but with other pictures."""
     for other in place.parent.glob(f"{source.kept_as}-*"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            info = json.loads((other / "info.json").read_text())
+            info = json.loads((other / "info.json").read_text("utf-8"))
             is_same_version = f"-{source.version}-" in other.name
             is_same = resolve_name(info["source"]) == resolve_name(source.name)
             if is_same and not is_same_version:

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from init_study.host import available_bytes, usable_cores
+from init_study.errors import UserError
+from init_study.host import available_bytes, cache_home, usable_cores
 
 MEMBER = "member"
 
@@ -24,6 +25,8 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
 
     Args:
         cache_dir: where compiled programs are kept; None keeps nothing.
+
+    Raises: UserError if there is none of the devices that `JAX_PLATFORMS` asks for.
     """
     # JAX refuses once it has begun to compute, as in a notebook.
     with contextlib.suppress(RuntimeError):
@@ -31,6 +34,16 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
     if cache_dir is not None:
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    try:
+        jax.devices()
+    # JAX asserts that a platform which it knows, and is asked for alone, is there.
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        reason = (str(error).splitlines() or ["there is no such device here"])[0]
+        raise UserError(
+            f"JAX cannot compute with JAX_PLATFORMS={asked}: {reason}; set it to cpu, "
+            "or unset it for what is there"
+        ) from error
 
 
 def compiled_folder(cache_dir: str | None) -> Path | None:
@@ -45,9 +58,8 @@ def compiled_folder(cache_dir: str | None) -> Path | None:
     """
     if cache_dir == "":
         return None
-    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    place = Path(cache_dir) if cache_dir else user / "init_study"
-    return place.expanduser() / "compiled"
+    place = Path(os.path.expanduser(cache_dir)) if cache_dir else cache_home()
+    return place / "compiled"
 
 
 def idle_cores() -> int:

@@ -69,7 +69,7 @@ def index_function(
         def of_seed(place: Int[Array, ""], found: Array) -> Array:
             key = stream(padded[place], "order")
             own = batch_indices(key, first_step, most, count, size, steps)
-            return found.at[place].set(own)
+            return found.at[place].set(own.astype(jnp.int32))
 
         none = jnp.zeros((places, most, size), jnp.int32)
         return lax.fori_loop(0, seeds, of_seed, none)

@@ -174,8 +174,7 @@ def time_execution(
         data_bytes=data_bytes,
     )
     state_bytes = members * timing.member_bytes
-    problem = shortage(timing.device_bytes(members), state_bytes, room)
-    if problem:
+    if problem := shortage(timing.device_bytes(members), state_bytes, room):
         return timing._replace(problem=problem)
     began = time.monotonic()
     shapes = train_shapes(plan, program_plan, mesh)
@@ -185,8 +184,7 @@ def time_execution(
         compile_seconds=time.monotonic() - began,
         temporary_bytes=int(getattr(memory, "temp_size_in_bytes", 0)),
     )
-    problem = shortage(timing.device_bytes(members), state_bytes, room)
-    if problem:
+    if problem := shortage(timing.device_bytes(members), state_bytes, room):
         return timing._replace(problem=problem)
     few = sample(plan, program_plan, mesh)
     shared, available = next(few.feeding.shared(0))

@@ -66,7 +66,7 @@ def _of_run(folder: Path) -> list[NotebookPart]:
 
 
 def _of_race(folder: Path) -> list[NotebookPart]:
-    plan = json.loads((folder / RACE).read_text())
+    plan = json.loads((folder / RACE).read_text("utf-8"))
     styles = scheme_styles(Study.from_dict(plan["study"]).schemes)
     heats = read_heats(folder)
     sections = [race_section(f"p{i}", heat, styles) for i, heat in enumerate(heats)]

@@ -25,7 +25,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
-from init_study.store.disk_room import check_disk
+from init_study.store.disk_room import can_write, check_disk
 from init_study.store.documents import (
     read_document,
     write_atomically,
@@ -88,6 +88,7 @@ __all__ = [
     "Checkpoints",
     "Recorder",
     "Repaired",
+    "can_write",
     "check_disk",
     "check_is_empty",
     "check_race",

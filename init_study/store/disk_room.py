@@ -1,5 +1,6 @@
 """Whether the disk has room for what a run will keep, before it begins."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -26,3 +27,13 @@ def check_disk(folder: Path, needed: int) -> None:
             "folder on another disk: --workdir=DIR",
             exit_code=ExitCode.IO,
         )
+
+
+def can_write(folder: Path) -> bool:
+    """Say whether files can be made in a folder.
+
+    Example:
+        >>> can_write(Path())
+        True
+    """
+    return os.access(folder, os.W_OK | os.X_OK)

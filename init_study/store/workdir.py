@@ -1,7 +1,6 @@
 """The folder of a run: which study it belongs to, who holds it, and its manifest."""
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from init_study.errors import ExitCode, UserError
+from init_study.host import hold_file
 from init_study.store.documents import is_leftover, read_document, write_document
 from init_study.store.links import refuse_links_out
 from init_study.store.run_files import LOCK, MANIFEST, RACE
@@ -142,7 +142,7 @@ def lock(workdir: Path) -> Iterator[None]:
     refuse_links_out(workdir)
     with open(workdir / LOCK, "a+") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold_file(file)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"

@@ -59,7 +59,8 @@ def study_files(folder: Path) -> list[Path]:
 def describe_studies(folder: Path) -> dict[str, str]:
     """Find the question of each study: the first line of its file's docstring."""
     docs = {
-        p.stem: ast.get_docstring(ast.parse(p.read_text())) for p in study_files(folder)
+        p.stem: ast.get_docstring(ast.parse(p.read_text("utf-8")))
+        for p in study_files(folder)
     }
     return {name: (doc or "").partition("\n")[0] for name, doc in docs.items()}
 
@@ -96,6 +97,6 @@ def differing_fields(ours: Study, theirs: Study) -> list[str]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text("utf-8")
     except OSError as error:
         raise UserError(f"study file {path}: {error.strerror}") from None

@@ -125,7 +125,7 @@ def test_show_as_one_document(tmp_path):
 )
 def test_what_cannot_be_shown_is_one_line(args, words, tmp_path):
     code, out, err = launch("show", *args.split(), cwd=tmp_path)
-    assert code == 2 and out == "" and words in err and err.count("\n") == 1
+    assert code == 64 and out == "" and words in err and err.count("\n") == 1
 
 
 class OnTheirWay(nn.Module):

@@ -95,7 +95,7 @@ def test_from_a_mirror_to_arrays_and_again(data, mirror, tmp_path):
     code, out, err = data("--dataset=kmnist")
     assert code == 0 and "was prepared before" in out and "20 test" in out
     code, out, err = data(*words)
-    assert code == 2 and out == "" and "is prepared in" in err and "--mirror" in err
+    assert code == 64 and out == "" and "is prepared in" in err and "--mirror" in err
     code, out, err = data("--dataset=kmnist", "--image_size=12")
     assert code == 0 and "12x12x1" in out and "prepared in" in out
     code, out, err = data("--check")
@@ -114,7 +114,7 @@ def test_what_tfds_has_prepared_is_listed_by_its_own_files(data, mirror, tmp_pat
     assert rows["kmnist"]["image"] == [28, 28, 1]
     next(place.glob("*test*array_record*")).unlink()
     code, out, _ = data("--check")
-    assert code == 2 and "of test 0 of 1 files are here" in out
+    assert code == 65 and "of test 0 of 1 files are here" in out
 
 
 def test_files_that_are_here_and_one_that_has_begun(data, tmp_path):
@@ -132,7 +132,7 @@ def test_files_that_are_here_and_one_that_has_begun(data, tmp_path):
     assert states(data)["mnist"] == "files are here"
     # They are not what they are called.
     code, out, _ = data("--check", "--dataset=mnist")
-    assert code == 2 and out.count("is not the published one") == 4
+    assert code == 65 and out.count("is not the published one") == 4
 
 
 def damage(path, place=-1):
@@ -154,14 +154,14 @@ def test_a_check_names_every_damaged_file(data, mirror, tmp_path):
     published = next(iter(FILES))
     damage(tmp_path / "tfds" / "downloads" / "manual" / "kmnist" / published)
     code, out, err = data("--check", "--json")
-    assert code == 2 and err == ""
+    assert code == 65 and err == ""
     said = json.loads(out)
     assert said["intact"] is False
     lines = [line for one in said["checked"] for line in one["damaged"]]
     for name in ("test.labels.npy", "all.images.npy", records.name, published):
         assert sum(line.startswith(name) for line in lines) == 1, lines
     code, out, _ = data("--check", "--dataset=digits")
-    assert code == 2 and "all.images.npy has changed" in out and "kmnist" not in out
+    assert code == 65 and "all.images.npy has changed" in out and "kmnist" not in out
 
 
 def test_a_check_does_not_vouch_for_files_that_it_cannot_verify(data, mirror, tmp_path):
@@ -198,7 +198,7 @@ def test_nothing_to_check(data):
 
 def test_a_set_by_hand_says_which_files_to_put_where(data, tmp_path):
     code, out, err = data("--dataset=imagenet2012")
-    assert code == 2 and out == "" and err.count("\n") == 1
+    assert code == 64 and out == "" and err.count("\n") == 1
     folder = tmp_path / "tfds" / "downloads" / "manual"
     for part in ("ILSVRC2012_img_train.tar", "_img_val.tar", str(folder), "folder:DIR"):
         assert part in err
@@ -222,7 +222,7 @@ def test_pictures_of_many_sizes_need_this_words_flag(data, tmp_path):
         place.mkdir(parents=True, exist_ok=True)
         PIL.Image.new("L", (8 + number, 9)).save(place / f"{number}.png")
     code, _, err = data(f"--dataset=folder:{tmp_path / 'pets'}")
-    assert code == 2 and " --image_size=64" in err and "study" not in err
+    assert code == 64 and " --image_size=64" in err and "study" not in err
 
 
 def test_a_picture_that_cannot_be_read_is_left_out_or_refused(data, tmp_path):
@@ -231,11 +231,11 @@ def test_a_picture_that_cannot_be_read_is_left_out_or_refused(data, tmp_path):
     broken.write_bytes(b"no picture")
     name = f"--dataset=folder:{tmp_path / 'digits'}"
     code, out, err = data(name, "--strict")
-    assert code == 2 and out == "" and "broken.png" in err and err.count("\n") == 1
+    assert code == 65 and out == "" and "broken.png" in err and err.count("\n") == 1
     code, out, _ = data(name, "--json")
     assert code == 0 and sum(json.loads(out)["examples"].values()) == 200
     # What was prepared without it is refused as well.
-    assert data(name, "--strict")[0] == 2
+    assert data(name, "--strict")[0] == 65
 
 
 def test_a_folder_is_the_same_set_however_its_place_is_written(data, tmp_path):
@@ -308,7 +308,7 @@ WRONG = {
 def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, data, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     code, out, err = data(*words.split())
-    assert code == 2 and out == ""
+    assert code == 64 and out == ""
     assert err.startswith("error: ") and err.count("\n") == 1
     assert said in err
     assert sorted(tmp_path.rglob("*")) == before

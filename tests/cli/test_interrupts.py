@@ -34,7 +34,7 @@ def test_a_second_process_is_kept_out(tmp_path):
     try:
         wait_until((tmp_path / "w" / "records.jsonl").exists)
         code, _, err = launch(*LONG, cwd=tmp_path)
-        assert code == 2 and "in use by process" in err
+        assert code == 73 and "in use by process" in err
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.communicate()

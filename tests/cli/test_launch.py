@@ -95,7 +95,8 @@ def test_a_trained_member_is_exported_as_plain_variables(finished, tmp_path):
     ):
         given = wrong if any("--to" in one for one in wrong) else (*wrong, words[2])
         code, _, err = launch(*words[:2], *given, cwd=cwd)
-        assert code == 2 and said in err and err.count("\n") == 1, err
+        wanted = 73 if said == "exists" else 64
+        assert code == wanted and said in err and err.count("\n") == 1, err
 
 
 def test_a_member_of_a_module_given_in_python_is_exported(tmp_path):
@@ -129,7 +130,8 @@ def test_a_plan_is_refused_where_its_run_would_be(finished):
         (["--until=decided", "--margin=nan"], "--margin=nan is not"),
     ):
         code, _, err = launch("plan", *others, *flags, f"--workdir={workdir}", cwd=cwd)
-        assert code == 2 and said in err and err.count("\n") == 1, err
+        wanted = 64 if "--margin" in said else 73
+        assert code == wanted and said in err and err.count("\n") == 1, err
 
 
 def test_scalars_figures_and_a_watched_page(finished):
@@ -165,7 +167,7 @@ def test_another_studys_folder_is_refused_with_the_fields(finished):
     (workdir,) = (cwd / "runs").iterdir()
     words = (f"--workdir={workdir}", *tiny(steps="7"))
     code, _, err = launch(*words, cwd=cwd)
-    assert code == 2 and "steps: [7] here, [6] there" in err
+    assert code == 73 and "steps: [7] here, [6] there" in err
 
 
 def test_a_model_and_a_study_of_ones_own(tmp_path):
@@ -233,7 +235,7 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     assert code == 0 and shown["done"]
     assert [row["stage"] for row in shown["programs"]] == ["fresh-6-0.1", "screening"]
     code, _, err = launch("run", "--margin=2", *study, cwd=tmp_path)
-    assert code == 2 and "holds another race" in err
+    assert code == 73 and "holds another race" in err
     # Ctrl-C between two stages leaves one that has begun and has no records.
     (program,) = {path.parent for path in (tmp_path / "w").glob("*/screening")}
     (program / "fresh-9-0.1").mkdir()

@@ -143,14 +143,14 @@ def test_export_of_claims_has_all_records_with_their_study(claims, call):
     counts = pd.read_csv(target).stage.value_counts()
     assert counts.to_dict() == {"a": 2 * 3 * 4, "b": 2 * 2 * 4}
     code, _, err = call("export", f"--workdir={claims}", f"--to={target}")
-    assert code == 2 and "exists" in err, "nothing is overwritten"
+    assert code == 73 and "exists" in err, "nothing is overwritten"
 
 
 def test_export_before_the_first_record_is_one_line(claims, call, tmp_path):
     for name in ("a", "b"):
         (claims / name / store.RECORDS).unlink()
     code, _, err = call("export", f"--workdir={claims}", "--to=all.csv")
-    assert code == 2 and "holds no records yet" in err
+    assert code == 64 and "holds no records yet" in err
     assert not (tmp_path / "all.csv").exists()
 
 
@@ -171,7 +171,7 @@ def test_a_folder_that_is_named_and_a_study_must_agree(
     to = ["--to=all.csv"] if word == "export" else []
     asked = ("--workdir=w", "--study=tiny.json", *words.split(), *to)
     code, out, err = call(word, *asked)
-    assert code == 2 and out == "" and err.count("\n") == 1 and said in err
+    assert code == 64 and out == "" and err.count("\n") == 1 and said in err
 
 
 def test_a_folder_and_its_own_study_do_agree(call, tmp_path, raced, claims):
@@ -180,7 +180,7 @@ def test_a_folder_and_its_own_study_do_agree(call, tmp_path, raced, claims):
     assert call("status", "--workdir=w", *same)[0] == 0
     assert call("status", f"--workdir={raced}", *same, "--until=decided")[0] == 0
     code, _, err = call("status", f"--workdir={claims}", *same)
-    assert code == 2 and "claims, which have studies of their own" in err
+    assert code == 64 and "claims, which have studies of their own" in err
 
 
 def older(manifest, change):
@@ -206,7 +206,7 @@ def test_a_folder_of_another_version_is_one_line(word, change, call, tmp_path):
     store.write_manifest(folder, older(store.read_manifest(folder), OLDER[change]))
     before = sorted(tmp_path.rglob("*"))
     code, out, err = call(*word.split(), "--workdir=w")
-    assert code == 2 and out == "" and err.count("\n") == 1
+    assert code == 65 and out == "" and err.count("\n") == 1
     assert "w was written by another version of init_study" in err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -215,4 +215,4 @@ def test_a_damaged_manifest_is_one_line(call, tmp_path):
     folder = make_run(tmp_path / "w", STUDY)
     (folder / store.MANIFEST).write_text("{")
     code, _, err = call("status", "--workdir=w")
-    assert code == 2 and "manifest.json is damaged" in err
+    assert code == 65 and "manifest.json is damaged" in err

@@ -67,7 +67,7 @@ def test_words_and_names_of_studies(module, installed):
     studies = {p.stem for p in shipped.folder().glob("*.py")} - {"__init__"}
     assert set(json.loads(out)["studies"]) == studies
     code, out, err = module("--study=frist_look")
-    assert code == 2 and "Did you mean 'first_look'" in err
+    assert code == 64 and "Did you mean 'first_look'" in err
     assert "python -m init_study list --kind=studies" in err
     code, out, err = module("plan", "--json", *tiny(schemes="he_normal"))
     assert code == 0 and json.loads(out)["members"] == 6

@@ -22,12 +22,10 @@ from init_study.data.overview import (
 )
 from init_study.data.sources import fashion_mnist
 from init_study.data.sources.mirrors import check_mirror
-from init_study.errors import UserError, check_count, extra
+from init_study.errors import ExitCode, UserError, check_count, extra
 
 if TYPE_CHECKING:
     from init_study.data.dataset import Dataset
-
-_EXIT_DAMAGED = 2
 
 
 def answer(invocation: Invocation) -> Answer:
@@ -209,7 +207,7 @@ def _check(name: str | None, data_dir: str | None) -> Answer:
         "checked": [one._asdict() for one in checked],
     }
     text = "\n".join([*lines, what])
-    return Answer(document, text, exit_code=_EXIT_DAMAGED if damaged else 0)
+    return Answer(document, text, exit_code=ExitCode.DAMAGED if damaged else 0)
 
 
 def _image(shape: Iterable[int] | None) -> str | None:

@@ -31,13 +31,33 @@ def answer(invocation: Invocation) -> Answer:
         raise UserError(
             f"--to={target} exists; name a new file", exit_code=ExitCode.NO_PLACE
         )
+    _check_parent(target)
     records = all_records(folder_to_read(invocation))
-    if target.suffix == ".csv":
-        as_cells(records).to_csv(target, index=False)
-    else:
-        records.to_parquet(target, index=False)
+    try:
+        if target.suffix == ".csv":
+            as_cells(records).to_csv(target, index=False)
+        else:
+            records.to_parquet(target, index=False)
+    except OSError as error:
+        # Half a table would be taken for the whole one.
+        target.unlink(missing_ok=True)
+        raise UserError(
+            f"--to={target}: {len(records)} records could not be written: "
+            f"{error.strerror or error}; name another place",
+            exit_code=ExitCode.IO,
+        ) from error
     document = {"records": len(records), "to": str(target)}
     return Answer(document, f"{len(records)} records: {target}")
+
+
+def _check_parent(target: Path) -> None:
+    """Refuse a file for which there is no folder, or one that is none."""
+    if not target.parent.is_dir():
+        what = "is a file" if target.parent.exists() else "is not there"
+        raise UserError(
+            f"--to={target}: the folder {target.parent} {what}; make it first",
+            exit_code=ExitCode.NO_PLACE,
+        )
 
 
 def _member(invocation: Invocation, named: str | None) -> Answer:
@@ -51,6 +71,7 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
         raise UserError(
             f"--to={target} exists; name a new folder", exit_code=ExitCode.NO_PLACE
         )
+    _check_parent(target)
     workdir = folder_to_read(invocation)
     if is_race(workdir) or is_examination(workdir):
         inside = [str(folder) for folder in begun(workdir)]

@@ -104,8 +104,8 @@ def is_there(file: RemoteFile, folder: Path) -> bool:
         return True
     raise UserError(
         f"{path} is not the published one but {_what(path)}, while {file.size:,} bytes "
-        f"with the SHA-256 {file.sha256[:16]}... were expected; remove it, and "
-        "try again",
+        f"with the SHA-256 {file.sha256[:16]}... were expected; remove it and try "
+        "again",
         exit_code=ExitCode.DAMAGED,
     )
 

@@ -172,12 +172,12 @@ def _note(part: Path, url: str, response: requests.Response) -> None:
     validator = strong or response.headers.get("Last-Modified", "")
     if validator:
         text = json.dumps({"url": url, "validator": validator})
-        _origin(part).write_text(text + "\n")
+        _origin(part).write_text(text + "\n", "utf-8")
 
 
 def _validator(part: Path, url: str) -> str:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        noted = json.loads(_origin(part).read_text())
+        noted = json.loads(_origin(part).read_text("utf-8"))
         if noted["url"] == url and part.exists():
             return str(noted["validator"])
     return ""
