@@ -33,9 +33,20 @@ def answer(invocation: Invocation) -> Answer:
     if target.suffix == ".csv":
         as_cells(records).to_csv(target, index=False)
     else:
-        records.to_parquet(target, index=False)
+        _write_parquet(records, target)
     document = {"records": len(records), "to": str(target)}
     return Answer(document, f"{len(records)} records: {target}")
+
+
+def _write_parquet(records: pd.DataFrame, target: Path) -> None:
+    try:
+        records.to_parquet(target, index=False)
+    except UnicodeEncodeError as error:
+        target.unlink(missing_ok=True)
+        raise UserError(
+            f"{error.object!r} is a name that is no text, which Parquet does not hold; "
+            "export a .csv file: --to=records.csv"
+        ) from error
 
 
 def _member(invocation: Invocation, named: str | None) -> Answer:
