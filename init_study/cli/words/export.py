@@ -42,7 +42,6 @@ def _write_parquet(records: pd.DataFrame, target: Path) -> None:
     try:
         records.to_parquet(target, index=False)
     except UnicodeEncodeError as error:
-        target.unlink(missing_ok=True)
         raise UserError(
             f"{error.object!r} is a name that is no text, which Parquet does not hold; "
             "export a .csv file: --to=records.csv"
