@@ -80,7 +80,7 @@ def is_one_name(name: str) -> bool:
 @given(texts, st.sampled_from(["", "-decided"]))
 @many
 def test_the_folder_of_a_run_lies_in_runs(text, ending):
-    study = Study(name=text, schemes="zeros", learning_rates=0.1)
+    study = Study(name=text, schemes=("zeros",), learning_rates=(0.1,))
     folder = run_folder(study, ending)
     assert folder.parent == Path("runs") and is_one_name(folder.name)
     assert folder.name.isprintable()

@@ -75,7 +75,8 @@ def load_or_read(
     try:
         if place.exists():
             return _load(place, noted)
-    except (OSError, ValueError) as error:
+    # Whatever the damage makes NumPy or JSON raise: it can be read anew.
+    except Exception as error:
         logging.warning("cached data in %s is damaged (%s): reading anew", place, error)
     published = read()
     try:

@@ -95,3 +95,25 @@ def test_a_set_that_lacks_a_part_is_another():
     with pytest.raises(ValueError, match="its parts are not all"):
         check_known("digits-1.0.0", Published({"train": found.splits["all"]}, 10))
     check_known("mine-1.0.0", found)
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        # A head that NumPy's reader runs out of stack or memory over.
+        ("all.images.npy", b"\x93NUMPY\x01\x00\x28\x23" + b"-" * 9000),
+        ("all.labels.npy", b"\x93NUMPY\x01\x00\x28\x23" + b"[" * 9000),
+        ("all.digests.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"),
+    ],
+)
+def test_heads_without_sense_are_no_traceback(tmp_path, monkeypatch, name, content):
+    right = load_dataset("digits", cache_dir=tmp_path)
+    place = data_folder(tmp_path) / "digits-1.0.0"
+    (place / name).write_bytes(content)
+    seal(place, {"num_classes": 10})
+    said = []
+    monkeypatch.setattr(
+        logging, "warning", lambda text, *args: said.append(text % args)
+    )
+    assert load_dataset("digits", cache_dir=tmp_path).checksums == right.checksums
+    assert len(said) == 1 and "reading anew" in said[0]

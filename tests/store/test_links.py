@@ -13,7 +13,7 @@ from init_study.report.notebook import notebook_html
 from init_study.store.links import inside, refuse_links_out
 from init_study.study import Study
 
-STUDY = Study(schemes=("zeros",), learning_rates=(0.1,), seeds=1, steps=1)
+STUDY = Study(schemes=("zeros",), learning_rates=(0.1,), seeds=(0,), steps=(1,))
 
 
 @pytest.fixture
