@@ -19,6 +19,7 @@ class Site:
         kind: what answers say that the file is.
         cut_after: bytes after which the connection of each coming request ends.
         statuses: of each coming request, in place of the file.
+        moved: where every request is sent on to, if anywhere.
         stalls: whether nothing comes after the head, until `go_on` is set.
     """
 
@@ -31,6 +32,7 @@ class Site:
         self.kind = "application/octet-stream"
         self.cut_after: list[int] = []
         self.statuses: list[int] = []
+        self.moved = ""
         self.go_on = threading.Event()
 
 
@@ -66,6 +68,11 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.site
         asked = self.headers.get("Range")
         site.asked.append((self.path, asked))
+        if site.moved:
+            self.send_response(302)
+            self.send_header("Location", site.moved)
+            self.end_headers()
+            return
         content = site.files.get(self.path)
         status = site.statuses.pop(0) if site.statuses else 200
         if status >= 400 or content is None:

@@ -2,13 +2,14 @@ r"""Tables that spreadsheets open: text in a cell stays text.
 
 A spreadsheet runs a cell that begins with one of `= + - @`, a tab or a carriage return
 (OWASP, CSV Injection), and the name of a scheme, model or folder may begin so. Such a
-cell gets an apostrophe in front, by which a spreadsheet shows it as text. A carriage
-return, which ends a row for spreadsheets but not for pandas, is written as `\r`.
+cell gets an apostrophe in front, by which a spreadsheet shows it as text. What is not
+seen is written with escapes: a carriage return, as `\r`, would end a row.
 """
 
 from typing import Any
 
 from init_study.errors import extra
+from init_study.printable import printable
 
 with extra("report"):
     import pandas as pd
@@ -42,7 +43,7 @@ def as_cells(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _cell(text: str) -> str:
-    shown = text.replace("\r", "\\r")
+    shown = printable(text, keep="\n\t")
     if not text.lstrip(" ").startswith(_RUN):
         return shown
     try:

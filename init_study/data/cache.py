@@ -9,6 +9,7 @@
 
 A folder appears whole or not at all. One whose checksums do not match is read anew
 from the source, and a cache that cannot be written only costs time: both are warned of.
+Where it is known what a set holds, checksums that were changed with it do not help.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from absl import logging
 
 from init_study.data import kept
 from init_study.data.histograms import count_values
+from init_study.data.known_sums import check_known
 from init_study.data.splits import (
     Published,
     Split,
@@ -71,7 +73,8 @@ def load_or_read(
     try:
         if place.exists():
             return _load(place, noted)
-    except (OSError, ValueError) as error:
+    # Whatever the damage makes NumPy or JSON raise: it can be read anew.
+    except Exception as error:
         logging.warning("cached data in %s is damaged (%s): reading anew", place, error)
     published = read()
     try:
@@ -111,12 +114,14 @@ def is_kept(folder: Path, versioned_name: str) -> bool:
 def _load(place: Path, noted: dict[str, str]) -> Published:
     """Load what `_save` wrote, of this or an earlier version.
 
-    Raises: OSError or ValueError if a file is missing or has changed.
+    Raises: OSError or ValueError if a file is missing or has changed, or if it is known
+        that the set holds something else.
     """
     found = kept.load_kept(place)
     splits = {n: Split(part.images, part.labels) for n, part in found.parts.items()}
     facts = {n: part.facts for n, part in found.parts.items() if part.facts}
     published = Published(splits, found.info["num_classes"], facts)
+    check_known(place.name, published)
     if len(facts) < len(splits) or found.info.get("reader") != noted.get("reader"):
         # Of an earlier version, which kept no digests: with them the next time is fast.
         try:

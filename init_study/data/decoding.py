@@ -14,7 +14,6 @@ import contextlib
 import io
 import os
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -256,7 +255,7 @@ def _load_progress(one: Pass) -> PassProgress:
         if tuple(array.shape for array in arrays) == wanted and has_images:
             return PassProgress(*arrays, skipped)
     # Whatever it is: without it the pass begins anew.
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:
         pass
     return PassProgress(
         done=np.zeros(blocks, bool),

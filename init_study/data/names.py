@@ -46,7 +46,8 @@ def check_dataset_name(name: str, data_dir: str | None = None) -> None:
         _check_place(name)
         return
     known = _tfds_names()
-    if base in known or (base and (tfds_folder(data_dir) / base).is_dir()):
+    is_name = re.fullmatch(r"\w[\w.-]{0,99}", base, re.ASCII)
+    if base in known or (is_name and (tfds_folder(data_dir) / base).is_dir()):
         return
     check_kind(name)
     ours = nearest(base, DATASETS)

@@ -121,7 +121,8 @@ def _load(
     try:
         found = kept.load_kept(place)
         shape, left_out = tuple(found.info["shape"]), found.info["left_out"]
-    except (OSError, ValueError, KeyError) as error:
+    # Whatever the damage makes NumPy or JSON raise: it can be prepared anew.
+    except Exception as error:
         raise _Damaged(str(error)) from error
     if strict and left_out:
         name, why = next(iter(left_out.items()))

@@ -14,6 +14,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from init_study.errors import UserError
 from init_study.host import available_bytes, cache_home, usable_cores
+from init_study.store.compiled import watch_compiled
 
 MEMBER = "member"
 
@@ -24,14 +25,15 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
     Takes effect only before JAX's first computation.
 
     Args:
-        cache_dir: where compiled programs are kept; None keeps nothing.
+        cache_dir: where compiled programs are kept; None keeps nothing, and so does a
+            folder that everybody may write to.
 
     Raises: UserError if there is none of the devices that `JAX_PLATFORMS` asks for.
     """
     # JAX refuses once it has begun to compute, as in a notebook.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", usable_cores())
-    if cache_dir is not None:
+    if cache_dir is not None and watch_compiled(Path(cache_dir)):
         jax.config.update("jax_compilation_cache_dir", os.fspath(cache_dir))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     try:

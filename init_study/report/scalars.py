@@ -133,7 +133,7 @@ def _bands(study: Study) -> dict[str, Any]:
 
 def _file_names(schemes: tuple[str, ...]) -> dict[str, str]:
     """Make each scheme a folder's name, which TensorBoard shows as that of the run."""
-    names = {scheme: _as_file(scheme) for scheme in schemes}
+    names = {scheme: _readable(scheme) for scheme in schemes}
     taken = Counter(names.values())
     # Two schemes have two folders, and none has the one above.
     return {
@@ -144,7 +144,7 @@ def _file_names(schemes: tuple[str, ...]) -> dict[str, str]:
     }
 
 
-def _as_file(scheme: str) -> str:
+def _readable(scheme: str) -> str:
     return "".join(c if c.isalnum() or c in "._-()=," else "_" for c in scheme)
 
 

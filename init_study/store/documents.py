@@ -61,7 +61,8 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file in one step: write beside, flush to the disk, then rename over."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
+        # Names of files may hold bytes that are no text: JSON reads `\udcff` back.
+        with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -55,6 +55,23 @@ def refuse_links_out(workdir: Path) -> None:
             )
 
 
+def check_is_text(workdir: Path) -> None:
+    """Make sure that the path of a run's folder is text.
+
+    Raises: UserError if bytes of it are not UTF-8, which checkpoints cannot be under.
+
+    Example:
+        >>> check_is_text(Path("runs/mine"))
+    """
+    try:
+        os.path.abspath(workdir).encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"--workdir={workdir} has a name of bytes that are not UTF-8, which "
+            "checkpoints cannot be under; name another folder"
+        ) from None
+
+
 def inside(folder: Path, name: str) -> Path:
     """Join the name of a stage or study, read from a file, to its folder.
 

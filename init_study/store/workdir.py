@@ -10,7 +10,7 @@ from typing import Any
 from init_study.errors import ExitCode, UserError
 from init_study.host import hold_file
 from init_study.store.documents import is_leftover, read_document, write_document
-from init_study.store.links import refuse_links_out
+from init_study.store.links import check_is_text, refuse_links_out
 from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
 from init_study.study.files import differing_fields
@@ -51,6 +51,7 @@ def check_workdir(workdir: Path, study: Study) -> None:
     Raises: UserError if it is a file, holds another study (naming the fields that
         differ), or holds files that are not a study's, or links out of it.
     """
+    check_is_text(workdir)
     refuse_links_out(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(
@@ -97,6 +98,7 @@ def check_race(workdir: Path, document: dict[str, Any]) -> None:
 
     Raises: UserError if the folder holds another race, other files, or links out of it.
     """
+    check_is_text(workdir)
     refuse_links_out(workdir)
     if (workdir / RACE).exists():
         there = read_document(workdir / RACE)

@@ -70,7 +70,9 @@ def test_other_texts_and_numbers_come_back_as_they_were():
 
 def test_the_launcher_exports_no_formula(call, tmp_path):
     """The name of a scheme is whatever a manifest from elsewhere says."""
-    study = Study(schemes=(RUN[0],), learning_rates=0.1, seeds=2, model=(RUN[3],))
+    study = Study(
+        schemes=(RUN[0],), learning_rates=(0.1,), seeds=(0, 1), model=(RUN[3],)
+    )
     run = tmp_path / "run"
     store.open_workdir(run, study)
     facts = {"checksums": {}, "chance": 0.1, "validation": 1, "test": 1}

@@ -259,3 +259,23 @@ def test_ctrl_c_keeps_what_came_and_says_so(site, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match=r"a\.gz\.part is kept"):
         download_files([file_at(site)], tmp_path)
     assert names(tmp_path) == ["a.gz.part"]
+
+
+@pytest.mark.parametrize("to", ["file:///etc/hostname", "ftp://127.0.0.1/a.gz", ""])
+def test_a_server_that_sends_astray_is_asked_once(site, other, tmp_path, to):
+    """To a file of this machine, to another protocol, round in circles."""
+    site.moved = to or f"{site.url}a.gz"
+    download_files([file_at(site, other)], tmp_path / "mine")
+    assert is_whole(tmp_path / "mine")
+    assert len(site.asked) == (31 if not to else 1)
+    with pytest.raises(NotDownloaded, match="it sends elsewhere") as error:
+        download_files([file_at(site)], tmp_path / "other")
+    assert "\n" not in str(error.value) and names(tmp_path / "other") == []
+
+
+def test_a_file_of_another_size_is_not_copied(tmp_path):
+    with open(tmp_path / "copy", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(NotDownloaded, match="of 1,099,511,627,776 bytes"):
+        download_files([file_at(str(tmp_path / "copy"))], tmp_path / "mine")
+    assert names(tmp_path / "mine") == []

@@ -13,7 +13,7 @@ from init_study.report.notebook import notebook_html
 from init_study.store.links import inside, refuse_links_out
 from init_study.study import Study
 
-STUDY = Study(schemes=("zeros",), learning_rates=(0.1,), seeds=1, steps=1)
+STUDY = Study(schemes=("zeros",), learning_rates=(0.1,), seeds=(0,), steps=(1,))
 
 
 @pytest.fixture
@@ -115,6 +115,21 @@ def test_a_folder_that_is_no_run_is_not_looked_through(tmp_path, outside):
     (tmp_path / "home/link").symlink_to(outside)
     with pytest.raises(UserError, match="holds other files"):
         store.open_workdir(tmp_path / "home", STUDY)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"\xff")
+    for begin in (USES["begin"], USES["race"]):
+        with pytest.raises(UserError, match="not UTF-8"):
+            begin(folder)
+    assert not os.listdir(tmp_path)
+
+
+def test_names_that_are_no_text_are_kept_in_documents(tmp_path):
+    """As of a data set, a folder whose name is bytes."""
+    name = {"name": os.fsdecode(b"\xff")}
+    store.write_document(tmp_path / "a.json", name)
+    assert store.read_document(tmp_path / "a.json") == name
 
 
 @pytest.mark.parametrize("name", ["records.jsonl", "manifest.json", "report.html"])

@@ -37,7 +37,7 @@ def answer(invocation: Invocation) -> Answer:
         if target.suffix == ".csv":
             as_cells(records).to_csv(target, index=False)
         else:
-            records.to_parquet(target, index=False)
+            _write_parquet(records, target)
     except OSError as error:
         # Half a table would be taken for the whole one.
         target.unlink(missing_ok=True)
@@ -58,6 +58,18 @@ def _check_parent(target: Path) -> None:
             f"--to={target}: the folder {target.parent} {what}; make it first",
             exit_code=ExitCode.NO_PLACE,
         )
+
+
+def _write_parquet(records: pd.DataFrame, target: Path) -> None:
+    try:
+        records.to_parquet(target, index=False)
+    except UnicodeEncodeError as error:
+        # What was begun of it.
+        target.unlink(missing_ok=True)
+        raise UserError(
+            f"{error.object!r} is a name that is no text, which Parquet does not hold; "
+            "export a .csv file: --to=records.csv"
+        ) from error
 
 
 def _member(invocation: Invocation, named: str | None) -> Answer:

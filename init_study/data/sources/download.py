@@ -28,6 +28,11 @@ _PAUSES = (0.5, 1.5, 4.0, 10.0)
 _PAUSES_WITHOUT_CONNECTION = (1.0,)
 _MOST_TRIES = 100
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# A server that sends elsewhere: round in circles, or to what is no web address.
+_ASTRAY = (
+    *(requests.TooManyRedirects, requests.exceptions.InvalidURL),
+    *(requests.exceptions.InvalidSchema, requests.exceptions.MissingSchema),
+)
 _LOOKED_AT = 2**12
 
 
@@ -156,6 +161,10 @@ def _fetch(
         if not Path(place).is_file():
             raise FileNotFoundError("no such file")
         partial.forget(part)
+        size = Path(place).stat().st_size
+        if size != file.size:
+            what = _what(Path(place))
+            raise partial.NotTheFile(f"not the published one but {what}")
         shutil.copyfile(place, part)
     else:
         went_on = _stream(file, place, part, session, may_leave)
@@ -192,6 +201,8 @@ def _stream(
         except partial.NotTheFile as error:
             partial.forget(part)
             raise partial.NotTheFile(f"not the published one but {error}") from None
+        except _ASTRAY as error:
+            raise partial.Refused(f"it sends elsewhere, {error}") from None
         except partial.Broken as error:
             reason, pauses = str(error), _PAUSES
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
