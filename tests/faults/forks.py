@@ -95,6 +95,11 @@ class Fork:
                 self.kill()
             time.sleep(0.005)
         seconds = time.monotonic() - self._began
+        end = time.monotonic() + 3
+        while (self._folder / "piped").exists() and time.monotonic() < end:
+            if len(list(self._folder.glob("drained*"))) == 2:
+                break
+            time.sleep(0.005)
         out, err = (
             (self._folder / name).read_text(errors="replace") for name in ("out", "err")
         )
@@ -146,6 +151,25 @@ def _become(work: Callable[[], int | None], cwd: Path, notes: Path) -> None:
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+
+def print_to_a_pipe() -> None:
+    """Have this process print into a pipe: limits of files are none of its."""
+    folder = Path(f"/proc/self/fd/{sys.stderr.fileno()}").readlink().parent
+    (folder / "piped").touch()
+    files = {1: folder / "out", 2: folder / "err"}
+    for target, path in files.items():
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            os.close(writer)
+            with open(path, "ab", buffering=0) as file, open(reader, "rb", 0) as pipe:
+                while content := pipe.read(4096):
+                    file.write(content)
+            path.with_name(f"drained{target}").touch()
+            os._exit(0)
+        os.close(reader)
+        os.dup2(writer, target)
+        os.close(writer)
 
 
 def import_all() -> None:

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from init_study.store import write_atomically
-
+from faults.damage import checkpoint_trial, record_trial
+from faults.disks import full_trial, place_trial
 from faults.forks import import_all, kill_all
 from faults.kills import kill_trial
 from faults.room import FAILED, LOST, PASSED, SKIPPED, WRONG, Room, Trial, Trials, each
+from faults.stops import crowd_trial, orphan_trial, signal_trial
+from init_study.store import write_atomically
 
 
 class Row(NamedTuple):
@@ -32,7 +34,14 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 6, 200),
+    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 4, 200),
+    "R2": Row("SIGINT, SIGTERM, SIGHUP, once and twice", each(signal_trial), 6, 120),
+    "R3": Row("the parent killed; SIGSTOP and SIGCONT", each(orphan_trial), 2, 20),
+    "R4": Row("a full disk", each(full_trial), 5, 60),
+    "R5": Row("a damaged checkpoint", each(checkpoint_trial), 8, 500),
+    "R6": Row("damaged records and documents", each(record_trial), 20, 600),
+    "R11": Row("several processes in one folder", each(crowd_trial), 2, 50),
+    "R12": Row("a place where nothing can be written", each(place_trial), 17, 34),
 }
 
 

@@ -123,12 +123,24 @@ def data_of(workdir: Path) -> dict[str, bytes]:
     return {str(path.relative_to(workdir)): path.read_bytes() for path in files}
 
 
-def difference(workdir: Path, other: Path) -> str:
-    """The first file in which two runs differ; empty if there is none."""
+def difference(workdir: Path, other: Path, twice: bool = False) -> str:
+    """The first file in which two runs differ; empty if there is none.
+
+    Args:
+        workdir: of the one run.
+        other: of the other.
+        twice: whether a line may stand there twice.
+    """
     here, there = data_of(workdir), data_of(other)
+    if twice:
+        here, there = ({n: _once(c) for n, c in part.items()} for part in (here, there))
     if set(here) != set(there):
         return f"files {sorted(set(here) ^ set(there))}"
     return next((name for name in here if here[name] != there[name]), "")
+
+
+def _once(content: bytes) -> bytes:
+    return b"".join(dict.fromkeys(content.splitlines(keepends=True)))
 
 
 def leftovers(workdir: Path) -> list[str]:
