@@ -9,11 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from faults.chances import seed_trial, statement_trials
 from faults.damage import checkpoint_trial, record_trial
 from faults.disks import full_trial, place_trial
+from faults.drift import again_trial, drift_trial, setting_trial
 from faults.forks import import_all, kill_all
+from faults.hostile import attack_trial, injection_trial
 from faults.kills import kill_trial
+from faults.members import device_trial, diverging_trial, memory_trial
+from faults.odd_input import name_trial, odd_trial
 from faults.room import FAILED, LOST, PASSED, SKIPPED, WRONG, Room, Trial, Trials, each
+from faults.steps import step_trial
 from faults.stops import crowd_trial, orphan_trial, signal_trial
 from init_study.store import write_atomically
 
@@ -40,8 +46,21 @@ ROWS: dict[str, Row] = {
     "R4": Row("a full disk", each(full_trial), 5, 60),
     "R5": Row("a damaged checkpoint", each(checkpoint_trial), 8, 500),
     "R6": Row("damaged records and documents", each(record_trial), 20, 600),
+    "R7": Row("members that diverge", each(diverging_trial), 3, 60),
+    "R8": Row("too little memory", each(memory_trial), 3, 60),
+    "R9": Row("other numbers of devices", each(device_trial), 2, 40),
+    "R10": Row("other code, data, versions, settings", each(drift_trial), 8, 40),
     "R11": Row("several processes in one folder", each(crowd_trial), 2, 50),
     "R12": Row("a place where nothing can be written", each(place_trial), 17, 34),
+    "R13": Row("flags and studies that nobody means", each(odd_trial), 20, 500),
+    "R14": Row("files that are meant to do harm", each(attack_trial), 19, 38),
+    "R15": Row("names that climb out", each(name_trial), 1, 100),
+    "R16": Row("markup and formulas in names", each(injection_trial), 2, 14),
+    "R17": Row("the restored state, and all after it", each(step_trial), 1, 49),
+    "R18": Row("the same from the manifest, elsewhere", each(again_trial), 1, 20),
+    "R19": Row("clocks, locales, no git, no HOME", each(setting_trial), 14, 56),
+    "R20": Row("statements under simulated laws", statement_trials, 3, 400),
+    "R21": Row("seeds of members, layers, schemes", each(seed_trial), 5, 15),
 }
 
 
