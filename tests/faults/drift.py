@@ -40,7 +40,7 @@ class Own(nn.Module):
         return nn.Dense(self.num_classes)(x.mean((1, 2)))
 """
 _OWN = (
-    *tiny(fresh_seeds="0", evaluations="3", depth=None, width=None),
+    *tiny(fresh_seeds="0", evaluations="3", depth="default", width="default"),
     *("--study.model=own_net:Own", *OFTEN),
 )
 _SET = (*SMALL, "--study.dataset=arrays:own.npz", "--study.image_size=8")
