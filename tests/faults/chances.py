@@ -34,12 +34,12 @@ def _of_law(room: Room, law: int, studies: int, seed: int) -> Iterator[Trial]:
     def work() -> None:
         from init_study.answers.simulation import error_rates, simulated_laws
 
-        before = np.random.get_state()[1].tobytes()
+        before = str(np.random.get_state())
         laws = simulated_laws()[law : law + 1]
         rows = [row._asdict() for row in error_rates(laws, studies, seed)]
         again = [row._asdict() for row in error_rates(laws, 2, seed)]
         twice = [row._asdict() for row in error_rates(laws, 2, seed)]
-        untouched = before == np.random.get_state()[1].tobytes()
+        untouched = before == str(np.random.get_state())
         print(json.dumps([rows, again == twice, untouched]))
 
     ended = room.fork(work, room.new()).wait(_LIMIT)
@@ -79,20 +79,15 @@ def _audit(seeds: tuple[int, ...], model: str) -> None:
     from init_study.study import Study
 
     prepare_jax(Path("compiled"))
-    schemes = ("he_normal", "glorot_normal")
-    study = Study(
-        schemes=schemes,
-        learning_rates=(0.1, 0.2),
-        seeds=seeds,
-        model=model,
-        depth=3,
-        width=4,
-        batch_size=4,
-        steps=2,
-        evaluations=1,
-    )
-    if model != "cnn":
-        study = study.replace(depth=(Study(schemes="zeros", learning_rates=0.1)).depth)
+    fields = {
+        "schemes": ("he_normal", "glorot_normal"),
+        "learning_rates": (0.1, 0.2),
+        "seeds": seeds,
+        "model": model,
+        **({"depth": 3, "width": 4} if model == "cnn" else {}),
+        **{"batch_size": 4, "steps": 2, "evaluations": 1},
+    }
+    study = Study.from_dict(fields)
     plan = make_plan(study)
     (program,) = plan.programs
     state = initial_population(

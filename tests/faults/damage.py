@@ -24,25 +24,20 @@ _LIMIT = 60.0
 def checkpoint_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Damage a checkpoint, and go on, or export a member of it."""
     stopped = number % 3 != 2
-    one = subject(
-        room, rng.choice(("run", "small")), rng.choice(_PARTS) if stopped else 0
-    )
+    kind, part = rng.choice(("run", "small")), rng.choice(_PARTS)
+    one = subject(room, kind, part if stopped else 0.0)
     cwd = copied(room, one)
     workdir, other = cwd / "w", room.undisturbed(OTHER) / "w"
     steps = sorted(p for p in workdir.rglob("checkpoints/*/*") if p.is_dir())
-    done = (
-        [damage_folder(rng.choice(steps), workdir, other, rng)]
-        if number % 7 == 0
-        else []
-    )
+    files = [p for step in steps for p in sorted(step.rglob("*")) if p.is_file()]
+    done: str | None = None
     hurt: list[Path] = []
+    if number % 7 == 0:
+        done = damage_folder(rng.choice(steps), workdir, other, rng)
     while not done:
-        files = [
-            p for p in workdir.rglob("*") if p.is_file() and "checkpoints" in p.parts
-        ]
-        path = rng.choice(sorted(files))
+        path = rng.choice(files)
         peers = [p for p in files if p.name == path.name or p.parent == path.parent]
-        done = damage(path, workdir, other, sorted(peers), rng)
+        done = damage(path, workdir, other, peers, rng)
         hurt = [path]
     words = one.words if stopped else one.asked[-1]
     return _asked(room, one, cwd, [words], done, hurt)

@@ -53,6 +53,14 @@ def _link(name: str) -> Callable[[Path], tuple[str, ...]]:
     return make
 
 
+def _link_to_nowhere(cwd: Path) -> tuple[str, ...]:
+    """Links by which a run would write where somebody else looks."""
+    (cwd / "w").mkdir()
+    for name in ("records.jsonl", "layers.jsonl", "filters.jsonl"):
+        (cwd / "w" / name).symlink_to(cwd / "treasure" / name)
+    return _RUN
+
+
 def _linked_folder(cwd: Path) -> tuple[str, ...]:
     (cwd / "w").mkdir()
     (cwd / "w" / "checkpoints").symlink_to(cwd / "treasure")
@@ -119,6 +127,7 @@ ATTACKS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "a link for the layers": _link("layers.jsonl"),
     "a link for the manifest": _link("manifest.json"),
     "a link for the page": _link("report.html"),
+    "links to where nothing is": _link_to_nowhere,
     "a link for the checkpoints": _linked_folder,
     "a study without bottom": _deep_study,
     "a manifest without bottom": _deep_manifest,
@@ -166,6 +175,9 @@ _PAYLOADS = (
     "<!--",
     "]]>",
 )
+
+
+_DOES = ("script", "img", "iframe", "object", "embed", "link", "base", "form")
 
 
 class _Page(HTMLParser):
