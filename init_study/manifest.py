@@ -293,7 +293,7 @@ def _git() -> dict[str, Any]:
             return None
         return answer.stdout.strip() if answer.returncode == 0 else None
 
-    changes = ask("status", "--porcelain", "--untracked-files=no")
+    changes = ask("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     return {
         "commit": ask("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
