@@ -245,7 +245,9 @@ def _git() -> dict[str, Any]:
             return None
         return answer.stdout.strip() if answer.returncode == 0 else None
 
-    changes = ask("status", "--porcelain", "--untracked-files=no")
+    # A lock that a killed process leaves would stop the user's own git.
+    quiet = ("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+    changes = ask(*quiet)
     return {
         "commit": ask("rev-parse", "HEAD"),
         "dirty": None if changes is None else bool(changes),
