@@ -59,18 +59,17 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
     """
     network, program = program_plan.network, program_plan.program
     form, size = program_plan.execution.convolution, program.batch_size
-    dataset = program_plan.dataset
     # Shapes, which stand for arrays.
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     real: Any = jax.ShapeDtypeStruct((), jnp.float32)
-    hyper = Hyper(learning_rate=real, seed=number, seed_slot=number)
+    hyper = Hyper(real, seed=number, seed_slot=number)
     key = jax.eval_shape(lambda: jax.random.key(0))
     params = traverse_util.unflatten_dict(network.shapes)
     state = jax.eval_shape(network.model_state, key)
     member = jax.eval_shape(partial(init_state, program), params, state)
     images = jax.ShapeDtypeStruct((size, *network.image_shape), jnp.float32)
     batch = Batch(images, jax.ShapeDtypeStruct((size,), jnp.int32))
-    count = len(dataset.train.labels)
+    count = len(program_plan.dataset.train.labels)
     functions: dict[str, tuple[Any, ...]] = {
         "training": (
             partial(train_step, network, program, form),

@@ -4,7 +4,7 @@ import os
 
 from calling import finish
 
-from init_study import manifest
+from init_study import drift
 
 
 def test_asking_git_writes_nothing_into_the_repository(tmp_path, monkeypatch):
@@ -21,6 +21,6 @@ def test_asking_git_writes_nothing_into_the_repository(tmp_path, monkeypatch):
     os.utime(file, (1e9, 1e9))
     before = (tmp_path / ".git" / "index").read_bytes()
     monkeypatch.setattr(manifest, "__file__", str(file))
-    found = manifest._git()
+    found = drift._git()
     assert found["commit"] and found["dirty"] is False
     assert (tmp_path / ".git" / "index").read_bytes() == before
