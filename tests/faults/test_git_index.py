@@ -20,7 +20,7 @@ def test_asking_git_writes_nothing_into_the_repository(tmp_path, monkeypatch):
     # `git status` would take the lock to note the new time in its index.
     os.utime(file, (1e9, 1e9))
     before = (tmp_path / ".git" / "index").read_bytes()
-    monkeypatch.setattr(manifest, "__file__", str(file))
+    monkeypatch.setattr(drift, "__file__", str(file))
     found = drift._git()
     assert found["commit"] and found["dirty"] is False
     assert (tmp_path / ".git" / "index").read_bytes() == before
