@@ -1,5 +1,6 @@
 """From a command line to an answer, printed in one place."""
 
+import contextlib
 import errno
 import json
 import os
@@ -29,8 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the program and its arguments; `sys.argv` by default.
 
-    Returns: the exit code: 0, 2 for what the user can mend, 130 and 75 after Ctrl-C
-        and SIGTERM.
+    Returns: the exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 75
+        after SIGTERM and SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     try:
@@ -93,7 +94,9 @@ def _print(answer: Answer, as_json: bool) -> int:
         document = json.dumps(answer.document, indent=1, allow_nan=False)
         print(document if as_json else answer.text)
     for note in answer.notes:
-        print(note, file=sys.stderr)
+        # Ctrl-C in a terminal also ends what reads it, as `2>&1 | tee`.
+        with contextlib.suppress(OSError):
+            print(note, file=sys.stderr)
     return answer.exit_code
 
 
