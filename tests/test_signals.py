@@ -94,8 +94,9 @@ def test_what_was_ignored_at_the_start_stays_so(number, way):
 def test_a_program_that_is_over_hears_no_signal(number, code):
     """It has its exit code, whatever Python still tidies up."""
     late = f"os.kill(os.getpid(), {int(number)})"
+    short = BUSY.replace("10**8", "10**5")
     # What is registered before the rest runs after it.
-    early = f"atexit.register(lambda: {late})"
+    early = f"atexit.register(lambda: ({late}, {short}))"
     process = script("import atexit", early, "end_at_once()", READY, "sys.exit(3)")
     assert process.communicate() == ("", "") and process.returncode == 3
     process = script("import atexit", "end_at_once()", READY, late, BUSY)
