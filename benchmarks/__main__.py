@@ -5,8 +5,8 @@
 Each way runs in worker processes of its own, which take turns: round by round, one way
 at a time. Compilation and warm-up are not counted. Prints member-steps per second as a
 Markdown table, a row as each case ends; the JSON file has every way and variant.
-Ctrl-C and SIGTERM keep what there is. A way that is 30 times slower than another takes
-one step and no more. Ways:
+Ctrl-C, SIGTERM and SIGHUP keep what there is. A way that is 30 times slower than
+another takes one step and no more. Ways:
 
     ours             the engine, on all devices
     flax_loop        plain Flax, a jitted step, one member after the other

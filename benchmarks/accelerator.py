@@ -7,7 +7,7 @@ form by width; beside it plain Flax and PyTorch, in turns; a study run twice, wi
 without deterministic operations, and whether its records are the same; and the price of
 full float32 products. Every item is a process of its own, so that one that fails or
 hangs costs its own row. Some compile at once while none is timed. The file is whole
-after each item; Ctrl-C and SIGTERM keep what there is. It runs on a CPU, too.
+after each item; Ctrl-C, SIGTERM and SIGHUP keep what there is. It runs on a CPU, too.
 """
 
 import importlib.util

@@ -26,7 +26,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 75} | {
     number: 75 for number in signal.Signals if number.name == "SIGHUP"
 }
 _SAVING = "saving; once more to stop at once"
-_AT_ONCE = "stopped at once; the same command goes on from what was saved before"
+_AT_ONCE = "stopped at once; what was saved before is kept"
 # `timeout`, a terminal that closes and systemd send a signal twice, or two kinds, a
 # moment apart: one request. A hand is slower.
 _ECHO_SECONDS = 0.1

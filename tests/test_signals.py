@@ -46,6 +46,16 @@ def test_a_signal_while_modules_are_imported(number, code, tmp_path):
     assert process.returncode == code
 
 
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_the_one_line_can_say_what_is_kept(is_inside):
+    inside = [f"    {READY}", f"    {BUSY}"] if is_inside else ["    pass", READY, BUSY]
+    process = script("end_at_once()", "with ending_with('half is kept'):", *inside)
+    process.send_signal(signal.SIGTERM)
+    said = "half is kept" if is_inside else "stopped"
+    assert process.communicate() == ("", f"{said}\n")
+    assert process.returncode == 75
+
+
 @pytest.mark.parametrize("first", EXIT_CODES)
 @pytest.mark.parametrize("second", EXIT_CODES)
 def test_a_second_signal_of_any_kind_ends_the_process(first, second):
@@ -84,8 +94,9 @@ def test_what_was_ignored_at_the_start_stays_so(number, way):
 def test_a_program_that_is_over_hears_no_signal(number, code):
     """It has its exit code, whatever Python still tidies up."""
     late = f"os.kill(os.getpid(), {int(number)})"
+    short = BUSY.replace("10**8", "10**5")
     # What is registered before the rest runs after it.
-    early = f"atexit.register(lambda: {late})"
+    early = f"atexit.register(lambda: ({late}, {short}))"
     process = script("import atexit", early, "end_at_once()", READY, "sys.exit(3)")
     assert process.communicate() == ("", "") and process.returncode == 3
     process = script("import atexit", "end_at_once()", READY, late, BUSY)

@@ -1,5 +1,6 @@
 """From a command line to an answer, printed in one place."""
 
+import contextlib
 import json
 import os
 import signal
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the program and its arguments; `sys.argv` by default.
 
     Returns: the exit code: 0, one of `ExitCode` for what the user can mend, 130 after
-        Ctrl-C.
+        Ctrl-C, 75 after SIGTERM and SIGHUP.
     """
     argv = sys.argv if argv is None else argv
     steady_streams()
@@ -105,7 +106,9 @@ def _print(answer: Answer, as_json: bool) -> int:
                 error.filename = "standard output"
             raise
     for note in answer.notes:
-        print(printable(note, keep="\n\t"), file=sys.stderr)
+        # Ctrl-C in a terminal also ends what reads it, as `2>&1 | tee`.
+        with contextlib.suppress(OSError):
+            print(printable(note, keep="\n\t"), file=sys.stderr)
     return int(answer.exit_code)
 
 

@@ -48,7 +48,11 @@ def train_study(
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 
         def tell(now: Progress) -> None:
-            if now.doing == "training":
+            if now.doing == "choosing":
+                # What was trained before the fresh seeds is saved.
+                held.close()
+                hold.cache_clear()
+            elif now.doing == "training":
                 hold()
             watch(now)
 

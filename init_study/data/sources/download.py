@@ -21,6 +21,7 @@ from init_study.data.sources import partial
 from init_study.data.sources.download_progress import TooSlow, shown_download
 from init_study.data.sources.mirrors import is_address
 from init_study.errors import ExitCode, UserError
+from init_study.interrupts import ending_with
 
 # Seconds to wait between tries that bring nothing; one that brings bytes counts anew.
 _PAUSES = (0.5, 1.5, 4.0, 10.0)
@@ -123,7 +124,8 @@ def _download(file: RemoteFile, folder: Path, session: requests.Session) -> str:
     while waiting:
         place, may_leave = waiting.pop(0)
         try:
-            _fetch(file, place, part, session, may_leave and bool(waiting))
+            with ending_with(f"stopped: what came of {part} is kept for the next time"):
+                _fetch(file, place, part, session, may_leave and bool(waiting))
         except TooSlow as slow:
             logging.warning("%s gives %s: trying another", _host(place), slow)
             waiting.append((place, False))
