@@ -88,9 +88,8 @@ def _print(answer: Answer, as_json: bool) -> int:
     """Print an answer: the only place that does."""
     if answer.document is not None:
         document = json.dumps(answer.document, indent=1, allow_nan=False)
-        print(document if as_json else answer.text)
         try:
-            print(end="", flush=True)
+            print(document if as_json else answer.text, flush=True)
         except OSError as error:
             let_go_of_output()
             if error.filename is None and not isinstance(error, BrokenPipeError):
