@@ -20,7 +20,9 @@ def words_help(program: str) -> str:
             f"  {program} WORD --FLAG=VALUE ...\n",
             *lines,
             f"\nThe flags of a word: {program} WORD --help",
-            "Every field of a study can be set: --study.depth=4,8 --study.seeds=10",
+            "Every field of a study can be set: --study.depth=4,8 --study.seeds=10\n",
+            "Exit codes: 64 what was asked for cannot be, 65 damaged data, 73 no place",
+            "to write, 74 disk or network, 75 stopped and saved, 130 Ctrl-C",
         ]
     )
 

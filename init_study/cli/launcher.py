@@ -97,9 +97,9 @@ def _print(answer: Answer, as_json: bool) -> int:
     """Print an answer: the only place that does."""
     if answer.document is not None:
         document = json.dumps(answer.document, indent=1, allow_nan=False)
-        print(document if as_json else printable(answer.text, keep="\n\t"))
         try:
-            print(end="", flush=True)
+            shown = printable(answer.text, keep="\n\t")
+            print(document if as_json else shown, flush=True)
         except OSError as error:
             let_go_of_output()
             if error.filename is None and not isinstance(error, BrokenPipeError):
