@@ -19,8 +19,10 @@ from init_study.errors import UserError
 from init_study.printable import listed, printable
 from init_study.race import race
 from init_study.report.scalars import _file_names
+from init_study.store.documents import read_document
 from init_study.store.links import inside
 from init_study.study import Study
+from init_study.study.files import read_json
 
 ODD = [
     *("", ".", "..", "../x", "../../etc/passwd", "/etc/passwd", "//x", "~", "~root"),
@@ -197,6 +199,15 @@ def test_rates_that_agree_in_three_digits_have_stages_of_their_own(
     names = [name for name, _ in trainer.stages if name.startswith("beyond")]
     # One of few digits has the name that it always had: a race that was begun goes on.
     assert names == ["beyond-1-0.94868", "beyond-1-0.94894", "beyond-1-0.9"]
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, "9" * 5000, '{"seeds": ' + "9" * 5000])
+def test_json_without_end_is_none(tmp_path, text):
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_json(text)
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match="is damaged"):
+        read_document(tmp_path / "a.json")
 
 
 def test_nothing_here_runs_what_it_reads():

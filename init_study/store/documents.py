@@ -33,7 +33,8 @@ def read_document(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    # The second for brackets in brackets without end.
+    except (ValueError, RecursionError) as error:
         raise _is_damaged(path, str(error)) from None
     if not isinstance(content, dict):
         raise _is_damaged(path, "it is no JSON object")

@@ -76,7 +76,8 @@ def read_json(text: str) -> Study:
     """
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    # Digits or brackets without end are neither.
+    except (ValueError, RecursionError) as error:
         raise UserError(f"the study is not valid JSON: {error}") from None
     if not isinstance(values, dict):
         raise UserError("the study is not a JSON object of fields and values")
