@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 3, 200),
+    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 4, 210),
     "R2": Row("SIGINT, SIGTERM, SIGHUP, once and twice", each(signal_trial), 3, 60),
     "R3": Row("the parent killed; SIGSTOP and SIGCONT", each(orphan_trial), 2, 10),
     "R4": Row("a full disk", each(full_trial), 3, 40),
