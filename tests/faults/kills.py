@@ -158,27 +158,24 @@ def measured(room: Room, words: tuple[str, ...]) -> tuple[float, int, int]:
 def kill_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Kill a run once or more, and go on.
 
-    Half of the kills are at a write: each in turn, before it, amid it and after it; an
-    eighth as the files of a checkpoint come; the others at any moment.
+    Every second time at a write, each in turn: before it, amid it or after it. Else as
+    the files of a checkpoint come, or at any moment. Then perhaps again, anywhere.
     """
-    words = WITH_FRESH if number % 5 == 4 else SMALL
+    words = WITH_FRESH if number % 4 == 3 else SMALL
     seconds, writes, files = measured(room, words)
     cwd, done, kinds = room.new(), [], []
-    for turn in range(1 + rng.choice((0, 0, 1, 2))):
-        kind = rng.choice(("write", "write", "file", "moment", "moment"))
-        if turn == 0:
-            kind = ("write", "moment", "write", "file")[number % 4]
+    first = ("write", "moment", "write", "file")[number % 4]
+    more = rng.choices(("write", "file", "moment"), k=rng.choice((0, 0, 1, 2)))
+    for turn, kind in enumerate([first, *more]):
         if kind == "write":
-            # 2/5 of the numbers do not matter: steps of a prime visit every write.
-            at = number * 37 % writes if turn == 0 else rng.randrange(writes)
-            when = ("before", "amid", "after")[(number // 2) % 3]
+            at = rng.randrange(writes) if turn else number // 2 * 37 % writes
+            when = rng.choice(("before", "amid", "after"))
             done.append(_aimed(room, words, cwd, at, when))
         elif kind == "file":
             done.append(_growing(room, words, cwd, rng.randint(1, files)))
         else:
             done.append(_anywhere(room, words, cwd, rng.uniform(0, seconds)))
         if done[-1].endswith(" -9"):
-            kinds.append(
-                "kills at any moment" if kind == "moment" else "kills inside a write"
-            )
+            place = "at any moment" if kind == "moment" else "inside a write"
+            kinds.append(f"kills {place}")
     return gone_on(room, words, cwd, ", ".join(done), *kinds)

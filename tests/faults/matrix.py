@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 ROWS: dict[str, Row] = {
-    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 3, 200),
+    "R1": Row("kill -9 at any moment and in every write", each(kill_trial), 4, 210),
     "R2": Row("SIGINT, SIGTERM, SIGHUP, once and twice", each(signal_trial), 3, 60),
     "R3": Row("the parent killed; SIGSTOP and SIGCONT", each(orphan_trial), 2, 10),
     "R4": Row("a full disk", each(full_trial), 3, 40),
@@ -51,7 +51,7 @@ ROWS: dict[str, Row] = {
     "R9": Row("other numbers of devices", each(device_trial), 1, 20),
     "R10": Row("other code, data, versions, settings", each(drift_trial), 4, 24),
     "R11": Row("several processes in one folder", each(crowd_trial), 1, 50),
-    "R12": Row("a place where nothing can be written", each(place_trial), 17, 34),
+    "R12": Row("a place where nothing can be written", each(place_trial), 16, 32),
     "R13": Row("flags and studies that nobody means", each(odd_trial), 12, 500),
     "R14": Row("files that are meant to do harm", each(attack_trial), 21, 42),
     "R15": Row("names that climb out", each(name_trial), 2, 100),
@@ -59,7 +59,7 @@ ROWS: dict[str, Row] = {
     "R17": Row("the restored state, and all after it", each(step_trial), 1, 49),
     "R18": Row("the same from the manifest, elsewhere", each(again_trial), 1, 12),
     "R19": Row("clocks, locales, no git, no HOME", each(setting_trial), 4, 28),
-    "R20": Row("statements under simulated laws", statement_trials, 3, 400),
+    "R20": Row("statements under simulated laws", statement_trials, 3, 300),
     "R21": Row("seeds of members, layers, schemes", each(seed_trial), 1, 15),
 }
 

@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import json
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from calling import tiny
 
 from faults.forks import Ended, Fork, fork, launcher
+from init_study.store import MANIFEST
 
 PASSED, LOST, WRONG, FAILED, SKIPPED = (
     "passed",
@@ -136,7 +138,16 @@ def difference(workdir: Path, other: Path, twice: bool = False) -> str:
         here, there = ({n: _once(c) for n, c in part.items()} for part in (here, there))
     if set(here) != set(there):
         return f"files {sorted(set(here) ^ set(there))}"
-    return next((name for name in here if here[name] != there[name]), "")
+    return next((name for name in here if here[name] != there[name]), "") or (
+        "" if _plans_of(workdir) == _plans_of(other) else "a manifest"
+    )
+
+
+def _plans_of(workdir: Path) -> list[list[object]]:
+    """What the manifests of a run say that is the same whenever it runs."""
+    found = map(json.loads, (p.read_text() for p in sorted(workdir.rglob(MANIFEST))))
+    parts = ("study", "programs", "data", "fresh")
+    return [[one.get(part) for part in parts] for one in found]
 
 
 def _once(content: bytes) -> bytes:
