@@ -13,7 +13,7 @@ from init_study import store
 from init_study.drift import GIVE_BITS, check_drift, surroundings
 from init_study.engine.devices import describe_devices
 from init_study.engine.identity import computed
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
 
@@ -80,7 +80,8 @@ def _check_networks(workdir: Path, here: dict[str, Any], there: dict[str, Any]) 
                 raise UserError(
                     f"the network of {program['label']!r} has changed since {workdir} "
                     f"was begun: its {part} are {program[part]} here, {before[part]} "
-                    "there; start in a new folder: --workdir=DIR"
+                    "there; start in a new folder: --workdir=DIR",
+                    ExitCode.DAMAGED,
                 )
 
 
@@ -167,7 +168,8 @@ def _check_data(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> N
         if data["checksums"] != there[name]["checksums"]:
             raise UserError(
                 f"data set {name!r} has changed since {workdir} was begun (its "
-                "checksums differ); start in a new folder: --workdir=DIR"
+                "checksums differ); start in a new folder: --workdir=DIR",
+                ExitCode.DAMAGED,
             )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from init_study import store
 from init_study.cli.invocation import Invocation, given_fields
-from init_study.errors import UserError
+from init_study.errors import ExitCode, UserError
 from init_study.store import read_study
 from init_study.store.links import refuse_links_out
 from init_study.study import Study
@@ -25,9 +25,18 @@ def begun(workdir: Path) -> list[Path]:
     """Find the runs inside that have begun.
 
     Returns: their folders: the stages of a race, or the studies of an examination.
+    Raises: UserError for one that has records and does not say of what.
     """
-    depth = "*/*" if is_race(workdir) else "*"
-    return sorted(path.parent for path in workdir.glob(f"{depth}/{store.MANIFEST}"))
+    depth = "*/*/" if is_race(workdir) else "*/"
+    folders = sorted(path for path in workdir.glob(depth) if path.is_dir())
+    for folder in folders:
+        if (folder / store.RECORDS).exists() and not (folder / store.MANIFEST).exists():
+            raise UserError(
+                f"{folder / store.MANIFEST} is gone; put back a copy of it, or have "
+                f"that stage run again: python launch.py repair --workdir={workdir}",
+                exit_code=ExitCode.DAMAGED,
+            )
+    return [folder for folder in folders if (folder / store.MANIFEST).exists()]
 
 
 def examined_studies(workdir: Path) -> dict[str, Study]:

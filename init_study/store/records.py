@@ -12,7 +12,7 @@ import numpy as np
 from init_study.errors import ExitCode, UserError
 from init_study.store.completeness import chain_of, compares, read_lines, sealed_lines
 from init_study.store.lines import append_line, drop_torn_line, first_sum
-from init_study.store.run_files import FRESH, RECORDS
+from init_study.store.run_files import CHECKPOINTS, FRESH, RECORDS
 from init_study.study import Program
 
 Metrics = Mapping[str, np.ndarray]
@@ -92,8 +92,17 @@ def fresh_runs_in(workdir: Path) -> dict[str, Path]:
         >>> fresh_runs_in(Path("."))
         {}
     """
-    files = sorted(workdir.glob(f"{FRESH}/*/{RECORDS}"))
-    return {path.parent.name: path.parent for path in files if path.stat().st_size}
+    folders = sorted(path for path in workdir.glob(f"{FRESH}/*/") if _has_begun(path))
+    return {folder.name: folder for folder in folders}
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a run has records, or is past some: those that are gone are missed."""
+    records = folder / RECORDS
+    return bool(
+        (records.exists() and records.stat().st_size)
+        or any(folder.glob(f"{CHECKPOINTS}/*/[1-9]*"))
+    )
 
 
 def _plain(array: np.ndarray) -> list[Any]:

@@ -97,7 +97,7 @@ def repair(workdir: Path) -> list[Repaired]:
             aside.take(workdir / name)
             found.append(Repaired(name, "was damaged; it is made anew"))
     for path in sorted([*workdir.glob("*/"), *workdir.glob("*/*/")]):
-        if (path / MANIFEST).exists():
+        if (path / MANIFEST).exists() or (path / RECORDS).exists():
             found += _repair_part(path, aside)
     return found
 
@@ -112,9 +112,9 @@ def _beside(workdir: Path) -> Path:
 def _repair_part(folder: Path, aside: _Aside) -> Iterator[Repaired]:
     """Repair a run inside a folder; one that does not say what it is goes whole."""
     place = folder.relative_to(aside.folder)
-    if _is_damaged(folder / MANIFEST):
+    if not (folder / MANIFEST).exists() or _is_damaged(folder / MANIFEST):
         aside.take(folder)
-        said = "its manifest was damaged; all of it is run again"
+        said = "its manifest was damaged or gone; all of it is run again"
         yield Repaired(str(place), said)
         return
     for one in _repair_run(folder, aside):
@@ -131,8 +131,8 @@ def _repair_run(workdir: Path, aside: _Aside) -> Iterator[Repaired]:
         )
     with lock(workdir):
         yield from _repair_lines(workdir, study, chain, aside)
-    for path in sorted(workdir.glob(f"{FRESH}/*/{MANIFEST}")):
-        yield from _repair_part(path.parent, aside)
+    for path in sorted(workdir.glob(f"{FRESH}/*/")):
+        yield from _repair_part(path, aside)
 
 
 def _repair_lines(

@@ -136,6 +136,17 @@ def test_export_of_a_race_has_all_records_with_their_stage(raced, call, suffix):
     assert len(table) == 2 * 3 * 4 and table.program.nunique() == 2
 
 
+@pytest.mark.parametrize("word", ["status", "export"])
+def test_a_stage_without_its_manifest_is_missed(raced, call, word):
+    """Its records would silently not be there."""
+    (path,) = raced.glob(f"{STUDY.programs()[0].id}/screening/{store.MANIFEST}")
+    path.unlink()
+    to = [f"--to={raced / 'all.csv'}"] if word == "export" else []
+    code, out, err = call(word, f"--workdir={raced}", *to)
+    assert (code, out) == (65, "") and err.count("\n") == 1
+    assert str(path) in err and "repair" in err
+
+
 def test_export_of_claims_has_all_records_with_their_study(claims, call):
     target = claims / "all.csv"
     code, _, err = call("export", f"--workdir={claims}", f"--to={target}")
@@ -162,7 +173,7 @@ def test_export_before_the_first_record_is_one_line(claims, call, tmp_path):
         ("--until=decided", "holds no race; leave out --until"),
     ],
 )
-@pytest.mark.parametrize("word", ["status", "report", "export"])
+@pytest.mark.parametrize("word", ["status", "export"])
 def test_a_folder_that_is_named_and_a_study_must_agree(
     word, words, said, call, tmp_path
 ):

@@ -131,7 +131,7 @@ def test_stages_and_what_was_decided_are_repaired(tmp_path, undisturbed):
     found = {one.place: one.what for one in store.repair(race)}
     assert found == {
         store.DECISION: "was damaged; it is made anew",
-        "ab/fresh-5": "its manifest was damaged; all of it is run again",
+        "ab/fresh-5": "its manifest was damaged or gone; all of it is run again",
         f"ab/screening/{store.RECORDS}": "lines that were not as they were written: 8",
     }
     assert not (race / "ab" / "fresh-5").exists() and not store.repair(race)
