@@ -4,12 +4,9 @@ A run that goes on with anything else would mix two computations in one record. 
 refused, or goes on with a mark for good.
 """
 
-import hashlib
 import importlib.metadata
 import os
-import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import jax
 from absl import logging
 
 from init_study import store
+from init_study.code_sums import code_sums
 from init_study.errors import ExitCode, UserError
 
 PACKAGES = (
@@ -43,8 +41,6 @@ _JAX_SETTINGS = (
     "jax_enable_x64",
     "jax_threefry_partitionable",
 )
-# What a study names of the user's own: `module:NAME`.
-_OWN = re.compile(r"\b([A-Za-z_][\w.]*):[A-Za-z_]")
 
 # Values by name; what is not noted of a run does not count.
 _Noted = dict[str, str]
@@ -64,7 +60,7 @@ def surroundings(study: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "versions": {name: _version(name) for name in PACKAGES},
         "jax": settings | {"XLA_FLAGS": os.environ.get("XLA_FLAGS", "")},
-        "code": {"init_study": _package_sum(), **_own_sums(study)},
+        "code": code_sums(study),
         "git": _git(),
     }
 
@@ -211,25 +207,6 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _package_sum() -> str:
-    """Compute the checksum of this package's code."""
-    folder, found = Path(__file__).parent, hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
-        found.update(str(path.relative_to(folder)).encode())
-        found.update(path.read_bytes())
-    return found.hexdigest()[:16]
-
-
-def _own_sums(study: Mapping[str, Any]) -> dict[str, str]:
-    """Compute the checksums of the files of modules that a study names."""
-    sums = {}
-    for name in sorted(set(_OWN.findall(str(study)))):
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file and Path(file).is_file():
-            sums[name] = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-    return sums
 
 
 def _git() -> dict[str, Any]:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "init_study"
 # From the bottom up: a part may import from its own line and from those above it here.
 # A part is a top-level file or package; the graph is one below the network it is in.
 LAYERS = [
-    {"errors", "interrupts", "host", "printable"},
+    {"errors", "interrupts", "host", "code_sums", "printable"},
     {"activations", "jaxprs"},
     {"conv"},
     {"study", "theory"},
@@ -51,8 +51,9 @@ DISK = {
     "data",
     "report",
     "manifest",
-    # Sums of the code that runs, and git.
+    # Git, and sums of the code that runs.
     "drift",
+    "code_sums",
     "study.files",
     # What the kernel says of memory.
     "host",

@@ -210,5 +210,7 @@ def test_a_module_that_is_edited_is_named(tmp_path):
     code, out, err = launch("run", *FLAGS, cwd=tmp_path)
     assert (code, out) == (65, "")
     assert err.count("\n") == 1 and "the code of netz has changed since" in err
+    code, shown, err = launch("report", "--workdir=w", cwd=tmp_path)
+    assert code == 0 and "netz changed since" in err and shown == table
     code, out, err = launch("run", *FLAGS, "--accept_drift", cwd=tmp_path)
     assert (code, out) == (0, table) and "another computation" in err

@@ -121,6 +121,7 @@ def _names(line: str, cwd: Path, hurt: Sequence[Path]) -> bool:
     return (
         any(name in line for name in names)
         or " w/" in f" {line}"
+        or f"{cwd / 'w'}/" in line
         or "=w" in line
         or " w " in line
     )

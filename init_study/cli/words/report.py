@@ -1,11 +1,14 @@
 """The page of a run, a race or an examination, written again from its files."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+from init_study import store
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.reports import reported
 from init_study.cli.stages import folder_to_read
+from init_study.code_sums import changed_modules
 from init_study.report import export_figures, watch
 
 
@@ -20,7 +23,19 @@ def answer(invocation: Invocation) -> Answer:
         written = export_figures(workdir, figures)
         notes = (f"figures: {len(written)} in {workdir / 'figures'}",)
     answer = reported(workdir)
-    return answer._replace(notes=(*notes, *answer.notes))
+    return answer._replace(notes=(*notes, *answer.notes, *_changed(workdir)))
+
+
+def _changed(workdir: Path) -> Iterator[str]:
+    """Say that modules of the user's own are not what they were."""
+    manifests = sorted(workdir.rglob(store.MANIFEST))
+    if manifests and (
+        names := changed_modules(store.read_manifest(manifests[0].parent))
+    ):
+        yield (
+            f"{', '.join(names)} changed since: this is the answer of what it was; for "
+            "what it is, name another folder: --workdir=DIR"
+        )
 
 
 def _watch(workdir: Path) -> None:
