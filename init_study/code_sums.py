@@ -9,6 +9,8 @@ from typing import Any
 
 # What a study names of the user's own: `module:NAME`.
 _OWN = re.compile(r"\b([A-Za-z_][\w.]*):[A-Za-z_]")
+# The fields of a study that may.
+_NAMING = ("model", "activation", "output", "schemes")
 _PACKAGE = "init_study"
 
 
@@ -26,7 +28,8 @@ def code_sums(study: Mapping[str, Any]) -> dict[str, str]:
     """
     folder = Path(__file__).parent
     ours = _sum_of(folder, sorted(folder.rglob("*.py")))
-    files = {name: _file_of(name) for name in sorted(set(_OWN.findall(str(study))))}
+    named = str([study.get(field) for field in _NAMING])
+    files = {name: _file_of(name) for name in sorted(set(_OWN.findall(named)))}
     own = {name: _sum_of(p.parent, [p]) for name, p in files.items() if p is not None}
     return {_PACKAGE: ours, **own}
 

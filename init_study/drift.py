@@ -113,7 +113,9 @@ def _known_manifests(workdir: Path) -> list[dict[str, Any]]:
             p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
         ]
         paths = [path for p in above for path in sorted(p.rglob(store.MANIFEST))]
-    return [store.read_manifest(path.parent) for path in paths]
+    found = [store.read_manifest(path.parent) for path in paths]
+    # What an earlier version left says too little to be compared.
+    return [one for one in found if {"versions", "jax", "programs"} <= set(one)]
 
 
 def _all_noted(manifest: Mapping[str, Any]) -> list[_Noted]:
@@ -128,11 +130,20 @@ def _environment(manifest: Mapping[str, Any]) -> _Noted:
 
 def _noted(manifest: Mapping[str, Any]) -> _Noted:
     computed = {
-        f"{part} of {name} as {program['convolution']}": checksum
+        _key(name, program, part): checksum
         for name, program in manifest["programs"].items()
         for part, checksum in program.get("computes", {}).items()
     }
     return _environment(manifest) | computed
+
+
+def _key(name: str, program: Mapping[str, Any], part: str) -> str:
+    """Name a part of a program; what convolves, with the form that it does it in.
+
+    Stages of one race may run in different forms.
+    """
+    form = program["convolution"] if part in ("training", "evaluation") else ""
+    return f"{part} of {name} {form}".strip()
 
 
 def _differing(here: _Noted, known: list[_Noted]) -> dict[str, tuple[str, str]]:
@@ -169,7 +180,7 @@ def _in_words(
             f"{part} ({programs[name]['label']})" if len(programs) > 1 else part
             for name, program in programs.items()
             for part in program.get("computes", {})
-            if f"{part} of {name} as {program['convolution']}" in drift
+            if _key(name, program, part) in drift
         }
         cause = "" if named else f": {_cause(here, there)}"
         texts.append(f"another computation of {', '.join(sorted(parts))}{cause}")

@@ -14,6 +14,7 @@ from init_study import store
 from init_study.answers.choosing import rates_to_confirm, validation_chance
 from init_study.answers.outcomes import final_outcomes
 from init_study.execution import Execution
+from init_study.manifest import begin
 from init_study.plan import Plan, ProgramPlan
 from init_study.run import Control, Outcome, run
 from init_study.study import PROGRAM_AXES, Program, Study
@@ -65,6 +66,7 @@ def _run(plan: Plan, workdir: Path, command: str, control: Control) -> Outcome:
         steps = store.last_steps(workdir)
         programs = [one.program for one in plan.programs]
         if all(steps.get(one.id) == one.steps for one in programs):
+            begin(workdir, plan, command, accept_drift=control.accept_drift)
             return Outcome(finished=True, member_steps=0, seconds=0.0)
     return run(plan, workdir, command, control)
 

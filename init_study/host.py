@@ -50,8 +50,17 @@ def available_bytes() -> int | None:
             int((_GROUP / f"memory.{name}").read_text("utf-8"))
             for name in ("max", "current")
         )
-        limits.append(max(0, most - used))
+        limits.append(max(0, most - used + min(used, _copies_of_files())))
     return min(limits, default=None)
+
+
+def _copies_of_files() -> int:
+    """Count the bytes of the control group that the kernel would free for others."""
+    with contextlib.suppress(OSError, ValueError, LookupError):
+        lines = (_GROUP / "memory.stat").read_text("utf-8").splitlines()
+        told = dict(line.split() for line in lines)
+        return int(told["inactive_file"]) + int(told["active_file"])
+    return 0
 
 
 def cache_home() -> Path:

@@ -96,15 +96,16 @@ def noted_signals(
         return
     before = _current()
 
+    threaded = ends and os.name != "nt"
+
     def note(number: int, _: FrameType | None) -> None:
         received.append(signal.Signals(number))
-        if not ends:
+        if not threaded:
             _handle(before)
             # A notebook's own stream. It may be gone, or be in the middle of a line.
             with contextlib.suppress(OSError, RuntimeError):
                 print(f"\n{_SAVING}", file=sys.stderr, flush=True)
 
-    threaded = ends and os.name != "nt"
     # The thread comes after the handlers and goes before them: a signal between the two
     # is answered as outside.
     try:

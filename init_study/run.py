@@ -149,7 +149,7 @@ def _check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
     steps = store.last_steps(workdir)
     for program in plan.programs if wanted else ():
         saved = store.checkpoint_steps(workdir, program.program.id)
-        if max([*saved, steps.get(program.program.id, 0)], default=0):
+        if program.program.id in steps or any(saved):
             raise UserError(
                 f"--spectra measures before the first step, and {program.label} in "
                 f"--workdir={workdir} is past it; leave out --spectra, or start in a "

@@ -1,6 +1,8 @@
 """A run is one computation: what is edited or exchanged under it is found by name."""
 
 import json
+import os
+import pty
 import sys
 
 import flax.linen as nn
@@ -8,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from calling import ROOT, finish, launch
+from calling import ROOT, finish, launch, start
 from stopping import stopping
 
 from init_study import store
@@ -214,3 +216,18 @@ def test_a_module_that_is_edited_is_named(tmp_path):
     assert code == 0 and "netz changed since" in err and shown == table
     code, out, err = launch("run", *FLAGS, "--accept_drift", cwd=tmp_path)
     assert (code, out) == (0, table) and "another computation" in err
+
+
+def test_a_terminal_changes_no_identity(tmp_path):
+    """JAX writes what it has traced in colours where somebody looks."""
+    paths = [str(ROOT), str(ROOT / "tests")]
+    code = OTHER_PROCESS.format(paths=paths).replace("print(", "save(")
+    code = f"def save(text): open('sums.json', 'w').write(text)\n{code}"
+    reader, writer = pty.openpty()
+    environment = {"JAX_PLATFORMS": "cpu", "TERM": "xterm", "PATH": os.environ["PATH"]}
+    process = start(launcher=("-c", code), cwd=tmp_path, env=environment, stdout=writer)
+    _, err = process.communicate()
+    os.close(writer)
+    os.close(reader)
+    assert process.returncode == 0, err
+    assert json.loads((tmp_path / "sums.json").read_text()) == checksums()

@@ -346,6 +346,17 @@ def test_whoever_watches_is_told_how_far_it_is(plan, undisturbed, tmp_path):
     assert first[-1].step == first[-1].steps == program.program.steps
 
 
+def test_spectra_that_are_asked_for_too_late_change_nothing(plan, tmp_path):
+    """Records of the first step are there, and no checkpoint past it."""
+    workdir = tmp_path / "w"
+    run(plan, workdir, "command", stopping(1))
+    shutil.rmtree(workdir / store.CHECKPOINTS)
+    assert set(store.last_steps(workdir).values()) == {0}
+    with pytest.raises(UserError, match="is past it; leave out --spectra"):
+        run(plan, workdir, "command", Control(spectra=True))
+    assert run(plan, workdir, "command", QUIET).finished
+
+
 def test_spectra_of_a_run_past_its_first_step_are_refused(plan, undisturbed, tmp_path):
     workdir = tmp_path / "w"
     run_in_pieces_once(plan, workdir)

@@ -48,8 +48,8 @@ def train_study(
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 
         def tell(now: Progress) -> None:
-            if now.doing == "choosing":
-                # What was trained before the fresh seeds is saved.
+            if now.doing in ("choosing", "compiling"):
+                # What was trained before another program, or fresh seeds, is saved.
                 held.close()
                 hold.cache_clear()
             elif now.doing == "training":

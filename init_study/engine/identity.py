@@ -119,7 +119,9 @@ def _examples(plan: ProgramPlan, count: int) -> Examples:
 def _checksum(function: Callable[..., Any], *shapes: Any) -> str:
     """Hash the equations of a function, and the arrays that it brings along."""
     traced = jax.make_jaxpr(function)(*shapes)
-    found = hashlib.sha256(_ADDRESS.sub("", str(traced)).encode())
+    # In a terminal JAX would write it in colours.
+    text = traced.pretty_print(use_color=False)
+    found = hashlib.sha256(_ADDRESS.sub("", text).encode())
     for constant in _constants(traced):
         array = _plain(constant)
         found.update(f"{array.dtype}{array.shape}".encode())

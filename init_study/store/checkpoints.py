@@ -104,12 +104,7 @@ class Checkpoints:
             # cannot be used, and the one before it can.
             except Exception as error:
                 if _may_pass(error):
-                    raise UserError(
-                        f"checkpoint {self._folder / str(step)} cannot be read: "
-                        f"{_reason(error)}; when that is mended, run the same command "
-                        "again to go on",
-                        ExitCode.IO,
-                    ) from error
+                    raise self._unreadable(step, error) from error
                 self._set_aside(step, _reason(error))
         return None
 
@@ -137,10 +132,12 @@ class Checkpoints:
             _check_fields(found, self._checked(step, restored[_CHECKSUMS]))
         # As in `restore`.
         except Exception as error:
+            if _may_pass(error):
+                raise self._unreadable(step, error) from error
             raise UserError(
                 f"checkpoint {self._folder / str(step)} cannot be used: "
                 f"{_reason(error)}; run again in a new folder",
-                ExitCode.IO if _may_pass(error) else ExitCode.DAMAGED,
+                ExitCode.DAMAGED,
             ) from error
         return found
 
@@ -159,6 +156,13 @@ class Checkpoints:
         if _checksums(state) != self._checked(step, restored[_CHECKSUMS]):
             raise ValueError("the arrays do not match their checksums")
         return state
+
+    def _unreadable(self, step: int, error: Exception) -> UserError:
+        return UserError(
+            f"checkpoint {self._folder / str(step)} cannot be read: {_reason(error)}; "
+            "when that is mended, run the same command again to go on",
+            ExitCode.IO,
+        )
 
     def _label(self, step: int, checksums: dict[str, int]) -> dict[str, Any]:
         """Say what the arrays are, with a checksum of just that."""

@@ -40,7 +40,8 @@ def watch_compiled(folder: Path) -> bool:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_mode & stat.S_IWOTH:
+        # Windows says so of every folder.
+        if os.name != "nt" and folder.stat().st_mode & stat.S_IWOTH:
             logging.warning(
                 "%s may be written to by everybody, and holds programs that are run: "
                 "it is not used; chmod o-w it, or give --cache_dir=DIR",

@@ -8,7 +8,7 @@ those steps.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from init_study.store.lines import (
     SealedLine,
@@ -52,12 +52,17 @@ def sealed_lines(workdir: Path, name: str) -> list[SealedLine]:
 
     Raises: UserError as `read_lines` does.
     """
-    lines = _sealed(workdir, name)
-    if (workdir / MANIFEST).exists():
-        manifest, study = read_manifest(workdir), read_study(workdir)
-        _check_shapes(workdir, name, lines, study)
-        if "chain" in manifest:
-            _check_steps(workdir, name, lines, study)
+    if not (workdir / MANIFEST).exists():
+        return _sealed(workdir, name, None)
+    manifest, study = read_manifest(workdir), read_study(workdir)
+    chain = manifest.get("chain")
+    # What tells of lines comes before them: another process may be writing.
+    evidence = _evidence(workdir, study, name, chain) if chain else None
+    lines = _sealed(workdir, name, chain)
+    _check_shapes(workdir, name, lines, study)
+    if evidence is not None:
+        spectra = bool(manifest.get("spectra"))
+        _check_steps(workdir / name, lines, study, evidence, spectra)
     return lines
 
 
@@ -79,20 +84,37 @@ def compares(workdir: Path) -> bool:
     return not (there and read_manifest(workdir).get("accepted_drift"))
 
 
+class _Told(NamedTuple):
+    """What tells which lines of a program must be there.
+
+    Attributes:
+        recorded: the steps that have records.
+        saved: the steps that have checkpoints.
+    """
+
+    recorded: set[int]
+    saved: list[int]
+
+
 def lost_step(
-    workdir: Path, program: Program, written: Mapping[str, set[int]]
+    program: Program,
+    written: Mapping[str, set[int]],
+    saved: list[int],
+    spectra: bool,
 ) -> int | None:
     """Find the first step of a program whose lines must have been there, and are not.
 
     Args:
-        workdir: of the run.
         program: of the run.
         written: the steps that have lines, by file.
+        saved: the steps that have checkpoints.
+        spectra: whether they are measured.
     """
+    evidence = _Told(written[RECORDS], saved)
     lost = {
         step
         for name in written
-        for step in _asked(workdir, name, program, written[RECORDS]) - written[name]
+        for step in _asked(name, program, evidence, spectra) - written[name]
     }
     return min(lost, default=None)
 
@@ -113,46 +135,61 @@ def checkpoint_steps(workdir: Path, program: str) -> list[int]:
     return sorted(int(path.name) for path in folders if path.name.isdecimal())
 
 
-def _sealed(workdir: Path, name: str) -> list[SealedLine]:
-    chain = chain_of(workdir)
+def _sealed(workdir: Path, name: str, chain: str | None) -> list[SealedLine]:
     begins = first_sum(name, chain)
     return list(read_sealed(workdir / name, begins, may_be_bare=chain is None))
 
 
-def _asked(workdir: Path, name: str, program: Program, recorded: set[int]) -> set[int]:
+def _evidence(workdir: Path, study: Study, name: str, chain: str) -> dict[str, _Told]:
+    """Collect what tells of the lines of a file, by the id of the program."""
+    recorded = (
+        {} if name == RECORDS else steps_by_program(_sealed(workdir, RECORDS, chain))
+    )
+    return {
+        program.id: _Told(
+            recorded.get(program.id, set()), checkpoint_steps(workdir, program.id)
+        )
+        for program in study.programs()
+    }
+
+
+def _asked(name: str, program: Program, evidence: _Told, spectra: bool) -> set[int]:
     """List the steps whose lines a file must have, by what else is there."""
+    recorded = evidence.recorded
     if name == RECORDS:
-        reached = max([*recorded, *checkpoint_steps(workdir, program.id)], default=0)
+        reached = max([*recorded, *evidence.saved], default=0)
         return {step for step in stops_of(program) if step < reached}
     if name in (LAYERS, FILTERS):
         return {0, program.steps} & recorded
-    return {0} & recorded if read_manifest(workdir).get("spectra") else set()
+    return {0} & recorded if spectra else set()
 
 
 def _check_steps(
-    workdir: Path, name: str, lines: list[SealedLine], study: Study
+    path: Path,
+    lines: list[SealedLine],
+    study: Study,
+    evidence: Mapping[str, _Told],
+    spectra: bool,
 ) -> None:
     """Make sure that no line is missing, and none is there that no plan asks for.
 
     Raises: UserError naming the steps.
     """
     written = steps_by_program(lines)
-    recorded = (
-        written if name == RECORDS else steps_by_program(_sealed(workdir, RECORDS))
-    )
     for program in study.programs():
-        there, records = (one.get(program.id, set()) for one in (written, recorded))
-        label = study.label(program)
-        gone = sorted(_asked(workdir, name, program, records) - there)
+        there, told = written.get(program.id, set()), evidence[program.id]
+        if path.name == RECORDS:
+            told = told._replace(recorded=there)
+        gone = sorted(_asked(path.name, program, told, spectra) - there)
         if gone:
-            steps = ", ".join(map(str, gone))
+            steps, label = ", ".join(map(str, gone)), study.label(program)
             raise damaged_lines(
-                workdir / name, f"the lines of step {steps} of {label} are missing"
+                path, f"the lines of step {steps} of {label} are missing"
             )
         odd = sorted(there - set(stops_of(program)))
         if odd:
-            raise damaged_lines(
-                workdir / name, f"there is a line of step {odd[0]} of {label}"
+            raise other_version(
+                path.parent, f"a line of step {odd[0]} of {study.label(program)}"
             )
 
 

@@ -88,11 +88,11 @@ def chained(contents: Iterable[Mapping[str, Any]], begins: str) -> str:
         '{"step": 5'
     """
     before: str | None = begins
-    text = b""
+    lines = []
     for content in contents:
         sealed, before = _sealed(content, before)
-        text += sealed
-    return text.decode()
+        lines.append(sealed)
+    return b"".join(lines).decode()
 
 
 def _sealed(content: Mapping[str, Any], before: str | None) -> tuple[bytes, str | None]:
@@ -169,7 +169,7 @@ def intact_lines(path: Path, begins: str) -> tuple[list[dict[str, Any]], list[in
     Returns: what the whole ones hold, each once, and the numbers of the others. A last
         line without its end is neither.
     """
-    whole: list[dict[str, Any]] = []
+    whole: dict[tuple[str, int], dict[str, Any]] = {}
     broken: list[int] = []
     before: str | None = begins
     raws = path.read_bytes().splitlines(keepends=True) if path.exists() else []
@@ -177,11 +177,12 @@ def intact_lines(path: Path, begins: str) -> tuple[list[dict[str, Any]], list[in
         line = None if before is None else _checked(raw, before)
         if line is None and raw.endswith(b"\n"):
             broken.append(number)
-        elif line is not None and line.content not in whole:
-            whole.append(line.content)
+        elif line is not None:
+            key = line.content["program"], line.content["step"]
+            whole.setdefault(key, line.content)
         found = _SUM.search(raw)
         before = None if found is None else found[1].decode()
-    return whole, broken
+    return list(whole.values()), broken
 
 
 def drop_torn_line(path: Path) -> None:

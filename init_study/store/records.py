@@ -77,9 +77,11 @@ class Recorder:
 
 def last_steps(workdir: Path) -> dict[str, int]:
     """Find the last step with records, by program id. Reads only."""
-    lines = read_lines(workdir, RECORDS)
-    steps = [(line["program"], line["step"]) for line in lines]
-    return {program: max(s for p, s in steps if p == program) for program, _ in steps}
+    steps: dict[str, int] = {}
+    for line in read_lines(workdir, RECORDS):
+        name, step = line["program"], line["step"]
+        steps[name] = max(step, steps.get(name, step))
+    return steps
 
 
 def fresh_runs_in(workdir: Path) -> dict[str, Path]:
@@ -100,7 +102,7 @@ def _has_begun(folder: Path) -> bool:
     """Whether a run has records, or is past some: those that are gone are missed."""
     records = folder / RECORDS
     return bool(
-        (records.exists() and records.stat().st_size)
+        (records.exists() and b"\n" in records.read_bytes())
         or any(folder.glob(f"{CHECKPOINTS}/*/[1-9]*"))
     )
 

@@ -5,6 +5,7 @@ before it or from the beginning. Nothing is deleted: what is taken out lies besi
 folder, in WORKDIR-damaged-1, WORKDIR-damaged-2, ...
 """
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,10 +35,14 @@ from init_study.store.run_files import (
     RULES,
     SPECTRA,
 )
-from init_study.store.workdir import lock, read_study
+from init_study.store.workdir import (
+    lock,
+    read_manifest,
+    read_study,
+    write_manifest,
+)
 from init_study.study import Program, Study
 
-# Records last: until then what is gone elsewhere is missed.
 _LINES = (LAYERS, FILTERS, SPECTRA, PREDICTIONS, RECORDS)
 
 
@@ -71,7 +76,13 @@ class _Aside(NamedTuple):
         if copy:
             shutil.copy2(path, to)
         else:
-            path.rename(to)
+            # Beside a folder that is mounted lies another disk.
+            shutil.move(path, to)
+
+    def place(self, path: Path, what: str = "") -> str:
+        """Say where something lies in the folder."""
+        inside = path.relative_to(self.folder)
+        return str(inside / what) if what else str(inside)
 
 
 def repair(workdir: Path) -> list[Repaired]:
@@ -81,25 +92,34 @@ def repair(workdir: Path) -> list[Repaired]:
         workdir: of any of them.
 
     Returns: what was taken out; nothing if all is as it was written.
-    Raises: UserError if the folder holds no run, or if what says what was planned is
-        itself damaged.
+    Raises: UserError if the folder holds no run, if what says what was planned is
+        itself damaged, or if a process runs there; then nothing is changed.
     """
-    workdir = workdir.absolute()
+    workdir = workdir.resolve()
     aside = _Aside(workdir, _beside(workdir))
     wholes = [workdir / name for name in (RACE, RULES) if (workdir / name).exists()]
-    if not wholes:
-        return list(_repair_run(workdir, aside))
     for path in wholes:
         read_document(path)
-    found = []
-    for name in (DECISION, CHECKS, LEDGER):
-        if _is_damaged(workdir / name):
-            aside.take(workdir / name)
-            found.append(Repaired(name, "was damaged; it is made anew"))
-    for path in sorted([*workdir.glob("*/"), *workdir.glob("*/*/")]):
-        if (path / MANIFEST).exists() or (path / RECORDS).exists():
-            found += _repair_part(path, aside)
-    return found
+    if not wholes:
+        read_study(workdir)
+    parts = [workdir] if not wholes else _begun(workdir, "*/", "*/*/")
+    # Fresh seeds go with the run that they are of.
+    sound = [part for part in parts if not _is_gone_or_damaged(part / MANIFEST)]
+    parts += [part for one in sound for part in _begun(one, f"{FRESH}/*/")]
+    whole = [part for part in parts if not _is_gone_or_damaged(part / MANIFEST)]
+    chains = {part: _chain(part) for part in whole}
+    with contextlib.ExitStack() as held:
+        for part in whole:
+            held.enter_context(lock(part))
+        return [
+            *_repair_documents(aside),
+            *_repair_stages([one for one in parts if one not in whole], aside),
+            *(
+                one
+                for part in whole
+                for one in _repair_lines(part, read_study(part), chains[part], aside)
+            ),
+        ]
 
 
 def _beside(workdir: Path) -> Path:
@@ -109,30 +129,39 @@ def _beside(workdir: Path) -> Path:
     return beside
 
 
-def _repair_part(folder: Path, aside: _Aside) -> Iterator[Repaired]:
-    """Repair a run inside a folder; one that does not say what it is goes whole."""
-    place = folder.relative_to(aside.folder)
-    if not (folder / MANIFEST).exists() or _is_damaged(folder / MANIFEST):
-        aside.take(folder)
-        said = "its manifest was damaged or gone; all of it is run again"
-        yield Repaired(str(place), said)
-        return
-    for one in _repair_run(folder, aside):
-        yield one._replace(place=str(place / one.place))
+def _begun(workdir: Path, *patterns: str) -> list[Path]:
+    """Find the runs in a folder that have begun."""
+    folders = (path for pattern in patterns for path in workdir.glob(pattern))
+    files = (MANIFEST, RECORDS)
+    return sorted(
+        path for path in folders if any((path / name).exists() for name in files)
+    )
 
 
-def _repair_run(workdir: Path, aside: _Aside) -> Iterator[Repaired]:
-    study, chain = read_study(workdir), chain_of(workdir)
-    if chain is None:
-        raise UserError(
-            f"{workdir} was begun before its lines were chained, and what is lost in "
-            "it cannot be told; run the study in a new folder: --workdir=DIR",
-            ExitCode.DAMAGED,
-        )
-    with lock(workdir):
-        yield from _repair_lines(workdir, study, chain, aside)
-    for path in sorted(workdir.glob(f"{FRESH}/*/")):
-        yield from _repair_part(path, aside)
+def _chain(workdir: Path) -> str:
+    if chain := chain_of(workdir):
+        return chain
+    raise UserError(
+        f"{workdir} was begun before its lines were chained, and what is lost in it "
+        "cannot be told; run the study in a new folder: --workdir=DIR",
+        ExitCode.DAMAGED,
+    )
+
+
+def _repair_documents(aside: _Aside) -> Iterator[Repaired]:
+    for name in (DECISION, CHECKS, LEDGER):
+        path = aside.folder / name
+        if path.exists() and _is_gone_or_damaged(path):
+            aside.take(path)
+            yield Repaired(name, "was damaged; it is made anew")
+
+
+def _repair_stages(parts: list[Path], aside: _Aside) -> Iterator[Repaired]:
+    """Take out whole runs that do not say what they are."""
+    for part in parts:
+        aside.take(part)
+        what = "its manifest was damaged or gone; all of it is run again"
+        yield Repaired(aside.place(part), what)
 
 
 def _repair_lines(
@@ -141,6 +170,9 @@ def _repair_lines(
     begins = {name: first_sum(name, chain) for name in _LINES}
     found = {name: intact_lines(workdir / name, begins[name]) for name in _LINES}
     lost = _lost_steps(workdir, study, {name: found[name][0] for name in _LINES})
+    # The records last: until then what is gone elsewhere is missed.
+    starts = {name: _go_back(workdir, name, step, aside) for name, step in lost.items()}
+    _mark_drift(workdir, lost, found[RECORDS][0])
     for name, (whole, broken) in found.items():
         kept = [
             one
@@ -152,11 +184,12 @@ def _repair_lines(
             write_atomically(workdir / name, chained(kept, begins[name]))
         if broken:
             some = ", ".join(map(str, broken[:10])) + (", ..." if broken[10:] else "")
-            yield Repaired(name, f"lines that were not as they were written: {some}")
+            said = f"lines that were not as they were written: {some}"
+            yield Repaired(aside.place(workdir, name), said)
     for program in study.programs():
         if program.id in lost:
-            step = _go_back(workdir, program.id, lost[program.id], aside)
-            yield Repaired(study.label(program), f"runs again from step {step}")
+            place = aside.place(workdir, study.label(program))
+            yield Repaired(place, f"runs again from step {starts[program.id]}")
 
 
 def _go_back(workdir: Path, name: str, step: int, aside: _Aside) -> int:
@@ -171,6 +204,25 @@ def _go_back(workdir: Path, name: str, step: int, aside: _Aside) -> int:
     return max((one for one in steps if one <= step), default=0)
 
 
+def _mark_drift(
+    workdir: Path, lost: dict[str, int], records: list[dict[str, Any]]
+) -> None:
+    """Mark what is run again, in a run that has accepted another computation."""
+    manifest = read_manifest(workdir)
+    if not lost or not manifest.get("accepted_drift"):
+        return
+    for accepted in manifest["accepted_drift"]:
+        for name, first in lost.items():
+            kept = [
+                one["step"]
+                for one in records
+                if one["program"] == name and one["step"] < first
+            ]
+            if accepted["steps"].get(name, -1) >= first:
+                accepted["steps"][name] = max(kept, default=-1)
+    write_manifest(workdir, manifest)
+
+
 def _lost_steps(
     workdir: Path, study: Study, whole: dict[str, list[dict[str, Any]]]
 ) -> dict[str, int]:
@@ -180,19 +232,20 @@ def _lost_steps(
         for name, lines in whole.items()
     }
 
+    spectra = bool(read_manifest(workdir).get("spectra"))
+
     def lost(program: Program) -> int | None:
         own = {name: steps.get(program.id, set()) for name, steps in written.items()}
-        return lost_step(workdir, program, own)
+        saved = checkpoint_steps(workdir, program.id)
+        return lost_step(program, own, saved, spectra)
 
     found = {program.id: lost(program) for program in study.programs()}
     return {name: step for name, step in found.items() if step is not None}
 
 
-def _is_damaged(path: Path) -> bool:
-    if not path.exists():
-        return False
+def _is_gone_or_damaged(path: Path) -> bool:
     try:
         read_document(path)
-    except UserError:
+    except (FileNotFoundError, UserError):
         return True
     return False

@@ -100,9 +100,9 @@ class Fork:
             if len(list(self._folder.glob("drained*"))) == 2:
                 break
             time.sleep(0.005)
-        out, err = (
-            (self._folder / name).read_text(errors="replace") for name in ("out", "err")
-        )
+        # One that was killed as it began has no files.
+        paths = (self._folder / name for name in ("out", "err"))
+        out, err = (p.read_text(errors="replace") if p.exists() else "" for p in paths)
         shutil.rmtree(self._folder)
         assert self._code is not None
         return Ended(self._code, out, err, hung, seconds)

@@ -120,6 +120,47 @@ def test_a_run_from_before_there_were_chains_is_refused(workdir):
         store.repair(workdir)
 
 
+def test_a_folder_behind_a_link_is_repaired(plan, workdir, undisturbed, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    shutil.move(workdir, tmp_path / "elsewhere" / "own")
+    workdir.symlink_to(tmp_path / "elsewhere" / "own")
+    edit(workdir / store.RECORDS, 0)
+    assert store.repair(workdir) and not store.repair(workdir)
+    assert (tmp_path / "elsewhere" / "own-damaged-1").is_dir()
+    assert run(plan, workdir, "command").finished
+    assert sorted_lines(workdir) == sorted_lines(undisturbed)
+
+
+def test_what_is_run_again_after_a_drift_is_marked(plan, workdir):
+    """The lines that are lost were of the first computation, the new ones are not."""
+    first, other = (one.program for one in plan.programs)
+    accepted = {"jax": "0.0.1", "steps": {first.id: 4, other.id: 4}}
+    manifest = store.read_manifest(workdir) | {"accepted_drift": [accepted]}
+    store.write_manifest(workdir, manifest)
+    edit(workdir / store.RECORDS, 1)
+    store.repair(workdir)
+    assert run(plan, workdir, "command").finished
+    table = store.load(workdir)
+    own = table["program"] == first.id
+    assert (table["drifted"] == (table["step"] > own.map({True: 0, False: 4}))).all()
+
+
+def test_nothing_is_changed_where_a_part_cannot_be_repaired(tmp_path, undisturbed):
+    race = tmp_path / "race"
+    for stage in ("fresh-5", "screening"):
+        shutil.copytree(undisturbed, race / "ab" / stage)
+    store.write_document(race / store.RACE, {"study": STUDY.to_dict()})
+    edit(race / "ab" / "fresh-5" / store.RECORDS, 0)
+    manifest = store.read_manifest(race / "ab" / "screening")
+    del manifest["chain"]
+    store.write_manifest(race / "ab" / "screening", manifest)
+    before = (race / "ab" / "fresh-5" / store.RECORDS).read_bytes()
+    with pytest.raises(UserError, match="before its lines were chained"):
+        store.repair(race)
+    assert (race / "ab" / "fresh-5" / store.RECORDS).read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["race"]
+
+
 def test_stages_and_what_was_decided_are_repaired(tmp_path, undisturbed):
     race = tmp_path / "race"
     for stage in ("screening", "fresh-5", "fresh-9"):

@@ -33,19 +33,22 @@ def answer(invocation: Invocation) -> Answer:
         )
     _check_parent(target)
     records = all_records(folder_to_read(invocation))
+    # Half a table would be taken for the whole one.
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         if target.suffix == ".csv":
-            as_cells(records).to_csv(target, index=False)
+            as_cells(records).to_csv(beside, index=False)
         else:
-            _write_parquet(records, target)
+            _write_parquet(records, beside)
+        os.replace(beside, target)
     except OSError as error:
-        # Half a table would be taken for the whole one.
-        target.unlink(missing_ok=True)
         raise UserError(
             f"--to={target}: {len(records)} records could not be written: "
             f"{error.strerror or error}; name another place",
             exit_code=ExitCode.IO,
         ) from error
+    finally:
+        beside.unlink(missing_ok=True)
     document = {"records": len(records), "to": str(target)}
     return Answer(document, f"{len(records)} records: {target}")
 
@@ -64,8 +67,6 @@ def _write_parquet(records: pd.DataFrame, target: Path) -> None:
     try:
         records.to_parquet(target, index=False)
     except UnicodeEncodeError as error:
-        # What was begun of it.
-        target.unlink(missing_ok=True)
         raise UserError(
             f"{error.object!r} is a name that is no text, which Parquet does not hold; "
             "export a .csv file: --to=records.csv"

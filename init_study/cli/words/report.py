@@ -28,13 +28,13 @@ def answer(invocation: Invocation) -> Answer:
 
 def _changed(workdir: Path) -> Iterator[str]:
     """Say that modules of the user's own are not what they were."""
-    manifests = sorted(workdir.rglob(store.MANIFEST))
-    if manifests and (
-        names := changed_modules(store.read_manifest(manifests[0].parent))
-    ):
+    paths = workdir.rglob(store.MANIFEST)
+    manifests = [store.read_manifest(path.parent) for path in paths]
+    names = {name for manifest in manifests for name in changed_modules(manifest)}
+    if names:
         yield (
-            f"{', '.join(names)} changed since: this is the answer of what it was; for "
-            "what it is, name another folder: --workdir=DIR"
+            f"{', '.join(sorted(names))} changed since: this is the answer of what it "
+            "was; for what it is, name another folder: --workdir=DIR"
         )
 
 
