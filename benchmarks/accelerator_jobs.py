@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import children, crews
 from benchmarks.accelerator_items import VARIABLES, Item
-from init_study.store.records import LAYERS, RECORDS
+from init_study.store.run_files import LAYERS, RECORDS
 
 _POLL = 0.1
 _STUDY = (

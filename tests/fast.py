@@ -41,6 +41,10 @@ FAST = {
         "test_every_seed_and_stream_has_its_own_key",
     },
     "experiments/test_article.py": {"test_there_are_all_63_claims_once"},
+    "faults/test_matrix.py": {
+        "test_all_rows_are_there",
+        "test_what_is_wrong_is_counted_and_can_be_repeated",
+    },
     "initializers/test_initializers.py": {
         "test_fans_count_the_connections",
         "test_he_keeps_the_mean_square_through_leaky_relu",

@@ -1,10 +1,10 @@
 """Where a file lock, a home or a clock is missing: it runs, or says why not."""
 
-import subprocess
 import sys
 import time
 
 import pytest
+from calling import ROOT, finish
 
 from init_study import host, store
 from init_study import run as run_module
@@ -14,7 +14,6 @@ from init_study.engine.devices import compiled_folder
 from init_study.plan import make_plan
 from init_study.run import run
 from init_study.study import Study
-from tests.calling import ROOT
 
 STUDY = Study(
     schemes="he_normal",
@@ -40,13 +39,9 @@ assert main(["launch.py", "list"]) == 0
 def test_a_run_is_read_where_there_is_no_fcntl(tmp_path):
     """As on Windows."""
     run(make_plan(STUDY), tmp_path / "w", "command")
-    done = subprocess.run(
-        [sys.executable, "-c", READ],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=100,
+    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    done = finish(
+        [sys.executable, "-c", READ], cwd=tmp_path, env=environment, check=False
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "w" / "report.html").exists()

@@ -36,8 +36,10 @@ def test_what_the_fast_lane_names_is_there(path):
 def test_processes_are_started_in_one_place(path):
     """What ends them for certain stands there."""
     starts = {"run", "Popen", "call", "check_call", "check_output", "system", "fork"}
+    # Two of the fault matrix end theirs themselves: forks, and a parent that is killed.
+    own = {"calling", "forks", "stops"}
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Attribute) and path.stem != "calling":
+        if isinstance(node, ast.Attribute) and path.stem not in own:
             of = ast.unparse(node.value)
             assert of not in ("os", "subprocess") or node.attr not in starts, node.attr
 

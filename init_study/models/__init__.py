@@ -134,7 +134,8 @@ def build_model(
     if missing:
         raise _no_field(name, missing, takes - {"num_classes"})
     if name in MODELS and model is MODELS[name]:
-        _check_depth(name, arguments.get("depth", 1))
+        if not arguments.get("scanned", getattr(model, "scanned", False)):
+            _check_depth(name, arguments.get("depth", 1))
     given = dict(arguments)
     if "num_classes" in takes:
         given["num_classes"] = num_classes

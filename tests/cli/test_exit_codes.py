@@ -4,10 +4,10 @@ import errno
 import io
 import json
 import os
-import subprocess
 import sys
 
 import pytest
+from calling import ROOT, finish, tiny
 
 from init_study import store
 from init_study.cli import launcher, troubles
@@ -17,7 +17,6 @@ from init_study.errors import ExitCode, UserError
 from init_study.plan import make_plan
 from init_study.run import run
 from init_study.study import Study
-from tests.calling import ROOT, tiny
 
 STUDY = Study(
     name="tiny",
@@ -191,9 +190,7 @@ def test_what_an_encoding_has_no_letters_for_is_escaped(monkeypatch):
 
 def launch_list(shell):
     command = f"{sys.executable} {ROOT / 'launch.py'} list --kind=models {shell}"
-    done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=100
-    )
+    done = finish(["sh", "-c", command], check=False)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -3,9 +3,10 @@
 import os
 import random
 import resource
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+from calling import finish
 
 from faults.forks import print_to_a_pipe
 from faults.room import (
@@ -64,15 +65,11 @@ def _small_disk(room: Room, rng: random.Random, words: tuple[str, ...]) -> Trial
         _mounted("-o", "remount,size=64m", str(disk))
         return gone_on(room, words, disk, done, "small disks")
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=False)
+        finish(["umount", "-l", str(disk)], check=False)
 
 
 def _mounted(*words: str) -> bool:
-    try:
-        done = subprocess.run(["mount", *words], capture_output=True, check=False)
-    except FileNotFoundError:
-        return False
-    return done.returncode == 0
+    return finish(["mount", *words], check=False).returncode == 0
 
 
 def _read_only(cwd: Path) -> str:
@@ -145,9 +142,7 @@ def place_trial(room: Room, rng: random.Random, number: int) -> Trial:
         ended = room.call("run", *SMALL, f"--workdir={workdir}", cwd=cwd)
         new = _listed(cwd) - before
     finally:
-        subprocess.run(
-            ["umount", "-l", str(cwd / "w")], check=False, capture_output=True
-        )
+        finish(["umount", "-l", str(cwd / "w")], check=False)
     done = f"{name}: {ended.seen}"
     if ended.code not in (64, 73, 74) or not ended.refusal:
         return Trial(FAILED, f"{done} {ended.err[-500:]}")
