@@ -1,5 +1,6 @@
 """Where a file lock, a home or a clock is missing: it runs, or says why not."""
 
+import os
 import sys
 import time
 
@@ -39,7 +40,7 @@ assert main(["launch.py", "list"]) == 0
 def test_a_run_is_read_where_there_is_no_fcntl(tmp_path):
     """As on Windows."""
     run(make_plan(STUDY), tmp_path / "w", "command")
-    environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     done = finish(
         [sys.executable, "-c", READ], cwd=tmp_path, env=environment, check=False
     )
