@@ -56,6 +56,8 @@ def _page(workdir: Path) -> tuple[str | None, tuple[str, ...]]:
     """
     try:
         return str(write_report(workdir)), ()
+    except IsADirectoryError:
+        raise
     except OSError as error:
         return None, (cannot_write("the page", workdir / "report.html", error),)
 

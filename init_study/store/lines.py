@@ -122,6 +122,8 @@ def read_sealed(
     """
     if not path.exists():
         return
+    if not path.is_file():
+        raise damaged_lines(path, "is no file")
     before: str | None = begins
     last = b""
     with open(path, "rb") as file:
@@ -172,7 +174,7 @@ def intact_lines(path: Path, begins: str) -> tuple[list[dict[str, Any]], list[in
     whole: dict[tuple[str, int], dict[str, Any]] = {}
     broken: list[int] = []
     before: str | None = begins
-    raws = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    raws = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     for number, raw in enumerate(raws, start=1):
         line = None if before is None else _checked(raw, before)
         if line is None and raw.endswith(b"\n"):
@@ -187,7 +189,7 @@ def intact_lines(path: Path, begins: str) -> tuple[list[dict[str, Any]], list[in
 
 def drop_torn_line(path: Path) -> None:
     """Cut off what a killed process left of its last line, and say so."""
-    if not path.exists():
+    if not path.is_file():
         return
     with open(path, "rb+") as file:
         content = file.read()

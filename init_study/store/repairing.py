@@ -179,7 +179,9 @@ def _repair_lines(
             for one in whole
             if one["program"] not in lost or one["step"] < lost[one["program"]]
         ]
-        if broken or len(kept) < len(whole):
+        if (workdir / name).is_dir():
+            aside.take(workdir / name)
+        elif broken or len(kept) < len(whole):
             aside.take(workdir / name, copy=True)
             write_atomically(workdir / name, chained(kept, begins[name]))
         if broken:

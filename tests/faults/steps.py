@@ -99,7 +99,7 @@ def _noting(path: Path, last: int | None = None) -> Callable[[], None]:
 
         store.Checkpoints.save = save
         run._begin = begin
-        run._next_length = lambda *any_of: 1
+        run.next_length = lambda *any_of: 1
 
     return before
 

@@ -224,3 +224,11 @@ def test_records_before_a_checkpoint_are_missed(path):
         steps(path)
     path.write_bytes(b"".join(lines[:3]))
     assert steps(path) == [0, 5, 10]
+
+
+@pytest.mark.parametrize("name", [store.RECORDS, store.LAYERS])
+def test_a_folder_in_place_of_a_file_is_said(path, name):
+    path.with_name(name).unlink()
+    path.with_name(name).mkdir()
+    with pytest.raises(UserError, match=f"{name}: is no file"):
+        store.read_lines(path.parent, name)

@@ -85,8 +85,13 @@ def test_an_edited_line_comes_out_again(plan, workdir, undisturbed, name, place)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_gone_comes_out_again(plan, workdir, undisturbed, name):
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_file_that_is_gone_comes_out_again(
+    plan, workdir, undisturbed, name, is_folder
+):
     (workdir / name).unlink()
+    if is_folder:
+        (workdir / name).mkdir()
     assert store.repair(workdir)
     assert run(plan, workdir, "command").finished
     assert sorted_lines(workdir) == sorted_lines(undisturbed)
