@@ -1,5 +1,6 @@
 """Files of JSON that are written whole, each with a checksum of what it holds."""
 
+import glob
 import hashlib
 import json
 import os
@@ -61,6 +62,7 @@ def _sum_of(content: Mapping[str, Any]) -> str:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file in one step: write beside, flush to the disk, then rename over."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    _drop_leftovers(path)
     try:
         # Names of files may hold bytes that are no text: JSON reads `\udcff` back.
         with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -70,6 +72,26 @@ def write_atomically(path: Path, text: str) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _drop_leftovers(path: Path) -> None:
+    """Remove what processes that were killed while they wrote this file left."""
+    for beside in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        if is_leftover(beside, path.name) and not _is_alive(int(beside.suffix[1:])):
+            beside.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process is there; Windows has no way to ask that does no harm."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def is_leftover(path: Path, name: str | None = None) -> bool:

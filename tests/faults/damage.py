@@ -33,7 +33,9 @@ def checkpoint_trial(room: Room, rng: random.Random, number: int) -> Trial:
     done: str | None = None
     hurt: list[Path] = []
     if number % 7 == 0:
-        done = damage_folder(rng.choice(steps), workdir, other, rng)
+        # What a killed process had begun to save has no number.
+        whole = [step for step in steps if step.name.isdecimal()]
+        done = damage_folder(rng.choice(whole), workdir, other, rng)
     while not done:
         path = rng.choice(files)
         peers = [p for p in files if p.name == path.name or p.parent == path.parent]

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from calling import finish
 
 from init_study import store
 from init_study.errors import UserError
@@ -123,3 +124,13 @@ def test_a_leftover_has_the_name_of_what_was_written(tmp_path):
     left = tmp_path / ".manifest.json.7"
     assert is_leftover(left) and is_leftover(left, store.MANIFEST)
     assert not is_leftover(left, store.RACE)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    done = finish(["sh", "-c", "echo $$"])
+    dead, alive = int(done.stdout), os.getppid()
+    for name in (f".report.html.{dead}", f".report.html.{alive}", f".other.{dead}"):
+        (tmp_path / name).touch()
+    store.write_atomically(tmp_path / "report.html", "new")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"report.html", f".report.html.{alive}", f".other.{dead}"}
