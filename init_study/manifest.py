@@ -91,6 +91,7 @@ def add_session(
     seconds: float,
     member_steps: int,
     spent: Mapping[str, float],
+    recorded: Mapping[str, int],
 ) -> None:
     """Note one stretch of work: when, how long, how much, on which devices.
 
@@ -100,6 +101,8 @@ def add_session(
         seconds: that it took.
         member_steps: that were taken.
         spent: seconds of the parts of it.
+        recorded: the last step with records, by the id of the program; if the lines of
+            it are gone later, they are missed.
     """
     manifest = store.read_manifest(workdir)
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
@@ -112,6 +115,7 @@ def add_session(
         "devices": describe_devices(),
     }
     manifest["sessions"].append(session)
+    manifest["recorded"] = dict(recorded)
     store.write_manifest(workdir, manifest)
 
 

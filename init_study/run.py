@@ -113,6 +113,7 @@ def run(
             workdir, plan, command, accept_drift=accept, spectra=spectra
         )
         recorders = open_recorders(workdir, spectra)
+        recorded = recorders.records.reached()
         started, member_steps, finished = time.time(), 0, True
         try:
             for program in plan.programs:
@@ -130,9 +131,12 @@ def run(
                     break
         finally:
             seconds = max(1e-3, time.time() - started)
-            if member_steps:
+            reached = recorders.records.reached()
+            if member_steps or reached != recorded:
                 spent = clock.spent()
-                manifest.add_session(workdir, started, seconds, member_steps, spent)
+                manifest.add_session(
+                    workdir, started, seconds, member_steps, spent, reached
+                )
     return Outcome(finished, member_steps, seconds)
 
 

@@ -1,9 +1,9 @@
 """Lines of a run, each checked, and all together beside what the run's plan asks for.
 
 Sums find a line that was changed; that the last lines of a file are gone is found by
-what stands elsewhere: a checkpoint is behind all records before it, and what is
-measured before the first step and after the last is written before the records of
-those steps.
+what stands elsewhere: the manifest notes how far the records went when a process ended,
+a checkpoint is behind all records before it, and what is measured before the first step
+and after the last is written before the records of those steps.
 """
 
 from collections.abc import Iterator, Mapping
@@ -57,11 +57,11 @@ def sealed_lines(workdir: Path, name: str) -> list[SealedLine]:
     manifest, study = read_manifest(workdir), read_study(workdir)
     chain = manifest.get("chain")
     # What tells of lines comes before them: another process may be writing.
-    evidence = _evidence(workdir, study, name, chain) if chain else None
+    evidence = _evidence(workdir, study, name, manifest) if chain else None
     lines = _sealed(workdir, name, chain)
     _check_shapes(workdir, name, lines, study)
     if evidence is not None:
-        spectra = bool(manifest.get("spectra"))
+        spectra = _has_spectra(manifest)
         _check_steps(workdir / name, lines, study, evidence, spectra)
     return lines
 
@@ -88,7 +88,7 @@ class _Told(NamedTuple):
     """What tells which lines of a program must be there.
 
     Attributes:
-        recorded: the steps that have records.
+        recorded: the steps that have records, or had when the manifest was written.
         saved: the steps that have checkpoints.
     """
 
@@ -100,7 +100,7 @@ def lost_step(
     program: Program,
     written: Mapping[str, set[int]],
     saved: list[int],
-    spectra: bool,
+    manifest: Mapping[str, Any],
 ) -> int | None:
     """Find the first step of a program whose lines must have been there, and are not.
 
@@ -108,13 +108,14 @@ def lost_step(
         program: of the run.
         written: the steps that have lines, by file.
         saved: the steps that have checkpoints.
-        spectra: whether they are measured.
+        manifest: of the run.
     """
-    evidence = _Told(written[RECORDS], saved)
+    evidence = _Told(written[RECORDS] | _noted(program, manifest), saved)
     lost = {
         step
         for name in written
-        for step in _asked(name, program, evidence, spectra) - written[name]
+        for step in _asked(name, program, evidence, _has_spectra(manifest))
+        - written[name]
     }
     return min(lost, default=None)
 
@@ -140,17 +141,29 @@ def _sealed(workdir: Path, name: str, chain: str | None) -> list[SealedLine]:
     return list(read_sealed(workdir / name, begins, may_be_bare=chain is None))
 
 
-def _evidence(workdir: Path, study: Study, name: str, chain: str) -> dict[str, _Told]:
+def _evidence(
+    workdir: Path, study: Study, name: str, manifest: Mapping[str, Any]
+) -> dict[str, _Told]:
     """Collect what tells of the lines of a file, by the id of the program."""
-    recorded = (
-        {} if name == RECORDS else steps_by_program(_sealed(workdir, RECORDS, chain))
-    )
+    records = [] if name == RECORDS else _sealed(workdir, RECORDS, manifest["chain"])
+    recorded = steps_by_program(records)
     return {
         program.id: _Told(
-            recorded.get(program.id, set()), checkpoint_steps(workdir, program.id)
+            recorded.get(program.id, set()) | _noted(program, manifest),
+            checkpoint_steps(workdir, program.id),
         )
         for program in study.programs()
     }
+
+
+def _noted(program: Program, manifest: Mapping[str, Any]) -> set[int]:
+    """List the steps whose records were there when the manifest was written."""
+    last = manifest.get("recorded", {}).get(program.id, -1)
+    return {step for step in stops_of(program) if step <= last}
+
+
+def _has_spectra(manifest: Mapping[str, Any]) -> bool:
+    return bool(manifest.get("spectra"))
 
 
 def _asked(name: str, program: Program, evidence: _Told, spectra: bool) -> set[int]:
@@ -158,7 +171,7 @@ def _asked(name: str, program: Program, evidence: _Told, spectra: bool) -> set[i
     recorded = evidence.recorded
     if name == RECORDS:
         reached = max([*recorded, *evidence.saved], default=0)
-        return {step for step in stops_of(program) if step < reached}
+        return {step for step in stops_of(program) if step < reached} | recorded
     if name in (LAYERS, FILTERS):
         return {0, program.steps} & recorded
     return {0} & recorded if spectra else set()
@@ -179,7 +192,7 @@ def _check_steps(
     for program in study.programs():
         there, told = written.get(program.id, set()), evidence[program.id]
         if path.name == RECORDS:
-            told = told._replace(recorded=there)
+            told = told._replace(recorded=told.recorded | there)
         gone = sorted(_asked(path.name, program, told, spectra) - there)
         if gone:
             steps, label = ", ".join(map(str, gone)), study.label(program)

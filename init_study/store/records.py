@@ -48,6 +48,13 @@ class Recorder:
         """Say whether the records of this step are on the disk."""
         return (program.id, step) in self._written
 
+    def reached(self) -> dict[str, int]:
+        """Find the last step with records, by program id."""
+        steps: dict[str, int] = {}
+        for name, step in self._written:
+            steps[name] = max(step, steps.get(name, step))
+        return steps
+
     def append(self, program: Program, step: int, values: Metrics) -> None:
         """Write one number per member and metric.
 

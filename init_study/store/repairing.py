@@ -172,7 +172,7 @@ def _repair_lines(
     lost = _lost_steps(workdir, study, {name: found[name][0] for name in _LINES})
     # The records last: until then what is gone elsewhere is missed.
     starts = {name: _go_back(workdir, name, step, aside) for name, step in lost.items()}
-    _mark_drift(workdir, lost, found[RECORDS][0])
+    _note_in_manifest(workdir, lost, found[RECORDS][0])
     for name, (whole, broken) in found.items():
         kept = [
             one
@@ -206,22 +206,24 @@ def _go_back(workdir: Path, name: str, step: int, aside: _Aside) -> int:
     return max((one for one in steps if one <= step), default=0)
 
 
-def _mark_drift(
+def _note_in_manifest(
     workdir: Path, lost: dict[str, int], records: list[dict[str, Any]]
 ) -> None:
-    """Mark what is run again, in a run that has accepted another computation."""
-    manifest = read_manifest(workdir)
-    if not lost or not manifest.get("accepted_drift"):
+    """Note how far the records go now; and what is run again by another computation."""
+    if not lost:
         return
-    for accepted in manifest["accepted_drift"]:
+    manifest = read_manifest(workdir)
+    reached = [manifest.get("recorded", {})]
+    reached += [accepted["steps"] for accepted in manifest.get("accepted_drift", [])]
+    for steps in reached:
         for name, first in lost.items():
             kept = [
                 one["step"]
                 for one in records
                 if one["program"] == name and one["step"] < first
             ]
-            if accepted["steps"].get(name, -1) >= first:
-                accepted["steps"][name] = max(kept, default=-1)
+            if steps.get(name, -1) >= first:
+                steps[name] = max(kept, default=-1)
     write_manifest(workdir, manifest)
 
 
@@ -233,13 +235,12 @@ def _lost_steps(
         name: steps_by_program([SealedLine(one, None) for one in lines])
         for name, lines in whole.items()
     }
-
-    spectra = bool(read_manifest(workdir).get("spectra"))
+    manifest = read_manifest(workdir)
 
     def lost(program: Program) -> int | None:
         own = {name: steps.get(program.id, set()) for name, steps in written.items()}
         saved = checkpoint_steps(workdir, program.id)
-        return lost_step(program, own, saved, spectra)
+        return lost_step(program, own, saved, manifest)
 
     found = {program.id: lost(program) for program in study.programs()}
     return {name: step for name, step in found.items() if step is not None}

@@ -71,9 +71,7 @@ def test_an_edited_line_comes_out_again(plan, workdir, undisturbed, name, place)
         run(plan, workdir, "command")
     found = store.repair(workdir)
     label = STUDY.label(plan.programs[place].program)
-    # The last records come from the last checkpoint, which stays.
-    again = [] if (name, place) == (store.RECORDS, -1) else [label]
-    assert [one.place for one in found] == [name, *again]
+    assert [one.place for one in found] == [name, label]
     aside = workdir.with_name("w-damaged-1")
     assert (aside / name).read_bytes() == damaged
     assert not store.repair(workdir)
@@ -82,6 +80,26 @@ def test_an_edited_line_comes_out_again(plan, workdir, undisturbed, name, place)
     assert sorted_lines(workdir) == sorted_lines(undisturbed)
     # The other program keeps what it has.
     assert done.member_steps <= 4 * 6
+
+
+def test_the_last_records_are_missed_where_no_file_stands_behind_them(
+    plan, workdir, undisturbed
+):
+    """A run that was killed looks so; but this one has said that it was done."""
+    for name in FILES:
+        lines = (workdir / name).read_bytes().splitlines(keepends=True)
+        (workdir / name).write_bytes(b"".join(lines[:-1]))
+    shutil.rmtree(workdir / store.CHECKPOINTS)
+    label = STUDY.label(plan.programs[-1].program)
+    for act in (store.load, lambda folder: run(plan, folder, "command")):
+        with pytest.raises(UserError, match=f"step 6 of {label} are missing"):
+            act(workdir)
+    found = store.repair(workdir)
+    assert found == [store.Repaired(label, "runs again from step 0")]
+    assert store.last_steps(workdir)[plan.programs[0].program.id] == 6
+    assert not store.repair(workdir)
+    assert run(plan, workdir, "command").finished
+    assert sorted_lines(workdir) == sorted_lines(undisturbed)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -179,6 +197,7 @@ def test_stages_and_what_was_decided_are_repaired(tmp_path, undisturbed):
         store.DECISION: "was damaged; it is made anew",
         "ab/fresh-5": "its manifest was damaged or gone; all of it is run again",
         f"ab/screening/{store.RECORDS}": "lines that were not as they were written: 8",
+        "ab/screening/batch_size=8": "runs again from step 6",
     }
     assert not (race / "ab" / "fresh-5").exists() and not store.repair(race)
     aside = tmp_path / "race-damaged-1"
