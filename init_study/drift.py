@@ -95,7 +95,8 @@ def check_drift(
         logging.warning("%s; its answer is of what it was begun with", said)
         return []
     if not accept:
-        raise UserError(f"{said}. {_ways_out(drift, finished)}", ExitCode.DAMAGED)
+        ways_out = _ways_out(drift, here, manifests[-1], finished)
+        raise UserError(f"{said}. {ways_out}", ExitCode.DAMAGED)
     logging.warning("%s: its bits are those of no undisturbed run", said)
     if finished:
         return []
@@ -189,21 +190,41 @@ def _in_words(
 
 def _cause(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     """Name what has changed since, where that is known."""
-    was, code = there.get("code", {}), here["code"]
-    files = [name for name in code if was.get(name, code[name]) != code[name]]
-    before = there["versions"]
-    versions = [
-        f"{name} {before[name]}, here {value}"
-        for name, value in here["versions"].items()
-        if name in before and before[name] != value
+    before = _changed_versions(here, there)
+    named = [f"the code of {name}" for name in _changed_code(here, there)] + [
+        f"{name} {was}, here {here['versions'][name]}" for name, was in before.items()
     ]
-    named = [f"the code of {name}" for name in files] + versions
     return f"{', '.join(named) or 'something that its code imports'} has changed since"
 
 
-def _ways_out(drift: Mapping[str, tuple[str, str]], finished: bool) -> str:
-    pins = [f"{n}=={there}" for n, (there, _) in drift.items() if n in GIVE_BITS]
+def _changed_code(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    was, code = there.get("code", {}), here["code"]
+    return [name for name in code if was.get(name, code[name]) != code[name]]
+
+
+def _changed_versions(
+    here: Mapping[str, Any], there: Mapping[str, Any]
+) -> dict[str, str | None]:
+    """List the versions that packages had, of those that have another one now."""
+    return {
+        name: there["versions"][name]
+        for name, value in here["versions"].items()
+        if there["versions"].get(name, value) != value
+    }
+
+
+def _ways_out(
+    drift: Mapping[str, tuple[str, str]],
+    here: Mapping[str, Any],
+    there: Mapping[str, Any],
+    finished: bool,
+) -> str:
+    packages = {n: was for n, (was, _) in drift.items() if n in GIVE_BITS}
     settings = [n for n in drift if n in _JAX_SETTINGS or n == "XLA_FLAGS"]
+    if not packages and not settings and not _changed_code(here, there):
+        packages = _changed_versions(here, there)
+    # Its own versions are those of its code, and what was not there has none.
+    pins = [f"{n}=={v}" for n, v in packages.items() if v and n != "init_study"]
     cure = f"pip install {' '.join(pins)}" if pins else "put its code back"
     cure = "set them as they were" if settings and not pins else cure
     mixed = "read its answer all the same" if finished else "mix both in one run"

@@ -37,6 +37,7 @@ from init_study.answers.verdicts.protocol import (
 from init_study.errors import UserError
 from init_study.race_stages import Stage, StageClock, StageStopped, TrainStage
 from init_study.study import PROGRAM_AXES, Program, Study, exact
+from init_study.study.limits import check_seeds
 
 
 def race(
@@ -91,6 +92,8 @@ def check_rules(study: Study, protocol: Protocol, margin: float | None) -> None:
         that are given scheme by scheme.
     """
     check_protocol(protocol._replace(margin=1.0 if margin is None else margin))
+    check_seeds(max(protocol.looks), "the last of looks")
+    check_seeds(protocol.screening, "screening")
     if study.pairing != "every":
         raise UserError(
             f"pairing={study.pairing} leaves a race no rate to choose; run the study "

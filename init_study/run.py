@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from init_study import manifest, store
-from init_study.engine.cutting import next_length
+from init_study.engine.cutting import checkpoint_interval, next_length
 from init_study.engine.feeding import Supply
 from init_study.engine.orders import first_rows, most_steps
 from init_study.engine.population import empty_population, initial_population
@@ -26,9 +26,13 @@ from init_study.engine.running import (
 )
 from init_study.engine.stopwatch import Stopwatch
 from init_study.engine.tuning import check_memory, choose_executions, disk_bytes
-from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
-from init_study.run_records import Recorders, open_recorders, record_layers
+from init_study.run_records import (
+    Recorders,
+    check_spectra,
+    open_recorders,
+    record_layers,
+)
 from init_study.train import TrainState
 
 # What a program does, and the step that it has reached.
@@ -59,7 +63,7 @@ class Control(NamedTuple):
         watch: told how far the run is: before a program is timed or compiled, and
             after every call to the devices.
         checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
-            can lose.
+            can lose. By default as of `checkpoint_interval`.
         stop_requested: asked after every call to the devices, about once a second;
             if true, a checkpoint is written and the run returns unfinished. Also within
             an evaluation, which is begun anew by whoever goes on.
@@ -71,7 +75,7 @@ class Control(NamedTuple):
     """
 
     watch: Callable[[Progress], None] = lambda progress: None
-    checkpoint_every: float = 30.0
+    checkpoint_every: float | None = None
     stop_requested: Callable[[], bool] = lambda: False
     given_execution: bool = False
     recorded: Callable[[], None] = lambda: None
@@ -103,11 +107,9 @@ def run(
         resumed = (workdir / store.MANIFEST).exists()
         spectra = control.spectra
         if resumed:
-            spectra = _check_spectra(plan, workdir, spectra)
+            spectra = check_spectra(plan, workdir, spectra)
         else:
-            store.check_disk(workdir, disk_bytes(plan))
-            tell = _tell_choosing(plan, control)
-            plan = choose_executions(plan, control.given_execution, tell)
+            plan = _chosen(plan, workdir, control)
         accept = control.accept_drift
         plan = manifest.begin(
             workdir, plan, command, accept_drift=accept, spectra=spectra
@@ -140,30 +142,22 @@ def run(
     return Outcome(finished, member_steps, seconds)
 
 
-def _check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
-    """Refuse to measure spectra where the time for them is past.
+def _chosen(plan: Plan, workdir: Path, control: Control) -> Plan:
+    """Choose how the programs of a new run are executed, if the disk has room for it.
 
-    Returns: whether they are measured: now, or because the run began so.
-
-    Raises: UserError naming the program and the ways out.
+    Raises: UserError if it has not, or a program does not fit into memory.
     """
-    begun = store.read_manifest(workdir)
-    if begun.get("spectra", (workdir / store.SPECTRA).exists()):
-        return True
-    steps = store.last_steps(workdir)
-    for program in plan.programs if wanted else ():
-        saved = store.checkpoint_steps(workdir, program.program.id)
-        if program.program.id in steps or any(saved):
-            raise UserError(
-                f"--spectra measures before the first step, and {program.label} in "
-                f"--workdir={workdir} is past it; leave out --spectra, or start in a "
-                "new folder"
-            )
-    return wanted
+    store.check_disk(
+        workdir,
+        disk_bytes(plan),
+        "the two checkpoints that are kept take",
+        "use fewer members, or name a folder on another disk: --workdir=DIR",
+    )
 
+    def tell(program: ProgramPlan) -> None:
+        control.watch(progress_of(plan, program, "choosing", 0))
 
-def _tell_choosing(plan: Plan, control: Control) -> Callable[[ProgramPlan], None]:
-    return lambda program: control.watch(progress_of(plan, program, "choosing", 0))
+    return choose_executions(plan, control.given_execution, tell)
 
 
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
@@ -241,16 +235,19 @@ def _train_on(
     program = population.plan.program
     stops = store.stops_of(program)
     supply = Supply(population.feeding, step)
-    length, saved_at = 1, time.monotonic()
+    length, saved_at, saving = 1, time.monotonic(), 0.0
     while True:
         last = step == program.steps
         stop = control.stop_requested()
-        if last or stop or time.monotonic() - saved_at > control.checkpoint_every:
+        began = time.monotonic()
+        interval = checkpoint_interval(control.checkpoint_every, saving)
+        if last or stop or began - saved_at > interval:
             with clock.timed("saving"):
                 checkpoints.save(step, population.layout.fetch(state))
                 if last:
                     checkpoints.wait()
             saved_at = time.monotonic()
+            saving = saved_at - began
         if stop:
             # What is due at this step is measured by whoever goes on.
             return step

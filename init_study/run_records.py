@@ -11,6 +11,8 @@ from init_study.engine.running import (
     predicted_numbers,
     spectrum_numbers,
 )
+from init_study.errors import UserError
+from init_study.plan import Plan
 from init_study.train import TrainState
 
 
@@ -48,6 +50,32 @@ def open_recorders(workdir: Path, spectra: bool) -> Recorders:
         store.Recorder(workdir, store.FILTERS),
         *(store.Recorder(workdir, name) if spectra else None for name in names),
     )
+
+
+def check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
+    """Refuse to measure spectra where the time for them is past.
+
+    Args:
+        plan: of the study.
+        workdir: of a run that has begun.
+        wanted: whether they are asked for now.
+
+    Returns: whether they are measured: now, or because the run began so.
+    Raises: UserError naming the program and the ways out.
+    """
+    begun = store.read_manifest(workdir)
+    if begun.get("spectra", (workdir / store.SPECTRA).exists()):
+        return True
+    steps = store.last_steps(workdir)
+    for program in plan.programs if wanted else ():
+        saved = store.checkpoint_steps(workdir, program.program.id)
+        if program.program.id in steps or any(saved):
+            raise UserError(
+                f"--spectra measures before the first step, and {program.label} in "
+                f"--workdir={workdir} is past it; leave out --spectra, or start in a "
+                "new folder"
+            )
+    return wanted
 
 
 def record_layers(

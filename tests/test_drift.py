@@ -89,6 +89,16 @@ def test_an_edited_computation_is_not_gone_on_with(begun, changed, part):
     assert all(before[p] == after[p] for p in kept)
 
 
+def test_a_package_that_has_changed_is_named_with_the_version_to_put_back(begun):
+    manifest = store.read_manifest(begun)
+    manifest["versions"] |= {"numpy": "1.26.4", "dm-haiku": None}
+    store.write_manifest(begun, manifest)
+    with pytest.raises(UserError) as caught:
+        run(plan_of(bend="tanh"), begun, "command", Control())
+    assert "numpy 1.26.4, here " in str(caught.value)
+    assert "pip install numpy==1.26.4;" in str(caught.value)
+
+
 def test_what_went_on_all_the_same_is_marked_for_good(begun):
     reached = store.last_steps(begun)
     accepting = Control(accept_drift=True)

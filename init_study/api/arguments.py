@@ -44,18 +44,19 @@ class RunOptions(NamedTuple):
     Attributes:
         data_dir: where TFDS keeps its data sets; TFDS's own default if None.
         execution: how members run, as `"winograd/1"`; by default what suits the device.
-        checkpoint_every: seconds between two checkpoints, at least.
+        checkpoint_every: seconds between two checkpoints, at least; by default 30, or
+            more where saving takes long.
         spectra: measure spectra and predict signals before the first step, too.
         accept_drift: go on in a workdir that was begun under another version of JAX.
 
     Example:
-        >>> RunOptions(execution="winograd/1").checkpoint_every
-        30.0
+        >>> RunOptions(execution="winograd/1").execution
+        'winograd/1'
     """
 
     data_dir: str | None = None
     execution: str | None = None
-    checkpoint_every: float = 30.0
+    checkpoint_every: float | None = None
     spectra: bool = False
     accept_drift: bool = False
 
@@ -77,7 +78,8 @@ def split_options(given: Mapping[str, Any]) -> tuple[RunOptions, dict[str, Any]]
             f"execution={options.execution!r} is no text; write FORM/WIDTH, as "
             "'winograd/1'"
         )
-    check_number("checkpoint_every", options.checkpoint_every, least=0)
+    if options.checkpoint_every is not None:
+        check_number("checkpoint_every", options.checkpoint_every, least=0)
     return options, {name: given[name] for name in given if name not in own}
 
 

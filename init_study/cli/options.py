@@ -117,9 +117,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "checkpoint_every",
         _TRAIN,
-        "Seconds between two checkpoints, at least.",
+        "Seconds between two checkpoints, at least; by default 30, or more where "
+        "saving would cost more than 3 % of the time.",
         float,
-        30.0,
+        None,
         least=0.0,
     ),
     Option(

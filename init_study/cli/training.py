@@ -42,8 +42,10 @@ def train_study(
 
     Raises: UserError as `run` does.
     """
-    check_number("--checkpoint_every", invocation.flags.checkpoint_every, least=0)
-    plan, flags = invocation.make_plan(study), invocation.flags
+    flags = invocation.flags
+    if flags.checkpoint_every is not None:
+        check_number("--checkpoint_every", flags.checkpoint_every, least=0)
+    plan = invocation.make_plan(study)
     with contextlib.ExitStack() as held, _watching(flags.verbosity, stage) as watch:
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 

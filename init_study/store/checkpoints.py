@@ -10,7 +10,6 @@ import errno
 import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,8 +21,10 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from init_study.errors import ExitCode, UserError
+from init_study.store.disk_room import check_disk
 
 _STATE, _CHECKSUMS = "state", "checksums"
+_GO_ON = "then run the same command again to go on"
 # Of errors that say that files are gone or not what they should be. All others are of
 # the disk, the network or the process, and may be gone when it is tried again.
 _OF_FILES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
@@ -69,7 +70,9 @@ class Checkpoints:
         self.wait()
         if step in self._manager.all_steps():
             return
-        _check_room(self._folder, state)
+        # Before Orbax's threads fill the disk and say so in many words.
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        check_disk(self._folder, needed, "a checkpoint takes", _GO_ON)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             checksums=ocp.args.JsonSave(self._label(step, _checksums(state))),
@@ -236,25 +239,9 @@ def _explained(folder: Path) -> Iterator[None]:
             reason = "the disk is full"
         raise UserError(
             f"a checkpoint could not be written to {folder}: {reason}; make room or "
-            "mend the folder, then run the same command again to go on",
+            f"mend the folder, {_GO_ON}",
             ExitCode.IO,
         ) from error
-
-
-def _check_room(folder: Path, state: Any) -> None:
-    """Refuse to save where the disk has no room.
-
-    Before Orbax's threads fill the disk and say so in many words.
-    """
-    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"the disk of {folder} is full: a checkpoint takes {needed / 1e6:.1f} MB, "
-            f"{free / 1e6:.1f} MB are free; make room, then run the same command again "
-            "to go on",
-            ExitCode.IO,
-        )
 
 
 def _checksums(state: Any) -> dict[str, int]:

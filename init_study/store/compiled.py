@@ -1,12 +1,13 @@
 """Compiled programs that JAX keeps between runs, and whether they are what it wrote.
 
     FOLDER/NAME-cache      JAX's, one for each program
-    FOLDER/sums.json       checksums of those that have none of their own
+    FOLDER/sums.json       their checksums
 
 An entry is machine code. Where the package zstandard is installed JAX packs it without
-a checksum, and one flipped bit ends the process, or makes it compute something else;
-packed by zlib it has one, and JAX compiles anew. What is found is an accident: whoever
-may write to the folder may run what they like as its user.
+a checksum, and one flipped bit ends the process, or makes it compute something else.
+One that a killed process left half written JAX can neither read nor replaces. What is
+found is an accident: whoever may write to the folder may run what they like as its
+user.
 """
 
 import atexit
@@ -52,6 +53,8 @@ def watch_compiled(folder: Path) -> bool:
         # JAX says what it cannot write, and goes on.
         return True
     drop_changed(folder)
+    # Of several calls in a process the last one has JAX's attention.
+    atexit.unregister(note_new)
     atexit.register(note_new, folder)
     return True
 
@@ -82,11 +85,17 @@ def drop_changed(folder: Path) -> None:
 def note_new(folder: Path) -> None:
     """Write down the checksums of programs that are new, and forget those gone.
 
+    New ones that are not whole are removed.
+
     Example:
         >>> note_new(Path("nowhere"))
     """
     noted = _noted(folder)
     here = {path.name for path in folder.glob("*-cache")}
+    for name in sorted(here - set(noted)):
+        with contextlib.suppress(OSError):
+            if _is_cut_off((folder / name).read_bytes()):
+                (folder / name).unlink()
     kept = {name: noted[name] for name in noted if name in here}
     new = kept | _sums(folder, here - set(noted))
     if new != noted:
@@ -104,14 +113,23 @@ def _noted(folder: Path) -> dict[str, int]:
 
 
 def _sums(folder: Path, names: set[str]) -> dict[str, int]:
-    """Compute the checksums of those files that are there and have none inside."""
+    """Compute the checksums of those files that are there."""
     found = {}
     for name in sorted(names):
         if os.sep in name or not name.endswith("-cache"):
             continue
         with contextlib.suppress(OSError):
-            with open(folder / name, "rb") as file:
-                first = file.read(1)
-                if first != _ZLIB:
-                    found[name] = zlib.crc32(first + file.read())
+            found[name] = zlib.crc32((folder / name).read_bytes())
     return found
+
+
+def _is_cut_off(packed: bytes) -> bool:
+    """Whether an entry is less than what was packed, where that can be told."""
+    if not packed.startswith(_ZLIB):
+        return not packed
+    unpacking = zlib.decompressobj()
+    try:
+        unpacking.decompress(packed)
+    except zlib.error:
+        return True
+    return not unpacking.eof

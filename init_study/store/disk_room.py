@@ -1,4 +1,4 @@
-"""Whether the disk has room for what a run will keep, before it begins."""
+"""Whether the disk has room for what a run will keep, before it is written."""
 
 import os
 import shutil
@@ -7,24 +7,25 @@ from pathlib import Path
 from init_study.errors import ExitCode, UserError
 
 
-def check_disk(folder: Path, needed: int) -> None:
-    """Refuse to begin what the disk has no room for.
+def check_disk(folder: Path, needed: int, what: str, way_out: str) -> None:
+    """Refuse what the disk has no room for.
 
     Args:
         folder: that is there.
         needed: bytes.
+        what: takes them, in words.
+        way_out: besides making room.
 
     Raises: UserError with what is needed and what is free.
 
     Example:
-        >>> check_disk(Path(), 1)
+        >>> check_disk(Path(), 1, "a letter takes", "write none")
     """
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
-            f"{folder}: the two checkpoints that are kept take {needed:,} bytes on the "
-            f"disk, and {free:,} are free; make room, use fewer members, or name a "
-            "folder on another disk: --workdir=DIR",
+            f"{folder}: {what} {needed:,} bytes on the disk, and {free:,} are free; "
+            f"make room, {way_out}",
             exit_code=ExitCode.IO,
         )
 

@@ -61,6 +61,7 @@ def append_line(
         before: the sum of the last line there; None in a file without sums.
 
     Returns: the sum of this line.
+    Raises: OSError naming the file, which the system itself does not.
 
     Example:
         >>> path, begins = Path("notes.jsonl"), first_sum("notes.jsonl", None)
@@ -69,10 +70,13 @@ def append_line(
         [{'step': 5}]
     """
     sealed, own = _sealed(content, before)
-    with open(path, "ab") as file:
-        file.write(sealed)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(path, "ab") as file:
+            file.write(sealed)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return own
 
 

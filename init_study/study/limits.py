@@ -57,8 +57,12 @@ def check_sizes(study: "Study", program_axes: tuple[str, ...]) -> None:
         )
 
 
-def check_seeds(count: int) -> None:
+def check_seeds(count: int, name: str = "study.seeds") -> None:
     """Refuse a number of seeds before they are listed.
+
+    Args:
+        count: that is asked for.
+        name: of what asks for it.
 
     Raises: UserError with the most there may be.
 
@@ -67,7 +71,8 @@ def check_seeds(count: int) -> None:
         Traceback (most recent call last):
         init_study.errors.UserError: study.seeds=1000000000 is too large; ...
     """
-    _at_most("seeds", count, MOST_MEMBERS)
+    if count > MOST_MEMBERS:
+        raise UserError(f"{name}={count} is too large; the most is {MOST_MEMBERS:,}")
 
 
 def _at_most(field: str, value: int, most: int) -> None:

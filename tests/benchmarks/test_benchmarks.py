@@ -286,3 +286,26 @@ def test_first_use_refuses_a_wrong_name_before_it_measures(flag, near):
     assert done.returncode == 1
     assert near in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_what_keeping_costs_is_measured(tmp_path):
+    study = {"schemes": ["zeros"], "learning_rates": [0.1], "seeds": 2}
+    study |= {"model": "linear", "steps": [6], "evaluations": 2}
+    (tmp_path / "small.json").write_text(json.dumps(study))
+    command = [sys.executable, "-m", "benchmarks.keeping", "--repeats=1", "--often=0"]
+    files = [f"--study={tmp_path / 'small.json'}", f"--json={tmp_path / 'found.json'}"]
+    done = finish(command + files, cwd=ROOT, limit=200)
+    assert done.returncode == 0, done.stderr
+    (turn,) = json.loads((tmp_path / "found.json").read_text())
+    assert turn["none"]["saves"] == 1 < turn["often"]["saves"]
+    for one in turn.values():
+        assert 0 < one["sums"] < one["seconds"] and 0 < one["saving"] < one["seconds"]
+    assert len([line for line in done.stdout.splitlines() if "–" in line]) == 3
+
+
+def test_keeping_refuses_a_wrong_name_before_it_measures():
+    command = [sys.executable, "-m", "benchmarks.keeping", "--study=first_lok"]
+    done = finish(command, check=False, cwd=ROOT)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "Did you mean 'first_look'" in done.stderr

@@ -69,7 +69,8 @@ def test_waiting_for_a_process_ends_with_a_signal_or_the_limit():
 
 @pytest.mark.parametrize("number", EXIT_CODES)
 @pytest.mark.parametrize(
-    "module", ["", ".growth", ".accelerator", ".first_use", ".worker", ".layers"]
+    "module",
+    ["", ".growth", ".accelerator", ".first_use", ".worker", ".layers", ".keeping"],
 )
 def test_a_signal_while_a_benchmark_is_imported(module, number, tmp_path):
     fake = tmp_path / "absl" / "__init__.py"

@@ -129,6 +129,7 @@ PLANNED = {
     "--workdir=a_file": "is a file",
     "--workdir=full": "other files",
     "--execution=winogrand/1": "Did you mean 'winograd'",
+    "plan --until=decided --looks=5,1000000": "last of looks=1000000 is too large",
     "run --checkpoint_every=nan": "--checkpoint_every=nan is not a finite number",
     "run --checkpoint_every=inf": "--checkpoint_every=inf is not a finite number",
     "gain --q=0": "q=0.0 is not",

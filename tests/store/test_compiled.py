@@ -68,9 +68,13 @@ def test_nothing_beside_the_folder_is_removed(folder):
     assert (folder / "precious-cache").exists()
 
 
-def test_what_has_a_checksum_of_its_own_is_left_to_jax(folder, warned):
-    (folder / "jit_h-cache").write_bytes(zlib.compress(ENTRY))
+@pytest.mark.parametrize("left", [0, 1, 20, -1])
+def test_what_a_killed_process_left_half_written_is_compiled_anew(folder, left):
+    packed = zlib.compress(ENTRY)
+    (folder / "jit_h-cache").write_bytes(packed[:left])
+    (folder / "jit_i-cache").write_bytes(packed)
     note_new(folder)
+    assert not (folder / "jit_h-cache").exists() and (folder / "jit_i-cache").exists()
     assert "jit_h" not in (folder / "sums.json").read_text()
 
 

@@ -1,6 +1,7 @@
 """Lines have checksums: what was not written so is found, with its place."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,3 +233,9 @@ def test_a_folder_in_place_of_a_file_is_said(path, name):
     path.with_name(name).mkdir()
     with pytest.raises(UserError, match=f"{name}: is no file"):
         store.read_lines(path.parent, name)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
+def test_a_full_disk_is_said_with_the_file():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        append_line(Path("/dev/full"), {"step": 5}, None)
