@@ -1,11 +1,12 @@
 """Files of JSON that are written whole, each with a checksum of what it holds."""
 
+import contextlib
 import glob
 import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,43 @@ def _sum_of(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let what the system refuses name the file, which writing and flushing do not.
+
+    Args:
+        path: of the file that is written in the block.
+
+    Example:
+        >>> import errno
+        >>> try:
+        ...     with naming(Path("page.html")):
+        ...         raise OSError(errno.ENOSPC, "No space left on device")
+        ... except OSError as error:
+        ...     print(error.filename)
+        page.html
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file in one step: write beside, flush to the disk, then rename over."""
+    """Write a file in one step: write beside, flush to the disk, then rename over.
+
+    Raises: OSError naming the file.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     _drop_leftovers(path)
     try:
         # Names of files may hold bytes that are no text: JSON reads `\udcff` back.
-        with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
+        with (
+            naming(path),
+            open(beside, "w", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

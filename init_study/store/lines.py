@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from init_study.errors import ExitCode, UserError
+from init_study.store.documents import naming
 
 _FIELDS = {"program", "step", "values"}
 _SUM = re.compile(rb', "sum": "([0-9a-f]{16})"}\n$')
@@ -61,7 +62,7 @@ def append_line(
         before: the sum of the last line there; None in a file without sums.
 
     Returns: the sum of this line.
-    Raises: OSError naming the file, which the system itself does not.
+    Raises: OSError naming the file.
 
     Example:
         >>> path, begins = Path("notes.jsonl"), first_sum("notes.jsonl", None)
@@ -70,13 +71,10 @@ def append_line(
         [{'step': 5}]
     """
     sealed, own = _sealed(content, before)
-    try:
-        with open(path, "ab") as file:
-            file.write(sealed)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with naming(path), open(path, "ab") as file:
+        file.write(sealed)
+        file.flush()
+        os.fsync(file.fileno())
     return own
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from calling import finish
 
-from faults.forks import print_to_a_pipe
+from faults.forks import Ended, print_to_a_pipe
 from faults.room import (
     FAILED,
     PASSED,
@@ -45,9 +45,14 @@ def full_trial(room: Room, rng: random.Random, number: int) -> Trial:
     cache = ("--cache_dir=",)
     ended = room.call("run", *words, *cache, "--workdir=w", cwd=cwd, before=limit)
     done = f"files of at most {size} bytes: {ended.seen}"
-    if not (ended.code in (0, 74) or size < 2) or ended.is_traceback:
+    if not (ended.code in (0, 74) or size < 2) or _tells_little(ended):
         return Trial(FAILED, f"{done} {ended.err[-700:]}")
     return gone_on(room, words, cwd, done, "limits of file size")
+
+
+def _tells_little(ended: Ended) -> bool:
+    """Whether it says nothing that helps, or not where there is no room."""
+    return ended.is_traceback or "the disk or the network" in ended.err
 
 
 def _small_disk(room: Room, rng: random.Random, words: tuple[str, ...]) -> Trial:
@@ -60,7 +65,7 @@ def _small_disk(room: Room, rng: random.Random, words: tuple[str, ...]) -> Trial
     try:
         ended = room.call("run", *words, "--workdir=w", cwd=disk)
         done = f"a disk of {size} bytes: {ended.seen}"
-        if ended.code not in (0, 74) or ended.is_traceback:
+        if ended.code not in (0, 74) or _tells_little(ended):
             return Trial(FAILED, f"{done} {ended.err[-700:]}")
         _mounted("-o", "remount,size=64m", str(disk))
         return gone_on(room, words, disk, done, "small disks")

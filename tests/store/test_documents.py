@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -30,6 +31,23 @@ def path(tmp_path):
 def test_what_is_written_comes_back(path):
     assert read_document(path) == CONTENT
     assert json.loads(path.read_text())["numbers"] == CONTENT["numbers"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
+def test_what_cannot_be_written_names_the_file(path):
+    limited = (
+        "import pathlib, resource, sys\n"
+        "from init_study.store.documents import write_atomically\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try:\n"
+        "    write_atomically(pathlib.Path(sys.argv[1]), 'x' * 1000)\n"
+        "except OSError as error:\n"
+        "    print(error.filename)\n"
+    )
+    before = path.read_bytes()
+    done = finish([sys.executable, "-c", limited, path])
+    assert done.stdout == f"{path}\n"
+    assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
 def test_keys_that_are_numbers_come_back_as_text(tmp_path):
