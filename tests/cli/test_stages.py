@@ -113,7 +113,7 @@ def test_status_of_claims_has_a_row_for_every_study_and_program(claims, call):
     assert not shown["done"]
 
 
-def test_claims_are_done_when_their_verdicts_are_written(claims):
+def test_claims_are_done_when_their_verdicts_are_written(claims, call):
     make_run(claims / "c", STUDY.replace(name="c"))
     (program, other) = STUDY.programs()
     shares = {"validation/accuracy": np.zeros(4, np.float32)}
@@ -121,8 +121,11 @@ def test_claims_are_done_when_their_verdicts_are_written(claims):
     recorder.append(program, 4, shares)
     recorder.append(other, 4, shares)
     assert not status_overview(claims)["done"]
+    code, _, err = call("status", f"--workdir={claims}")
+    assert code == 0 and err.startswith(f"{claims / store.LEDGER} is not there")
     (claims / store.LEDGER).write_text("{}")
     assert status_overview(claims)["done"]
+    assert call("status", f"--workdir={claims}")[2] == ""
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

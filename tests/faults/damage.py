@@ -80,7 +80,7 @@ def _asked(
         ended = room.call(*words, cwd=cwd, before=prepared(words), limit=_LIMIT)
         told = f"{one.cwd.name}, {done}; {words[0]}: {ended.seen}"
         if ended.code == 0:
-            if wrong := _wrong(room, one, cwd, words, ended):
+            if wrong := _wrong(room, one, cwd, words, ended, hurt):
                 return Trial(WRONG, f"{told} {wrong}", tuple(kinds))
             kinds.append("answered right")
             continue
@@ -99,7 +99,12 @@ def _asked(
 
 
 def _wrong(
-    room: Room, one: Subject, cwd: Path, words: tuple[str, ...], ended: Ended
+    room: Room,
+    one: Subject,
+    cwd: Path,
+    words: tuple[str, ...],
+    ended: Ended,
+    hurt: Sequence[Path],
 ) -> str:
     """What is wrong with an answer; empty if nothing is."""
     if words == one.words and one.cwd != one.end:
@@ -107,6 +112,12 @@ def _wrong(
         return differs and f"{differs} differs"
     code, answer = right_answer(room, one, words)
     if (code, answer) == (0, answer_of(ended, words, cwd)):
+        return ""
+    gone = [path for path in hurt if not path.exists()]
+    if gone and all(
+        f"{path.relative_to(cwd)} is not there" in ended.err for path in gone
+    ):
+        # A kill leaves that, too: it is answered, and said.
         return ""
     return f"answers otherwise ({code} where nothing is damaged)"
 

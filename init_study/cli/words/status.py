@@ -22,10 +22,25 @@ from init_study.study import Program, Study
 
 def answer(invocation: Invocation) -> Answer:
     """Tell how far each program is; of a race every stage, of claims every study."""
-    document = status_overview(folder_to_read(invocation))
+    folder = folder_to_read(invocation)
+    document = status_overview(folder)
     spent = spent_in_words(document["sessions"])
     summary = "{study} in {workdir}" + (f"\nspent: {spent}" if spent else "")
-    return Answer(document, table_text(document, summary))
+    return Answer(document, table_text(document, summary), _notes(folder, document))
+
+
+def _notes(folder: Path, document: dict[str, Any]) -> tuple[str, ...]:
+    """Say what is missing where every program is done, and the whole is not."""
+    if document["done"] or not all(row["done"] for row in document["programs"]):
+        return ()
+    last = folder / _last_file(folder)
+    way_out = "the command that began it goes on, and writes it"
+    return (f"{last} is not there: nothing is left to train, but to judge; {way_out}",)
+
+
+def _last_file(folder: Path) -> str:
+    """Name the file that is written when there is nothing left to run."""
+    return store.DECISION if is_race(folder) else store.LEDGER
 
 
 def status_overview(workdir: Path) -> dict[str, Any]:
@@ -59,9 +74,8 @@ def status_overview(workdir: Path) -> dict[str, Any]:
         for session in store.read_manifest(folder)["sessions"]
     ]
     overview = _overview(name, workdir, rows, sessions)
-    # Written when there is nothing left to run.
-    last = store.DECISION if is_race(workdir) else store.LEDGER
-    return overview | {"done": overview["done"] and (workdir / last).exists()}
+    is_judged = (workdir / _last_file(workdir)).exists()
+    return overview | {"done": overview["done"] and is_judged}
 
 
 def _begun_stages(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
