@@ -5,6 +5,7 @@ TFDS by the checksums in their format where it is `array_record`, and published 
 the SHA-256 that TFDS has registered.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import json
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from init_study.data.kept import check_prepared
 from init_study.data.known_sets import KNOWN_SETS
 from init_study.data.overview import (
+    DAMAGED,
     OF_TFDS,
     find_kept,
     find_of_tfds,
@@ -67,8 +69,7 @@ def check_datasets(
     for row in (*find_kept(cache_dir), *find_of_tfds(data_dir)):
         is_meant = name is None or is_same_set(name, row.name)
         if is_meant and row.where:
-            check = _check_tfds if row.state == OF_TFDS else _check_arrays
-            checked.append(check(row.name, Path(row.where)))
+            checked.append(_check(row.state, row.name, Path(row.where)))
     for known in KNOWN_SETS:
         if name is not None and not is_same_set(name, known):
             continue
@@ -80,6 +81,16 @@ def check_datasets(
             lines = tuple(f"{file} is not the published one" for file in damaged)
             checked.append(Checked(known, str(folder), len(here), lines))
     return checked
+
+
+def _check(state: str, name: str, place: Path) -> Checked:
+    """Check a folder; of what does not describe itself nothing can be checked."""
+    if state != DAMAGED:
+        check = _check_tfds if state == OF_TFDS else _check_arrays
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            return check(name, place)
+    said = "what it says of itself cannot be read: remove the folder, and prepare again"
+    return Checked(name, str(place), 0, (said,))
 
 
 def registered_checksums(name: str) -> dict[str, str]:
@@ -107,7 +118,8 @@ def _check_arrays(name: str, place: Path) -> Checked:
     """Compare each file with its checksum, then each image with its digest."""
     listed = {}
     if (place / _SUMS).is_file():
-        for line in (place / _SUMS).read_text("utf-8").splitlines():
+        text = (place / _SUMS).read_text("utf-8", errors="replace")
+        for line in text.splitlines():
             digest, _, file = line.partition("  ")
             listed[file] = digest
     read = {file for file in listed if (place / file).is_file()}

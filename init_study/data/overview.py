@@ -19,6 +19,7 @@ from init_study.data.sources import fashion_mnist
 PREPARED, OF_TFDS = "prepared", "prepared by TFDS"
 EMBEDDED, FILES = "comes with scikit-learn", "files are here"
 BEGUN, REMOTE, BY_HAND = "download begun", "to be downloaded", "needs files by hand"
+DAMAGED = "damaged"
 
 
 class DatasetRow(NamedTuple):
@@ -33,7 +34,7 @@ class DatasetRow(NamedTuple):
         bytes: on the disk if `where` is a folder that is there; else to be downloaded;
             None if it is not known.
         where: its folder; the one for its files, where these are missing.
-        missing: the files that are.
+        missing: the files that are, or cannot be read where the state is `DAMAGED`.
     """
 
     name: str
@@ -77,18 +78,26 @@ def find_kept(
 ) -> Iterator[DatasetRow]:
     """Find the data sets that are kept as arrays, below a cache folder.
 
+    One that does not say what it holds is damaged.
+
     Example:
         >>> list(find_kept("nothing_here"))
         []
     """
     folder = data_folder(cache_dir)
     for place in sorted(folder.glob("[!.]*/info.json")):
-        with contextlib.suppress(OSError, ValueError, LookupError):
+        try:
             yield _kept_row(place.parent)
+        # Of each kind: JSON of another form, arrays that are none or not there.
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            yield _damaged_row(_name_of(place.parent.name), place)
 
 
 def find_of_tfds(data_dir: str | None = None) -> Iterator[DatasetRow]:
     """Find the sets of labelled images that TFDS has prepared.
+
+    One whose description cannot be read is damaged; what is described as something
+    else is none.
 
     Example:
         >>> list(find_of_tfds("nothing_here"))
@@ -97,8 +106,13 @@ def find_of_tfds(data_dir: str | None = None) -> Iterator[DatasetRow]:
     root = tfds_folder(data_dir)
     for depth in ("*/*", "*/*/*"):
         for found in sorted(root.glob(f"{depth}/features.json")):
-            with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-                yield _tfds_row(root, found.parent)
+            # Of each kind: sets of text, boxes, numbers.
+            with contextlib.suppress(LookupError, TypeError, AttributeError):
+                try:
+                    yield _tfds_row(root, found.parent)
+                except (OSError, ValueError):
+                    name = found.parent.parent.relative_to(root).as_posix()
+                    yield _damaged_row(name, found)
 
 
 def is_same_set(name: str, other: str) -> bool:
@@ -164,7 +178,7 @@ def _kept_row(place: Path) -> DatasetRow:
     labels = [np.load(path, mmap_mode="r") for path in place.glob("*.labels.npy")]
     shape = info.get("shape")
     if shape is None:
-        images = next(place.glob("*.images.npy"))
+        (images, *_) = place.glob("*.images.npy")
         shape = np.load(images, mmap_mode="r").shape[1:]
     return DatasetRow(
         name=info.get("source") or _name_of(place.name),
@@ -175,6 +189,11 @@ def _kept_row(place: Path) -> DatasetRow:
         bytes=_size_of(place, [path.name for path in place.iterdir()]),
         where=str(place),
     )
+
+
+def _damaged_row(name: str, described: Path) -> DatasetRow:
+    where, files = str(described.parent), (described.name,)
+    return DatasetRow(name, None, None, None, DAMAGED, None, where, files)
 
 
 def _name_of(folder: str) -> str:
@@ -190,7 +209,11 @@ def _tfds_row(root: Path, place: Path) -> DatasetRow:
     # TFDS writes -1 for what varies.
     shape = tuple(map(int, sizes))
     info = json.loads((place / "dataset_info.json").read_text("utf-8"))
-    lengths = [int(n) for part in info["splits"] for n in part["shardLengths"]]
+    try:
+        lengths = [int(n) for part in info["splits"] for n in part["shardLengths"]]
+    # It is a set of labelled images, and does not say of how many.
+    except (LookupError, TypeError) as error:
+        raise ValueError("no lengths of its files") from error
     return DatasetRow(
         name=place.parent.relative_to(root).as_posix(),
         examples=sum(lengths),

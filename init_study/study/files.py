@@ -101,3 +101,6 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8")
     except OSError as error:
         raise UserError(f"study file {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start}"
+        raise UserError(f"study file {path} is no UTF-8 text: see {place}") from None

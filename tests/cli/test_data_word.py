@@ -164,6 +164,35 @@ def test_a_check_names_every_damaged_file(data, mirror, tmp_path):
     assert code == 65 and "all.images.npy has changed" in out and "kmnist" not in out
 
 
+@pytest.mark.parametrize("file", ["info.json", "SHA256SUMS"])
+@pytest.mark.parametrize("content", [b"\x80\xff", b"[]", b"{}", b"", b'{"a": 1}', None])
+def test_what_does_not_say_what_it_is_is_damaged(data, tmp_path, file, content):
+    place = tmp_path / "cache" / "init_study" / "data" / "digits-1.0.0"
+    assert data("--dataset=digits")[0] == 0
+    (place / file).unlink()
+    if content is None:
+        (place / file).mkdir()
+    else:
+        (place / file).write_bytes(content)
+    code, out, err = data("--check")
+    assert code == 65 and err == "" and str(place) in out and "digits" in out
+    code, out, err = data("--json")
+    assert code == 0 and err == ""
+    (row,) = [row for row in json.loads(out)["datasets"] if row["name"] == "digits"]
+    assert row["state"] == ("damaged" if file == "info.json" else "prepared")
+
+
+@pytest.mark.parametrize("content", [b"\x80\xff", b"", b"{}", b"[]"])
+def test_what_tfds_does_not_describe_is_damaged(data, mirror, tmp_path, content):
+    assert data("--dataset=kmnist", f"--mirror={mirror}")[0] == 0
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "tfds" / "downloads")
+    place = tmp_path / "tfds" / "kmnist" / "3.0.1"
+    (place / "dataset_info.json").write_bytes(content)
+    code, out, err = data("--check")
+    assert code == 65 and err == "" and str(place) in out and "kmnist" in out
+
+
 def test_a_check_does_not_vouch_for_files_that_it_cannot_verify(data, mirror, tmp_path):
     """TFDS keeps sets as tfrecord, too, which only TensorFlow reads."""
     assert data("--dataset=kmnist", f"--mirror={mirror}")[0] == 0
