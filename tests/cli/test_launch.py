@@ -213,7 +213,7 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     assert not (tmp_path / "w").exists()
     code, out, err = launch(*words, cwd=tmp_path)
     assert code == 0 and is_progress(err), err
-    for stage in ("cnn screening", "cnn fresh-6-0.1"):
+    for stage in ("cnn screening", "cnn fresh-6"):
         assert f"{stage}, 1 of 1, cnn: compiled in" in err
     said = " ".join(out.split())
     assert "is the best of 2 schemes; over all runs worse than he_normal: zeros" in said
@@ -233,7 +233,7 @@ def test_a_race_ends_with_a_verdict_and_again_only_reads(tmp_path):
     code, status, _ = launch("status", "--workdir=w", "--json", cwd=tmp_path)
     shown = json.loads(status)
     assert code == 0 and shown["done"]
-    assert [row["stage"] for row in shown["programs"]] == ["fresh-6-0.1", "screening"]
+    assert [row["stage"] for row in shown["programs"]] == ["fresh-6", "screening"]
     code, _, err = launch("run", "--margin=2", *study, cwd=tmp_path)
     assert code == 73 and "holds another race" in err
     # Ctrl-C between two stages leaves one that has begun and has no records.
