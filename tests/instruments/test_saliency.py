@@ -40,7 +40,7 @@ def check(found, weights):
 
 
 def test_snip_and_grasp_of_a_quadratic_loss():
-    loss, matrix, slope, w = quadratic(0)
+    loss, matrix, slope, w = quadratic(4)
     gradient = matrix @ w + slope
     check(jax.jit(lambda p: snip(loss, p))(in_parts(w)), np.abs(gradient * w))
     found = jax.jit(lambda p: grasp(loss, p))(in_parts(w))
@@ -191,9 +191,10 @@ def test_the_jacobian_score_of_known_correlations():
 
 
 def test_a_gradient_that_is_flat_or_broken_has_no_score():
-    rows = np.array([[1.0, -1.0], [1.0, 2.0]])
-    flat = np.array([[0.1, 0.1], [1.0, 2.0]])
-    nan = np.array([[np.nan, 1.0], [1.0, 2.0]])
+    rows = np.array([[1.0, -1.0, 0.0], [1.0, 2.0, 5.0]])
+    # The mean of three 0.1 is another number.
+    flat = np.array([[0.1, 0.1, 0.1], [1.0, 2.0, 5.0]])
+    nan = np.array([[np.nan, 1.0, 0.0], [1.0, 2.0, 5.0]])
     found = jacobian_score(np.stack([rows, flat, nan]))
     assert np.isnan(found).tolist() == [False, True, True]
     assert jacobian_score(rows[None, :1])[0] == pytest.approx(-1, abs=1e-4)

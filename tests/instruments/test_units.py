@@ -75,15 +75,18 @@ def test_members_are_measured_as_one_by_one():
 
 
 def test_places_are_told_apart():
-    """A map of 5 × 4: 1 at the 14 border places, 2 inside, 3 at the middle two."""
+    """A map of 5 × 4: 1 at the 14 border places but 5 at one of each side, 2 inside, 3
+    at the middle two."""
     plane = np.ones((5, 4), np.float32)
+    plane[0, 1] = plane[4, 1] = plane[2, 0] = plane[2, 3] = 5
     plane[1:4, 1:3] = 2
     plane[2, 1:3] = 3
     outputs = jnp.asarray(np.stack([plane, 10 * plane], -1)[None])
     squares = jax.jit(map_squares)(outputs)
-    one = (14 * 1 + 4 * 4 + 2 * 9) / 20
+    border = 10 * 1 + 4 * 25
+    one = (border + 4 * 4 + 2 * 9) / 20
     np.testing.assert_allclose(squares.channels, [one, 100 * one], rtol=1e-6)
-    assert squares.border == pytest.approx((1 + 100) / 2)
+    assert squares.border == pytest.approx(border / 14 * (1 + 100) / 2)
     assert squares.centre == pytest.approx(9 * (1 + 100) / 2)
 
 
