@@ -17,12 +17,10 @@ from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples
 from init_study.instruments.signals import Signals, layer_signals
 from init_study.instruments.symmetry import distinct_filters
+from init_study.instruments.units import FLAT_SLOPE
 from init_study.network import Network, Params
 from init_study.network.layers import Layer
 from init_study.train import Hyper, TrainState, cross_entropy, step_keys
-
-# A unit this flat passes on less than a twentieth of a gradient.
-_FLAT = 0.05
 
 
 def measure_layers(
@@ -174,7 +172,7 @@ def _idle(layer: Layer, output: Float[Array, "n ... units"]) -> dict[str, Array]
     if layer.normalized or layer.activation is None:
         return {"dead": nothing, "flat": nothing}
     _, slope = jax.jvp(layer.activation, (output,), (jnp.ones_like(output),))
-    flat = jnp.abs(slope) < _FLAT
+    flat = jnp.abs(slope) < FLAT_SLOPE
     return {
         "dead": jnp.mean(flat.reshape(-1, output.shape[-1]).all(0)),
         "flat": jnp.mean(flat),
