@@ -149,7 +149,10 @@ def damage_folder(folder: Path, workdir: Path, other: Path, rng: random.Random) 
     named = folder.relative_to(workdir)
     how = rng.choice(("delete", "renumber", "another study's", "empty"))
     if how == "renumber":
-        folder.rename(folder.with_name(str(int(folder.name) + rng.choice((-1, 1, 2)))))
+        number = int(folder.name) + rng.choice((-1, 1, 2))
+        while folder.with_name(str(number)).exists():
+            number += 1
+        folder.rename(folder.with_name(str(number)))
         return f"renumber {named}"
     shutil.rmtree(folder)
     if how == "empty":
