@@ -205,12 +205,31 @@ def stability_ratio(
 def check_differentiable(loss: Callable[[Any], Array], params: Any) -> None:
     """Check that a function of parameters gives one number, and that there are some.
 
-    Raises: UserError if it does not, or parameters are no floats.
+    Raises: UserError if it does not, or `check_parameters` does.
 
     Example:
         >>> check_differentiable(lambda w: w, jnp.ones(2))
         Traceback (most recent call last):
         init_study.errors.UserError: the loss gives an array of shape (2,), and only ...
+    """
+    check_parameters(params)
+    shape = jax.eval_shape(loss, params).shape
+    if shape != ():
+        raise UserError(
+            f"the loss gives an array of shape {shape}, and only a number has a "
+            "curvature; take its mean"
+        )
+
+
+def check_parameters(params: Any) -> None:
+    """Check that there are parameters, and that all are floats.
+
+    Raises: UserError if there are none, or others.
+
+    Example:
+        >>> check_parameters({"steps": jnp.ones(2, jnp.int32)})
+        Traceback (most recent call last):
+        init_study.errors.UserError: a parameter has dtype int32, by which nothing ...
     """
     leaves = jax.tree.leaves(params)
     for leaf in leaves:
@@ -222,10 +241,4 @@ def check_differentiable(loss: Callable[[Any], Array], params: Any) -> None:
     if not sum(jnp.size(leaf) for leaf in leaves):
         raise UserError(
             f"there are 0 parameters in {len(leaves)} arrays; give at least one"
-        )
-    shape = jax.eval_shape(loss, params).shape
-    if shape != ():
-        raise UserError(
-            f"the loss gives an array of shape {shape}, and only a number has a "
-            "curvature; take its mean"
         )

@@ -110,13 +110,15 @@ def _products(
 ) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Make the products of J and of its transpose with flat vectors."""
     flat = inputs.ravel()
-    values, forwards = jax.linearize(
+    values, backwards = jax.vjp(
         lambda flat: function(flat.reshape(inputs.shape)).ravel(), flat
     )
-    backwards = jax.linear_transpose(forwards, flat)
+    # Forwards is the derivative of backwards, wherever that is taken: functions that
+    # have a backward pass of their own, as fast convolutions do, know no other.
+    _, forwards = jax.vjp(backwards, jnp.zeros_like(values))
 
     def push(tangent: Array) -> Array:
-        return forwards(tangent.astype(flat.dtype)).astype(tangent.dtype)
+        return forwards((tangent.astype(flat.dtype),))[0].astype(tangent.dtype)
 
     def pull(cotangent: Array) -> Array:
         return backwards(cotangent.astype(values.dtype))[0].astype(cotangent.dtype)

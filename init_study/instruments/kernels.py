@@ -1,7 +1,8 @@
 """Neural tangent kernels: how a step for one output moves every other.
 
 The kernel Θ = J Jᵀ, J the Jacobian of a batch's outputs by all parameters, is made on
-the device and never through J; its eigenvalues and all else are taken on the host.
+the device, without J where that is large; its eigenvalues and all else are taken on the
+host.
 """
 
 from collections.abc import Callable
@@ -11,10 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from init_study.errors import UserError, check_count
+from init_study.instruments.curvature import check_parameters
 from init_study.instruments.host_matrices import symmetric_eigenvalues
+
+# 64 MB.
+_MOST_NUMBERS = 2**24
 
 
 class KernelSpectrum(NamedTuple):
@@ -33,24 +39,32 @@ class KernelSpectrum(NamedTuple):
 
 
 def tangent_kernel(
-    outputs: Callable[[Any], Float[Array, "n k"]], params: Any, rows: int = 1
+    outputs: Callable[[Any], Float[Array, "n k"]],
+    params: Any,
+    *,
+    rows: int = 1,
+    most_numbers: int = _MOST_NUMBERS,
 ) -> Float[Array, "nk nk"]:
     """Compute the empirical neural tangent kernel of all outputs, n·k by n·k.
 
     Θ[i·k + a, j·k + b] = Σ_θ ∂f_a(x_i)/∂θ · ∂f_b(x_j)/∂θ, of example i and output a,
-    not divided by anything. A row goes back to the parameters and forwards again, so
-    that of the Jacobian `rows` rows are there at a time.
+    not divided by anything.
 
     Args:
         outputs: from parameters to the outputs of a batch.
         params: a tree, where they are differentiated.
-        rows: how many rows of the kernel are computed at once; more take as many times
-            the memory of a pass, and help where a pass alone leaves a device idle.
+        rows: how many rows are computed at once; more take as many times the memory of
+            a pass, and help where a pass alone leaves a device idle.
+        most_numbers: entries, n·k times parameters, up to which J is kept; beyond it a
+            row goes back to the parameters and forwards again, so that `rows` rows of J
+            are there at a time.
 
     Raises: UserError for outputs that are no `[n, k]`, or parameters of no numbers.
     Reference: Jacot, Gabriel & Hongler 2018; Novak, Sohl-Dickstein & Schoenholz 2022
-    for the way by products.
-    Cost: n·k times (1 backward and 1 forward pass of the whole batch), linear ones.
+    compare the ways.
+    Cost: n·k backward passes of the whole batch and (n·k)² · parameters products where
+        J is kept, else n·k backward and n·k forward passes. On CPU a forward pass of
+        `init_study.conv` takes as long as ten backward ones.
 
     Example:
         Two examples of a linear model with two outputs: Θ = X Xᵀ ⊗ I.
@@ -66,22 +80,29 @@ def tangent_kernel(
         raise UserError(
             f"the outputs have shape {shape}, and not [examples, outputs]; reshape them"
         )
-    if not sum(jnp.size(leaf) for leaf in jax.tree.leaves(params)):
-        raise UserError("there are 0 parameters, and a kernel needs one")
-    values, forwards = jax.linearize(lambda p: outputs(p).ravel(), params)
-    backwards = jax.linear_transpose(forwards, params)
+    check_parameters(params)
+    values, backwards = jax.vjp(lambda p: outputs(p).ravel(), params)
+    _, forwards = jax.vjp(backwards, jnp.zeros_like(values))
 
-    def row(place: Int[Array, ""]) -> Float[Array, " nk"]:
-        unit = jnp.zeros_like(values).at[place].set(1.0)
-        return forwards(*backwards(unit)).astype(jnp.float32)
+    def of_each(row: Callable[[Any], Any]) -> Array:
+        return lax.map(
+            lambda place: row(backwards(jnp.zeros_like(values).at[place].set(1.0))),
+            jnp.arange(values.size),
+            batch_size=min(rows, values.size),
+        ).astype(jnp.float32)
 
-    kernel = lax.map(row, jnp.arange(values.size), batch_size=min(rows, values.size))
-    # Rounding apart it is symmetric.
+    size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(params))
+    if values.size * size <= most_numbers:
+        jacobian = of_each(lambda row: ravel_pytree(row)[0])
+        return jnp.matmul(jacobian, jacobian.T, precision=lax.Precision.HIGHEST)
+    # Forwards is the derivative of backwards, wherever that is taken: functions that
+    # have a backward pass of their own, as fast convolutions do, know no other.
+    kernel = of_each(lambda row: forwards(row)[0])
     return (kernel + kernel.T) / 2
 
 
 def sum_of_logits_kernel(
-    outputs: Callable[[Any], Float[Array, "n k"]], params: Any, rows: int = 1
+    outputs: Callable[[Any], Float[Array, "n k"]], params: Any, **options: int
 ) -> Float[Array, "n n"]:
     """Compute the tangent kernel of each example's sum of outputs, n by n.
 
@@ -93,19 +114,21 @@ def sum_of_logits_kernel(
     Args:
         outputs: from parameters to the outputs of a batch.
         params: a tree, where they are differentiated.
-        rows: how many rows of the kernel are computed at once.
+        options: those of `tangent_kernel`.
 
     Raises: UserError as `tangent_kernel` does.
     Reference: Chen, Gong & Wang 2021, "Neural architecture search on ImageNet in four
     GPU hours", and its code, `lib/procedures/ntk.py`.
-    Cost: n times (1 backward and 1 forward pass of the whole batch), linear ones.
+    Cost: that of `tangent_kernel` with one output an example.
 
     Example:
         >>> images = jnp.array([[1.0, 2.0], [0.0, 1.0]])
         >>> sum_of_logits_kernel(lambda w: images @ w, jnp.zeros((2, 2))).tolist()
         [[10.0, 4.0], [4.0, 2.0]]
     """
-    return tangent_kernel(lambda p: outputs(p).sum(-1, keepdims=True), params, rows)
+    return tangent_kernel(
+        lambda p: outputs(p).sum(-1, keepdims=True), params, **options
+    )
 
 
 def kernel_spectrum(

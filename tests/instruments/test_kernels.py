@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from init_study.conv import convolve
 from init_study.errors import UserError
 from init_study.instruments.kernels import (
     kernel_alignment,
@@ -43,9 +44,9 @@ def kernel_on_paper(first, second):
     return upper + lower.reshape(upper.shape)
 
 
-@partial(jax.jit, static_argnums=1)
-def of_net(params, rows=1):
-    return tangent_kernel(net, params, rows)
+@partial(jax.jit, static_argnums=(1, 2))
+def of_net(params, rows=1, most_numbers=1000):
+    return tangent_kernel(net, params, rows=rows, most_numbers=most_numbers)
 
 
 def test_the_kernel_of_a_linear_model_is_its_gram_matrix_for_each_output():
@@ -55,10 +56,30 @@ def test_the_kernel_of_a_linear_model_is_its_gram_matrix_for_each_output():
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+# 6 outputs by 30 parameters.
+@pytest.mark.parametrize("most_numbers", [180, 179])
 @pytest.mark.parametrize("rows", [1, 4, 100])
-def test_the_kernel_of_one_hidden_layer_has_its_closed_form(rows):
+def test_the_kernel_of_one_hidden_layer_has_its_closed_form(rows, most_numbers):
     wanted = kernel_on_paper(FIRST, SECOND)
-    np.testing.assert_allclose(of_net(PARAMS, rows), wanted, rtol=1e-3, atol=1e-4)
+    found = of_net(PARAMS, rows, most_numbers)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["canonical", "patches"])
+def test_fast_convolutions_have_the_kernel_of_slow_ones(form):
+    """Of a convolution by one weight in each place, and a mean: by its patches."""
+    images = RNG.normal(size=(2, 4, 4, 1))
+    patches = np.stack(
+        [images[:, i : i + 3, j : j + 3, 0].mean((1, 2)) for i, j in np.ndindex(2, 2)]
+    )
+
+    def outputs(kernel):
+        made = convolve(jnp.asarray(images, jnp.float32), kernel, form=form)
+        return made.mean((1, 2))
+
+    for most in (100, 0):
+        found = tangent_kernel(outputs, jnp.ones((2, 2, 1, 1)), most_numbers=most)
+        np.testing.assert_allclose(found, patches.T @ patches, rtol=1e-4)
 
 
 def test_the_sum_of_logits_sums_over_outputs():
@@ -137,8 +158,11 @@ def test_members_side_by_side_are_members_alone_and_nan_stays_with_its_own():
 
 
 def test_one_example_and_one_parameter_are_a_number():
-    found = tangent_kernel(lambda w: (w**2).reshape(1, 1), jnp.array(3.0), rows=7)
-    assert found.tolist() == [[36]]
+    for most in (1, 0):
+        found = tangent_kernel(
+            lambda w: (w**2).reshape(1, 1), jnp.array(3.0), rows=7, most_numbers=most
+        )
+        assert found.tolist() == [[36]]
     assert kernel_spectrum(found).condition == 1
     # Outputs that do not see the parameters.
     still = tangent_kernel(lambda w: jnp.zeros((2, 1)) + 0 * w, jnp.array(3.0))
