@@ -7,12 +7,13 @@ import pytest
 
 from init_study.errors import UserError
 from init_study.instruments.hessian_spectra import (
+    HessianSketch,
     hessian_ends,
     sketch_hessian,
     smoothed_density,
     spectral_density,
 )
-from init_study.instruments.lanczos import Quadrature
+from init_study.instruments.lanczos import Quadrature, Tridiagonal
 
 RNG = np.random.default_rng(0)
 BASIS = np.linalg.qr(RNG.normal(size=(40, 40)))[0]
@@ -61,6 +62,14 @@ def test_the_ends_of_many_are_found_from_within():
     assert ends.least[0] == pytest.approx(-5, rel=1e-3)
     assert (ends.greatest <= VALUES[:2] + 1e-4).all() and ends.least[0] >= -5.0001
     assert ends.least[1] >= -1.0001
+
+
+def test_of_several_starts_each_place_takes_the_outermost():
+    """The first start ended after one step, and knows nothing of a second value."""
+    diagonal = np.array([[4.0, 0.0], [3.0, 1.0]])
+    found = Tridiagonal(diagonal, np.zeros((2, 2)))
+    ends = hessian_ends(HessianSketch(np.zeros((0, 0)), found), count=2)
+    assert ends.greatest.tolist() == [4, 1] and ends.least.tolist() == [1, 3]
 
 
 def test_the_density_of_many_has_the_moments_within_their_error():

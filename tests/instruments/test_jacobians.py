@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from init_study.conv import convolve
 from init_study.errors import UserError
 from init_study.instruments.jacobians import singular_values, sketch_jacobian
 
@@ -61,6 +62,23 @@ def test_the_greatest_of_many_is_found_from_below():
     assert (found.values <= values[:9] + 1e-4).all()
     whole = sketch_jacobian(function, jnp.ones(60), start(), steps=9, most_passes=40)
     np.testing.assert_allclose(singular_values(whole).values, values, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["canonical", "patches"])
+def test_fast_convolutions_are_seen_by_lanczos(form):
+    """They have no forward mode; the matrix of one is its kernel in shifted places."""
+    kernel, matrix = RNG.normal(size=(2, 2)), np.zeros((4, 9))
+    for row, (i, j) in enumerate(np.ndindex(2, 2)):
+        for a, b in np.ndindex(2, 2):
+            matrix[row, (i + a) * 3 + j + b] = kernel[a, b]
+
+    def function(image):
+        taps = jnp.asarray(kernel[:, :, None, None], jnp.float32)
+        return convolve(image[None, :, :, None], taps, form=form)
+
+    sketch = sketch_jacobian(function, jnp.ones((3, 3)), start(), most_passes=0)
+    wanted = np.linalg.svd(matrix, compute_uv=False)
+    np.testing.assert_allclose(singular_values(sketch).values, wanted, rtol=1e-3)
 
 
 def test_large_matrices_are_not_made():
