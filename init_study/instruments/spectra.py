@@ -11,20 +11,19 @@ import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
-from scipy.linalg import eigh_tridiagonal
 
 from init_study.data import standardize
 from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples
+from init_study.instruments.host_matrices import symmetric_eigenvalues
+from init_study.instruments.jacobians import rounded_roots
+from init_study.instruments.lanczos import Tridiagonal, ritz_values, tridiagonalize
 from init_study.network import Network, Params
 from init_study.train import Hyper, TrainState, cross_entropy, step_keys
 
 # Steps of Lanczos: the greatest eigenvalue of a net's Hessian is there to a few per
 # cent.
 _ITERATIONS = 12
-# Rounding of singular values, relative to the greatest, by way of their squares in
-# float32.
-_ROUNDING = 1e-3
 # Each class costs a pass backwards.
 MOST_CLASSES = 100
 
@@ -40,8 +39,8 @@ class Spectra(NamedTuple):
     """
 
     gram: Float[Array, "n classes classes"]
-    diagonal: Float[Array, " k"]
-    beside: Float[Array, " k"]
+    diagonal: Float[Array | np.ndarray, " k"]
+    beside: Float[Array | np.ndarray, " k"]
 
 
 def measure_spectra(
@@ -91,9 +90,10 @@ def measure_spectra(
     def curvature(direction: Array) -> Array:
         return jax.jvp(slope, (flat,), (direction,))[1]
 
-    diagonal, beside = _lanczos(curvature, len(flat))
+    start = jax.random.normal(jax.random.key(0), (len(flat),))
+    hessian = tridiagonalize(curvature, start, _ITERATIONS, negligible=1e-10)
     gram = _gram(lambda images: logits(state.params, images), images)
-    return Spectra(gram, diagonal, beside)
+    return Spectra(gram, *hessian)
 
 
 def eigenvalues(spectra: Spectra) -> dict[str, np.ndarray]:
@@ -118,19 +118,11 @@ def eigenvalues(spectra: Spectra) -> dict[str, np.ndarray]:
         >>> found["jacobian"].round(6).tolist(), found["hessian"].round(6).tolist()
         ([[3.0, 2.0]], [[5.0, 1.0]])
     """
-    squares = np.linalg.eigvalsh(np.asarray(spectra.gram, np.float64))[..., ::-1]
-    values = [
-        eigh_tridiagonal(d, b[:-1], eigvals_only=True)[::-1]
-        for d, b in zip(
-            np.asarray(spectra.diagonal, np.float64),
-            np.asarray(spectra.beside, np.float64),
-            strict=True,
-        )
-    ]
-    found = {"hessian": np.array(values)}
+    squares = symmetric_eigenvalues(spectra.gram)
+    hessian = Tridiagonal(spectra.diagonal, spectra.beside)
+    found = {"hessian": ritz_values(hessian, beyond=0.0)}
     if squares.shape[1]:
-        values = np.sqrt(np.clip(squares.mean(1), 0.0, None))
-        found["jacobian"] = np.where(values < _ROUNDING * values[:, :1], 0.0, values)
+        found["jacobian"] = rounded_roots(squares.mean(1))
     return found
 
 
@@ -147,30 +139,3 @@ def _gram(logits: Any, images: Float[Array, "n ..."]) -> Float[Array, "n k k"]:
 
     rows = lax.map(row, jnp.arange(classes))
     return jnp.einsum("anp,bnp->nab", rows, rows)
-
-
-def _lanczos(product: Any, size: int) -> tuple[Array, Array]:
-    """Compute the diagonal and off-diagonal after `_ITERATIONS` steps of Lanczos.
-
-    Each vector is made orthogonal to all before it: in float32 they would not stay so
-    by themselves.
-    """
-    steps = min(_ITERATIONS, size)
-    start = jax.random.normal(jax.random.key(0), (size,))
-
-    def step(carry: Any, index: Array) -> Any:
-        basis, vector = carry
-        basis = basis.at[index].set(vector)
-        new = product(vector)
-        diagonal = vector @ new
-        # Twice is enough.
-        for _ in range(2):
-            new = new - basis.T @ (basis @ new)
-        beside = jnp.linalg.norm(new)
-        # Of an invariant space the rest is zero, and stays it.
-        vector = jnp.where(beside > 1e-10, new / jnp.maximum(beside, 1e-30), 0.0)
-        return (basis, vector), (diagonal, beside)
-
-    first = (jnp.zeros((steps, size)), start / jnp.linalg.norm(start))
-    _, (diagonal, beside) = lax.scan(step, first, jnp.arange(steps))
-    return diagonal, beside

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.conv.forms import check_form
 from init_study.errors import UserError, check_count, check_number
+from init_study.instruments.curvature import gradient_quotient
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.refined import refined
@@ -118,42 +119,6 @@ def _metainit(
 
     (found, _), _ = lax.scan(step, (start, still), jnp.arange(steps))
     return rescaled(params, {path: found[path] / start[path] for path in found})
-
-
-def gradient_quotient(
-    loss: Any, params: Params, epsilon: float = 1e-5
-) -> Float[Array, ""]:
-    """Compute mean |(g − H g) / (g ± ε) − 1| over all parameters.
-
-    It is 0 where the loss is linear.
-
-    Args:
-        loss: from parameters to a number.
-        params: where it is differentiated.
-        epsilon: ε, with the sign of g.
-
-    Reference: Dauphin & Schoenholz 2019, equation 1 and their listing, where ε carries
-    the sign of g.
-
-    Example:
-        >>> square = lambda params: (params["w"] ** 2).sum() / 4  # H = 1/2
-        >>> round(float(gradient_quotient(square, {"w": jnp.ones(3)})), 3)
-        0.5
-    """
-
-    def half_square(params: Params) -> tuple[Array, Params]:
-        gradient = jax.grad(loss)(params)
-        return sum_of_squares(gradient) / 2, gradient
-
-    product, gradient = jax.grad(half_square, has_aux=True)(params)
-
-    def term(g: Array, hg: Array) -> Array:
-        signed = lax.stop_gradient(jnp.where(g >= 0, epsilon, -epsilon))
-        return jnp.sum(jnp.abs((g - hg) / (g + signed) - 1))
-
-    leaves = jax.tree.leaves(jax.tree.map(term, gradient, product))
-    count = sum(leaf.size for leaf in jax.tree.leaves(params))
-    return jnp.sum(jnp.stack(leaves)) / count
 
 
 def _quotient_of_noise(

@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from init_study import store
 from init_study.data.feeds import Examples
-from init_study.instruments.spectra import eigenvalues, measure_spectra
+from init_study.instruments.spectra import Spectra, eigenvalues, measure_spectra
 from init_study.network import trace
 from init_study.plan import make_plan
 from init_study.report import write_report
@@ -89,6 +89,14 @@ def test_the_ends_of_the_hessian_are_those_of_the_whole_one(measured):
     assert ritz[-1] == pytest.approx(whole[0], rel=0.05)
     # Ritz values lie within the spectrum.
     assert ritz[0] <= whole[-1] * (1 + 1e-4) and ritz[-1] >= whole[0] * (1 + 1e-4)
+
+
+def test_a_member_that_begins_with_nan_has_no_spectrum_and_spoils_no_other():
+    gram = np.stack([np.diag([4.0, 9.0]), np.full((2, 2), np.nan)])[:, None]
+    diagonal = np.array([[1.0, 5.0], [np.inf, 1.0]])
+    found = eigenvalues(Spectra(gram, diagonal, np.zeros((2, 2))))
+    np.testing.assert_allclose(found["jacobian"], [[3, 2], [np.nan, np.nan]])
+    np.testing.assert_allclose(found["hessian"], [[5, 1], [np.nan, np.nan]])
 
 
 @pytest.fixture(scope="module")
