@@ -87,9 +87,13 @@ def _check(state: str, name: str, place: Path) -> Checked:
     """Check a folder; of what does not describe itself nothing can be checked."""
     if state != DAMAGED:
         check = _check_tfds if state == OF_TFDS else _check_arrays
-        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        # What the disk refuses is no damage, and is said as it is.
+        with contextlib.suppress(ValueError, LookupError, TypeError):
             return check(name, place)
-    said = "what it says of itself cannot be read: remove the folder, and prepare again"
+    said = (
+        "what it says of itself cannot be read: allow reading it, or remove the folder "
+        "and prepare again"
+    )
     return Checked(name, str(place), 0, (said,))
 
 

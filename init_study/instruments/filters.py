@@ -11,6 +11,7 @@ from scipy.special import entr
 
 from init_study.errors import UserError
 from init_study.instruments.cosines import PairCosines, pair_cosines
+from init_study.instruments.host_matrices import matrix_singular_values
 
 
 def filter_cosines(kernel: Float[Array, "*taps out"]) -> PairCosines:
@@ -83,9 +84,7 @@ def kernel_ranks(kernels: Float[Array | np.ndarray, "members *taps out"]) -> Ran
         )
     matrices = given.reshape(len(given), -1, given.shape[-1])
     finite = np.all(np.isfinite(matrices), axis=(1, 2), keepdims=True)
-    # LAPACK refuses what is not finite, for all members at once.
-    usable = np.where(finite, matrices, 0.0)
-    values = np.linalg.svd(usable, compute_uv=False)
+    values = matrix_singular_values(np.where(finite, matrices, 0.0))
     greatest = values.max(1, keepdims=True)
     # Squares of squares of small numbers would vanish.
     values = values / np.where(greatest > 0, greatest, 1.0)

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
+from init_study.instruments.host_matrices import symmetric_eigenvalues
 from init_study.instruments.tensors import named_tensors
 
 # Added to the eigenvalues by the source of `jacobian_score`.
@@ -201,5 +202,5 @@ def jacobian_score(
     length = np.linalg.norm(centred, axis=2, keepdims=True)
     usable = (np.isfinite(length) & (length > 0)).all((1, 2), keepdims=True)
     rows = np.where(usable, centred, 0.0) / np.where(usable, length, 1.0)
-    values = np.linalg.eigvalsh(rows @ rows.swapaxes(1, 2)).clip(0.0) + _OFFSET
+    values = symmetric_eigenvalues(rows @ rows.swapaxes(1, 2)).clip(0.0) + _OFFSET
     return np.where(usable[:, 0, 0], -(np.log(values) + 1 / values).sum(1), np.nan)
