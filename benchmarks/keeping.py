@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -57,7 +58,7 @@ def main(_: list[str]) -> None:
     turns: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as cache:
         _turn("none", cache)
-        for _ in range(_REPEATS.value):
+        while len(turns) < _REPEATS.value:
             turns.append({way: _turn(way, cache) for way in _WAYS})
             keep(_JSON.value, turns)
     print(
@@ -87,11 +88,11 @@ def _measure(way: str) -> dict[str, float]:
     if _STEPS.value:
         study = study.replace(steps=_STEPS.value)
     every = {"by default": None, "often": _OFTEN.value, "none": _NEVER}[way]
-    spent = {"sums": 0.0, "saves": 0.0}
-    _time(spent, "sums", checkpoints, "_checksums")
+    spent: dict[str, float] = defaultdict(float)
+    _watch(spent, "sums", checkpoints, "_checksums")
     for name in ("_sealed", "_checked"):
-        _time(spent, "sums", lines, name)
-    _count(spent, "saves", checkpoints.Checkpoints, "save")
+        _watch(spent, "sums", lines, name)
+    _watch(spent, "save", checkpoints.Checkpoints, "save")
     plan = make_plan(study)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -101,29 +102,18 @@ def _measure(way: str) -> dict[str, float]:
     return {"seconds": seconds, "saving": session["spent"]["saving"], **spent}
 
 
-def _time(spent: dict[str, float], name: str, place: Any, function: str) -> None:
-    """Have the calls of a function timed."""
-    timed: Callable[..., Any] = getattr(place, function)
+def _watch(spent: dict[str, float], name: str, place: Any, function: str) -> None:
+    """Have the calls of a function counted, and timed."""
+    watched: Callable[..., Any] = getattr(place, function)
 
-    @functools.wraps(timed)
+    @functools.wraps(watched)
     def call(*arguments: Any) -> Any:
         began = time.perf_counter()
         try:
-            return timed(*arguments)
+            return watched(*arguments)
         finally:
             spent[name] += time.perf_counter() - began
-
-    setattr(place, function, call)
-
-
-def _count(spent: dict[str, float], name: str, place: Any, function: str) -> None:
-    """Have the calls of a function counted."""
-    counted: Callable[..., Any] = getattr(place, function)
-
-    @functools.wraps(counted)
-    def call(*arguments: Any) -> Any:
-        spent[name] += 1
-        return counted(*arguments)
+            spent[f"{name} calls"] += 1
 
     setattr(place, function, call)
 
@@ -136,7 +126,7 @@ def _row(way: str, turns: list[dict[str, dict[str, float]]]) -> str:
         _spread([100 * one[part] / one["seconds"] for one in own], 2)
         for part in ("saving", "sums")
     ]
-    saves = median(one["saves"] for one in own)
+    saves = median(one["save calls"] for one in own)
     return (
         f"| {way} | {saves:.0f} | {_spread([one['seconds'] for one in own], 1)} "
         f"| {_spread(beside, 3)} | {shares[0]} % | {shares[1]} % |"

@@ -298,7 +298,7 @@ def test_what_keeping_costs_is_measured(tmp_path):
     done = finish(command + files, cwd=ROOT, limit=200)
     assert done.returncode == 0, done.stderr
     (turn,) = json.loads((tmp_path / "found.json").read_text())
-    assert turn["none"]["saves"] == 1 < turn["often"]["saves"]
+    assert turn["none"]["save calls"] == 1 < turn["often"]["save calls"]
     for one in turn.values():
         assert 0 < one["sums"] < one["seconds"] and 0 < one["saving"] < one["seconds"]
     assert len([line for line in done.stdout.splitlines() if "–" in line]) == 3
