@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from init_study.interrupts import end_at_once
+
 _KILLED_WITH_PARENT = 1
 _LIMIT = 120.0
 LIVING: set[int] = set()
@@ -130,8 +132,7 @@ def _become(work: Callable[[], int | None], cwd: Path, notes: Path) -> None:
     try:
         os.setsid()
         ctypes.CDLL(None).prctl(_KILLED_WITH_PARENT, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
         for target, name in ((1, "out"), (2, "err")):
             os.dup2(
@@ -194,6 +195,8 @@ def launcher(words: Sequence[object], before: Callable[[], None] = lambda: None)
     """
 
     def work() -> int:
+        # As the program's own start does.
+        end_at_once()
         from init_study.cli import main
 
         before()
