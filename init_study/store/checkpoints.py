@@ -25,6 +25,9 @@ from init_study.store.disk_room import check_disk
 
 _STATE, _CHECKSUMS = "state", "checksums"
 _GO_ON = "then run the same command again to go on"
+# Bytes beside the arrays: some twenty small files, each a block of the disk, which also
+# say of each array what it is.
+_OF_A_SAVE, _OF_A_LEAF = 24 * 4096, 1024
 # Of errors that say that files are gone or not what they should be. All others are of
 # the disk, the network or the process, and may be gone when it is tried again.
 _OF_FILES = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP}
@@ -71,7 +74,8 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         # Before Orbax's threads fill the disk and say so in many words.
-        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        leaves = jax.tree.leaves(state)
+        needed = _OF_A_SAVE + sum(_OF_A_LEAF + leaf.nbytes for leaf in leaves)
         check_disk(self._folder, needed, "a checkpoint takes", _GO_ON)
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
