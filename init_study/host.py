@@ -79,7 +79,7 @@ def cache_home() -> Path:
     return Path(os.path.expanduser(base)) / "init_study"
 
 
-def hold_file(file: IO[str], *, wait: bool = False) -> None:
+def hold_file(file: IO[Any], *, wait: bool = False) -> None:
     """Lock an open file for this process.
 
     The system lets go when the process ends, however it ends.

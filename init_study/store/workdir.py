@@ -9,7 +9,12 @@ from typing import Any
 
 from init_study.errors import ExitCode, UserError
 from init_study.host import hold_file
-from init_study.store.documents import is_leftover, read_document, write_document
+from init_study.store.documents import (
+    is_leftover,
+    naming,
+    read_document,
+    write_document,
+)
 from init_study.store.links import check_is_text, refuse_links_out
 from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
@@ -142,20 +147,21 @@ def lock(workdir: Path) -> Iterator[None]:
     Raises: UserError naming the process that holds it, or a link out of the folder.
     """
     refuse_links_out(workdir)
-    with open(workdir / LOCK, "a+") as file:
+    # Without a buffer, which would be written again as the file is closed.
+    with open(workdir / LOCK, "a+b", buffering=0) as file:
         try:
             hold_file(file)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "another process"
+            holder = file.read().decode(errors="replace").strip() or "another process"
             raise UserError(
                 f"--workdir={workdir} is in use by {holder}; "
                 "wait for it, stop it, or name another folder",
                 exit_code=ExitCode.NO_PLACE,
             ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with naming(workdir / LOCK):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
         for path in workdir.iterdir():
             if is_leftover(path, MANIFEST):
                 path.unlink()

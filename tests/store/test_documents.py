@@ -50,6 +50,22 @@ def test_what_cannot_be_written_names_the_file(path):
     assert path.read_bytes() == before and list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows limits no file's size")
+def test_a_folder_that_takes_no_byte_is_named(tmp_path):
+    limited = (
+        "import pathlib, resource, sys\n"
+        "from init_study import store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "try:\n"
+        "    with store.lock(pathlib.Path(sys.argv[1])):\n"
+        "        pass\n"
+        "except OSError as error:\n"
+        "    print(error.filename)\n"
+    )
+    done = finish([sys.executable, "-c", limited, tmp_path])
+    assert done.stdout == f"{tmp_path / '.lock'}\n", done.stderr
+
+
 def test_keys_that_are_numbers_come_back_as_text(tmp_path):
     path = tmp_path / "some.json"
     write_document(path, {"of": {10: "a", 2: "b"}})

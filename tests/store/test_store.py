@@ -160,15 +160,19 @@ def test_checkpoints_come_back_bit_for_bit(tmp_path):
 
 
 def test_a_full_disk_is_said_before_it_is_filled(tmp_path, monkeypatch):
-    state = {"a": np.zeros(1000, np.float32)}
+    state = {name: np.zeros(1000, np.float32) for name in "abc"}
     checkpoints = store.Checkpoints(tmp_path / "one")
     checkpoints.save(1, state)
     checkpoints.wait()
+    # With all of its small files, each in blocks of the disk.
+    files = [path for path in (tmp_path / "one" / "1").rglob("*") if path.is_file()]
+    taken = sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
+    assert taken > 2 * sum(leaf.nbytes for leaf in state.values())
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3999))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=taken))
     with pytest.raises(
         UserError,
-        match=r"a checkpoint takes 4,000 bytes on the disk, and 3,999 are free",
+        match=rf"a checkpoint takes [\d,]+ bytes on the disk, and {taken:,} are free",
     ):
         checkpoints.save(2, state)
     step, _ = checkpoints.restore(state)
