@@ -15,7 +15,7 @@ FAST = {
         "test_the_result_says_the_answer_and_holds_the_records",
         "test_times_are_read_with_their_units",
     },
-    "audit/test_layer_table.py": {"test_every_activation_is_named"},
+    "diagnosis/test_layer_table.py": {"test_every_activation_is_named"},
     "benchmarks/test_benchmarks.py": {"test_ratios_are_taken_round_by_round"},
     "cli/test_catalogue.py": ALL,
     "cli/test_options.py": ALL,

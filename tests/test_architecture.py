@@ -28,7 +28,7 @@ LAYERS = [
     {"engine"},
     {"drift"},
     {"manifest"},
-    {"audit"},
+    {"diagnosis"},
     {"run_records"},
     {"run"},
     {"answers"},

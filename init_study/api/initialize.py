@@ -61,8 +61,8 @@ def initialize(
     if not jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key):
         raise UserError(f"key={key!r} is no key; give jax.random.key(0) or the like")
     recipe = make_scheme(scheme)
-    network = _network(module, images, train_argument, output)
-    batch = _batch(images, labels)
+    network = traced_network(module, images, train_argument, output)
+    batch = batch_of(images, labels)
     params = recipe(key, network, batch)
     recipe.check(network, params, batch)
     # The module's own init has one key for both, so what is kept of it fits together.
@@ -94,7 +94,7 @@ def explain(
         >>> explain(nn.Dense(3), jax.numpy.ones((2, 5)), "he_normal")
         {'bias': 'zeros', 'kernel': 'he_normal; 5 in, 3 out; linear'}
     """
-    network = _network(module, images, train_argument, output)
+    network = traced_network(module, images, train_argument, output)
     said = make_scheme(scheme).explain(network)
     for index, layer in enumerate(network.layers):
         found = layer_in_words(index, layer, network.branches)
@@ -104,7 +104,19 @@ def explain(
     return {"/".join(path): text for path, text in said.items()}
 
 
-def _batch(images: Any, labels: Any) -> Batch | None:
+def batch_of(images: Any, labels: Any) -> Batch | None:
+    """Put images and labels together; None for shapes without numbers.
+
+    Args:
+        images: as of `initialize`.
+        labels: as of `initialize`.
+
+    Raises: UserError if they are not as many.
+
+    Example:
+        >>> batch_of(jnp.zeros((2, 3)), jnp.zeros(2, int)).images.shape
+        (2, 3)
+    """
     if labels is not None and len(labels) != images.shape[0]:
         raise UserError(
             f"{images.shape[0]} images and {len(labels)} labels; give one each"
@@ -114,9 +126,24 @@ def _batch(images: Any, labels: Any) -> Batch | None:
     return Batch(jnp.asarray(images), labels)
 
 
-def _network(
+def traced_network(
     module: Any, images: Any, train_argument: str | None, output: str | None
 ) -> Network:
+    """Trace a module for images; a module that was traced before is not traced again.
+
+    Args:
+        module: as of `initialize`.
+        images: as of `initialize`.
+        train_argument: as of `initialize`.
+        output: as of `initialize`.
+
+    Raises: UserError for images without a batch axis, or as `trace`.
+
+    Example:
+        >>> import flax.linen as nn
+        >>> traced_network(nn.Dense(3), jnp.zeros((2, 5)), None, None).num_parameters
+        18
+    """
     shape = getattr(images, "shape", None)
     if not shape or len(shape) < 2:
         raise UserError(f"images of shape {shape} have no batch axis; give [n, ...]")

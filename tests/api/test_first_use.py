@@ -8,7 +8,7 @@ import jax.monitoring
 import pytest
 
 from init_study import initialize
-from init_study.audit.layer_table import inspect_scheme
+from init_study.diagnosis.layer_table import inspect_scheme
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from init_study import store
-from init_study.audit.layer_table import inspect_scheme
 from init_study.data.feeds import Examples
+from init_study.diagnosis.layer_table import inspect_scheme
 from init_study.instruments.layer_statistics import measure_layers
 from init_study.instruments.symmetry import distinct_filters
 from init_study.models import build_model

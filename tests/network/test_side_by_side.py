@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from init_study import initialize
-from init_study.audit.layer_table import inspect_scheme, layer_columns
+from init_study.diagnosis.layer_table import inspect_scheme, layer_columns
 from init_study.errors import UserError
 from init_study.instruments.gains import layer_gains, tap_squares
 from init_study.instruments.signals import gradients_at_layers, layer_signals

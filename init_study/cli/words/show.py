@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from init_study.answers.columns import format_columns
-from init_study.audit.layer_table import layer_columns, scheme_overview
 from init_study.cli.invocation import Answer, Invocation, ruled
+from init_study.diagnosis.layer_table import layer_columns, scheme_overview
 
 # What a study sets on its own model is not meant for another one.
 _OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")

@@ -10,8 +10,8 @@ import pytest
 from calling import launch
 
 from init_study.activations import ACTIVATIONS, name_activation
-from init_study.audit.layer_table import inspect_scheme, layer_columns
 from init_study.cli.words.show import scheme_text
+from init_study.diagnosis.layer_table import inspect_scheme, layer_columns
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
 from init_study.schemes.scheme import leaf_of

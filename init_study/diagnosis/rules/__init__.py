@@ -1,0 +1,8 @@
+"""The traps that an audit looks for, by what they are of: a file for each kind."""
+
+from collections.abc import Mapping
+
+from init_study.diagnosis.finding import Trap, by_id
+from init_study.diagnosis.rules.zero_traps import ZERO_TRAPS
+
+TRAPS: Mapping[str, Trap] = by_id(ZERO_TRAPS)
