@@ -90,6 +90,47 @@ class Network(NamedTuple):
             )
         return self.adapter.own({"params": params, **model_state})
 
+    def read_variables(self, own: Any) -> tuple[Params, ModelState]:
+        """Read parameters and state out of the form of the module's framework.
+
+        Args:
+            own: as `own_variables` gives them.
+
+        Raises: UserError for what is none of this module: another form, a parameter
+            that is not there or too many, or one of another shape.
+
+        Example:
+            >>> import flax.linen as nn
+            >>> from init_study.network import trace
+            >>> network = trace(nn.Dense(2), (4,))
+            >>> variables = nn.Dense(2).init(jax.random.key(0), jax.numpy.ones((1, 4)))
+            >>> params, state = network.read_variables(variables)
+            >>> params["kernel"].shape, state
+            ((4, 2), {})
+        """
+        try:
+            variables = self.adapter.read(own)
+            flat: Any = traverse_util.flatten_dict(variables["params"])
+        # The forms of four frameworks, and whatever else was given.
+        except Exception as error:
+            line = (str(error).strip().splitlines() or [""])[0]
+            raise UserError(
+                f"the variables of {self.adapter.name} cannot be read from "
+                f"{type(own).__name__!r}: {type(error).__name__}: {line}; give what "
+                "init_study.initialize gives"
+            ) from error
+        lacking = [path for path in self.shapes if path not in flat]
+        if lacking:
+            name = "/".join(lacking[0])
+            raise UserError(
+                f"the variables of {self.adapter.name} lack its parameter {name!r}; "
+                "give all that its framework makes"
+            )
+        for path, leaf in flat.items():
+            self._check_leaf(path, leaf)
+        params = variables.pop("params")
+        return params, variables
+
     def complete(
         self,
         key: PRNGKeyArray,
@@ -171,7 +212,7 @@ class Network(NamedTuple):
             raise UserError(f"the network has no parameter {'/'.join(path)!r}")
         if leaf.shape != wanted.shape:
             raise UserError(
-                f"{'/'.join(path)} has shape {wanted.shape}, the scheme gave "
+                f"{'/'.join(path)} has shape {wanted.shape}, and was given one of "
                 f"{leaf.shape}"
             )
 

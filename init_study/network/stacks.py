@@ -97,12 +97,14 @@ def _of_parts(adapter: Adapter, cuts: _Cuts) -> Adapter:
         whole = {path: _join(flat, path, cut) for path, cut in cuts.items()}
         return {**variables, "params": traverse_util.unflatten_dict({**flat, **whole})}
 
-    def init(key: PRNGKeyArray, images: Array) -> Variables:
-        made = adapter.init(key, images)
+    def parted(made: Variables) -> Variables:
         flat: Any = traverse_util.flatten_dict(made["params"])
         for path, cut in cuts.items():
             flat.update(_parts(flat.pop(path), path, cut))
         return {**made, "params": traverse_util.unflatten_dict(flat)}
+
+    def init(key: PRNGKeyArray, images: Array) -> Variables:
+        return parted(adapter.init(key, images))
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys
@@ -113,6 +115,7 @@ def _of_parts(adapter: Adapter, cuts: _Cuts) -> Adapter:
         init=init,
         apply=apply,
         own=lambda variables: adapter.own(joined(variables)),
+        read=lambda own: parted(adapter.read(own)),
         transposed=_names_of(adapter.transposed, cuts),
     )
 

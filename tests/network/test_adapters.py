@@ -19,6 +19,7 @@ from init_study.initializers import he_normal
 from init_study.network import trace
 from init_study.network.adapters import adapt
 from init_study.network.adapters.calls import TRAINING_ARGUMENTS, with_axes
+from init_study.schemes.scheme import replace_leaf
 
 SHAPE = (6, 6, 1)
 IMAGES = jax.ShapeDtypeStruct((4, *SHAPE), jnp.float32)
@@ -284,6 +285,28 @@ def test_variables_come_back_in_the_frameworks_own_form(name):
         bias = module.head.bias
     assert logits.shape == (4, 3) and bool(jnp.isfinite(logits).all())
     np.testing.assert_array_equal(bias, 0)
+
+
+def test_variables_in_the_frameworks_own_form_are_read(name):
+    network = trace(MODULES[name], SHAPE, 3)
+    params = network.own_init(jax.random.key(0))
+    state = network.model_state(jax.random.key(1))
+    again, kept = network.read_variables(network.own_variables(params, state))
+    jax.tree.map(np.testing.assert_array_equal, (again, kept), (params, state))
+
+
+def test_what_are_no_variables_of_a_module_is_refused_in_a_line(name):
+    network = trace(MODULES[name], SHAPE, 3)
+    for wrong in (3.0, {"weights": 1}, (jnp.ones(3), {})):
+        with pytest.raises(UserError) as refused:
+            network.read_variables(wrong)
+        assert "\n" not in str(refused.value)
+    path = network.layers[0].kernel
+    params = network.own_init(jax.random.key(0))
+    wide = replace_leaf(params, path, jnp.ones((7, 7)))
+    state = network.model_state(jax.random.key(1))
+    with pytest.raises(UserError, match=r"has shape .* and was given one of"):
+        network.read_variables(network.own_variables(wide, state))
 
 
 @pytest.mark.parametrize(

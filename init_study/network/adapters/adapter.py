@@ -43,6 +43,7 @@ class Adapter(NamedTuple):
             behind the call.
         own: variables -> what the module's framework makes of them: Linen's variables,
             an NNX or Equinox module, Haiku's parameters (and state).
+        read: the inverse of `own`; raises whatever it likes for what is none of these.
         streams: names of the random streams that the calls draw from; `keys` must have
             one of each.
         transposed: kernels, by path, that are known to be those of transposed
@@ -53,6 +54,7 @@ class Adapter(NamedTuple):
     init: Callable[[PRNGKeyArray, Array], Variables]
     apply: Callable[[Variables, Array, bool, Keys], tuple[Any, Variables]]
     own: Callable[[Variables], Any] = lambda variables: variables
+    read: Callable[[Any], Variables] = lambda variables: variables
     streams: tuple[str, ...] = ()
     transposed: frozenset[tuple[str, ...]] = frozenset()
 

@@ -65,9 +65,7 @@ def adapt(
     call = _find_call(example, state, images, axes, flag)
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
-        whole, state = made(key)
-        leaves = _numbered(state)
-        return {"params": _parts(whole)[0]} | ({"state": leaves} if leaves else {})
+        return read(made(key))
 
     def state_of(variables: Variables) -> Any:
         leaves = variables.get("state", {})
@@ -77,6 +75,11 @@ def adapt(
     def own_module(variables: Variables) -> Any:
         whole = whole_of(variables["params"])
         return (whole, state_of(variables)) if call.state else whole
+
+    def read(own: Any) -> Variables:
+        whole, state = own if isinstance(own, tuple) else (own, None)
+        leaves = _numbered(state) if state is not None else {}
+        return {"params": _parts(whole)[0]} | ({"state": leaves} if leaves else {})
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys
@@ -89,7 +92,8 @@ def adapt(
         return outputs, {"state": _numbered(state)} if "state" in variables else {}
 
     streams = ("key",) if call.key else ()
-    adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
+    name = type(example).__name__
+    adapter = Adapter(name, init, apply, own_module, read, streams)
     check_calls(adapter, images, flag, type(example).__call__)
     return adapter
 

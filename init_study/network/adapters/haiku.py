@@ -34,9 +34,7 @@ def adapt(
     takes_key = "rng" in inspect.signature(module.apply).parameters
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
-        made: Any = module.init(key, images, **flag.arguments(True))
-        params, state = made if has_state else (made, {})
-        return {"params": dict(params)} | ({"state": dict(state)} if state else {})
+        return read(module.init(key, images, **flag.arguments(True)))
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys
@@ -56,7 +54,13 @@ def adapt(
         params, state = variables["params"], variables.get("state", {})
         return (params, state) if has_state else params
 
-    bound = Adapter("a Haiku function", with_axes(init, axes), apply, own, ("rng",))
+    def read(own: Any) -> Variables:
+        params, state = own if has_state else (own, {})
+        return {"params": dict(params)} | ({"state": dict(state)} if state else {})
+
+    bound = Adapter(
+        "a Haiku function", with_axes(init, axes), apply, own, read, ("rng",)
+    )
     if takes_key and not _needs_key(bound, images):
         # A function that only asks whether there is a key draws in training alone.
         bound = bound._replace(apply=without_keys_in_evaluation(apply))

@@ -8,7 +8,7 @@ from unittest import mock
 import flax.linen as nn
 import jax
 from absl import logging
-from flax.core import DenyList
+from flax.core import DenyList, unfreeze
 from flax.core.scope import Scope
 from jaxtyping import Array, PRNGKeyArray
 
@@ -40,8 +40,10 @@ def adapt(
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
         keys = dict.fromkeys(("params", "dropout", *streams), key)
-        made = module.init(keys, images, **flag.arguments(True))
-        kept = {name: v for name, v in made.items() if name not in _NOTES}
+        return read(module.init(keys, images, **flag.arguments(True)))
+
+    def read(own: Any) -> Variables:
+        kept = {name: v for name, v in unfreeze(own).items() if name not in _NOTES}
         return {"params": {}, **kept}
 
     def apply(
@@ -62,7 +64,11 @@ def adapt(
         return outputs, state
 
     adapter = Adapter(
-        type(module).__name__, with_axes(init, axes), apply, streams=streams
+        type(module).__name__,
+        with_axes(init, axes),
+        apply,
+        read=read,
+        streams=streams,
     )
     seen = _Seen()
     with nn.intercept_methods(seen.note):

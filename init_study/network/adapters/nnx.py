@@ -43,9 +43,7 @@ def adapt(
     flag = training_flag(type(example).__call__, train_argument)
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
-        params, _, rest = parts(key)
-        made = {"params": _to_dict(params)}
-        return made | ({"state": _to_dict(rest)} if jax.tree.leaves(rest) else {})
+        return _variables(parts(key))
 
     def merged(variables: Variables, keys: Keys) -> Any:
         return nnx.merge(
@@ -71,7 +69,12 @@ def adapt(
         return with_axes(call, axes)(variables, images, keys)
 
     streams = tuple(dict.fromkeys(_tag(v) for _, v in nnx.to_flat_state(shapes[1])))
-    adapter = Adapter(type(example).__name__, init, apply, own_module, streams)
+
+    def read(own: Any) -> Variables:
+        return _variables(_split(own)[1])
+
+    name = type(example).__name__
+    adapter = Adapter(name, init, apply, own_module, read, streams)
     check_calls(adapter, images, flag, type(example).__call__)
     return adapter
 
@@ -80,6 +83,12 @@ def _split(module: nnx.Module) -> tuple[Any, _Parts]:
     """Split a module: its definition; its parameters, random states and the rest."""
     definition, *parts = nnx.split(module, nnx.Param, nnx.RngState, ...)
     return definition, (parts[0], parts[1], parts[2])
+
+
+def _variables(parts: _Parts) -> Variables:
+    params, _, rest = parts
+    made = {"params": _to_dict(params)}
+    return made | ({"state": _to_dict(rest)} if jax.tree.leaves(rest) else {})
 
 
 def _to_dict(state: Any) -> dict[str, Any]:
