@@ -1,6 +1,8 @@
 """Auditing a module of any framework before anything is trained."""
 
-from typing import Any, NamedTuple
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 from jaxtyping import Array, Int, Key
@@ -8,18 +10,30 @@ from jaxtyping import Array, Int, Key
 from init_study.api.arguments import make_scheme
 from init_study.api.initialize import batch_of, traced_network
 from init_study.diagnosis.finding import Finding, look_for
+from init_study.diagnosis.findings_text import findings_text
 from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.seen import Training, look_at, make_set_up
+from init_study.errors import UserError, unknown
 
 
-class Audit(NamedTuple):
-    """What an audit found.
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What an audit found; printing it gives a table.
 
     Attributes:
         findings: the gravest first.
+
+    Example:
+        >>> print(Audit(()))
+        no trap is seen
     """
 
     findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        return findings_text(self.findings)
+
+    __repr__ = __str__
 
 
 def audit(
@@ -27,32 +41,55 @@ def audit(
     images: Any,
     scheme: Any = "module",
     labels: Int[Array, " n"] | Any = None,
+    variables: Any = None,
     key: Key[Array, ""] | None = None,
     train_argument: str | None = None,
     output: str | None = None,
     **training: Any,
 ) -> Audit:
-    """Look for traps in a module's start, before anything is trained.
+    """Look for traps in the start of a module, before anything is trained.
 
     Args:
         module: of Flax Linen or NNX, Haiku or Equinox, or what makes one.
-        images: `[n, ...]`, a batch as the module will read it.
-        scheme: as of `initialize`; by default the module's own numbers.
-        labels: `[n]`, from 0 to K − 1; without them losses are not judged.
-        key: of the draw; that of seed 0 by default.
+        images: `[n, ...]`, a batch as the module is going to read it.
+        scheme: as of `initialize`; by default what the module itself asks for.
+        labels: `[n]`, from 0 to K − 1; without them no loss is judged.
+        variables: what the module starts from, in the form that its framework has; by
+            default what the scheme draws. With both it is found whether the scheme was
+            applied.
+        key: of the draw; that of `jax.random.key(0)` by default.
         train_argument: as of `initialize`.
         output: as of `initialize`.
-        training: of `Training`: how it is going to be trained, as far as it is known.
+        training: how it is going to be trained, as far as that is known: fields of
+            `Training`, e.g. `optimizer="adam", learning_rate=0.001`.
+
+    Raises: UserError as `initialize`, for images without numbers, for variables of
+        another module, and for what is no field of `Training`.
 
     Example:
         >>> import flax.linen as nn, jax
-        >>> net, images = nn.Dense(3), jax.numpy.ones((2, 5))
-        >>> [one.id for one in audit(net, images, "zeros").findings]
-        ['starts-at-zero']
+        >>> images = jax.random.normal(jax.random.key(1), (4, 5))
+        >>> net = nn.Sequential([nn.Dense(4), nn.relu, nn.Dense(3)])
+        >>> [(one.id, one.place) for one in audit(net, images, "zeros").findings][:1]
+        [('never-moves', 'layers_0/kernel')]
     """
     network = traced_network(module, images, train_argument, output)
     batch = batch_of(images, labels)
+    if batch is None:
+        raise UserError(
+            "an audit looks at images, and there are none; give a batch, 16 are enough"
+        )
     key = jax.random.key(0) if key is None else key
-    set_up = make_set_up(network, make_scheme(scheme), batch, key, Training(**training))
-    seen = look_at(set_up, key)
-    return Audit(look_for(TRAPS.values(), seen))
+    given = None if variables is None else network.read_variables(variables)
+    set_up = make_set_up(
+        network, make_scheme(scheme), batch, key, _training(training), given
+    )
+    return Audit(look_for(TRAPS.values(), look_at(set_up, key)))
+
+
+def _training(given: Mapping[str, Any]) -> Training:
+    for name in given:
+        if name not in Training._fields:
+            names = Training._fields
+            raise unknown("argument of audit", name, names, ", ".join(names))
+    return Training(**given)

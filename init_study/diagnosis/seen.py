@@ -5,6 +5,7 @@ measured here, once.
 """
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from init_study.schemes import Batch, Scheme
 # of its gradient.
 _SMALL = 0.01
 _MORE_STEPS = 8
+_LEAST_IMAGES, _MOST_IMAGES, _MOST_NUMBERS = 4, 32, 2**19
 # Of what is kept with a network.
 _PASS, _UNUSED, _EVALUATION = "audit pass", "audit unused", "audit evaluation"
 # Rates at which a first step is tried, besides the one that is asked about.
@@ -62,7 +64,7 @@ class SetUp(NamedTuple):
         images: a batch, as the network reads them.
         labels: of them, from 0 to K − 1, or None.
         said: what sets each parameter, in words, by path.
-        draw: draws parameters as these were, by key; None if they were given.
+        draw: draws parameters by the scheme that is asked for, by key.
         training: how it is going to be trained.
     """
 
@@ -72,7 +74,7 @@ class SetUp(NamedTuple):
     images: Any
     labels: Any
     said: Mapping[Path, str]
-    draw: Callable[[PRNGKeyArray], Params] | None
+    draw: Callable[[PRNGKeyArray], Params]
     training: Training = Training()
 
 
@@ -92,8 +94,8 @@ class Seen(NamedTuple):
             where no rate is known.
         evaluated: result in evaluation, before any step; None where that is the same
             function as in training.
-        others: parameters drawn by two other keys, by path; none if there is no `draw`.
-        redrawn: parameters drawn again by the same key, by path; None as well.
+        others: parameters that the scheme draws by two other keys, by path.
+        redrawn: parameters that it draws by the same key, by path.
     """
 
     set_up: SetUp
@@ -106,7 +108,7 @@ class Seen(NamedTuple):
     after: Through | None
     evaluated: Float[np.ndarray, "n ..."] | None
     others: tuple[dict[Path, np.ndarray], ...]
-    redrawn: dict[Path, np.ndarray] | None
+    redrawn: dict[Path, np.ndarray]
 
 
 def make_set_up(
@@ -115,29 +117,44 @@ def make_set_up(
     batch: Batch,
     key: PRNGKeyArray,
     training: Training,
+    variables: tuple[Params, ModelState] | None = None,
 ) -> SetUp:
-    """Draw a network's parameters by a scheme, to be looked at.
+    """Put together what is looked at: a network's numbers, and some of a batch.
 
     Args:
         network: a traced network.
         scheme: that draws.
-        batch: images as the network reads them, and their labels or None.
+        batch: images as the network reads them, and their labels or None. Of many or
+            large images the first ones are looked at; a scheme that needs images has
+            all of them.
         key: of the draw.
         training: how it is going to be trained.
+        variables: parameters and state that the network starts from; by default what
+            the scheme draws.
 
     Raises: UserError as `Scheme.__call__` and `Scheme.explain`.
     """
-    said = scheme.explain(network)
+    images = jnp.asarray(batch.images)
+    few = _few(images.shape)
+    params, state = variables or (
+        scheme(key, network, batch),
+        network.model_state(jax.random.clone(key)),
+    )
     return SetUp(
         network=network,
-        params=scheme(key, network, batch),
-        state=network.model_state(jax.random.clone(key)),
-        images=jnp.asarray(batch.images),
-        labels=None if batch.labels is None else np.asarray(batch.labels),
-        said=said,
+        params=params,
+        state=state,
+        images=images[:few],
+        labels=None if batch.labels is None else np.asarray(batch.labels)[:few],
+        said=scheme.explain(network),
         draw=lambda other: scheme(other, network, batch),
         training=training,
     )
+
+
+def _few(shape: tuple[int, ...]) -> int:
+    """Say how many images are enough: a pass of few large ones takes a second."""
+    return min(_MOST_IMAGES, max(_LEAST_IMAGES, _MOST_NUMBERS // prod(shape[1:])))
 
 
 def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
@@ -159,8 +176,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     stepped = {
         one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
     }
-    draw = set_up.draw
-    drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
+    drawn = [_flat(set_up.draw(one)) for one in (*other_keys, again)]
     return Seen(
         set_up=set_up,
         leaves=_flat(set_up.params),
@@ -172,7 +188,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         after=None if rate is None else _on_host(stepped[rate]),
         evaluated=_evaluated(set_up),
         others=tuple(drawn[:2]),
-        redrawn=drawn[2] if drawn else None,
+        redrawn=drawn[2],
     )
 
 

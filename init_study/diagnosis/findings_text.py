@@ -1,0 +1,69 @@
+"""Findings as text, for a terminal."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from textwrap import fill
+
+from init_study.diagnosis.finding import SEVERITIES, Finding
+
+_COLUMNS = 100
+_NAMED = 4
+
+
+def findings_text(findings: Sequence[Finding]) -> str:
+    """Write findings, those of one trap together, the gravest first.
+
+    Args:
+        findings: of one set-up.
+
+    Example:
+        >>> one = Finding("dead", "warning", "Conv_0", "60 % (most: 50 %)", "W.", "C.")
+        >>> print(findings_text([one]))
+        1 warning
+        <BLANKLINE>
+        warning: dead
+          Conv_0: 60 % (most: 50 %)
+          why: W.
+          cure: C.
+    """
+    if not findings:
+        return "no trap is seen"
+    parts = [count_text(findings)]
+    for _, same in groupby(findings, key=lambda one: (one.severity, one.id, one.cure)):
+        parts.append("\n".join(_of_one_trap(list(same))))
+    return "\n\n".join(parts)
+
+
+def count_text(findings: Iterable[Finding]) -> str:
+    """Count findings by severity, the gravest first.
+
+    Example:
+        >>> count_text([])
+        'no trap is seen'
+    """
+    severities = [one.severity for one in findings]
+    words = [
+        f"{severities.count(one)} {one}{'s' * (severities.count(one) > 1)}"
+        if one != "info"
+        else f"{severities.count(one)} to know"
+        for one in reversed(SEVERITIES)
+        if one in severities
+    ]
+    return ", ".join(words) or "no trap is seen"
+
+
+def _of_one_trap(findings: list[Finding]) -> list[str]:
+    first = findings[0]
+    lines = [f"{first.severity}: {first.id}"]
+    lines += [f"  {one.place}: {one.evidence}" for one in findings[:_NAMED]]
+    if len(findings) > _NAMED:
+        lines.append(f"  and {len(findings) - _NAMED} other places")
+    return [
+        *lines,
+        _wrapped(f"why: {first.why}"),
+        _wrapped(f"cure: {first.cure}"),
+    ]
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, _COLUMNS, initial_indent="  ", subsequent_indent="    ")
