@@ -77,7 +77,11 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[_Given]]:
         if argument == "-" or not argument.startswith("-"):
             words.append(argument)
             continue
-        name, equals, _ = argument.lstrip("-").partition("=")
+        name, equals, value = argument.lstrip("-").partition("=")
+        # As other launchers write it: --fail-on is --fail_on.
+        if "-" in name and _table_name(name.replace("-", "_")) in BY_NAME:
+            name = name.replace("-", "_")
+            argument = f"--{name}{equals}{value}"
         typed = [argument]
         option = BY_NAME.get(name)
         if option and option.kind is not bool and not equals:

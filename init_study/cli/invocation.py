@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from init_study.plan import Plan
 
 _FIELD = "study."
+_OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
 
 
 class Answer(NamedTuple):
@@ -141,6 +142,24 @@ def ruled(scheme: str, values: flags.FlagValues) -> str:
         return scheme
     others = [f"others={rest!r}"] if rest != "refuse" else []
     return f"by_rule({', '.join([*map(repr, rules), f'rest={scheme!r}', *others])})"
+
+
+def asked_study(invocation: Invocation, scheme: str | None) -> Study:
+    """Put what `--model` and `--scheme` name into a study.
+
+    What a study sets on its own model is not meant for another one.
+
+    Args:
+        invocation: of a word that takes `--model`.
+        scheme: its text; None for those of the study.
+    """
+    study, model = invocation.the_study(), invocation.flags.model
+    if model is not None:
+        free = [f for f in _OF_THE_MODEL if not invocation.is_given(f"study.{f}")]
+        study = study.replace(model=(model,), **{field: (None,) for field in free})
+    if scheme is not None:
+        study = study.replace(schemes=(ruled(scheme, invocation.flags),))
+    return study
 
 
 def _workdir(values: flags.FlagValues, study: Study | None) -> Path | None:

@@ -22,6 +22,7 @@ WORDS = {
     "published": "whether results of papers come out again",
     "list": "studies, results, models, data sets, initializers, schemes",
     "data": "data sets: which there are and are here; have one here; check them",
+    "audit": "which traps a study or a model walks into, before it trains",
     "show": "what a scheme makes of a model, layer by layer",
     "gain": "what activations do to signal and gradients",
 }
@@ -62,8 +63,8 @@ class Option(NamedTuple):
     formerly: str = ""
 
 
-_OF_STUDY = ("run", "plan", "tune", *_READ, "show")
-_PLANS = ("run", "plan", "tune", "claims", "published", "show")
+_OF_STUDY = ("run", "plan", "tune", *_READ, "audit", "show")
+_PLANS = ("run", "plan", "tune", "claims", "published", "audit", "show")
 
 OPTIONS: tuple[Option, ...] = (
     Option("study", _OF_STUDY, "A name in experiments/, or a file.", str, "first_look"),
@@ -216,7 +217,19 @@ OPTIONS: tuple[Option, ...] = (
             "strict": "a check reads what is prepared, not pictures",
         },
     ),
-    Option("scheme", ("show",), "The scheme to show.", str, "he_normal"),
+    Option(
+        "scheme",
+        ("show", "audit"),
+        "The scheme; by default he_normal to show, and to audit all of the study.",
+        against={"study.schemes": "it names the schemes, too"},
+    ),
+    Option(
+        "fail_on",
+        ("audit",),
+        "Exit with 1 where a finding is as grave as this, for a project's own checks.",
+        choices=("warning", "error"),
+    ),
+    Option("page", ("audit",), "A new file, .html, to write the findings to."),
     Option(
         "rule",
         _OF_STUDY,
@@ -234,7 +247,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "model",
-        ("show",),
+        ("show", "audit"),
         "A model, or module:NAME of your own; by default the study's.",
         against={"study.model": "it names the model, too"},
     ),

@@ -9,8 +9,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.data import batch_indices
-from init_study.engine.population import first_batches
+from init_study.diagnosis.of_plan import first_batch
 from init_study.errors import UserError
 from init_study.initializers.draws import threefry
 from init_study.instruments.gains import Gain, layer_gains, tap_squares
@@ -24,7 +23,7 @@ from init_study.network.in_words import (
     follower_in_words,
     peculiarities,
 )
-from init_study.plan import Plan, ProgramPlan
+from init_study.plan import Plan
 from init_study.schemes import Batch, Scheme
 from init_study.schemes.scheme import draw, leaf_of
 from init_study.train import stream
@@ -48,7 +47,7 @@ def scheme_overview(plan: Plan) -> list[dict[str, Any]]:
             "not_recognized": sorted(map("/".join, program_plan.network.unknown)),
             "read_no_images": sorted(map("/".join, program_plan.network.aside)),
             "layers": inspect_scheme(
-                scheme, program_plan.network, _batch(program_plan)
+                scheme, program_plan.network, first_batch(program_plan)
             ),
         }
         for program_plan in plan.programs
@@ -130,13 +129,6 @@ def layer_columns(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for row in layers
     ]
-
-
-def _batch(plan: ProgramPlan) -> Batch:
-    """Read the first batch of seed 0."""
-    size, count = plan.program.batch_size, len(plan.dataset.train.labels)
-    first = batch_indices(stream(0, "order"), 0, 1, count, size)
-    return Batch(*(part[0] for part in first_batches(plan, first)))
 
 
 def _drawer(

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
 from init_study.store.disk_room import can_write, check_disk
 from init_study.store.documents import (
+    check_new_file,
     read_document,
     write_atomically,
     write_document,
@@ -91,6 +92,7 @@ __all__ = [
     "can_write",
     "check_disk",
     "check_is_empty",
+    "check_new_file",
     "check_race",
     "check_workdir",
     "checkpoint_steps",

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,37 @@ def naming(path: Path) -> Iterator[None]:
         if error.errno is None or error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_new_file(flag: str, path: Path, forms: Sequence[str] = ()) -> None:
+    """Refuse a file that a user names if it cannot be made there.
+
+    Args:
+        flag: that names it.
+        path: of it.
+        forms: endings that it may have; any if there are none.
+
+    Raises: UserError for another ending, for what is there already, for a folder that
+        is not there.
+
+    Example:
+        >>> check_new_file("to", Path("records.csv"), (".csv", ".parquet"))
+    """
+    if forms and path.suffix not in forms:
+        raise UserError(
+            f"--{flag}={path} is no such file; name a {' or '.join(forms)} file: "
+            f"--{flag}={path.stem or flag}{forms[0]}"
+        )
+    if os.path.lexists(path):
+        raise UserError(
+            f"--{flag}={path} exists; name a new file", exit_code=ExitCode.NO_PLACE
+        )
+    if not path.parent.is_dir():
+        what = "is a file" if path.parent.exists() else "is not there"
+        raise UserError(
+            f"--{flag}={path}: the folder {path.parent} {what}; make it first",
+            exit_code=ExitCode.NO_PLACE,
+        )
 
 
 def write_atomically(path: Path, text: str) -> None:

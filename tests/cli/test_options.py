@@ -5,8 +5,10 @@ import re
 
 import pytest
 
+from init_study.cli.command_line import read_command_line
 from init_study.cli.flag_values import flag_values
 from init_study.cli.options import BY_NAME, OPTIONS, WORDS, options_of
+from init_study.errors import UserError
 from init_study.study import field_types
 
 
@@ -48,6 +50,19 @@ def test_the_flags_of_a_word_are_absls(word):
     values = flag_values(word)
     values(["", *(["--study.depth=4"] if "study.depth" in values else [])])
     assert set(values) == set(options_of(word))
+
+
+def test_a_flag_may_be_written_with_dashes():
+    line = read_command_line(["audit", "--fail-on=error", "--cache-dir", "c", "--json"])
+    assert line.values.fail_on == "error" and line.values.cache_dir == "c"
+    assert read_command_line(["run", "--accept-drift"]).values.accept_drift
+    assert not read_command_line(["run", "--noaccept-drift"]).values.accept_drift
+    fresh = read_command_line(["run", "--study.fresh-seeds=2"]).values
+    assert fresh["study.fresh_seeds"].value == "2"
+    with pytest.raises(UserError, match="given twice"):
+        read_command_line(["run", "--accept-drift", "--accept_drift"])
+    with pytest.raises(UserError, match="unknown flag --accept-drifts"):
+        read_command_line(["run", "--accept-drifts"])
 
 
 SEEN = {

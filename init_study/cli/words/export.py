@@ -22,16 +22,10 @@ def answer(invocation: Invocation) -> Answer:
     target = Path(named or "")
     if invocation.flags.member is not None:
         return _member(invocation, named)
-    if target.suffix not in _FORMS:
-        given = (
-            "export needs --to" if named is None else f"--to={named} is no such file"
-        )
-        raise UserError(f"{given}; name a .csv or .parquet file: --to=records.csv")
-    if os.path.lexists(target):
-        raise UserError(
-            f"--to={target} exists; name a new file", exit_code=ExitCode.NO_PLACE
-        )
-    _check_parent(target)
+    if named is None:
+        forms = " or ".join(_FORMS)
+        raise UserError(f"export needs --to; name a {forms} file: --to=records.csv")
+    store.check_new_file("to", target, _FORMS)
     records = all_records(folder_to_read(invocation))
     # Half a table would be taken for the whole one.
     beside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -53,16 +47,6 @@ def answer(invocation: Invocation) -> Answer:
     return Answer(document, f"{len(records)} records: {target}")
 
 
-def _check_parent(target: Path) -> None:
-    """Refuse a file for which there is no folder, or one that is none."""
-    if not target.parent.is_dir():
-        what = "is a file" if target.parent.exists() else "is not there"
-        raise UserError(
-            f"--to={target}: the folder {target.parent} {what}; make it first",
-            exit_code=ExitCode.NO_PLACE,
-        )
-
-
 def _write_parquet(records: pd.DataFrame, target: Path) -> None:
     try:
         records.to_parquet(target, index=False)
@@ -80,11 +64,7 @@ def _member(invocation: Invocation, named: str | None) -> Answer:
     if named is None:
         raise UserError("export --member needs --to; name a new folder: --to=DIR")
     target = Path(named)
-    if os.path.lexists(target):
-        raise UserError(
-            f"--to={target} exists; name a new folder", exit_code=ExitCode.NO_PLACE
-        )
-    _check_parent(target)
+    store.check_new_file("to", target)
     workdir = folder_to_read(invocation)
     if is_race(workdir) or is_examination(workdir):
         inside = [str(folder) for folder in begun(workdir)]

@@ -4,22 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from init_study.answers.columns import format_columns
-from init_study.cli.invocation import Answer, Invocation, ruled
+from init_study.cli.invocation import Answer, Invocation, asked_study
 from init_study.diagnosis.layer_table import layer_columns, scheme_overview
-
-# What a study sets on its own model is not meant for another one.
-_OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
 
 
 def answer(invocation: Invocation) -> Answer:
     """Draw once, and measure what the network does with it."""
-    flags = invocation.flags
-    fields: dict[str, Any] = {"schemes": (ruled(flags.scheme, flags),)}
-    if flags.model is not None:
-        free = [f for f in _OF_THE_MODEL if not invocation.is_given(f"study.{f}")]
-        fields |= {"model": (flags.model,), **{field: (None,) for field in free}}
-    study = invocation.the_study().replace(**fields)
-    shown = scheme_overview(invocation.make_plan(study))
+    scheme = invocation.flags.scheme or "he_normal"
+    shown = scheme_overview(invocation.make_plan(asked_study(invocation, scheme)))
     return Answer(shown, scheme_text(shown))
 
 
