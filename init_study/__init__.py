@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from init_study.api.arguments import RunOptions
+    from init_study.api.audit import Audit, audit
     from init_study.api.compare import compare
     from init_study.api.initialize import explain, initialize
     from init_study.api.result import Result
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
     "Member",
     "Network",
     "Program",
@@ -31,6 +33,7 @@ __all__ = [
     "RunOptions",
     "Study",
     "UserError",
+    "audit",
     "compare",
     "explain",
     "initialize",
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Audit": "init_study.api.audit",
     "Member": "init_study.study",
     "Network": "init_study.network",
     "Program": "init_study.study",
@@ -46,6 +50,7 @@ _LATER = {
     "RunOptions": "init_study.api.arguments",
     "Study": "init_study.study",
     "UserError": "init_study.errors",
+    "audit": "init_study.api.audit",
     "compare": "init_study.api.compare",
     "explain": "init_study.api.initialize",
     "initialize": "init_study.api.initialize",

@@ -4,6 +4,7 @@
        :without: init_study.initializers.INITIALIZERS
     .. public-names:: init_study.theory
     .. launcher-words::
+    .. traps::
 
 Functions and classes are shown by their docstrings, plain text as a list. So a page of
 the reference needs no line for a new scheme; only the table does.
@@ -73,6 +74,30 @@ class LauncherWords(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(written))
 
 
+class Traps(SphinxDirective):
+    """Every trap that an audit looks for, from its own table."""
+
+    def run(self) -> list[nodes.Node]:
+        rules = importlib.import_module("init_study.diagnosis.rules")
+        written: list[str] = []
+        for trap in rules.TRAPS.values():
+            # What is written of a trap is plain text, whatever signs it has.
+            why, cure, source = map(_plain, (trap.why, trap.cure, trap.source))
+            written += [
+                f"``{trap.id}``: {_plain(trap.what)}",
+                f"   {why} *Cure:* {cure}. *Source:* {source}.",
+                "",
+            ]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
+def _plain(text: str) -> str:
+    """Escape the signs of reStructuredText."""
+    for sign in "\\*`|_":
+        text = text.replace(sign, f"\\{sign}")
+    return text.removesuffix(".")
+
+
 def _default(value: Any) -> str:
     shown = ",".join(value) if isinstance(value, (list, tuple)) else value
     return "" if shown in (None, False, "") else f" (``{shown}``)"
@@ -105,4 +130,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("rows", Rows)
     app.add_directive("public-names", PublicNames)
     app.add_directive("launcher-words", LauncherWords)
+    app.add_directive("traps", Traps)
     return {"parallel_read_safe": True}
