@@ -5,6 +5,7 @@
     .. public-names:: init_study.theory
     .. launcher-words::
     .. traps::
+    .. instruments::
 
 Functions and classes are shown by their docstrings, plain text as a list. So a page of
 the reference needs no line for a new scheme; only the table does.
@@ -91,6 +92,26 @@ class Traps(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(written))
 
 
+class Instruments(SphinxDirective):
+    """Every instrument with formula, units, cost and source, from its own table."""
+
+    def run(self) -> list[nodes.Node]:
+        table = importlib.import_module("init_study.instruments.table")
+        written: list[str] = []
+        for name, row in table.INSTRUMENTS.items():
+            what, units, cost, source = map(
+                _plain, (row.what, row.units, row.cost, row.source)
+            )
+            formula = row.formula.replace("`", "")
+            written += [
+                f"``{name}``: {what}",
+                f"   ``{formula}``. *Units:* {units}. *Cost:* {cost}. "
+                f"*Source:* {source}.",
+                "",
+            ]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
 def _plain(text: str) -> str:
     """Escape the signs of reStructuredText."""
     for sign in "\\*`|_":
@@ -131,4 +152,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("public-names", PublicNames)
     app.add_directive("launcher-words", LauncherWords)
     app.add_directive("traps", Traps)
+    app.add_directive("instruments", Instruments)
     return {"parallel_read_safe": True}

@@ -14,7 +14,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from init_study.diagnosis.passes import Through, make_pass
+from init_study.instruments.passes import Through, make_pass
 from init_study.jaxprs import SOON
 from init_study.network import ModelState, Network, Params, Path, graph
 from init_study.schemes import Batch, Scheme
@@ -172,7 +172,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     first = through(set_up.params)
     slopes = _flat(first.slopes)
     rate = set_up.training.learning_rate
-    rates = sorted({*RATES, *([] if rate is None else [rate])})
+    rates: list[float] = sorted({*RATES, *(() if rate is None else (rate,))})
     stepped = {
         one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
     }

@@ -78,17 +78,30 @@ def tridiagonalize(
         basis = basis.at[index].set(vector)
         new = product(vector)
         diagonal = vector @ new
-        # Twice is enough.
+        # Twice is enough, but for what is rounding alone: that lies anywhere.
         for _ in range(2):
-            new = new - basis.T @ (basis @ new)
+            new = _apart(basis, new)
         beside = jnp.linalg.norm(new)
-        # Of an invariant space the rest is zero, and stays it.
-        vector = jnp.where(beside > negligible, new / jnp.maximum(beside, 1e-30), 0.0)
-        return (basis, vector), (diagonal, beside)
+        vector = _apart(basis, new / jnp.maximum(beside, 1e-30))
+        vector = _apart(basis, vector / jnp.maximum(jnp.linalg.norm(vector), 1e-30))
+        length = jnp.linalg.norm(vector)
+        vector = vector / jnp.maximum(length, 1e-30)
+        # Of an invariant space the rest is zero, and stays it; where no direction is
+        # left, what remains is never apart from the others.
+        goes_on = (beside > negligible) & (length > 0.5)
+        return (basis, jnp.where(goes_on, vector, 0.0)), (diagonal, beside)
 
     first = (jnp.zeros((steps, len(start))), start / jnp.linalg.norm(start))
     _, (diagonal, beside) = lax.scan(step, first, jnp.arange(steps))
     return Tridiagonal(diagonal, beside)
+
+
+def _apart(
+    basis: Float[Array, "k size"], vector: Float[Array, " size"]
+) -> Float[Array, " size"]:
+    """Take out of a vector what lies along the basis, in full precision."""
+    along = jnp.matmul(basis, vector, precision=lax.Precision.HIGHEST)
+    return vector - jnp.matmul(along, basis, precision=lax.Precision.HIGHEST)
 
 
 def ritz_values(

@@ -53,6 +53,20 @@ def test_few_steps_give_the_ends_from_within():
     assert (ritz[::-1] >= values[::-1][:16] - 1e-4).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_where_directions_run_out_rounding_grows_to_no_eigenvalue(seed):
+    """The Hessian of a net of zeros: of all parameters three biases have a curvature.
+
+    What is left of them after three steps is rounding, and that lies along what was.
+    """
+    matrix = np.zeros((239, 239))
+    matrix[5:8, 5:8] = np.eye(3) / 3 - 1 / 9
+    _, found = of(matrix, 24, seed)
+    ritz = ritz_values(found)
+    np.testing.assert_allclose(np.nanmax(ritz), 1 / 3, rtol=1e-5)
+    assert np.nanmin(ritz) > -1e-6
+
+
 def test_no_eigenvalue_comes_twice_by_rounding():
     """Vectors that are not made orthogonal again find the great one anew."""
     values = np.concatenate([[1e4], np.linspace(0, 1, 49)])

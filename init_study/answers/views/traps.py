@@ -18,7 +18,7 @@ _SIGNAL, _GRADIENT = 2.0, 3.0
 _DEAD, _BLIND = 0.5, 0.01
 
 
-class Trap(NamedTuple):
+class RunTrap(NamedTuple):
     """A finding on one scheme.
 
     Attributes:
@@ -75,7 +75,7 @@ def hidden_layers(
     }
 
 
-def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[Trap, ...]:
+def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[RunTrap, ...]:
     """Find the traps of all schemes of a finished program, in the order of its rows.
 
     None for a run without layers.
@@ -93,15 +93,15 @@ def find_traps(comparison: Comparison, layers: pd.DataFrame) -> tuple[Trap, ...]
         if start and next(iter(start.values())).shape[1]:
             with np.errstate(all="ignore"):
                 findings = (rule(start, end) for rule in _RULES)
-                found += [Trap(row.scheme, *one) for one in findings if one]
+                found += [RunTrap(row.scheme, *one) for one in findings if one]
     return tuple(found)
 
 
 _Measured = dict[str, np.ndarray]
-Finding = tuple[str, str, str] | None
+_Finding = tuple[str, str, str] | None
 
 
-def _not_finite(start: _Measured, end: _Measured) -> Finding:
+def _not_finite(start: _Measured, end: _Measured) -> _Finding:
     seeds, layers = np.nonzero(~np.isfinite(start["signal"]))
     if not len(layers):
         return None
@@ -113,7 +113,7 @@ def _not_finite(start: _Measured, end: _Measured) -> Finding:
     )
 
 
-def _copies(start: _Measured, end: _Measured) -> Finding:
+def _copies(start: _Measured, end: _Measured) -> _Finding:
     share = float(start["distinct"].min(1).mean())
     if not share < _ALL:
         return None
@@ -150,7 +150,7 @@ def _at_the_end(end: _Measured, metric: str) -> float:
     return float(end[metric].min()) if metric in end else float("nan")
 
 
-def _signal(start: _Measured, end: _Measured) -> Finding:
+def _signal(start: _Measured, end: _Measured) -> _Finding:
     powers = _powers(start["signal"])
     if not _SIGNAL < abs(powers) < np.inf:
         return None
@@ -163,7 +163,7 @@ def _signal(start: _Measured, end: _Measured) -> Finding:
     )
 
 
-def _gradient(start: _Measured, end: _Measured) -> Finding:
+def _gradient(start: _Measured, end: _Measured) -> _Finding:
     powers = -_powers(start["gradient"])
     if not _GRADIENT < abs(powers) < np.inf:
         return None
@@ -175,7 +175,7 @@ def _gradient(start: _Measured, end: _Measured) -> Finding:
     )
 
 
-def _no_gradient(start: _Measured, end: _Measured) -> Finding:
+def _no_gradient(start: _Measured, end: _Measured) -> _Finding:
     zero = float((start["weight_gradient"] == 0).mean())
     if not zero > 0:
         return None
@@ -201,7 +201,7 @@ def _no_gradient(start: _Measured, end: _Measured) -> Finding:
     )
 
 
-def _dead(start: _Measured, end: _Measured) -> Finding:
+def _dead(start: _Measured, end: _Measured) -> _Finding:
     share = float(start["dead"].max(1).mean())
     if not share > _DEAD:
         return None
@@ -212,7 +212,7 @@ def _dead(start: _Measured, end: _Measured) -> Finding:
     )
 
 
-def _blind(start: _Measured, end: _Measured) -> Finding:
+def _blind(start: _Measured, end: _Measured) -> _Finding:
     seen = float((start["spread"][:, -1] / start["signal"][:, -1]).mean())
     if not seen < _BLIND:
         return None
@@ -231,7 +231,7 @@ def _times(powers: float) -> str:
     return f"10^{powers:+.1f}".replace("+", "").replace("-", "−")
 
 
-_RULES: tuple[Callable[[_Measured, _Measured], Finding], ...] = (
+_RULES: tuple[Callable[[_Measured, _Measured], _Finding], ...] = (
     _not_finite,
     _copies,
     _no_gradient,

@@ -65,7 +65,7 @@ def adapt(
     call = _find_call(example, state, images, axes, flag)
 
     def init(key: PRNGKeyArray, images: Array) -> Variables:
-        return read(made(key))
+        return _read(made(key))
 
     def state_of(variables: Variables) -> Any:
         leaves = variables.get("state", {})
@@ -75,11 +75,6 @@ def adapt(
     def own_module(variables: Variables) -> Any:
         whole = whole_of(variables["params"])
         return (whole, state_of(variables)) if call.state else whole
-
-    def read(own: Any) -> Variables:
-        whole, state = own if isinstance(own, tuple) else (own, None)
-        leaves = _numbered(state) if state is not None else {}
-        return {"params": _parts(whole)[0]} | ({"state": leaves} if leaves else {})
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys
@@ -93,9 +88,16 @@ def adapt(
 
     streams = ("key",) if call.key else ()
     name = type(example).__name__
-    adapter = Adapter(name, init, apply, own_module, read, streams)
+    adapter = Adapter(name, init, apply, own_module, _read, streams)
     check_calls(adapter, images, flag, type(example).__call__)
     return adapter
+
+
+def _read(own: Any) -> Variables:
+    """Read variables out of a module, or a module and its state."""
+    whole, state = own if isinstance(own, tuple) else (own, None)
+    leaves = _numbered(state) if state is not None else {}
+    return {"params": _parts(whole)[0]} | ({"state": leaves} if leaves else {})
 
 
 def _example(made: Callable[[Any], tuple[Any, Any]]) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.instruments.cosines import pair_cosines
 from init_study.instruments.signals import Signals, layer_signals
@@ -87,43 +87,64 @@ def make_pass(
         >>> round(float(jnp.exp(passed.loss)), 3), float(passed.layers.signal[0])
         (4.0, 0.0)
     """
+    return jax.jit(partial(pass_through, network), compiler_options=SOON)
 
-    @partial(jax.jit, compiler_options=SOON)
-    def through(
-        params: Params,
-        state: ModelState,
-        images: Array,
-        labels: Array | None,
-        key: PRNGKeyArray,
-    ) -> Through:
-        own_key, noise_key = jax.random.split(key)
 
-        def run(params: Params, shifts: dict[int, Array]) -> tuple[Array, Signals]:
-            signals = layer_signals(
-                network, params, state, images, shifts=shifts, key=own_key
-            )
-            return _loss(signals.result, labels, noise_key), signals
+def pass_through(
+    network: Network,
+    params: Params,
+    state: ModelState,
+    images: Float[Array, "n ..."],
+    labels: Int[Array, " n"] | None,
+    key: PRNGKeyArray,
+) -> Through:
+    """Pass a batch through a network, and gradients of its loss back.
 
-        outputs = jax.eval_shape(lambda: run(params, {})[1]).outputs
-        shifts = {i: jnp.zeros(one.shape, one.dtype) for i, one in enumerate(outputs)}
-        slope = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
-        (loss, signals), (slopes, gradients) = slope(params, shifts)
-        rows = [
-            _numbers(*of_layer, len(images))
-            for of_layer in zip(
-                network.layers,
-                signals.inputs,
-                signals.outputs,
-                (gradients[index] for index in range(len(outputs))),
-                strict=True,
-            )
-        ]
-        columns = (jnp.stack(one) for one in zip(*rows, strict=True))
-        none = [jnp.zeros(0)] * len(OfLayers._fields)
-        layers = OfLayers(*(columns if rows else none))
-        return Through(loss, signals.result, layers, slopes)
+    Args:
+        network: a traced network.
+        params: of it.
+        state: of it.
+        images: a batch.
+        labels: of the images, or None, as `make_pass` says.
+        key: of dropout, and of the noise in the place of labels.
 
-    return through
+    Cost: 1 F + 1 B.
+
+    Example:
+        >>> from init_study.models.linear import Linear
+        >>> from init_study.network import trace
+        >>> network = trace(Linear(2), (1, 1, 3))
+        >>> params = network.own_init(jax.random.key(0))
+        >>> given = jnp.ones((4, 1, 1, 3)), jnp.zeros(4, int), jax.random.key(1)
+        >>> pass_through(network, params, {}, *given).result.shape
+        (4, 2)
+    """
+    own_key, noise_key = jax.random.split(key)
+
+    def run(params: Params, shifts: dict[int, Array]) -> tuple[Array, Signals]:
+        signals = layer_signals(
+            network, params, state, images, shifts=shifts, key=own_key
+        )
+        return _loss(signals.result, labels, noise_key), signals
+
+    outputs = jax.eval_shape(lambda: run(params, {})[1]).outputs
+    shifts = {i: jnp.zeros(one.shape, one.dtype) for i, one in enumerate(outputs)}
+    slope = jax.value_and_grad(run, argnums=(0, 1), has_aux=True)
+    (loss, signals), (slopes, gradients) = slope(params, shifts)
+    rows = [
+        _numbers(*of_layer, len(images))
+        for of_layer in zip(
+            network.layers,
+            signals.inputs,
+            signals.outputs,
+            (gradients[index] for index in range(len(outputs))),
+            strict=True,
+        )
+    ]
+    columns = (jnp.stack(one) for one in zip(*rows, strict=True))
+    none = [jnp.zeros(0)] * len(OfLayers._fields)
+    layers = OfLayers(*(columns if rows else none))
+    return Through(loss, signals.result, layers, slopes)
 
 
 def _loss(result: Array, labels: Array | None, key: PRNGKeyArray) -> Float[Array, ""]:

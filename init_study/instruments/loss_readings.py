@@ -1,0 +1,174 @@
+"""Instruments of the loss: its slope and curvature, and what a first step does."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from init_study.instruments import curvature, first_steps, gradients, saliency
+from init_study.instruments.hessian_spectra import (
+    HessianSketch,
+    hessian_ends,
+    sketch_hessian,
+)
+from init_study.instruments.instrument import (
+    Instrument,
+    ProbeBatch,
+    Reading,
+    Subject,
+    member_logits,
+    member_loss,
+    member_losses,
+)
+from init_study.instruments.lanczos import Tridiagonal
+from init_study.network import Network
+
+# A grid over which the best first step is looked for, two a decade.
+FIRST_RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
+_STEPS = 24
+
+
+def _read_hessian(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss, own_key = (
+        member_loss(network, subject, batch),
+        jax.random.fold_in(jax.random.clone(batch.key), 2),
+    )
+    sketch_key, trace_key = jax.random.split(own_key)
+    sketch = sketch_hessian(loss, subject.params, sketch_key, steps=_STEPS, probes=1)
+    trace = curvature.hessian_trace(loss, subject.params, trace_key, probes=16)
+    return {
+        **sketch._asdict(),
+        "trace": trace.estimate,
+        "trace_error": trace.standard_error,
+    }
+
+
+def _finish_hessian_ends(found: Reading, batch: ProbeBatch) -> Reading:
+    sketch = HessianSketch(found["matrix"], Tridiagonal(*found["tridiagonal"]))
+    ends = hessian_ends(sketch)
+    return {
+        "sharpness": ends.greatest[..., 0],
+        "least": ends.least[..., 0],
+        "largest_rate": 2 / np.where(ends.greatest > 0, ends.greatest, np.nan)[..., 0],
+        "trace": found["trace"],
+        "trace_error": found["trace_error"],
+    }
+
+
+def _read_gradient_quotient(
+    network: Network, subject: Subject, batch: ProbeBatch
+) -> Reading:
+    loss = member_loss(network, subject, batch)
+    return {"quotient": curvature.gradient_quotient(loss, subject.params)}
+
+
+def _read_first_steps(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss, rates = member_loss(network, subject, batch), jnp.array(FIRST_RATES)
+    drops = first_steps.first_step_drops(loss, subject.params, rates)
+    tried = jnp.where(jnp.isfinite(drops), drops, -jnp.inf)
+    broken = jnp.where(jnp.isfinite(tried).any(), 1.0, jnp.nan)
+    return {
+        "drops": drops,
+        "best_drop": broken * jnp.max(tried),
+        "best_rate": broken * rates[jnp.argmax(tried)],
+    }
+
+
+def _read_gradients(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    rows = _example_gradients(network, subject, batch)
+    ratio = gradients.signal_to_noise(rows)
+    confusion = gradients.gradient_confusion(rows)
+    return {
+        "least_cosine": confusion.least,
+        "mean_cosine": confusion.mean,
+        "signal_to_noise": ratio.whole,
+    }
+
+
+def _read_saliency(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss = member_loss(network, subject, batch)
+    still = lambda params, images: network.apply(  # noqa: E731
+        params, subject.state, images, train=False
+    )[0]
+    return {
+        "snip": saliency.snip(loss, subject.params).whole,
+        "grasp": saliency.grasp(loss, subject.params).whole,
+        "synflow": saliency.synflow(still, subject.params, network.image_shape).whole,
+        "input_gradients": saliency.input_gradients(
+            lambda images: member_logits(
+                network, subject, batch._replace(images=images), subject.params
+            ),
+            batch.images,
+        ),
+    }
+
+
+def _finish_jacob_cov(found: Reading, batch: ProbeBatch) -> Reading:
+    scores = {name: found[name] for name in ("snip", "grasp", "synflow")}
+    gradients = found["input_gradients"]
+    return {**scores, "jacob_cov": saliency.jacobian_score(gradients)}
+
+
+def _example_gradients(network: Network, subject: Subject, batch: ProbeBatch) -> Array:
+    """Compute the gradient of each image's loss; a norm sees the whole batch."""
+    losses, pull = jax.vjp(
+        partial(member_losses, network, subject, batch), subject.params
+    )
+
+    def row(unit: Array) -> Array:
+        (slopes,) = pull(unit)
+        return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(slopes)])
+
+    return lax.map(row, jnp.eye(len(losses)))
+
+
+LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
+    "hessian": Instrument(
+        what="sharpness, the least eigenvalue and the trace of the loss's Hessian",
+        formula="λ_max, λ_min, tr H; 2 / λ_max",
+        units="nats by squares of the parameters' units; a rate",
+        cost="40 products, each 2 F + 2 B",
+        source="Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159",
+        measure=_read_hessian,
+        finish=_finish_hessian_ends,
+    ),
+    "gradient_quotient": Instrument(
+        what="by how much a step of rate 1 changes the gradient, in its own units",
+        formula="E|(g − H g) / (g ± ε) − 1|",
+        units="none",
+        cost="2 F + 3 B",
+        source="Dauphin & Schoenholz 2019, MetaInit",
+        measure=_read_gradient_quotient,
+    ),
+    "first_steps": Instrument(
+        what="by how much the first step lowers the loss, over a grid of rates",
+        formula="L(θ) − L(θ − η ∇L(θ))",
+        units="nats; a rate",
+        cost="1 F + 1 B, and 1 F for each of 11 rates",
+        source="Zhu et al. 2021, arXiv:2102.08098 (GradInit)",
+        measure=_read_first_steps,
+    ),
+    "gradients": Instrument(
+        what="whether the images' gradients pull together: cosines, signal to noise",
+        formula="min, mean cos(g_i, g_j); ‖E g‖² / tr Cov g",
+        units="none",
+        cost="1 F + n B",
+        source="Sankararaman et al. 2020, arXiv:1904.06963; Liu et al. 2020, "
+        "arXiv:2001.07384",
+        measure=_read_gradients,
+    ),
+    "saliency": Instrument(
+        what="scores by which others rank networks before training",
+        formula="Σ|g ⊙ w|; Σ −w ⊙ Hg; Σ|w| ⊙ ∂R/∂|w|; −Σ ln(v + k) + 1 / (v + k)",
+        units="nats; …; logits; none",
+        cost="5 F + 5 B",
+        source="Lee et al. 2019, arXiv:1810.02340; Wang et al. 2020, arXiv:2002.07376; "
+        "Tanaka et al. 2020, arXiv:2006.05467; zero-cost-nas",
+        measure=_read_saliency,
+        finish=_finish_jacob_cov,
+    ),
+}
