@@ -25,6 +25,9 @@ from init_study.store.disk_room import check_disk
 
 _STATE, _CHECKSUMS = "state", "checksums"
 _GO_ON = "then run the same command again to go on"
+# Seconds: more than any clock jumps. Orbax takes the time of day for its patience, and
+# gives a save up that a sleeping laptop interrupts.
+_PATIENCE = 10 * 365 * 86_400
 # Bytes beside the arrays: some twenty small files, each a block of the disk, which also
 # say of each array what it is.
 _OF_A_SAVE, _OF_A_LEAF = 24 * 4096, 1024
@@ -56,7 +59,9 @@ class Checkpoints:
         self._folder = folder.absolute()
         self._about = dict(about or {})
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=2, cleanup_tmp_directories=not only_read
+            max_to_keep=2,
+            cleanup_tmp_directories=not only_read,
+            async_options=ocp.AsyncOptions(timeout_secs=_PATIENCE),
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -238,12 +243,15 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        reason = _reason(error)
+        reason, way_out = _reason(error), "make room or mend the folder"
         if "No space left" in str(error):
             reason = "the disk is full"
+        if isinstance(error, TimeoutError):
+            reason = "the disk did not answer in time, or the clock was set meanwhile"
+            way_out = "see that both are well"
         raise UserError(
-            f"a checkpoint could not be written to {folder}: {reason}; make room or "
-            f"mend the folder, {_GO_ON}",
+            f"a checkpoint could not be written to {folder}: {reason}; {way_out}, "
+            f"{_GO_ON}",
             ExitCode.IO,
         ) from error
 
