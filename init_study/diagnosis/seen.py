@@ -13,10 +13,12 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study.diagnosis.first_update import first_update
+from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.passes import Through, make_pass
 from init_study.jaxprs import SOON
 from init_study.network import ModelState, Network, Params, Path, graph
-from init_study.schemes import Batch, Scheme
+from init_study.schemes import Batch, Refinement, Scheme
 
 # A small step moves every parameter by so much of root mean square, whatever the size
 # of its gradient.
@@ -26,30 +28,6 @@ _MORE_STEPS = 8
 _PASS, _UNUSED, _EVALUATION = "audit pass", "audit unused", "audit evaluation"
 # Rates at which a first step is tried, besides the one that is asked about.
 RATES = tuple(10.0**power for power in range(-4, 2))
-
-
-class Training(NamedTuple):
-    """How it is going to be trained, as far as that is known.
-
-    Attributes:
-        optimizer: `sgd`, `adam` or `adamw`; None if it is not known.
-        learning_rate: of the first step.
-        learning_rates: that are to be compared.
-        weight_decay: as of `study.Study`.
-        clip: norm to which gradients are cut, if they are.
-        epsilon: of Adam.
-        batch_size, steps, seeds: numbers of each.
-    """
-
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    learning_rates: tuple[float, ...] = ()
-    weight_decay: float = 0.0
-    clip: float | None = None
-    epsilon: float = 1e-8
-    batch_size: int | None = None
-    steps: int | None = None
-    seeds: int | None = None
 
 
 class SetUp(NamedTuple):
@@ -64,6 +42,7 @@ class SetUp(NamedTuple):
         said: what sets each parameter, in words, by path.
         draw: draws parameters as these were, by key; None if they were given.
         training: how it is going to be trained.
+        refinements: of the scheme, what it does to its draws; none if they were given.
     """
 
     network: Network
@@ -74,6 +53,7 @@ class SetUp(NamedTuple):
     said: Mapping[Path, str]
     draw: Callable[[PRNGKeyArray], Params] | None
     training: Training = Training()
+    refinements: tuple[Refinement, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -94,6 +74,11 @@ class Seen(NamedTuple):
             function as in training.
         others: parameters drawn by two other keys, by path; none if there is no `draw`.
         redrawn: parameters drawn again by the same key, by path; None as well.
+        judged: whether losses are cross-entropies of the labels; else of noise.
+        again: whether the pass at the start gives the same bits a second time.
+        update: what the first step of the optimizer takes off each parameter, by path;
+            None where it or its rate is not known.
+        own_step: the loss after that step; None as well.
     """
 
     set_up: SetUp
@@ -107,6 +92,10 @@ class Seen(NamedTuple):
     evaluated: Float[np.ndarray, "n ..."] | None
     others: tuple[dict[Path, np.ndarray], ...]
     redrawn: dict[Path, np.ndarray] | None
+    judged: bool
+    again: bool
+    update: dict[Path, np.ndarray] | None
+    own_step: float | None
 
 
 def make_set_up(
@@ -137,6 +126,7 @@ def make_set_up(
         said=said,
         draw=lambda other: scheme(other, network, batch),
         training=training,
+        refinements=scheme.refinements,
     )
 
 
@@ -159,6 +149,8 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     stepped = {
         one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
     }
+    update = first_update(set_up.training, set_up.params, first.slopes)
+    moved = update and jax.tree.map(jnp.subtract, set_up.params, update)
     draw = set_up.draw
     drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
     return Seen(
@@ -173,6 +165,10 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         evaluated=_evaluated(set_up),
         others=tuple(drawn[:2]),
         redrawn=drawn[2] if drawn else None,
+        judged=_are_logits(set_up),
+        again=_same_bits(first, through(set_up.params)),
+        update=update and _flat(update),
+        own_step=moved and float(through(moved).loss),
     )
 
 
@@ -181,7 +177,7 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
     compiled = set_up.network.passes
     if _PASS not in compiled:
         compiled[_PASS] = make_pass(set_up.network)
-    labels = jnp.asarray(set_up.labels) if _are_logits(set_up) else None
+    labels = jnp.asarray(set_up.labels, jnp.int32) if _are_logits(set_up) else None
     rest = set_up.state, set_up.images, labels
     # Every pass has the same dropout, so that what differs is the parameters' doing.
     return lambda params: compiled[_PASS](params, *rest, jax.random.clone(key))
@@ -189,13 +185,20 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
 
 def _are_logits(set_up: SetUp) -> bool:
     """Whether the result is `[n, classes]`, with a class for every label."""
-    if set_up.labels is None:
+    labels = np.asarray(set_up.labels if set_up.labels is not None else 0.0)
+    are_whole = np.issubdtype(labels.dtype, np.integer)
+    if not are_whole or labels.ndim != 1 or not labels.size or labels.min() < 0:
         return False
     result = jax.eval_shape(
         lambda p: set_up.network.apply(p, set_up.state, set_up.images, train=True)[0],
         set_up.params,
     )
-    return result.ndim == 2 and int(np.max(set_up.labels)) < result.shape[1]
+    return result.ndim == 2 and int(labels.max()) < result.shape[1]
+
+
+def _same_bits(one: Through, other: Through) -> bool:
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs)
 
 
 def _unused(set_up: SetUp) -> frozenset[Path]:
