@@ -37,7 +37,7 @@ class SetUp(NamedTuple):
         network: a traced network.
         params: what it starts from.
         state: of norms and the like.
-        images: a batch, as the network reads them.
+        images: a batch, as it was given; a network reads integers as float32.
         labels: of them, from 0 to K − 1, or None.
         said: what sets each parameter, in words, by path.
         draw: draws parameters as these were, by key; None if they were given.
@@ -117,14 +117,15 @@ def make_set_up(
     Raises: UserError as `Scheme.__call__` and `Scheme.explain`.
     """
     said = scheme.explain(network)
+    read = batch._replace(images=_as_read(batch.images))
     return SetUp(
         network=network,
-        params=scheme(key, network, batch),
+        params=scheme(key, network, read),
         state=network.model_state(jax.random.clone(key)),
         images=jnp.asarray(batch.images),
         labels=None if batch.labels is None else np.asarray(batch.labels),
         said=said,
-        draw=lambda other: scheme(other, network, batch),
+        draw=lambda other: scheme(other, network, read),
         training=training,
         refinements=scheme.refinements,
     )
@@ -141,6 +142,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     """
     again = jax.random.clone(key)
     own_key, *other_keys = jax.random.split(jax.random.fold_in(again, 0), 3)
+    given, set_up = set_up, set_up._replace(images=_as_read(set_up.images))
     through = _through(set_up, own_key)
     first = through(set_up.params)
     slopes = _flat(first.slopes)
@@ -154,7 +156,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     draw = set_up.draw
     drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
     return Seen(
-        set_up=set_up,
+        set_up=given,
         leaves=_flat(set_up.params),
         slopes=slopes,
         first=_on_host(first),
@@ -170,6 +172,13 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         update=update and _flat(update),
         own_step=moved and float(through(moved).loss),
     )
+
+
+def _as_read(images: Any) -> Array:
+    """Bring integers into the type in which layers with float32 kernels read them."""
+    images = jnp.asarray(images)
+    is_float = jnp.issubdtype(images.dtype, jnp.floating)
+    return images if is_float else images.astype(jnp.float32)
 
 
 def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
