@@ -53,7 +53,9 @@ def first_update(training: Training, params: Params, slopes: Params) -> Params |
 
     return {
         name: jax.tree.map(
-            lambda p, g, decays=name != ADDED: update(p, g, decays), branch, slopes[name]
+            lambda p, g, decays=name != ADDED: update(p, g, decays),
+            branch,
+            slopes[name],
         )
         for name, branch in params.items()
     }

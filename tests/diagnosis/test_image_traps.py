@@ -34,7 +34,9 @@ def seen_of(images, scheme="he_normal", module=None):
 
 def graver(findings):
     return {
-        name for name, ones in findings.items() if any(o.severity != "info" for o in ones)
+        name
+        for name, ones in findings.items()
+        if any(o.severity != "info" for o in ones)
     }
 
 

@@ -121,7 +121,9 @@ def _half(seen: Seen) -> Iterator[Sign]:
     dtype = str(seen.set_up.images.dtype)
     if dtype in _HALF:
         yield Sign(
-            "info", "images", f"images are {dtype} (wanted: float32, cast in the module)"
+            "info",
+            "images",
+            f"images are {dtype} (wanted: float32, cast in the module)",
         )
 
 

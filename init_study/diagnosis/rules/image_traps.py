@@ -265,7 +265,7 @@ IMAGE_TRAPS = (
         "It alone decides on means over the batch: norms, gradients, and whatever "
         "looks at data.",
         "clip images, or leave it out",
-        "derived: of n images one of 100 times the mean square has 100 / (n + 99) of it",
+        "derived: one of n of 100 times the mean square has 100 / (n + 99) of it",
         _outliers,
     ),
     Trap(

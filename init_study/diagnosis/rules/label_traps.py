@@ -181,7 +181,7 @@ LABEL_TRAPS = (
     Trap(
         "too-few-outputs",
         "a label has no output",
-        "The loss of such an image is not defined: it is NaN, or that of another class.",
+        "The loss of such an image is not defined: it is NaN, or another class's.",
         "as many outputs as classes: nn.Dense(num_classes)",
         "derived: the cross-entropy picks the logit of the label's number",
         _too_few,
