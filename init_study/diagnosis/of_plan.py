@@ -40,8 +40,9 @@ def audit_plan(plan: Plan) -> Iterator[SetUpFindings]:
     """
     for of_program in plan.programs:
         batch = first_batch(of_program)
-        training = training_of(plan.study, of_program.program)
+        examples = len(of_program.dataset.train.labels)
         for text, scheme in plan.schemes.items():
+            training = training_of(plan.study, of_program.program, text, examples)
             key = stream(0, "init")
             set_up = make_set_up(of_program.network, scheme, batch, key, training)
             found = look_for(TRAPS.values(), look_at(set_up, jax.random.clone(key)))

@@ -14,10 +14,12 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study.diagnosis.first_update import first_update
+from init_study.diagnosis.of_study import Training
 from init_study.instruments.passes import Through, make_pass
 from init_study.jaxprs import SOON
 from init_study.network import ModelState, Network, Params, Path, graph
-from init_study.schemes import Batch, Scheme
+from init_study.schemes import Batch, Refinement, Scheme
 
 # A small step moves every parameter by so much of root mean square, whatever the size
 # of its gradient.
@@ -30,30 +32,6 @@ _PASS, _UNUSED, _EVALUATION = "audit pass", "audit unused", "audit evaluation"
 RATES = tuple(10.0**power for power in range(-4, 2))
 
 
-class Training(NamedTuple):
-    """How it is going to be trained, as far as that is known.
-
-    Attributes:
-        optimizer: `sgd`, `adam` or `adamw`; None if it is not known.
-        learning_rate: of the first step.
-        learning_rates: that are to be compared.
-        weight_decay: as of `study.Study`.
-        clip: norm to which gradients are cut, if they are.
-        epsilon: of Adam.
-        batch_size, steps, seeds: numbers of each.
-    """
-
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    learning_rates: tuple[float, ...] = ()
-    weight_decay: float = 0.0
-    clip: float | None = None
-    epsilon: float = 1e-8
-    batch_size: int | None = None
-    steps: int | None = None
-    seeds: int | None = None
-
-
 class SetUp(NamedTuple):
     """A network, its numbers and a batch, before anything is trained.
 
@@ -61,11 +39,12 @@ class SetUp(NamedTuple):
         network: a traced network.
         params: what it starts from.
         state: of norms and the like.
-        images: a batch, as the network reads them.
+        images: a batch, as it was given; a network reads integers as float32.
         labels: of them, from 0 to K − 1, or None.
         said: what sets each parameter, in words, by path.
         draw: draws parameters by the scheme that is asked for, by key.
         training: how it is going to be trained.
+        refinements: of the scheme, what it does to its draws; none if they were given.
     """
 
     network: Network
@@ -76,6 +55,7 @@ class SetUp(NamedTuple):
     said: Mapping[Path, str]
     draw: Callable[[PRNGKeyArray], Params]
     training: Training = Training()
+    refinements: tuple[Refinement, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -96,6 +76,11 @@ class Seen(NamedTuple):
             function as in training.
         others: parameters that the scheme draws by two other keys, by path.
         redrawn: parameters that it draws by the same key, by path.
+        judged: whether losses are cross-entropies of the labels; else of noise.
+        again: whether the pass at the start gives the same bits a second time.
+        update: what the first step of the optimizer takes off each parameter, by path;
+            None where it or its rate is not known.
+        own_step: the loss after that step; None as well.
     """
 
     set_up: SetUp
@@ -109,6 +94,10 @@ class Seen(NamedTuple):
     evaluated: Float[np.ndarray, "n ..."] | None
     others: tuple[dict[Path, np.ndarray], ...]
     redrawn: dict[Path, np.ndarray]
+    judged: bool
+    again: bool
+    update: dict[Path, np.ndarray] | None
+    own_step: float | None
 
 
 def make_set_up(
@@ -135,9 +124,10 @@ def make_set_up(
     Raises: UserError as `Scheme.__call__` and `Scheme.explain`.
     """
     images = jnp.asarray(batch.images)
+    read = batch._replace(images=_as_read(images))
     few = _few(images.shape)
     params, state = variables or (
-        scheme(key, network, batch),
+        scheme(key, network, read),
         network.model_state(jax.random.clone(key)),
     )
     return SetUp(
@@ -147,8 +137,9 @@ def make_set_up(
         images=images[:few],
         labels=None if batch.labels is None else np.asarray(batch.labels)[:few],
         said=scheme.explain(network),
-        draw=lambda other: scheme(other, network, batch),
+        draw=lambda other: scheme(other, network, read),
         training=training,
+        refinements=scheme.refinements,
     )
 
 
@@ -168,6 +159,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     """
     again = jax.random.clone(key)
     own_key, *other_keys = jax.random.split(jax.random.fold_in(again, 0), 3)
+    given, set_up = set_up, set_up._replace(images=_as_read(set_up.images))
     through = _through(set_up, own_key)
     first = through(set_up.params)
     slopes = _flat(first.slopes)
@@ -177,8 +169,10 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
     }
     drawn = [_flat(set_up.draw(one)) for one in (*other_keys, again)]
+    update = first_update(set_up.training, set_up.params, first.slopes)
+    moved = update and jax.tree.map(jnp.subtract, set_up.params, update)
     return Seen(
-        set_up=set_up,
+        set_up=given,
         leaves=_flat(set_up.params),
         slopes=slopes,
         first=_on_host(first),
@@ -189,7 +183,18 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         evaluated=_evaluated(set_up),
         others=tuple(drawn[:2]),
         redrawn=drawn[2],
+        judged=_are_logits(set_up),
+        again=_same_bits(first, through(set_up.params)),
+        update=update and _flat(update),
+        own_step=moved and float(through(moved).loss),
     )
+
+
+def _as_read(images: Any) -> Array:
+    """Bring integers into the type in which layers with float32 kernels read them."""
+    images = jnp.asarray(images)
+    is_float = jnp.issubdtype(images.dtype, jnp.floating)
+    return images if is_float else images.astype(jnp.float32)
 
 
 def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
@@ -197,7 +202,7 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
     compiled = set_up.network.passes
     if _PASS not in compiled:
         compiled[_PASS] = make_pass(set_up.network)
-    labels = jnp.asarray(set_up.labels) if _are_logits(set_up) else None
+    labels = jnp.asarray(set_up.labels, jnp.int32) if _are_logits(set_up) else None
     rest = set_up.state, set_up.images, labels
     # Every pass has the same dropout, so that what differs is the parameters' doing.
     return lambda params: compiled[_PASS](params, *rest, jax.random.clone(key))
@@ -205,13 +210,20 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
 
 def _are_logits(set_up: SetUp) -> bool:
     """Whether the result is `[n, classes]`, with a class for every label."""
-    if set_up.labels is None:
+    labels = np.asarray(set_up.labels if set_up.labels is not None else 0.0)
+    are_whole = np.issubdtype(labels.dtype, np.integer)
+    if not are_whole or labels.ndim != 1 or not labels.size or labels.min() < 0:
         return False
     result = jax.eval_shape(
         lambda p: set_up.network.apply(p, set_up.state, set_up.images, train=True)[0],
         set_up.params,
     )
-    return result.ndim == 2 and int(np.max(set_up.labels)) < result.shape[1]
+    return result.ndim == 2 and int(labels.max()) < result.shape[1]
+
+
+def _same_bits(one: Through, other: Through) -> bool:
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    return all(np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs)
 
 
 def _unused(set_up: SetUp) -> frozenset[Path]:

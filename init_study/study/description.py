@@ -52,7 +52,7 @@ FEEDS = {
 }
 _TABLES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "fixed": FIXED}
 # What one tries first without tuning, by optimizer: the usual textbook rates.
-_UNTUNED_LEARNING_RATE = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
+UNTUNED_LEARNING_RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -262,7 +262,7 @@ class Study:
             >>> Study(schemes="zeros", learning_rates=(0.01, 0.3)).untuned("sgd")
             0.3
         """
-        wanted = self.untuned_learning_rate or _UNTUNED_LEARNING_RATE[optimizer]
+        wanted = self.untuned_learning_rate or UNTUNED_LEARNING_RATES[optimizer]
         return min(self.learning_rates, key=lambda r: abs(math.log(r / wanted)))
 
 

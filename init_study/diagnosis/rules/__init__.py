@@ -3,6 +3,22 @@
 from collections.abc import Mapping
 
 from init_study.diagnosis.finding import Trap, by_id
+from init_study.diagnosis.rules.batch_traps import BATCH_TRAPS
+from init_study.diagnosis.rules.comparison_traps import COMPARISON_TRAPS
+from init_study.diagnosis.rules.image_traps import IMAGE_TRAPS
+from init_study.diagnosis.rules.label_traps import LABEL_TRAPS
+from init_study.diagnosis.rules.optimizer_traps import OPTIMIZER_TRAPS
+from init_study.diagnosis.rules.output_traps import OUTPUT_TRAPS
+from init_study.diagnosis.rules.training_traps import TRAINING_TRAPS
 from init_study.diagnosis.rules.zero_traps import ZERO_TRAPS
 
-TRAPS: Mapping[str, Trap] = by_id(ZERO_TRAPS)
+TRAPS: Mapping[str, Trap] = by_id(
+    ZERO_TRAPS,
+    OUTPUT_TRAPS,
+    LABEL_TRAPS,
+    IMAGE_TRAPS,
+    BATCH_TRAPS,
+    TRAINING_TRAPS,
+    OPTIMIZER_TRAPS,
+    COMPARISON_TRAPS,
+)
