@@ -9,6 +9,8 @@ from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.flow import flow_of
 from init_study.diagnosis.seen import Seen
 
+# Multiples of the smallest number that take four bits.
+_BITS = 16
 # A signal's largest number is some six times its root mean square: of 10⁹ normal ones
 # one is beyond.
 _LARGEST = 6.0
@@ -100,7 +102,7 @@ def _underflows(seen: Seen) -> Iterator[Sign]:
     """Give the float16 layer with the smallest gradient, if that is rounded to zero."""
     layers = seen.set_up.network.layers
     dtypes = flow_of(seen).dtypes
-    smallest = float(jnp.finfo(jnp.float16).smallest_subnormal)
+    smallest = _BITS * float(jnp.finfo(jnp.float16).smallest_subnormal)
     # The gradient of a mean over the batch is what is stored.
     roots = np.sqrt(seen.first.layers.gradient) / len(seen.set_up.images)
     half = [index for index, dtype in enumerate(dtypes) if dtype == np.float16]
@@ -110,8 +112,8 @@ def _underflows(seen: Seen) -> Iterator[Sign]:
         yield Sign(
             "warning",
             layers[worst].name,
-            f"its gradient's root mean square is {roots[worst]:.2g}; float16 has no "
-            f"number below {smallest:.2g}",
+            f"its gradient's root mean square is {roots[worst]:.2g}; below "
+            f"{smallest:.2g} a float16 has four bits at most",
         )
 
 
@@ -159,8 +161,8 @@ FINITE_TRAPS = (
     ),
     Trap(
         "gradient-underflows",
-        "gradients are below the smallest number of float16",
-        "They are rounded to zero, so layers before do not learn.",
+        "gradients are too small for float16",
+        "They are rounded to a few bits or to zero, so layers before do not learn.",
         "multiply the loss by 1024 and divide the gradients, or use bfloat16",
         "Micikevicius et al. 2018, arXiv:1710.03740",
         _underflows,

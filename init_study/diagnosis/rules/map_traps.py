@@ -33,8 +33,11 @@ def _padding_leak(seen: Seen) -> Iterator[Sign]:
         if not padded or left > _TOLD:
             continue
         each = left ** (1 / len(padded))
-        borders = [numbers.border[i] / numbers.centre[i] for i in padded]
-        borders = [one for one in borders if np.isfinite(one)]
+        borders = [
+            float(numbers.border[i]) / float(numbers.centre[i])
+            for i in padded
+            if 0 < numbers.centre[i] < np.inf
+        ]
         measured = ""
         if borders:
             measured = (

@@ -139,7 +139,7 @@ def _head_norm(seen: Seen) -> Iterator[Sign]:
                 "info",
                 layer.name,
                 "a norm stands behind the layer that gives the result, whose mean "
-                f"square is {np.mean(np.square(seen.first.result)):.3g} (1 by the norm)",
+                f"square is {np.mean(seen.first.result.astype(np.float64) ** 2):.3g} (1 by the norm)",
             )
 
 

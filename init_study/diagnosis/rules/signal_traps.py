@@ -65,14 +65,14 @@ def _stretches(seen: Seen) -> Iterator[tuple[list[str], float, float, float]]:
     numbers = seen.first.layers
     for stretch in flow.stretches:
         stretch = _without_zeros(seen, stretch)
-        start = numbers.inputs[stretch[0]] if stretch else np.nan
-        if not start > 0:
+        start = float(numbers.inputs[stretch[0]]) if stretch else np.nan
+        if not 0 < start < np.inf:
             continue
         names = [layers[index].name for index in stretch]
         places = [
             (
                 names[: at + 1],
-                numbers.signal[index],
+                float(numbers.signal[index]),
                 chance_over(seen, stretch[: at + 1]),
             )
             for at, index in enumerate(stretch)
@@ -81,9 +81,9 @@ def _stretches(seen: Seen) -> Iterator[tuple[list[str], float, float, float]]:
         if flow.is_followed_by_norm(stretch[-1]):
             places.pop()
         head = _read_by_head(seen, flow, stretch[-1])
-        if head is not None and start > 0:
+        if head is not None:
             index, pooled = head
-            square = numbers.inputs[index]
+            square = float(numbers.inputs[index])
             # What a mean over places takes is no fault of the layers.
             square = square * pooled if square < start else square
             chance = chance_over(seen, stretch)
@@ -92,7 +92,7 @@ def _stretches(seen: Seen) -> Iterator[tuple[list[str], float, float, float]]:
         if places:
             found = max(places, key=lambda one: abs(log(max(one[1], 1e-300) / start)))
             names, square, chance = found
-            yield names, float(square / start), chance, float(square)
+            yield names, square / start, chance, square
 
 
 def _without_zeros(seen: Seen, stretch: Sequence[int]) -> tuple[int, ...]:
@@ -163,7 +163,7 @@ def _residual_growth(seen: Seen) -> Iterator[Sign]:
     first, last = (branch.layers[0] for branch in (plain[0], plain[-1]))
     if any(flow.renewed[first + 1 : last + 1]) or not numbers.inputs[first] > 0:
         return
-    growth = float(numbers.inputs[last] / numbers.inputs[first])
+    growth = float(numbers.inputs[last]) / float(numbers.inputs[first])
     chance = chance_over(seen, [i for branch in plain for i in branch.ends])
     if not growth > _GROWN * chance:
         return
@@ -205,14 +205,14 @@ def _image_blind(seen: Seen) -> Iterator[Sign]:
             continue
         if flow.is_followed_by_norm(index) or not numbers.signal[index] > 0:
             return
-        share = float(few * numbers.spread[index] / numbers.signal[index])
+        share = few * float(numbers.spread[index]) / float(numbers.signal[index])
         # Where a head reads but what is learned (a token), and branches are small by
         # design, the images are on these.
         for branch in set_up.network.branches[-1:]:
             read = branch.layers[0]
             if numbers.signal[read] > 0:
-                other = numbers.spread[read] / numbers.signal[read]
-                share = max(share, float(few * other))
+                other = float(numbers.spread[read]) / float(numbers.signal[read])
+                share = max(share, few * other)
         if share < min(_BLIND, own / _ALIKE):
             yield Sign(
                 "warning",
