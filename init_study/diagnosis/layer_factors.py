@@ -79,7 +79,7 @@ def backward_factor(seen: Seen, before: int, index: int) -> float | None:
 
 
 def weight_scale(seen: Seen, index: int) -> float | None:
-    """Compute σ_w², the mean square of a layer's weights times the fan of its operation.
+    """Compute σ_w², the mean square of a layer's weights times its operation's fan.
 
     Args:
         seen: of a set-up.

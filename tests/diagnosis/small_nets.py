@@ -39,7 +39,7 @@ class Residual(nn.Module):
         return nn.Dense(3)(x)
 
 
-TANH = Chain(depth=8, activation=jnp.tanh)
+TANH = Chain(depth=12, width=64, activation=jnp.tanh)
 HALF = Chain(depth=1, dtype=jnp.float16)
 RELU = Chain()
 SHIFTED = Chain(depth=3, activation=jax.nn.tanh, bias=3.0)

@@ -56,7 +56,9 @@ def test_a_norm_of_almost_nothing():
 
 
 def test_a_norm_behind_the_head():
-    assert places(found(LAYER.clone(behind_head=True))["norm-behind-head"]) == ["Dense_1"]
+    assert places(found(LAYER.clone(behind_head=True))["norm-behind-head"]) == [
+        "Dense_1"
+    ]
     assert "norm-behind-head" not in found(LAYER)
 
 

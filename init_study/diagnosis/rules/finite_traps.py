@@ -26,9 +26,7 @@ def _bad_images(seen: Seen) -> Iterator[Sign]:
 
 
 def _bad_parameters(seen: Seen) -> Iterator[Sign]:
-    """Give the parameters with NaN or inf, in one sign: they are most often of one
-    origin.
-    """
+    """Give the parameters with NaN or inf, in one sign: they have one origin."""
     bad = {path: int(np.sum(~_finite(leaf))) for path, leaf in seen.leaves.items()}
     bad = {path: count for path, count in bad.items() if count}
     if bad:
@@ -92,8 +90,8 @@ def _nearly_overflows(seen: Seen) -> Iterator[Sign]:
             yield Sign(
                 "warning",
                 layer.name,
-                f"root mean square {root:.3g} in {dtype}; from {most / _LARGEST:.3g} on "
-                "its largest numbers, or their squares, overflow",
+                f"root mean square {root:.3g} in {dtype}; from {most / _LARGEST:.3g} "
+                "on its largest numbers, or their squares, overflow",
             )
             return
 

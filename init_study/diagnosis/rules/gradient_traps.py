@@ -3,7 +3,7 @@
 Which layers are compared with one another, `init_study.diagnosis.flow` says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import exp, log, prod
 from typing import NamedTuple
 
@@ -89,9 +89,15 @@ def _gradient_explodes(seen: Seen) -> Iterator[Sign]:
 def _sign(
     seen: Seen, flow: Flow, index: int, ratio: float, size: float
 ) -> Iterator[Sign]:
-    """Give a sign if a factor, or its inverse, is beyond the threshold and chance."""
+    """Give a sign if a factor, or its inverse, is beyond the threshold and chance.
+
+    Where theory foresees as much of these weights, it is no chance.
+    """
     between = [one for one in flow.hidden if one >= index]
-    chance = chance_over(seen, between)
+    foreseen, words = _by_theory(seen, flow, between)
+    same_way = (foreseen > 0) == (ratio > 1)
+    expected = same_way and abs(foreseen) > log(MOST)
+    chance = 1.0 if expected else chance_over(seen, between)
     if not size > MOST * chance:
         return
     layers = seen.set_up.network.layers
@@ -100,22 +106,18 @@ def _sign(
         layers[index].name,
         f"the squared length of an image's gradient is {ratio:.2g} of that at "
         f"{layers[between[-1]].name}, {len(between) - 1} layers later (threshold "
-        f"{MOST * chance:.2g} or its inverse, of which {chance:.2g} is chance)"
-        + _by_theory(seen, flow),
+        f"{MOST * chance:.2g} or its inverse, of which {chance:.2g} is chance){words}",
     )
 
 
-def _by_theory(seen: Seen, flow: Flow) -> str:
-    """Say what χ₁ is on average, where it is known."""
-    known = [
-        backward_factor(seen, *pair)
-        for pair in flow.pairs
-        if set(pair) <= set(flow.hidden)
-    ]
-    logs = [log(one) for one in known if one]
+def _by_theory(seen: Seen, flow: Flow, between: Sequence[int]) -> tuple[float, str]:
+    """Compute the logarithm of all χ₁ that are known, and say their mean."""
+    pairs = [pair for pair in flow.pairs if set(pair) <= set(between)]
+    logs = [log(one) for one in (backward_factor(seen, *pair) for pair in pairs) if one]
     if not logs:
-        return ""
-    return f"; χ₁ by theory is {exp(sum(logs) / len(logs)):.3g} a layer (1 keeps it)"
+        return 0.0, ""
+    mean = exp(sum(logs) / len(logs))
+    return sum(logs), f"; χ₁ by theory is {mean:.3g} a layer (1 keeps it)"
 
 
 def _even_weights(seen: Seen) -> Iterator[Sign]:
@@ -140,9 +142,9 @@ def _even_weights(seen: Seen) -> Iterator[Sign]:
             yield Sign(
                 "info",
                 f"{len(lengths)} hidden layers",
-                f"squared lengths of weight gradients differ by a factor of {evenly:.2g} "
-                f"(even is below {_EVEN:g}), gradients at the layers by {apart:.2g} "
-                f"(threshold {MOST * chance:.2g})",
+                f"squared lengths of weight gradients differ by a factor of "
+                f"{evenly:.2g} (even is below {_EVEN:g}), gradients at the layers by "
+                f"{apart:.2g} (threshold {MOST * chance:.2g})",
             )
 
 

@@ -87,8 +87,9 @@ def _pooling(seen: Seen) -> Iterator[Sign]:
     for before, index in flow.pairs:
         first, second = layers[before], layers[index]
         shrunk = prod(first.output_shape) / prod(second.image_shape)
-        known = first.activation is not None and shrunk > 1
-        if not known or (flow.renewed[index] and not first.normalized):
+        if first.activation is None or shrunk <= 1:
+            continue
+        if flow.renewed[index] and not first.normalized:
             continue
         q = 1.0 if first.normalized else float(f"{numbers.signal[before]:.1e}")
         if not 0 < q < np.inf or not numbers.inputs[index] > 0:

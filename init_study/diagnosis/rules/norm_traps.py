@@ -37,8 +37,8 @@ def _hidden_scale(seen: Seen) -> Iterator[Sign]:
         yield Sign(
             "info",
             f"{len(free)} of {len(layers)} layers",
-            f"largest |cosine| of a kernel and its gradient {max(cosines):.1g} (0 where "
-            "the scale has no effect)",
+            f"largest |cosine| of a kernel and its gradient {max(cosines):.1g} (0 "
+            "where the scale has no effect)",
         )
 
 
@@ -127,7 +127,7 @@ def _constant_input(seen: Seen) -> Iterator[Sign]:
                 "warning",
                 layer.name,
                 f"the norm behind it reads a mean square of {square:.2g}; at "
-                f"{_EPSILON:g}, the epsilon of most norms, half of the scale is epsilon's",
+                f"{_EPSILON:g}, the epsilon of most norms, half of the scale is its",
             )
 
 
@@ -135,11 +135,12 @@ def _head_norm(seen: Seen) -> Iterator[Sign]:
     flow = flow_of(seen)
     for index, layer in enumerate(seen.set_up.network.layers):
         if layer.normalized and flow.read_by[index] == {RESULT}:
+            square = np.mean(seen.first.result.astype(np.float64) ** 2)
             yield Sign(
                 "info",
                 layer.name,
                 "a norm stands behind the layer that gives the result, whose mean "
-                f"square is {np.mean(seen.first.result.astype(np.float64) ** 2):.3g} (1 by the norm)",
+                f"square is {square:.3g} (1 by the norm)",
             )
 
 

@@ -42,8 +42,9 @@ def _moved_image(seen: Seen) -> Iterator[Sign]:
 
 
 def _unread_pixels(seen: Seen) -> Iterator[Sign]:
-    """Give convolutions whose windows leave pixels out; warn where nothing else reads
-    them.
+    """Give convolutions whose windows leave pixels out.
+
+    On the trunk nothing else reads these.
     """
     flow = flow_of(seen)
     for index, layer in enumerate(seen.set_up.network.layers):
@@ -111,8 +112,8 @@ def _idle_taps(seen: Seen) -> Iterator[Sign]:
         yield Sign(
             "info",
             name,
-            f"{share:.0%} of its {layer.kernel_shape[:-2]} taps ever meet a pixel of its "
-            f"{layer.image_shape[:-1]} map (told below {_HALF:.0%}); so it is for "
+            f"{share:.0%} of its {layer.kernel_shape[:-2]} taps ever meet a pixel of "
+            f"its {layer.image_shape[:-1]} map (told below {_HALF:.0%}); so it is for "
             f"{len(found)} layers",
         )
 

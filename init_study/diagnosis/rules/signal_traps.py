@@ -37,9 +37,9 @@ def _vanishes(seen: Seen) -> Iterator[Sign]:
             yield Sign(
                 "warning" if ratio > 0 else "error",
                 names[-1],
-                f"mean square {square:.2g}, {ratio:.2g} of what {names[0]} reads, after "
-                f"{len(names)} layers (threshold {1 / (MOST * chance):.2g}, of which "
-                f"{chance:.2g} is chance)",
+                f"mean square {square:.2g}, {ratio:.2g} of what {names[0]} reads, "
+                f"after {len(names)} layers (threshold {1 / (MOST * chance):.2g}, "
+                f"of which {chance:.2g} is chance)",
             )
 
 
@@ -49,8 +49,8 @@ def _explodes(seen: Seen) -> Iterator[Sign]:
             yield Sign(
                 "warning",
                 names[-1],
-                f"mean square {square:.2g}, {ratio:.2g} of what {names[0]} reads, after "
-                f"{len(names)} layers (threshold {MOST * chance:.2g}, of which "
+                f"mean square {square:.2g}, {ratio:.2g} of what {names[0]} reads, "
+                f"after {len(names)} layers (threshold {MOST * chance:.2g}, of which "
                 f"{chance:.2g} is chance)",
             )
 
@@ -140,9 +140,9 @@ def _own_factors(seen: Seen) -> Iterator[Sign]:
         yield Sign(
             "info",
             worst,
-            f"fan_in · mean square of weights · E[φ²] / q is {found[worst]:.3g} (wanted "
-            f"{1 / _OWN:g} to {_OWN:g}); it is outside in {len(found)} of {looked} "
-            "hidden layers",
+            f"fan_in · mean square of weights · E[φ²] / q is {found[worst]:.3g} "
+            f"(wanted {1 / _OWN:g} to {_OWN:g}); it is outside in {len(found)} of "
+            f"{looked} hidden layers",
         )
 
 
@@ -231,7 +231,8 @@ SIGNAL_TRAPS = (
         "Each layer multiplies the mean square by less than one; what is left at the "
         "end, and each gradient on its way back, is too small to learn from in a "
         "reasonable number of steps.",
-        'scheme="he_normal" behind ReLU, or init_study.theory.gain(activation) / √fan_in',
+        'scheme="he_normal" behind ReLU, or '
+        "init_study.theory.gain(activation) / √fan_in",
         "He et al. 2015, arXiv:1502.01852; Hanin and Rolnick 2018, arXiv:1803.01719, "
         "of chance",
         _vanishes,
@@ -241,7 +242,8 @@ SIGNAL_TRAPS = (
         "the signal grows over the layers",
         "Each layer multiplies the mean square by more than one; logits and gradients "
         "are as much too large, and the first step destroys the start.",
-        'scheme="he_normal" behind ReLU, or init_study.theory.gain(activation) / √fan_in',
+        'scheme="he_normal" behind ReLU, or '
+        "init_study.theory.gain(activation) / √fan_in",
         "He et al. 2015, arXiv:1502.01852; Hanin and Rolnick 2018, arXiv:1803.01719, "
         "of chance",
         _explodes,
@@ -251,7 +253,8 @@ SIGNAL_TRAPS = (
         "weights do not fit the fan and the activation",
         "Few layers bear it; with depth the factors multiply, and a number that fits "
         "one width does not fit another.",
-        'scheme="he_normal" behind ReLU, or init_study.theory.gain(activation) / √fan_in',
+        'scheme="he_normal" behind ReLU, or '
+        "init_study.theory.gain(activation) / √fan_in",
         "He et al. 2015, arXiv:1502.01852",
         _own_factors,
     ),

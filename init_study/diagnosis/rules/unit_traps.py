@@ -1,4 +1,4 @@
-"""Units that do the same for all images: dead ones, those that are on, saturated ones."""
+"""Units that do the same for all images: dead, always on, saturated."""
 
 from collections.abc import Iterator
 from math import sqrt
@@ -37,7 +37,7 @@ def _dead_units(seen: Seen) -> Iterator[Sign]:
 
 
 def _dies_at_once(seen: Seen) -> Iterator[Sign]:
-    """Give layers with many more dead units after one step at the rate that is asked."""
+    """Give layers with many more dead units after one step at the asked rate."""
     if seen.after is None or not np.isfinite(seen.after.loss):
         return
     before, after = seen.first.layers.dead, seen.after.layers.dead
@@ -67,17 +67,21 @@ def _always_on(seen: Seen) -> Iterator[Sign]:
 
 
 def _saturated(seen: Seen) -> Iterator[Sign]:
-    shares = seen.first.layers.saturated
-    for layer, share in zip(seen.set_up.network.layers, shares, strict=True):
-        function = layer.activation
-        if function is None or not share > _TOLD or not _is_bounded(function):
-            continue
+    """Give the layer with the most saturated units, for all that have many."""
+    layers, shares = seen.set_up.network.layers, seen.first.layers.saturated
+    found = {
+        layer.name: float(share)
+        for layer, share in zip(layers, shares, strict=True)
+        if share > _TOLD and layer.activation and _is_bounded(layer.activation)
+    }
+    if found:
+        worst = max(found, key=lambda name: found[name])
         yield Sign(
-            "warning" if share > _MUCH else "info",
-            layer.name,
-            f"{share:.0%} of its units have a slope below 0.05 for most images "
-            f"(thresholds {_TOLD:.0%} and {_MUCH:.0%}); none has where the mean square "
-            "is 1",
+            "warning" if found[worst] > _MUCH else "info",
+            worst,
+            f"{found[worst]:.0%} of its units have a slope below 0.05 for most images "
+            f"(told above {_TOLD:.0%}, a warning above {_MUCH:.0%}); {len(found)} "
+            "layers have many",
         )
 
 
