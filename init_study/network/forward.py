@@ -76,4 +76,8 @@ def trace_forward(
     traced = graph.images_apart(graph.part(traced))
     origins = graph.find_origins(traced)
     layers, _ = graph.find_operations(traced, origins)
+    # With dropout's draws in the graph, what is computed for nothing (auxiliary heads
+    # that are not asked for) is still there; it is no layer of the network.
+    known = {layer.kernel for layer in network.layers}
+    layers = tuple(one for one in layers if one.kernel[1:] in known)
     return Forward(traced, origins, layers, variables)
