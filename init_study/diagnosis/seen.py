@@ -13,6 +13,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from init_study.diagnosis.laws import LeafLaw, leaf_laws
 from init_study.diagnosis.passes import Through, make_pass
 from init_study.jaxprs import SOON
 from init_study.network import ModelState, Network, Params, Path, graph
@@ -82,6 +83,7 @@ class Seen(NamedTuple):
     Attributes:
         set_up: that was looked at.
         leaves: every parameter, by path.
+        laws: that their numbers follow, in the same order.
         slopes: its gradient at the start, by path.
         first: the pass at the start.
         unused: parameters on which no number of the result depends.
@@ -98,6 +100,7 @@ class Seen(NamedTuple):
 
     set_up: SetUp
     leaves: dict[Path, np.ndarray]
+    laws: tuple[LeafLaw, ...]
     slopes: dict[Path, np.ndarray]
     first: Through
     unused: frozenset[Path]
@@ -161,9 +164,11 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     }
     draw = set_up.draw
     drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
+    leaves = _flat(set_up.params)
     return Seen(
         set_up=set_up,
-        leaves=_flat(set_up.params),
+        leaves=leaves,
+        laws=leaf_laws(set_up.network, leaves, set_up.said),
         slopes=slopes,
         first=_on_host(first),
         unused=_unused(set_up),
