@@ -89,6 +89,7 @@ class Seen(NamedTuple):
         unused: parameters on which no number of the result depends.
         wakes: by path, after how many small steps down the gradient a parameter gets
             one that is not all zero: 0 at once, None never.
+        woken: that first gradient; zeros where there is none.
         steps_down: by learning rate, the loss after one plain gradient step.
         after: the pass after a plain gradient step at the rate of `training`, or None
             where no rate is known.
@@ -105,6 +106,7 @@ class Seen(NamedTuple):
     first: Through
     unused: frozenset[Path]
     wakes: dict[Path, int | None]
+    woken: dict[Path, np.ndarray]
     steps_down: dict[float, float]
     after: Through | None
     evaluated: Float[np.ndarray, "n ..."] | None
@@ -165,6 +167,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     draw = set_up.draw
     drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
     leaves = _flat(set_up.params)
+    wakes, woken = _wakes(through, set_up.params, first, len(set_up.network.layers))
     return Seen(
         set_up=set_up,
         leaves=leaves,
@@ -172,7 +175,8 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         slopes=slopes,
         first=_on_host(first),
         unused=_unused(set_up),
-        wakes=_wakes(through, set_up.params, first, len(set_up.network.layers)),
+        wakes=wakes,
+        woken=woken,
         steps_down={one: float(passed.loss) for one, passed in stepped.items()},
         after=None if rate is None else _on_host(stepped[rate]),
         evaluated=_evaluated(set_up),
@@ -230,22 +234,24 @@ def _stepped(params: Params, slopes: Params, rate: float) -> Params:
 
 def _wakes(
     through: Callable[[Params], Through], params: Params, first: Through, layers: int
-) -> dict[Path, int | None]:
-    """Find after how many small steps each parameter gets a gradient.
+) -> tuple[dict[Path, int | None], dict[Path, np.ndarray]]:
+    """Find after how many small steps each parameter gets a gradient, and which.
 
     In a chain of zeros one layer wakes at each step.
     """
     slopes = first.slopes
     wakes: dict[Path, int | None] = dict.fromkeys(_flat(params))
+    woken = _flat(slopes)
     for step in range(layers + _MORE_STEPS):
-        found = {path for path, slope in _flat(slopes).items() if np.any(slope)}
-        new = {path for path in found if wakes[path] is None}
+        found = {path: one for path, one in _flat(slopes).items() if np.any(one)}
+        new = {path: one for path, one in found.items() if wakes[path] is None}
+        woken |= new
         wakes |= dict.fromkeys(new, step)
         if None not in wakes.values() or (step and not new):
             break
         params = jax.tree.map(_moved, params, slopes)
         slopes = through(params).slopes
-    return wakes
+    return wakes, woken
 
 
 def _moved(leaf: Array, slope: Array) -> Array:
