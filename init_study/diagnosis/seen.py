@@ -15,6 +15,7 @@ from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.diagnosis.first_update import first_update
+from init_study.diagnosis.laws import LeafLaw, leaf_laws
 from init_study.diagnosis.of_study import Training
 from init_study.instruments.passes import Through, make_pass
 from init_study.jaxprs import SOON
@@ -64,11 +65,13 @@ class Seen(NamedTuple):
     Attributes:
         set_up: that was looked at.
         leaves: every parameter, by path.
+        laws: that their numbers follow, in the same order.
         slopes: its gradient at the start, by path.
         first: the pass at the start.
         unused: parameters on which no number of the result depends.
         wakes: by path, after how many small steps down the gradient a parameter gets
             one that is not all zero: 0 at once, None never.
+        woken: that first gradient; zeros where there is none.
         steps_down: by learning rate, the loss after one plain gradient step.
         after: the pass after a plain gradient step at the rate of `training`, or None
             where no rate is known.
@@ -85,10 +88,12 @@ class Seen(NamedTuple):
 
     set_up: SetUp
     leaves: dict[Path, np.ndarray]
+    laws: tuple[LeafLaw, ...]
     slopes: dict[Path, np.ndarray]
     first: Through
     unused: frozenset[Path]
     wakes: dict[Path, int | None]
+    woken: dict[Path, np.ndarray]
     steps_down: dict[float, float]
     after: Through | None
     evaluated: Float[np.ndarray, "n ..."] | None
@@ -171,13 +176,17 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     drawn = [_flat(set_up.draw(one)) for one in (*other_keys, again)]
     update = first_update(set_up.training, set_up.params, first.slopes)
     moved = update and jax.tree.map(jnp.subtract, set_up.params, update)
+    leaves = _flat(set_up.params)
+    wakes, woken = _wakes(through, set_up.params, first, len(set_up.network.layers))
     return Seen(
         set_up=given,
-        leaves=_flat(set_up.params),
+        leaves=leaves,
+        laws=leaf_laws(set_up.network, leaves, set_up.said),
         slopes=slopes,
         first=_on_host(first),
         unused=_unused(set_up),
-        wakes=_wakes(through, set_up.params, first, len(set_up.network.layers)),
+        wakes=wakes,
+        woken=woken,
         steps_down={one: float(passed.loss) for one, passed in stepped.items()},
         after=None if rate is None else _on_host(stepped[rate]),
         evaluated=_evaluated(set_up),
@@ -253,22 +262,24 @@ def _stepped(params: Params, slopes: Params, rate: float) -> Params:
 
 def _wakes(
     through: Callable[[Params], Through], params: Params, first: Through, layers: int
-) -> dict[Path, int | None]:
-    """Find after how many small steps each parameter gets a gradient.
+) -> tuple[dict[Path, int | None], dict[Path, np.ndarray]]:
+    """Find after how many small steps each parameter gets a gradient, and which.
 
     In a chain of zeros one layer wakes at each step.
     """
     slopes = first.slopes
     wakes: dict[Path, int | None] = dict.fromkeys(_flat(params))
+    woken = _flat(slopes)
     for step in range(layers + _MORE_STEPS):
-        found = {path for path, slope in _flat(slopes).items() if np.any(slope)}
-        new = {path for path in found if wakes[path] is None}
+        found = {path: one for path, one in _flat(slopes).items() if np.any(one)}
+        new = {path: one for path, one in found.items() if wakes[path] is None}
+        woken |= new
         wakes |= dict.fromkeys(new, step)
         if None not in wakes.values() or (step and not new):
             break
         params = jax.tree.map(_moved, params, slopes)
         slopes = through(params).slopes
-    return wakes
+    return wakes, woken
 
 
 def _moved(leaf: Array, slope: Array) -> Array:
