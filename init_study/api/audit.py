@@ -13,7 +13,8 @@ from init_study.diagnosis.finding import Finding, look_for
 from init_study.diagnosis.findings_text import findings_text
 from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.rules import TRAPS
-from init_study.diagnosis.seen import look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.errors import UserError, unknown
 
 

@@ -108,7 +108,9 @@ def by_id(*groups: Sequence[Trap]) -> Mapping[str, Trap]:
 
     Raises: ValueError for two of one id.
     """
-    table = {trap.id: trap for group in groups for trap in group}
-    if len(table) < sum(map(len, groups)):
-        raise ValueError("two traps have one id")
+    traps = [trap for group in groups for trap in group]
+    table = {trap.id: trap for trap in traps}
+    twice = [trap.id for trap in traps if trap is not table[trap.id]]
+    if twice:
+        raise ValueError(f"two traps have the id {twice[0]!r}")
     return table

@@ -9,7 +9,8 @@ from init_study.data import batch_indices
 from init_study.diagnosis.finding import Finding, look_for
 from init_study.diagnosis.of_study import training_of
 from init_study.diagnosis.rules import TRAPS
-from init_study.diagnosis.seen import look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.engine.population import first_batches
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch

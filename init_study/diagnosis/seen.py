@@ -4,8 +4,7 @@ Nothing here judges. A rule takes a `Seen` and gives signs; whatever costs a pas
 measured here, once.
 """
 
-from collections.abc import Callable, Mapping
-from math import prod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,47 +15,19 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.diagnosis.first_update import first_update
 from init_study.diagnosis.laws import LeafLaw, leaf_laws
-from init_study.diagnosis.of_study import Training
+from init_study.diagnosis.set_up import SetUp, are_logits, as_read
 from init_study.instruments.passes import Through, make_pass
 from init_study.jaxprs import SOON
-from init_study.network import ModelState, Network, Params, Path, graph
-from init_study.schemes import Batch, Refinement, Scheme
+from init_study.network import Params, Path, graph
 
 # A small step moves every parameter by so much of root mean square, whatever the size
 # of its gradient.
 _SMALL = 0.01
 _MORE_STEPS = 8
-_LEAST_IMAGES, _MOST_IMAGES, _MOST_NUMBERS = 4, 32, 2**19
 # Of what is kept with a network.
 _PASS, _UNUSED, _EVALUATION = "audit pass", "audit unused", "audit evaluation"
 # Rates at which a first step is tried, besides the one that is asked about.
 RATES = tuple(10.0**power for power in range(-4, 2))
-
-
-class SetUp(NamedTuple):
-    """A network, its numbers and a batch, before anything is trained.
-
-    Attributes:
-        network: a traced network.
-        params: what it starts from.
-        state: of norms and the like.
-        images: a batch, as it was given; a network reads integers as float32.
-        labels: of them, from 0 to K − 1, or None.
-        said: what sets each parameter, in words, by path.
-        draw: draws parameters by the scheme that is asked for, by key.
-        training: how it is going to be trained.
-        refinements: of the scheme, what it does to its draws; none if they were given.
-    """
-
-    network: Network
-    params: Params
-    state: ModelState
-    images: Any
-    labels: Any
-    said: Mapping[Path, str]
-    draw: Callable[[PRNGKeyArray], Params]
-    training: Training = Training()
-    refinements: tuple[Refinement, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -105,54 +76,6 @@ class Seen(NamedTuple):
     own_step: float | None
 
 
-def make_set_up(
-    network: Network,
-    scheme: Scheme,
-    batch: Batch,
-    key: PRNGKeyArray,
-    training: Training,
-    variables: tuple[Params, ModelState] | None = None,
-) -> SetUp:
-    """Put together what is looked at: a network's numbers, and some of a batch.
-
-    Args:
-        network: a traced network.
-        scheme: that draws.
-        batch: images as the network reads them, and their labels or None. Of many or
-            large images the first ones are looked at; a scheme that needs images has
-            all of them.
-        key: of the draw.
-        training: how it is going to be trained.
-        variables: parameters and state that the network starts from; by default what
-            the scheme draws.
-
-    Raises: UserError as `Scheme.__call__` and `Scheme.explain`.
-    """
-    images = jnp.asarray(batch.images)
-    read = batch._replace(images=_as_read(images))
-    few = _few(images.shape)
-    params, state = variables or (
-        scheme(key, network, read),
-        network.model_state(jax.random.clone(key)),
-    )
-    return SetUp(
-        network=network,
-        params=params,
-        state=state,
-        images=images[:few],
-        labels=None if batch.labels is None else np.asarray(batch.labels)[:few],
-        said=scheme.explain(network),
-        draw=lambda other: scheme(other, network, read),
-        training=training,
-        refinements=scheme.refinements,
-    )
-
-
-def _few(shape: tuple[int, ...]) -> int:
-    """Say how many images are enough: a pass of few large ones takes a second."""
-    return min(_MOST_IMAGES, max(_LEAST_IMAGES, _MOST_NUMBERS // prod(shape[1:])))
-
-
 def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     """Measure a set-up, for all rules.
 
@@ -164,7 +87,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     """
     again = jax.random.clone(key)
     own_key, *other_keys = jax.random.split(jax.random.fold_in(again, 0), 3)
-    given, set_up = set_up, set_up._replace(images=_as_read(set_up.images))
+    given, set_up = set_up, set_up._replace(images=as_read(set_up.images))
     through = _through(set_up, own_key)
     first = through(set_up.params)
     slopes = _flat(first.slopes)
@@ -192,18 +115,11 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         evaluated=_evaluated(set_up),
         others=tuple(drawn[:2]),
         redrawn=drawn[2],
-        judged=_are_logits(set_up),
+        judged=are_logits(set_up),
         again=_same_bits(first, through(set_up.params)),
         update=update and _flat(update),
         own_step=moved and float(through(moved).loss),
     )
-
-
-def _as_read(images: Any) -> Array:
-    """Bring integers into the type in which layers with float32 kernels read them."""
-    images = jnp.asarray(images)
-    is_float = jnp.issubdtype(images.dtype, jnp.floating)
-    return images if is_float else images.astype(jnp.float32)
 
 
 def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
@@ -211,23 +127,10 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
     compiled = set_up.network.passes
     if _PASS not in compiled:
         compiled[_PASS] = make_pass(set_up.network)
-    labels = jnp.asarray(set_up.labels, jnp.int32) if _are_logits(set_up) else None
+    labels = jnp.asarray(set_up.labels, jnp.int32) if are_logits(set_up) else None
     rest = set_up.state, set_up.images, labels
     # Every pass has the same dropout, so that what differs is the parameters' doing.
     return lambda params: compiled[_PASS](params, *rest, jax.random.clone(key))
-
-
-def _are_logits(set_up: SetUp) -> bool:
-    """Whether the result is `[n, classes]`, with a class for every label."""
-    labels = np.asarray(set_up.labels if set_up.labels is not None else 0.0)
-    are_whole = np.issubdtype(labels.dtype, np.integer)
-    if not are_whole or labels.ndim != 1 or not labels.size or labels.min() < 0:
-        return False
-    result = jax.eval_shape(
-        lambda p: set_up.network.apply(p, set_up.state, set_up.images, train=True)[0],
-        set_up.params,
-    )
-    return result.ndim == 2 and int(labels.max()) < result.shape[1]
 
 
 def _same_bits(one: Through, other: Through) -> bool:

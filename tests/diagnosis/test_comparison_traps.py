@@ -7,10 +7,11 @@ from diagnosis.test_training_traps import IMAGES, LABELS, seen_of
 
 from init_study.answers.verdicts.paired_runs import FEWEST_FOR_VERDICT
 from init_study.diagnosis.finding import look_for
-from init_study.diagnosis.of_study import training_of
+from init_study.diagnosis.of_study import Training, training_of
 from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.rules.comparison_traps import FEWEST_SEEDS
-from init_study.diagnosis.seen import Training, look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme
 from init_study.study import Study

@@ -9,7 +9,8 @@ from sklearn.datasets import load_digits
 from init_study.diagnosis.finding import look_for
 from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.rules import TRAPS
-from init_study.diagnosis.seen import look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.models import build_model
 from init_study.network import trace
 from init_study.schemes import SCHEMES, Batch, parse_scheme

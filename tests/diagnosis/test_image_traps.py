@@ -109,14 +109,6 @@ def test_one_constant_is_told_once():
     assert "constant-images" not in seen_of(IMAGES)
 
 
-def test_numbers_that_are_not_finite_are_an_error():
-    images = IMAGES.copy()
-    images[3, 2, 2, 0] = np.nan
-    findings = seen_of(images)
-    assert [one.severity for one in findings["images-not-finite"]] == ["error"]
-    assert "images-not-finite" not in seen_of(IMAGES)
-
-
 def test_an_image_that_outweighs_all_others_is_a_warning():
     images = IMAGES.copy()
     images[5] *= 30

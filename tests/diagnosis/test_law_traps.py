@@ -8,8 +8,10 @@ import pytest
 from diagnosis.twins import IMAGES, LABELS, found, places
 
 from init_study.diagnosis.finding import look_for
+from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.rules import TRAPS
-from init_study.diagnosis.seen import Training, look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.initializers import he_normal, zeros
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme, per_layer

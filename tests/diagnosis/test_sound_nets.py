@@ -6,6 +6,7 @@ import pytest
 from models.tiny import TINY
 
 from init_study.diagnosis.finding import look_for
+from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.rules.finite_traps import FINITE_TRAPS
 from init_study.diagnosis.rules.gradient_traps import GRADIENT_TRAPS
 from init_study.diagnosis.rules.map_traps import MAP_TRAPS
@@ -13,7 +14,8 @@ from init_study.diagnosis.rules.norm_traps import NORM_TRAPS
 from init_study.diagnosis.rules.operation_traps import OPERATION_TRAPS
 from init_study.diagnosis.rules.signal_traps import SIGNAL_TRAPS
 from init_study.diagnosis.rules.unit_traps import UNIT_TRAPS
-from init_study.diagnosis.seen import Training, look_at, make_set_up
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
 from init_study.models import build_model
 from init_study.network import trace
 from init_study.schemes import Batch, parse_scheme

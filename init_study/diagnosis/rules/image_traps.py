@@ -31,13 +31,6 @@ _DIVIDED = (
 )
 
 
-def _not_finite(seen: Seen) -> Iterator[Sign]:
-    images = _as_given(seen)
-    share = 1 - np.mean(np.isfinite(images))
-    if share:
-        yield Sign("error", "images", f"{share:.2g} of the numbers are NaN or infinite")
-
-
 def _not_standardized(seen: Seen) -> Iterator[Sign]:
     """Give channels whose scale or mean is far off, beyond what so few images tell."""
     images = _usable(seen)
@@ -204,14 +197,6 @@ def _usable(seen: Seen) -> Float[np.ndarray, "n ..."] | None:
 
 
 IMAGE_TRAPS = (
-    Trap(
-        "images-not-finite",
-        "images hold NaN or infinity",
-        "One such number makes the loss and every gradient NaN at the first step.",
-        "np.isfinite(images).all((1, 2, 3)) tells the good ones",
-        "derived: sums with NaN are NaN",
-        _not_finite,
-    ),
     Trap(
         "not-standardized",
         "images are not of mean 0 and std 1",
