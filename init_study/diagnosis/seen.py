@@ -147,12 +147,11 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     first = through(set_up.params)
     slopes = _flat(first.slopes)
     rate = set_up.training.learning_rate
-    rates = sorted({*RATES, *([] if rate is None else [rate])})
+    rates: list[float] = sorted({*RATES, *([] if rate is None else [rate])})
     stepped = {
         one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
     }
     update = first_update(set_up.training, set_up.params, first.slopes)
-    moved = update and jax.tree.map(jnp.subtract, set_up.params, update)
     draw = set_up.draw
     drawn = [_flat(draw(one)) for one in (*other_keys, again)] if draw else []
     return Seen(
@@ -169,8 +168,8 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         redrawn=drawn[2] if drawn else None,
         judged=_are_logits(set_up),
         again=_same_bits(first, through(set_up.params)),
-        update=update and _flat(update),
-        own_step=moved and float(through(moved).loss),
+        update=None if update is None else _flat(update),
+        own_step=None if update is None else _loss_after(through, set_up, update),
     )
 
 
@@ -203,6 +202,12 @@ def _are_logits(set_up: SetUp) -> bool:
         set_up.params,
     )
     return result.ndim == 2 and int(labels.max()) < result.shape[1]
+
+
+def _loss_after(
+    through: Callable[[Params], Through], set_up: SetUp, update: Params
+) -> float:
+    return float(through(jax.tree.map(jnp.subtract, set_up.params, update)).loss)
 
 
 def _same_bits(one: Through, other: Through) -> bool:
