@@ -46,7 +46,7 @@ def audit(
 
     Example:
         >>> import flax.linen as nn, jax
-        >>> net, images = nn.Dense(3), jax.numpy.ones((2, 5))
+        >>> net, images = nn.Dense(3), jax.random.normal(jax.random.key(1), (2, 5))
         >>> [one.id for one in audit(net, images, "zeros").findings]
         ['starts-at-zero']
     """
