@@ -98,7 +98,6 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
     }
     drawn = [_flat(set_up.draw(one)) for one in (*other_keys, again)]
     update = first_update(set_up.training, set_up.params, first.slopes)
-    moved = update and jax.tree.map(jnp.subtract, set_up.params, update)
     leaves = _flat(set_up.params)
     wakes, woken = _wakes(through, set_up.params, first, len(set_up.network.layers))
     return Seen(
@@ -117,8 +116,8 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         redrawn=drawn[2],
         judged=are_logits(set_up),
         again=_same_bits(first, through(set_up.params)),
-        update=update and _flat(update),
-        own_step=moved and float(through(moved).loss),
+        update=None if update is None else _flat(update),
+        own_step=None if update is None else _loss_after(through, set_up, update),
     )
 
 
@@ -131,6 +130,12 @@ def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
     rest = set_up.state, set_up.images, labels
     # Every pass has the same dropout, so that what differs is the parameters' doing.
     return lambda params: compiled[_PASS](params, *rest, jax.random.clone(key))
+
+
+def _loss_after(
+    through: Callable[[Params], Through], set_up: SetUp, update: Params
+) -> float:
+    return float(through(jax.tree.map(jnp.subtract, set_up.params, update)).loss)
 
 
 def _same_bits(one: Through, other: Through) -> bool:

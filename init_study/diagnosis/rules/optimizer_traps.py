@@ -8,9 +8,13 @@ import numpy as np
 from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.seen import Seen
 from init_study.instruments.gradients import below_epsilon
+from init_study.network import Layer
+from init_study.study.description import UNTUNED_LEARNING_RATES
 
 _ADAM = ("adam", "adamw")
 _HALF = 0.5
+# What is usual for Adam where no rate is given.
+_USUAL_RATE = UNTUNED_LEARNING_RATES["adam"]
 # Ten times is two places of a grid of rates of factor 3.
 _FAR_CLIPPED = 10.0
 
@@ -29,12 +33,24 @@ def _below_epsilon(seen: Seen) -> Iterator[Sign]:
         share = (float(small) * slope.size - (slope.size - some.size)) / some.size
         if share > _HALF:
             yield Sign(
-                "warning",
+                "info" if _outgrows(seen, layer) else "warning",
                 layer.name,
                 f"{share:.0%} of its gradient is below 10 ε = "
                 f"{10 * training.epsilon:.0e} (threshold: {_HALF:.0%}); root mean "
                 f"square {np.sqrt(np.mean(some.astype(np.float64) ** 2)):.1e}",
             )
+
+
+def _outgrows(seen: Seen, layer: Layer) -> bool:
+    """Whether a factor of its branch is so small that Adam's first step outgrows it.
+
+    The gradient grows with it, as LayerScale means it to.
+    """
+    rate = seen.set_up.training.learning_rate or _USUAL_RATE
+    if layer.branch is None:
+        return False
+    factors = seen.set_up.network.branches[layer.branch].scales
+    return any(np.abs(seen.leaves[path]).max() < rate for path in factors)
 
 
 def _clipped(seen: Seen) -> Iterator[Sign]:

@@ -163,7 +163,7 @@ def _half(seen: Seen) -> Iterator[Sign]:
 
 def _logits(seen: Seen) -> Float[np.ndarray, "n classes"]:
     """Give the results as numbers of full width; none where they are no rows."""
-    result = seen.first.result
+    result = np.asarray(seen.first.result)
     rows = result if result.ndim == 2 else np.zeros((0, 0))
     return rows.astype(np.float64)
 
