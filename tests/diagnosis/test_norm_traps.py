@@ -50,7 +50,7 @@ def test_a_batch_norm_needs_numbers():
 
 
 def test_a_norm_of_almost_nothing():
-    small = found(LAYER, "normal(1e-4)")
+    small = found(LAYER, "normal(1e-5)")
     assert places(small["norm-of-almost-nothing"]) == ["Dense_0"]
     assert "norm-of-almost-nothing" not in found(LAYER, "normal(0.02)")
 

@@ -41,7 +41,7 @@ SOUND = {
     "densenet40": ("module", "he_normal", "torch"),
     "mobilenet_v2": ("module", "he_normal", "timm_efficientnet"),
     "convmixer": ("module", "he_normal", "torch"),
-    "convnext_tiny": ("module", "convnext", "layerscale"),
+    "convnext_tiny": ("module", "convnext", "he_normal"),
     "vit_small": ("module", "xavier_uniform", "zero_branch", "depth_scaled"),
     "unet": ("he_normal", "orthogonal"),
 }

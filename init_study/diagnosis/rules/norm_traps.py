@@ -11,8 +11,9 @@ from init_study.diagnosis.flow import RESULT, flow_of
 from init_study.diagnosis.seen import Seen
 from init_study.network import Layer
 
-# The epsilon of most norms. At a mean square of as much, what is normalized is half.
-_EPSILON = 1e-5
+# The smallest epsilon that is usual: of Flax's layer norm and ConvNeXt's, where a batch
+# norm has 1e-5. At a mean square of as much, what is normalized is half.
+_EPSILON = 1e-6
 # A variance of n numbers is wrong by √(2 / n) of itself: a half for eight.
 _FEW = 8
 # Of what an evaluation has to differ by, so that it is told.
@@ -127,7 +128,7 @@ def _constant_input(seen: Seen) -> Iterator[Sign]:
                 "warning",
                 layer.name,
                 f"the norm behind it reads a mean square of {square:.2g}; at "
-                f"{_EPSILON:g}, the epsilon of most norms, half of the scale is its",
+                f"{_EPSILON:g}, the least usual epsilon, half of the scale is its",
             )
 
 
