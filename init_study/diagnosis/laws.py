@@ -241,21 +241,10 @@ def orthogonal_gain(numbers: np.ndarray, layer: Layer) -> float:
     return sqrt(total / max(1, min(used, outputs)))
 
 
-def fans_of(layer: Layer) -> dict[str, tuple[float, ...]]:
-    """Collect the fans that laws divide by, by how they are counted.
+def _fans_of(layer: Layer) -> dict[str, tuple[float, ...]]:
+    """Collect the fans that laws divide by: of the kernel's shape, and on average.
 
-    `in`, `out` and `avg` are those of the kernel's shape and of its operation on
-    average; `own` is what PyTorch takes for the fan_in of a transposed kernel.
-
-    Args:
-        layer: of a traced network.
-
-    Example:
-        >>> import flax.linen as nn
-        >>> from init_study.network import trace
-        >>> (layer,) = trace(nn.Dense(3), (5,)).layers
-        >>> fans_of(layer)["avg"]
-        (4.0,)
+    `own` is what PyTorch takes for the fan_in of a transposed kernel.
     """
     before, after = layer.mean_fans
     pairs = [(layer.fan_in, layer.fan_out), (before, after)]
@@ -276,7 +265,7 @@ def _known(family: str, role: str, layer: Layer) -> Iterator[tuple[str, float]]:
         return
     if role != KERNEL:
         return
-    fans = fans_of(layer)
+    fans = _fans_of(layer)
     rows = [
         (f"{name}_{_AS_WORDS[family]}", scale, fan)
         for name, scale, fan in _SCALES

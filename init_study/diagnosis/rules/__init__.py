@@ -6,6 +6,7 @@ from init_study.diagnosis.finding import Trap, by_id
 from init_study.diagnosis.rules.batch_traps import BATCH_TRAPS
 from init_study.diagnosis.rules.comparison_traps import COMPARISON_TRAPS
 from init_study.diagnosis.rules.copy_traps import COPY_TRAPS
+from init_study.diagnosis.rules.fan_traps import FAN_TRAPS
 from init_study.diagnosis.rules.finite_traps import FINITE_TRAPS
 from init_study.diagnosis.rules.gradient_traps import GRADIENT_TRAPS
 from init_study.diagnosis.rules.image_traps import IMAGE_TRAPS
@@ -40,6 +41,7 @@ TRAPS: Mapping[str, Trap] = by_id(
     NORM_TRAPS,
     OPERATION_TRAPS,
     LAW_TRAPS,
+    FAN_TRAPS,
     NUMBER_TRAPS,
     COPY_TRAPS,
     SHARED_TRAPS,

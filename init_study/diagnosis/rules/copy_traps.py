@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from init_study.activations import ACTIVATIONS
+from init_study.activations import name_activation
 from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.law_families import IDENTITY, ORTHOGONAL
 from init_study.diagnosis.laws import KERNEL, as_matrix
@@ -78,7 +78,8 @@ def _copied(seen: Seen) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:
 def _is_linear(layer: Layer) -> bool:
     """Tell whether its units may be those of the result."""
     follows = layer.activation
-    return not layer.normalized and follows in (None, ACTIVATIONS["linear"])
+    linear = follows is None or name_activation(follows) == "linear"
+    return linear and not layer.normalized
 
 
 def _incoming(
@@ -133,6 +134,10 @@ def _same_gradients(
         starts = np.concatenate([[0], np.cumsum(new)])
         for start in range(starts[-1] + 1):
             same = members[starts == start]
+            # What has no gradient yet may be told apart by the first that it gets.
+            if not slopes[:, same].any():
+                alike[same] = same
+                continue
             alike[same] = same.min()
     return alike
 
