@@ -63,7 +63,7 @@ def seed_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Draw populations: seed 0 is a seed, members and layers differ, schemes pair."""
     some = tuple(rng.sample(range(2**31 - 1), 3))
     seeds = ((0,), (1,), (0, 1), (0, 1, 2), some)[number % 5]
-    model = ("cnn", "resnet", "vgg")[number // 5 % 3]
+    model = ("cnn", "resnet", "vgg_stages")[number // 5 % 3]
     ended = room.fork(lambda: _audit(seeds, model), room.new()).wait()
     if ended.code:
         return Trial(FAILED, f"{seeds}: {ended.seen}")

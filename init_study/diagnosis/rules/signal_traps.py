@@ -27,6 +27,7 @@ _GROWN, _MUCH = exp(2), 100.0
 # So little of a signal's mean square that is different between images leaves two of
 # float32's seven digits to others, and most of a gradient to what images share.
 _BLIND = 0.01
+_FAR_ALIKE = 10.0
 # Of the images themselves: where they are as much alike, no layer is to blame.
 _ALIKE = 10.0
 
@@ -213,13 +214,16 @@ def _image_blind(seen: Seen) -> Iterator[Sign]:
             if numbers.signal[read] > 0:
                 other = float(numbers.spread[read]) / float(numbers.signal[read])
                 share = max(share, few * other)
-        if share < min(_BLIND, own / _ALIKE):
+        least = min(_BLIND, own / _ALIKE)
+        if share < least:
+            # A mean over places, and rectifiers, make all sound nets alike to a degree.
             yield Sign(
-                "warning",
+                "warning" if share < least / _FAR_ALIKE else "info",
                 layer.name,
                 f"{share:.2g} of its mean square differs between images (threshold "
-                f"{min(_BLIND, own / _ALIKE):.2g}; of the images themselves it is "
-                f"{own:.2g}); mean cosine of two outputs {numbers.cosine[index]:.4f}",
+                f"{least:.2g}, a warning: {least / _FAR_ALIKE:.2g}; of the images "
+                f"themselves it is {own:.2g}); mean cosine of two outputs "
+                f"{numbers.cosine[index]:.4f}",
             )
         return
 

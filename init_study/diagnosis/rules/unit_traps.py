@@ -17,7 +17,7 @@ from init_study.diagnosis.seen import Seen
 # once in 300 nets.
 _ERRORS = 4.0
 # Shares that are told, and those that cost: half of a layer is half of its width.
-_TOLD, _MUCH = 0.1, 0.5
+_TOLD, _MUCH, _NEARLY_ALL = 0.1, 0.5, 0.9
 # Bounded activations are within 2 of zero this far out.
 _FAR, _BOUND = 30.0, 2.0
 
@@ -45,7 +45,8 @@ def _dies_at_once(seen: Seen) -> Iterator[Sign]:
         new = float(after[index] - before[index])
         # What is dead by chance comes and goes: as many may be new.
         if new > max(most - chance, _TOLD) and after[index] > most:
-            severity = "warning" if new > _MUCH / 2 else "info"
+            # Units that are left go on, and what is dead for a batch is not for all.
+            severity = "warning" if after[index] > _NEARLY_ALL else "info"
             yield Sign(
                 severity,
                 seen.set_up.network.layers[index].name,
