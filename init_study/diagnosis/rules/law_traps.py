@@ -115,7 +115,7 @@ def _differ(one: dict[Path, np.ndarray], other: dict, path: Path) -> float:
     """Compute the share of numbers that differ by more than rounding."""
     a, b = one[path].astype(np.float64), other[path].astype(np.float64)
     # What is not finite is a trap of its own; alike on both sides it does not differ.
-    a, b = (np.nan_to_num(leaf) for leaf in (a, b))
+    a, b = (np.nan_to_num(leaf, posinf=0.0, neginf=0.0) for leaf in (a, b))
     size = np.sqrt(np.mean(a**2)) if a.size else 0.0
     return float(np.mean(abs(a - b) > _ROUNDED * size)) if a.size else 0.0
 
