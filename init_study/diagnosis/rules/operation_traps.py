@@ -154,8 +154,7 @@ OPERATION_TRAPS = (
         "At even sizes and at strides the middle tap is not the one that XLA's padding "
         "lays on the pixel itself; every such layer moves the image on, and its border "
         "is lost.",
-        "init_study.initializers.dirac(tap=layer.tap); by scheme='dirac' or "
-        "'delta_orthogonal' it is so",
+        "scheme='identity' or 'delta_orthogonal', which sit on the tap that moves nothing",
         "derived: an impulse through the operation comes out where the tap lies",
         _moved_image,
     ),
