@@ -56,8 +56,9 @@ def _of_one_trap(findings: list[Finding]) -> list[str]:
     first = findings[0]
     lines = [f"{first.severity}: {first.id}"]
     lines += [f"  {one.place}: {one.evidence}" for one in findings[:_NAMED]]
-    if len(findings) > _NAMED:
-        lines.append(f"  and {len(findings) - _NAMED} other places")
+    more = len(findings) - _NAMED
+    if more > 0:
+        lines.append(f"  and {more} other place{'s' * (more > 1)}")
     return [
         *lines,
         _wrapped(f"why: {first.why}"),

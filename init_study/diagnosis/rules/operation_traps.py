@@ -154,7 +154,7 @@ OPERATION_TRAPS = (
         "At even sizes and at strides the middle tap is not the one that XLA's padding "
         "lays on the pixel itself; every such layer moves the image on, and its border "
         "is lost.",
-        "scheme='identity' or 'delta_orthogonal', which sit on the tap that moves nothing",
+        "scheme='identity' or 'delta_orthogonal': these sit on the pixel's own tap",
         "derived: an impulse through the operation comes out where the tap lies",
         _moved_image,
     ),
