@@ -11,6 +11,7 @@ from init_study.api.arguments import make_scheme
 from init_study.api.initialize import batch_of, traced_network
 from init_study.diagnosis.finding import Finding, look_for
 from init_study.diagnosis.findings_text import findings_text
+from init_study.diagnosis.laws import LeafLaw
 from init_study.diagnosis.of_study import Training
 from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.seen import look_at
@@ -24,13 +25,16 @@ class Audit:
 
     Attributes:
         findings: the gravest first.
+        leaves: every parameter, with the rule that set it and the law that its numbers
+            follow.
 
     Example:
-        >>> print(Audit(()))
+        >>> print(Audit((), ()))
         no trap is seen
     """
 
     findings: tuple[Finding, ...]
+    leaves: tuple[LeafLaw, ...]
 
     def __str__(self) -> str:
         return findings_text(self.findings)
@@ -86,7 +90,8 @@ def audit(
     set_up = make_set_up(
         network, make_scheme(scheme), batch, key, _training(training), given
     )
-    return Audit(look_for(TRAPS.values(), look_at(set_up, key)))
+    seen = look_at(set_up, key)
+    return Audit(look_for(TRAPS.values(), seen), seen.laws)
 
 
 def _training(given: Mapping[str, Any]) -> Training:

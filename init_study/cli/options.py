@@ -229,6 +229,13 @@ OPTIONS: tuple[Option, ...] = (
         "Exit with 1 where a finding is as grave as this, for a project's own checks.",
         choices=("warning", "error"),
     ),
+    Option(
+        "leaves",
+        ("audit",),
+        "List every parameter, too: its rule, and the law that its numbers follow.",
+        bool,
+        False,
+    ),
     Option("page", ("audit",), "A new file, .html, to write the findings to."),
     Option(
         "rule",

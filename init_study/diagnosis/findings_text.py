@@ -5,6 +5,7 @@ from itertools import groupby
 from textwrap import fill
 
 from init_study.diagnosis.finding import SEVERITIES, Finding
+from init_study.diagnosis.laws import LeafLaw, law_in_words
 
 _COLUMNS = 100
 _NAMED = 4
@@ -32,6 +33,29 @@ def findings_text(findings: Sequence[Finding]) -> str:
     for _, same in groupby(findings, key=lambda one: (one.severity, one.id, one.cure)):
         parts.append("\n".join(_of_one_trap(list(same))))
     return "\n\n".join(parts)
+
+
+def leaf_rows(laws: Iterable[LeafLaw]) -> list[dict[str, str]]:
+    """Write every parameter with the rule that set it and the law that it follows.
+
+    Args:
+        laws: of a set-up's parameters.
+
+    Example:
+        >>> leaf_rows([])
+        []
+    """
+    return [
+        {
+            "parameter": "/".join(law.path),
+            "shape": "×".join(map(str, law.shape)) or "–",
+            "rule": law.said,
+            "follows": law_in_words(law),
+            "mean": f"{law.mean:.3g}",
+            "std": f"{law.std:.3g}",
+        }
+        for law in laws
+    ]
 
 
 def count_text(findings: Iterable[Finding]) -> str:

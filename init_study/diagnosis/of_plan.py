@@ -7,6 +7,7 @@ import jax
 
 from init_study.data import batch_indices
 from init_study.diagnosis.finding import Finding, look_for
+from init_study.diagnosis.findings_text import leaf_rows
 from init_study.diagnosis.of_study import training_of
 from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.seen import look_at
@@ -24,11 +25,13 @@ class SetUpFindings(NamedTuple):
         program: its label.
         scheme: as a text.
         findings: the gravest first.
+        leaves: every parameter with its rule and its law, as of `leaf_rows`.
     """
 
     program: str
     scheme: str
     findings: tuple[Finding, ...]
+    leaves: list[dict[str, str]]
 
 
 def audit_plan(plan: Plan) -> Iterator[SetUpFindings]:
@@ -46,8 +49,9 @@ def audit_plan(plan: Plan) -> Iterator[SetUpFindings]:
             training = training_of(plan.study, of_program.program, text, examples)
             key = stream(0, "init")
             set_up = make_set_up(of_program.network, scheme, batch, key, training)
-            found = look_for(TRAPS.values(), look_at(set_up, jax.random.clone(key)))
-            yield SetUpFindings(of_program.label, text, found)
+            seen = look_at(set_up, jax.random.clone(key))
+            found, leaves = look_for(TRAPS.values(), seen), leaf_rows(seen.laws)
+            yield SetUpFindings(of_program.label, text, found, leaves)
 
 
 def first_batch(plan: ProgramPlan) -> Batch:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from init_study import store
 from init_study.report.rendering import render_page
+from init_study.report.tables import Rows
 
 _GRAVEST_FIRST = ("error", "warning", "info")
 
@@ -37,11 +38,13 @@ class AuditSection(NamedTuple):
         title: both, in words.
         counts: of findings by severity, the gravest first.
         cards: a trap each.
+        leaves: every parameter, a row each.
     """
 
     title: str
     counts: Mapping[str, int]
     cards: Sequence[FindingCard]
+    leaves: Rows
 
 
 class AuditPage(NamedTuple):
@@ -60,7 +63,7 @@ class AuditPage(NamedTuple):
 
 def write_audit_page(
     path: Path,
-    audits: Sequence[tuple[str, Sequence[Mapping[str, str]]]],
+    audits: Sequence[tuple[str, Sequence[Mapping[str, str]], Rows]],
     command: str,
 ) -> None:
     """Write findings as a page, in one step.
@@ -68,15 +71,18 @@ def write_audit_page(
     Args:
         path: of a new file.
         audits: the name of each set-up and its findings, as mappings with the keys
-            `id`, `severity`, `place`, `evidence`, `why` and `cure`.
+            `id`, `severity`, `place`, `evidence`, `why` and `cure`; and its parameters,
+            a row each.
         command: that makes it again.
     """
-    sections = [_section(title, findings) for title, findings in audits]
+    sections = [_section(*one) for one in audits]
     page = AuditPage("Audit before training", sections, command)
     store.write_atomically(path, render_page("audit_page.html", page))
 
 
-def _section(title: str, findings: Sequence[Mapping[str, str]]) -> AuditSection:
+def _section(
+    title: str, findings: Sequence[Mapping[str, str]], leaves: Rows
+) -> AuditSection:
     found = Counter(one["severity"] for one in findings)
     counts = {one: found[one] for one in _GRAVEST_FIRST if found[one]}
     groups = groupby(
@@ -93,4 +99,4 @@ def _section(title: str, findings: Sequence[Mapping[str, str]]) -> AuditSection:
         )
         for (severity, trap, why, cure), same in groups
     ]
-    return AuditSection(title, counts, cards)
+    return AuditSection(title, counts, cards, leaves)

@@ -28,11 +28,23 @@ def test_findings_are_a_list_for_machines_and_a_page_that_is_not_overwritten(
     page = (tmp_path / "found.html").read_text()
     for one in found:
         assert one["id"] in page and one["place"] in page
+    assert "Every parameter" in page and "Dense_0/bias" in page
     code, out, err = call(*STUCK, "--page=found.html")
     assert (code, out) == (73, "") and is_one_line(err) and "exists" in err
     code, out, err = call(*STUCK, "--page=found.pdf")
     assert (code, out) == (64, "") and is_one_line(err) and "found.html" in err
     assert page == (tmp_path / "found.html").read_text()
+
+
+def test_every_parameter_has_a_rule_and_a_law(call):
+    words = ("audit", *NET, "--scheme=he_normal", "--leaves")
+    code, out, err = call(*words, "--json")
+    found = json.loads(out)
+    assert code == 0 and err == "" and list(found) == ["findings", "leaves"]
+    rules = {one["parameter"]: one["rule"] for one in found["leaves"]}
+    assert rules["Conv_1/kernel"] == "he_normal" and rules["Conv_1/bias"] == "zeros"
+    zeros = [one for one in found["leaves"] if one["parameter"] == "Conv_1/bias"]
+    assert zeros[0]["follows"].startswith("zeros")
 
 
 def test_grave_findings_are_an_exit_code_where_that_is_asked_for(call):

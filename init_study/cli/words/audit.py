@@ -1,9 +1,11 @@
 """Which traps a study or a model walks into, before anything is trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from init_study import store
+from init_study.answers.columns import format_columns
 from init_study.cli.invocation import Answer, Invocation, asked_study
 from init_study.diagnosis.finding import SEVERITIES, Finding, worst
 from init_study.diagnosis.findings_text import count_text, findings_text
@@ -21,22 +23,33 @@ def answer(invocation: Invocation) -> Answer:
         store.check_new_file("page", page, (".html",))
     plan = invocation.make_plan(asked_study(invocation, flags.scheme))
     audits = list(audit_plan(plan))
-    text = audits_text(audits)
+    text = audits_text(audits, flags.leaves)
     if page is not None:
         named = [
-            (f"{one.scheme} on {one.program}", [x._asdict() for x in one.findings])
+            (
+                f"{one.scheme} on {one.program}",
+                [finding._asdict() for finding in one.findings],
+                one.leaves,
+            )
             for one in audits
         ]
         write_audit_page(page, named, invocation.command)
         text = f"{text}\n\npage: {page}"
     found = [one for audit in audits for one in audit.findings]
-    return Answer(_document(audits), text, exit_code=_exit_code(found, flags.fail_on))
+    document: Any = _rows(audits, lambda one: [x._asdict() for x in one.findings])
+    if flags.leaves:
+        document = {"findings": document, "leaves": _rows(audits, lambda x: x.leaves)}
+    return Answer(document, text, exit_code=_exit_code(found, flags.fail_on))
 
 
-def audits_text(audits: Sequence[SetUpFindings]) -> str:
+def audits_text(audits: Sequence[SetUpFindings], leaves: bool) -> str:
     """Write what audits found, one set-up after the other.
 
     What is only good to know is named in a line; `--json` and the page have it whole.
+
+    Args:
+        audits: of set-ups.
+        leaves: whether to list every parameter.
     """
     parts = []
     for audit in audits:
@@ -47,15 +60,20 @@ def audits_text(audits: Sequence[SetUpFindings]) -> str:
             lines += ["", findings_text(grave).partition("\n\n")[2]]
         if known:
             lines += [*([""] if grave else []), f"to know: {', '.join(known)}"]
+        if leaves:
+            lines += ["", format_columns(audit.leaves)]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
-def _document(audits: Sequence[SetUpFindings]) -> list[dict[str, str]]:
+def _rows(
+    audits: Sequence[SetUpFindings],
+    rows_of: Callable[[SetUpFindings], Sequence[Mapping[str, str]]],
+) -> list[dict[str, str]]:
     return [
-        {"program": audit.program, "scheme": audit.scheme, **finding._asdict()}
+        {"program": audit.program, "scheme": audit.scheme, **row}
         for audit in audits
-        for finding in audit.findings
+        for row in rows_of(audit)
     ]
 
 
