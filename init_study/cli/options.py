@@ -146,8 +146,7 @@ OPTIONS: tuple[Option, ...] = (
         _TRAIN,
         "Go on with a run that was begun under other versions or settings of JAX and "
         "its like, which may give other bits.",
-        bool,
-        False,
+        *(bool, False),
     ),
     Option("quick", ("claims",), "Fewer seeds and steps, the same rules.", bool, False),
     Option("only", ("published",), "One of the results in experiments/published/."),
@@ -226,16 +225,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "fail_on",
         ("audit",),
-        "Exit with 1 where a finding is as grave as this, for a project's own checks.",
+        "Exit with 1 where a finding is as grave as this.",
         choices=("warning", "error"),
     ),
-    Option(
-        "leaves",
-        ("audit",),
-        "List every parameter, too: its rule, and the law that its numbers follow.",
-        bool,
-        False,
-    ),
+    Option("leaves", ("audit",), "List each parameter's rule and law.", bool, False),
     Option("page", ("audit",), "A new file, .html, to write the findings to."),
     Option(
         "rule",

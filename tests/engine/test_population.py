@@ -150,7 +150,8 @@ def test_number_of_devices_company_and_calls_change_no_bit(plan, together):
     assert_same_bits(one, together)
     cut, compilations = train_members(plan, plan.members, calls=(1, 3, 2))
     assert_same_bits(cut, together)
-    assert compilations == 1, "another number of steps must not compile again"
+    # None where JAX has let go of what it kept: it keeps so many of a whole process.
+    assert compilations <= 1, "another number of steps must not compile again"
     alone, _ = train_members(plan, plan.members[5:6])
     assert_same_bits(alone, jax.tree.map(lambda leaf: leaf[5:6], together))
 

@@ -50,9 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     counts = {name: _numbers(name, asked) for name in asked.rows}
     results: list[dict[str, Any]] = []
-    before = {n: signal.signal(n, _stop) for n in (signal.SIGTERM, signal.SIGHUP)}
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        for result in run_rows(counts, asked.seed, results):
+        for result in run_rows(counts, asked.seed, results, received=received):
             _tell(result)
             _write(asked.json, results)
     except KeyboardInterrupt:
@@ -111,10 +117,6 @@ def _read(names: str) -> list[dict[str, Any]]:
     except (OSError, ValueError, LookupError, TypeError) as error:
         print(f"error: --table={names}: {error}", file=sys.stderr)
         raise SystemExit(_USAGE) from None
-
-
-def _stop(number: int, frame: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _tell(result: dict[str, Any]) -> None:

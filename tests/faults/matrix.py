@@ -69,6 +69,7 @@ def run_rows(
     seed: int,
     results: list[dict[str, Any]],
     rows: Mapping[str, Row] | None = None,
+    received: Sequence[int] = (),
 ) -> Iterator[dict[str, Any]]:
     """Run rows, and give the result of each as it ends.
 
@@ -77,6 +78,8 @@ def run_rows(
         seed: of all that is drawn.
         results: filled as trials end, so that what is half done is known.
         rows: of the table; all by default.
+        received: signals that came: what they raise is lost where Python calls back
+            from the middle of something, as in a collection of garbage.
     """
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     import_all()
@@ -90,6 +93,8 @@ def run_rows(
             for number, trial in row.trials(room, numbers, seed):
                 note(result, trial, number, seed)
                 result["seconds"] = round(time.monotonic() - began, 1)
+                if received:
+                    raise KeyboardInterrupt
             result["complete"] = True
             yield result
     finally:
