@@ -14,7 +14,7 @@ from init_study.network import ModelState, Network, Params, Path
 from init_study.schemes import Batch, Refinement, Scheme
 
 # Of many or large images so many numbers are looked at: a pass takes a second then.
-_LEAST_IMAGES, _MOST_IMAGES, _MOST_NUMBERS = 4, 32, 2**19
+_LEAST_IMAGES, _MOST_IMAGES, _MOST_NUMBERS = 8, 32, 2**19
 
 
 class SetUp(NamedTuple):
@@ -29,6 +29,8 @@ class SetUp(NamedTuple):
         said: what sets each parameter, in words, by path.
         draw: draws parameters by the scheme that is asked for, by key.
         training: how it is going to be trained.
+        given: how many images there were: of many the first are looked at, a scheme
+            has all.
         refinements: of the scheme, what it does to its draws; none if they were given.
     """
 
@@ -39,7 +41,8 @@ class SetUp(NamedTuple):
     labels: Any
     said: Mapping[Path, str]
     draw: Callable[[PRNGKeyArray], Params]
-    training: Training = Training()
+    training: Training
+    given: int
     refinements: tuple[Refinement, ...] = ()
 
 
@@ -82,6 +85,7 @@ def make_set_up(
         said=scheme.explain(network),
         draw=lambda other: scheme(other, network, read),
         training=training,
+        given=len(images),
         refinements=scheme.refinements,
     )
 

@@ -1,5 +1,6 @@
 """Batches that hold less than they seem to, and twins that hold all of it."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -31,6 +32,15 @@ def test_a_scheme_that_looks_needs_something_to_look_at(n, severity):
     (one,) = seen_of(IMAGES[:n], "lsuv")["few-images"]
     assert one.severity == severity
     assert "few-images" not in seen_of(IMAGES[:n])
+
+
+def test_a_scheme_has_all_of_large_images_though_few_are_looked_at():
+    """Of images of this size an audit looks at the first eight."""
+    shades = jnp.arange(40.0)[:, None, None, None]
+    large = jnp.tile(IMAGES[:1], (40, 33, 44, 1)) + shades
+    assert large[0].size * 9 > 2**19
+    net = nn.Sequential([lambda x: x[:, ::66, ::88].reshape(len(x), -1), nn.Dense(3)])
+    assert "few-images" not in found(net, "lsuv", large, jnp.arange(40) % 3)
 
 
 def test_many_images_are_enough():

@@ -60,7 +60,7 @@ def _alike(seen: Seen) -> Iterator[Sign]:
 
 def _few(seen: Seen) -> Iterator[Sign]:
     names = [step.name for step in seen.set_up.refinements if step.needs == "images"]
-    n = len(seen.set_up.images)
+    n = seen.set_up.given
     if names and n < _SOME:
         yield Sign(
             "warning" if n < _FEW else "info",
