@@ -33,15 +33,24 @@ def make_optimizer(
     def rate(count: ArrayLike) -> Array:
         return jnp.asarray(learning_rate * unit(count))
 
-    decay = optax.add_decayed_weights(program.weight_decay, mask=_decays)
+    decay = optax.add_decayed_weights(program.weight_decay, mask=decaying)
     if program.optimizer == "adamw":
-        return optax.adamw(rate, weight_decay=program.weight_decay, mask=_decays)
+        return optax.adamw(rate, weight_decay=program.weight_decay, mask=decaying)
     if program.optimizer == "adam":
         return optax.chain(decay, optax.adam(rate))
     return optax.chain(decay, optax.sgd(rate, momentum=program.momentum))
 
 
-def _decays(params: Params) -> Any:
+def decaying(params: Params) -> Any:
+    """Say of each parameter whether it decays: all but what is added to branches.
+
+    Args:
+        params: of a network.
+
+    Example:
+        >>> decaying({"Dense_0": {"bias": jnp.zeros(2)}, "added": {"b": jnp.ones(1)}})
+        {'Dense_0': {'bias': True}, 'added': {'b': False}}
+    """
     return {
         name: jax.tree.map(lambda leaf, decays=name != ADDED: decays, branch)
         for name, branch in params.items()

@@ -3,18 +3,16 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
 from init_study.diagnosis.of_study import Training
 from init_study.network import Params
-from init_study.network.branch_scalars import ADDED
+from init_study.optimizer import decaying
 
 
 def first_update(training: Training, params: Params, slopes: Params) -> Params | None:
     """Compute what the first step takes off each parameter.
 
-    Momentum has no part in a first step, and Adam's averages are then the gradient
-    itself: its step is rate · g / (|g| + ε).
+    Momentum has no part in a first step.
 
     Args:
         training: the optimizer, with its rate, clip and decay.
@@ -30,32 +28,16 @@ def first_update(training: Training, params: Params, slopes: Params) -> Params |
         [2.0]
     """
     rate, clip, decay = training.learning_rate, training.clip, training.weight_decay
+    epsilon = training.epsilon
     if rate is None or training.optimizer is None:
         return None
-    kept = 1.0
-    if clip is not None:
-        norm = float(optax.tree.norm(slopes))
-        # What is not finite passes no clip, and is not made so by this one.
-        kept = clip / norm if norm > clip else 1.0
-    is_sgd, decoupled = training.optimizer == "sgd", training.optimizer == "adamw"
-
-    def update(leaf: Array, slope: Array, decays: bool) -> Array:
-        weight = leaf.astype(jnp.float32)
-        pull = decay * weight if decays else jnp.zeros_like(weight)
-        whole = kept * slope.astype(jnp.float32)
-        if not decoupled:
-            whole = whole + pull
-        if not is_sgd:
-            whole = whole / (jnp.abs(whole) + training.epsilon)
-        if decoupled:
-            whole = whole + pull
-        return (rate * whole).astype(leaf.dtype)
-
-    return {
-        name: jax.tree.map(
-            lambda p, g, decays=name != ADDED: update(p, g, decays),
-            branch,
-            slopes[name],
-        )
-        for name, branch in params.items()
-    }
+    parts = [] if clip is None else [optax.clip_by_global_norm(clip)]
+    if training.optimizer == "adamw":
+        parts += [optax.adamw(rate, eps=epsilon, weight_decay=decay, mask=decaying)]
+    else:
+        parts += [optax.add_decayed_weights(decay, mask=decaying)]
+        is_sgd = training.optimizer == "sgd"
+        parts += [optax.sgd(rate) if is_sgd else optax.adam(rate, eps=epsilon)]
+    optimizer = optax.chain(*parts)
+    updates, _ = optimizer.update(slopes, optimizer.init(params), params)
+    return jax.tree.map(jnp.negative, updates)
