@@ -10,7 +10,9 @@ def start() -> None:
     end_at_once()
     # A second or more of imports, in which signals come as well.
     from init_study.cli import main
+    from init_study.cli.troubles import hide_echoes
 
+    hide_echoes()
     sys.exit(main())
 
 

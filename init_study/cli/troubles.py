@@ -80,6 +80,22 @@ def steady_streams() -> None:
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore
 
 
+def hide_echoes() -> None:
+    """Have Python not show that an event loop is closed, where nothing can raise it.
+
+    To be called once, by a program. Orbax reads the arrays of a checkpoint together,
+    and closes its loop when the first cannot be read, which is raised. TensorStore's
+    threads come back to that loop with the others, each for a traceback to be shown.
+    """
+    show = sys.unraisablehook
+
+    def show_others(found: "sys.UnraisableHookArgs") -> None:
+        if str(found.exc_value) != "Event loop is closed":
+            show(found)
+
+    sys.unraisablehook = show_others
+
+
 def let_go_of_output() -> None:
     """Let the interpreter's own last flush succeed, where nobody takes the output."""
     with contextlib.suppress(AttributeError, ValueError, OSError):

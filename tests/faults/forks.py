@@ -198,7 +198,9 @@ def launcher(words: Sequence[object], before: Callable[[], None] = lambda: None)
         # As the program's own start does.
         end_at_once()
         from init_study.cli import main
+        from init_study.cli.troubles import hide_echoes
 
+        hide_echoes()
         before()
         return main(["launch.py", *map(str, words)])
 
