@@ -32,6 +32,7 @@ from init_study.run_records import (
     check_spectra,
     open_recorders,
     record_layers,
+    record_readings,
 )
 from init_study.train import TrainState
 
@@ -114,7 +115,7 @@ def run(
         plan = manifest.begin(
             workdir, plan, command, accept_drift=accept, spectra=spectra
         )
-        recorders = open_recorders(workdir, spectra)
+        recorders = open_recorders(workdir, spectra, bool(plan.study.instruments))
         recorded = recorders.records.reached()
         started, member_steps, finished = time.time(), 0, True
         try:
@@ -254,6 +255,9 @@ def _train_on(
         if step == 0 or last:
             with clock.timed("measuring"):
                 record_layers(recorders, population, state, step)
+        if recorders.readings and step in population.plan.readings.steps:
+            with clock.timed("reading"):
+                record_readings(recorders.readings, population, state, step)
         if step in stops:
             with clock.timed("evaluating"):
                 values = evaluations(population, state, step, control.stop_requested)

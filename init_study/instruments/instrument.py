@@ -51,6 +51,8 @@ class Instrument(NamedTuple):
         units: of the numbers.
         cost: in passes of the batch through the network, F forwards and B backwards.
         source: a paper, or code.
+        passes: the same in numbers: forward passes of one image, a pass back as two,
+            for a network, a number of images and a number of classes.
         measure: on the device; jitted, and mapped over members.
         finish: what is left to do on the host, on stacked numbers.
     """
@@ -60,6 +62,7 @@ class Instrument(NamedTuple):
     units: str
     cost: str
     source: str
+    passes: Callable[[Network, int, int], float]
     measure: Callable[[Network, Subject, ProbeBatch], Reading]
     finish: Callable[[Reading, ProbeBatch], Reading] | None = None
 
@@ -104,20 +107,48 @@ def take_measures(
 
     @jax.jit
     def measured(subjects: Subject, batch: ProbeBatch) -> dict[str, Reading]:
-        def of_one(subject: Subject) -> dict[str, Reading]:
-            # Every reading has the same dropout.
-            return {
-                name: one.measure(
-                    network,
-                    subject,
-                    batch._replace(key=jax.random.clone(batch.key)),
-                )
-                for name, one in instruments.items()
-            }
-
-        return lax.map(of_one, subjects)
+        return lax.map(
+            lambda subject: measure_all(instruments, network, subject, batch), subjects
+        )
 
     found = jax.tree.map(np.asarray, measured(subjects, batch))
+    return finish_all(instruments, found, batch)
+
+
+def measure_all(
+    instruments: Mapping[str, Instrument],
+    network: Network,
+    subject: Subject,
+    batch: ProbeBatch,
+) -> dict[str, Reading]:
+    """Measure one member by several instruments, on the device.
+
+    Args:
+        instruments: by name.
+        network: of the member.
+        subject: the member.
+        batch: the batch; all readings have the same dropout.
+    """
+    return {
+        name: one.measure(
+            network, subject, batch._replace(key=jax.random.clone(batch.key))
+        )
+        for name, one in instruments.items()
+    }
+
+
+def finish_all(
+    instruments: Mapping[str, Instrument],
+    found: Mapping[str, Reading],
+    batch: ProbeBatch,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Do on the host what is left to do with stacked measures of many members.
+
+    Args:
+        instruments: by name.
+        found: what `measure_all` gave, `[members, ...]`, on the host.
+        batch: that it was measured on.
+    """
     return {
         name: dict(one.finish(found[name], batch) if one.finish else found[name])
         for name, one in instruments.items()

@@ -136,6 +136,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; logits; shares",
         cost="1 F",
         source="Glorot & Bengio 2010; derived",
+        passes=lambda network, n, classes: n,
         measure=_read_logits,
     ),
     "layers": Instrument(
@@ -145,6 +146,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of the output's units; shares",
         cost="1 F + 1 B",
         source="Poole et al. 2016, arXiv:1606.05340; Glorot & Bengio 2010",
+        passes=lambda network, n, classes: 3 * n,
         measure=_read_layers,
     ),
     "filters": Instrument(
@@ -154,6 +156,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="shares; dimensions",
         cost="singular values of each kernel",
         source="Roy & Vetterli 2007; weightwatcher",
+        passes=lambda network, n, classes: 0,
         measure=_read_filters,
         finish=_finish_ranks,
     ),
@@ -163,6 +166,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="logits by units of the images",
         cost="K B for each image alone; Lanczos beyond 128 outputs",
         source="Pennington, Schoenholz & Ganguli 2017, arXiv:1711.04735",
+        passes=lambda network, n, classes: n * (1 + 2 * min(classes, 128)),
         measure=_read_jacobian,
         finish=_finish_singular,
     ),
@@ -173,6 +177,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of logits by units of the parameters",
         cost="n K B, and n K F where J does not fit",
         source="Jacot, Gabriel & Hongler 2018, arXiv:1806.07572",
+        passes=lambda network, n, classes: n + 2 * n * n * classes,
         measure=_read_tangent,
         finish=_finish_tangent_spectrum,
     ),
@@ -182,6 +187,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="1 F for each tensor",
         source="derived; van Laarhoven 2017, arXiv:1706.05350",
+        passes=lambda network, n, classes: n * (1 + len(network.shapes)),
         measure=_read_invariance,
     ),
 }
