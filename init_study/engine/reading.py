@@ -1,7 +1,6 @@
 """The instruments of a study, read of every member of a program on one batch."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax

@@ -16,6 +16,8 @@ from init_study.instruments.hessian_spectra import (
     sketch_hessian,
 )
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -133,7 +135,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats by squares of the parameters' units; a rate",
         cost="40 products, each 2 F + 2 B",
         source="Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159",
-        passes=lambda network, n, classes: 40 * 6 * n,
+        passes=lambda network, n, classes: TWICE * 40 * 6 * n,
         measure=_read_hessian,
         finish=_finish_hessian_ends,
     ),
@@ -143,7 +145,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="2 F + 3 B",
         source="Dauphin & Schoenholz 2019, MetaInit",
-        passes=lambda network, n, classes: 8 * n,
+        passes=lambda network, n, classes: TWICE * 8 * n,
         measure=_read_gradient_quotient,
     ),
     "first_steps": Instrument(
@@ -152,7 +154,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; a rate",
         cost="1 F + 1 B, and 1 F for each of 11 rates",
         source="Zhu et al. 2021, arXiv:2102.08098 (GradInit)",
-        passes=lambda network, n, classes: (3 + len(FIRST_RATES)) * n,
+        passes=lambda network, n, classes: ONCE * (3 + len(FIRST_RATES)) * n,
         measure=_read_first_steps,
     ),
     "gradients": Instrument(
@@ -162,7 +164,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="1 F + n B",
         source="Sankararaman et al. 2020, arXiv:1904.06963; Liu et al. 2020, "
         "arXiv:2001.07384",
-        passes=lambda network, n, classes: n + 2 * n * n,
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n),
         measure=_read_gradients,
     ),
     "saliency": Instrument(
@@ -172,7 +174,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="5 F + 5 B",
         source="Lee et al. 2019, arXiv:1810.02340; Wang et al. 2020, arXiv:2002.07376; "
         "Tanaka et al. 2020, arXiv:2006.05467; zero-cost-nas",
-        passes=lambda network, n, classes: 15 * n,
+        passes=lambda network, n, classes: TWICE * 15 * n,
         measure=_read_saliency,
         finish=_finish_jacob_cov,
     ),

@@ -12,6 +12,8 @@ from jaxtyping import Array
 
 from init_study.instruments.filters import filter_cosines, kernel_ranks
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -136,7 +138,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; logits; shares",
         cost="1 F",
         source="Glorot & Bengio 2010; derived",
-        passes=lambda network, n, classes: n,
+        passes=lambda network, n, classes: ONCE * n,
         measure=_read_logits,
     ),
     "layers": Instrument(
@@ -146,7 +148,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of the output's units; shares",
         cost="1 F + 1 B",
         source="Poole et al. 2016, arXiv:1606.05340; Glorot & Bengio 2010",
-        passes=lambda network, n, classes: 3 * n,
+        passes=lambda network, n, classes: ONCE * 3 * n,
         measure=_read_layers,
     ),
     "filters": Instrument(
@@ -156,7 +158,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="shares; dimensions",
         cost="singular values of each kernel",
         source="Roy & Vetterli 2007; weightwatcher",
-        passes=lambda network, n, classes: 0,
+        passes=lambda network, n, classes: 20 * len(network.layers),
         measure=_read_filters,
         finish=_finish_ranks,
     ),
@@ -166,7 +168,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="logits by units of the images",
         cost="K B for each image alone; Lanczos beyond 128 outputs",
         source="Pennington, Schoenholz & Ganguli 2017, arXiv:1711.04735",
-        passes=lambda network, n, classes: n * (1 + 2 * min(classes, 128)),
+        passes=lambda network, n, classes: ONCE * n * (1 + 2 * min(classes, 128)),
         measure=_read_jacobian,
         finish=_finish_singular,
     ),
@@ -177,7 +179,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of logits by units of the parameters",
         cost="n K B, and n K F where J does not fit",
         source="Jacot, Gabriel & Hongler 2018, arXiv:1806.07572",
-        passes=lambda network, n, classes: n + 2 * n * n * classes,
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n * classes),
         measure=_read_tangent,
         finish=_finish_tangent_spectrum,
     ),
@@ -187,7 +189,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="1 F for each tensor",
         source="derived; van Laarhoven 2017, arXiv:1706.05350",
-        passes=lambda network, n, classes: n * (1 + len(network.shapes)),
+        passes=lambda network, n, classes: ONCE * n * (1 + len(network.shapes)),
         measure=_read_invariance,
     ),
 }
