@@ -22,10 +22,13 @@ class Subject(NamedTuple):
     Attributes:
         params: its parameters.
         state: of norms and the like.
+        start: its parameters at step 0; None where they are `params`, as of a member
+            that has not trained.
     """
 
     params: Params
     state: ModelState
+    start: Params | None = None
 
 
 class ProbeBatch(NamedTuple):
@@ -117,7 +120,11 @@ def take_measures(
 
         return lax.map(of_one, subjects)
 
-    found = jax.tree.map(np.asarray, measured(subjects, batch))
+    # On a GPU, XLA rounds the factors of float32 products to the ten bits of TF32 where
+    # nothing else is asked for, which is a per cent of a kernel's small eigenvalues.
+    # What is asked for is part of the key by which JAX keeps compiled functions.
+    with jax.default_matmul_precision("float32"):
+        found = jax.tree.map(np.asarray, measured(subjects, batch))
     return {
         name: dict(one.finish(found[name], batch) if one.finish else found[name])
         for name, one in instruments.items()

@@ -42,7 +42,7 @@ def _read_logits(network: Network, subject: Subject, batch: ProbeBatch) -> Readi
 
 
 def _read_layers(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
-    passed = pass_through(network, *subject, *batch)
+    passed = pass_through(network, subject.params, subject.state, *batch)
     return passed.layers._asdict()
 
 
