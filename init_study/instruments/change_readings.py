@@ -1,10 +1,12 @@
 """Instruments of change: how far a member is from where it started."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from init_study.activations import Activation
@@ -13,6 +15,13 @@ from init_study.instruments.instrument import (
     ProbeBatch,
     Reading,
     Subject,
+    member_logits,
+)
+from init_study.instruments.kernels import (
+    kernel_alignment,
+    kernel_change,
+    kernel_turn,
+    tangent_kernel,
 )
 from init_study.instruments.movement import Moved, measure_movement
 from init_study.instruments.signals import layer_signals
@@ -34,6 +43,25 @@ def _read_movement(network: Network, subject: Subject, batch: ProbeBatch) -> Rea
         "cosine": _stacked([one.cosine for one in rows]),
         "whole_ratio": measure_movement(start, subject.params).whole.ratio,
         "gates": _changed_gates(network, subject, batch),
+    }
+
+
+def _read_kernels(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    outputs = partial(member_logits, network, subject, batch)
+    now = tangent_kernel(outputs, subject.params)
+    first = now if subject.start is None else tangent_kernel(outputs, subject.start)
+    return {"first": first, "now": now}
+
+
+def _finish_kernel_change(found: Reading, batch: ProbeBatch) -> Reading:
+    first, now = found["first"], found["now"]
+    labels = np.asarray(batch.labels)
+    classes = now.shape[-1] // len(labels)
+    return {
+        "change": kernel_change(first, now),
+        "turn": kernel_turn(first, now),
+        "first_alignment": kernel_alignment(first, labels, classes),
+        "alignment": kernel_alignment(now, labels, classes),
     }
 
 
@@ -105,5 +133,16 @@ CHANGE_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="2 F",
         source="Distance of cockpit; Chizat, Oyallon & Bach 2019, arXiv:1812.07956",
         measure=_read_movement,
+    ),
+    "kernel_change": Instrument(
+        what="lazy or rich: how far the tangent kernel is from that of the start, by "
+        "how much it has turned, and the alignment of both with the labels",
+        formula="‖Θ_t − Θ_0‖ / ‖Θ_0‖; 1 − ⟨Θ_0, Θ_t⟩ / (‖Θ_0‖ ‖Θ_t‖); yᵀΘy / ‖y‖²‖Θ‖",
+        units="none",
+        cost="2 n K B, and 2 n K F where J does not fit",
+        source="Fort et al. 2020, arXiv:2010.15110; Chizat, Oyallon & Bach 2019, "
+        "arXiv:1812.07956",
+        measure=_read_kernels,
+        finish=_finish_kernel_change,
     ),
 }

@@ -105,26 +105,25 @@ def take_measures(
     """
     check_logits(network, subjects, batch)
 
-    @jax.jit
-    def measured(subjects: Subject, batch: ProbeBatch) -> dict[str, Reading]:
-        def of_one(subject: Subject) -> dict[str, Reading]:
-            # Every reading has the same dropout.
-            return {
-                name: one.measure(
-                    network,
-                    subject,
-                    batch._replace(key=jax.random.clone(batch.key)),
-                )
-                for name, one in instruments.items()
-            }
+    # A program each: numbers of one instrument do not hang on which others are read.
+    def measured(one: Instrument) -> Reading:
+        @jax.jit
+        def of_all(subjects: Subject, batch: ProbeBatch) -> Reading:
+            def of_one(subject: Subject) -> Reading:
+                # Every reading has the same dropout.
+                key = jax.random.clone(batch.key)
+                return one.measure(network, subject, batch._replace(key=key))
 
-        return lax.map(of_one, subjects)
+            return lax.map(of_one, subjects)
+
+        again = batch._replace(key=jax.random.clone(batch.key))
+        return jax.tree.map(np.asarray, of_all(subjects, again))
 
     # On a GPU, XLA rounds the factors of float32 products to the ten bits of TF32 where
     # nothing else is asked for, which is a per cent of a kernel's small eigenvalues.
     # What is asked for is part of the key by which JAX keeps compiled functions.
     with jax.default_matmul_precision("float32"):
-        found = jax.tree.map(np.asarray, measured(subjects, batch))
+        found = {name: measured(one) for name, one in instruments.items()}
     return {
         name: dict(one.finish(found[name], batch) if one.finish else found[name])
         for name, one in instruments.items()

@@ -30,6 +30,8 @@ from init_study.network import Network
 # A grid over which the best first step is looked for, two a decade.
 FIRST_RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
 _STEPS = 24
+# Twelve halvings of the logarithm of this range leave 0.4 %.
+_LEAST_RATE, _MOST_RATE, _ROUNDS, _RUN = 1e-4, 1e3, 12, 32
 
 
 def _read_hessian(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
@@ -76,6 +78,18 @@ def _read_first_steps(network: Network, subject: Subject, batch: ProbeBatch) -> 
         "best_drop": broken * jnp.max(tried),
         "best_rate": broken * rates[jnp.argmax(tried)],
     }
+
+
+def _read_stable_rate(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss = member_loss(network, subject, batch)
+    return first_steps.largest_stable_rate(
+        loss,
+        subject.params,
+        least=_LEAST_RATE,
+        most=_MOST_RATE,
+        steps=_RUN,
+        rounds=_ROUNDS,
+    )._asdict()
 
 
 def _read_gradients(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
@@ -151,6 +165,15 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="1 F + 1 B, and 1 F for each of 11 rates",
         source="Zhu et al. 2021, arXiv:2102.08098 (GradInit)",
         measure=_read_first_steps,
+    ),
+    "stable_rate": Instrument(
+        what="the largest rate at which 32 steps on the batch end no higher than they "
+        "began, found by running them; and the least rate seen to fail",
+        formula="max η: L(θ_32) ≤ L(θ_0), θ_{k+1} = θ_k − η ∇L(θ_k)",
+        units="a rate, to 0.4 %",
+        cost="448 F + 448 B",
+        source="Lewkowycz et al. 2020, arXiv:2003.02218; derived",
+        measure=_read_stable_rate,
     ),
     "gradients": Instrument(
         what="whether the images' gradients pull together: cosines, signal to noise",
