@@ -190,7 +190,7 @@ def _run_program(
 
     try:
         with clock.timed("drawing"):
-            state, first_step = _begin(plan, population, checkpoints, tell)
+            population, state, first_step = _begin(plan, population, checkpoints, tell)
         step = _train_on(
             population, state, first_step, recorders, checkpoints, tell, control, clock
         )
@@ -202,18 +202,27 @@ def _run_program(
 
 def _begin(
     plan: Plan, population: Running, checkpoints: store.Checkpoints, tell: _Tell
-) -> tuple[TrainState, int]:
-    """Restore the state of the newest whole checkpoint, or draw the untrained one."""
-    program_plan = population.plan
+) -> tuple[Running, TrainState, int]:
+    """Restore the state of the newest whole checkpoint, or draw the untrained one.
+
+    Returns: the population that knows its start, if its instruments ask for it; the
+        state; its step.
+    """
+    program_plan, reader = population.plan, population.reader
     restored = checkpoints.restore(empty_population(program_plan, population.members))
-    if restored:
-        step, state = restored
-        tell("compiling", step)
-        return population.layout.place(state), step
-    tell("compiling", 0)
-    first_steps = first_rows(program_plan, plan.study.seeds)
-    state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
-    return population.layout.place(state), 0
+    step, state = restored or (0, None)
+    tell("compiling", step)
+    compares = reader if reader and reader.from_start else None
+    if state is None or compares:
+        first_steps = first_rows(program_plan, plan.study.seeds)
+        untrained = initial_population(
+            program_plan, plan.schemes, plan.members, first_steps
+        )
+        if compares:
+            start = population.layout.place(untrained.params)
+            population = population._replace(reader=compares._replace(start=start))
+        state = state or untrained
+    return population, population.layout.place(state), step
 
 
 def _train_on(

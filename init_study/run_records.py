@@ -47,13 +47,17 @@ def open_recorders(workdir: Path, spectra: bool, readings: bool) -> Recorders:
 
     Raises: UserError for a file that is no record.
     """
-    names = (store.SPECTRA, store.PREDICTIONS)
+
+    def of(name: str) -> store.Recorder:
+        return store.Recorder(workdir, name)
+
     return Recorders(
-        store.Recorder(workdir),
-        store.Recorder(workdir, store.LAYERS),
-        store.Recorder(workdir, store.FILTERS),
-        *(store.Recorder(workdir, name) if spectra else None for name in names),
-        store.Recorder(workdir, store.READINGS) if readings else None,
+        records=of(store.RECORDS),
+        layers=of(store.LAYERS),
+        filters=of(store.FILTERS),
+        spectra=of(store.SPECTRA) if spectra else None,
+        predictions=of(store.PREDICTIONS) if spectra else None,
+        readings=of(store.READINGS) if readings else None,
     )
 
 

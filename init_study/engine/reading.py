@@ -1,6 +1,7 @@
 """The instruments of a study, read of every member of a program on one batch."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -20,9 +21,9 @@ from init_study.instruments.instrument import (
     Reading,
     Subject,
     finish_all,
-    measure_all,
 )
 from init_study.instruments.table import find_instruments
+from init_study.network import Network
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import TrainState
 
@@ -35,26 +36,35 @@ class Reader(NamedTuple):
 
     Attributes:
         instruments: by name.
-        read: ((parameters, state), images, labels) -> what they give; compiled at
+        read: by the same names: ((parameters, state), images, labels) -> what it
+            gives, or ((parameters, state, parameters at the start), ...); compiled at
             the first call.
-        batch: of all members, on the host.
+        batch: of all members.
+        start: parameters of all members at the start, on the devices; None if no
+            instrument compares with it.
     """
 
     instruments: Mapping[str, Instrument]
-    read: jax.stages.Wrapped
+    read: Mapping[str, jax.stages.Wrapped]
     batch: ProbeBatch
+    start: Any = None
+
+    @property
+    def from_start(self) -> bool:
+        """Whether an instrument compares members with their start."""
+        return any(one.from_start for one in self.instruments.values())
 
 
 def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | None:
     """Make the reader of a program; None where nothing is to be read.
 
+    The batch are the first images of the first seed's order: all members of all seeds
+    are read on the same.
+
     Args:
         plan: of the study, which names the instruments.
         program_plan: of the program.
         mesh: of all devices.
-
-    The batch are the first images of the first seed's order: all members of all seeds
-    are read on the same.
     """
     if not program_plan.readings.steps:
         return None
@@ -65,15 +75,22 @@ def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | N
     pixels = jnp.asarray(np.asarray(dataset.train.images[rows]))
     seen = center_crop(pixels, network.image_shape[:2])
     images = standardize(seen, jnp.asarray(dataset.mean), jnp.asarray(dataset.std))
-    labels = np.asarray(dataset.train.labels[rows], np.int32)
-    batch = ProbeBatch(np.asarray(images), labels, jax.random.key(_SEED))
+    labels = jnp.asarray(np.asarray(dataset.train.labels[rows], np.int32))
+    batch = ProbeBatch(images, labels, jax.random.key(_SEED))
+    # A program each: what one gives does not hang on which others are read. Members
+    # follow one another, for the matrices of some are large.
+    read = {
+        name: jax.jit(over_members(partial(_read, network, one), mesh, 1))
+        for name, one in instruments.items()
+    }
+    return Reader(instruments, read, batch)
 
-    def read(member: Any, images: Array, labels: Array) -> dict[str, Reading]:
-        given = ProbeBatch(images, labels, jax.random.key(_SEED))
-        return measure_all(instruments, network, Subject(*member), given)
 
-    # One after the other: the matrices of some are large.
-    return Reader(instruments, jax.jit(over_members(read, mesh, 1)), batch)
+def _read(
+    network: Network, one: Instrument, member: Any, images: Array, labels: Array
+) -> Reading:
+    given = ProbeBatch(images, labels, jax.random.key(_SEED))
+    return one.measure(network, Subject(*member), given)
 
 
 def read_instruments(
@@ -86,13 +103,20 @@ def read_instruments(
         layout: of its members.
         state: of them.
     """
-    found = reader.read(
-        (state.params, state.model_state),
-        reader.batch.images,
-        reader.batch.labels,
-        chunks=jnp.int32(layout.filled),
-    )
-    numbers = finish_all(reader.instruments, layout.fetch(found), reader.batch)
+    member = (state.params, state.model_state)
+    found = {}
+    # As `take_measures` does, whose numbers these are.
+    with jax.default_matmul_precision("float32"):
+        for name, read in reader.read.items():
+            start = (reader.start,) if reader.instruments[name].from_start else ()
+            measured = read(
+                (*member, *start),
+                reader.batch.images,
+                reader.batch.labels,
+                chunks=jnp.int32(layout.filled),
+            )
+            found[name] = layout.fetch(measured)
+    numbers = finish_all(reader.instruments, found, reader.batch)
     leaves = jax.tree_util.tree_leaves_with_path(numbers)
     return {
         "/".join(map(_name, path)): np.asarray(leaf, np.float32)

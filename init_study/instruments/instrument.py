@@ -27,10 +27,13 @@ class Subject(NamedTuple):
     Attributes:
         params: its parameters.
         state: of norms and the like.
+        start: its parameters at step 0; None where they are `params`, as of a member
+            that has not trained.
     """
 
     params: Params
     state: ModelState
+    start: Params | None = None
 
 
 class ProbeBatch(NamedTuple):
@@ -61,6 +64,7 @@ class Instrument(NamedTuple):
             number of classes.
         measure: on the device; jitted, and mapped over members.
         finish: what is left to do on the host, on stacked numbers.
+        from_start: whether it compares the member with its start.
     """
 
     what: str
@@ -71,6 +75,7 @@ class Instrument(NamedTuple):
     passes: Callable[[Network, int, int], float]
     measure: Callable[[Network, Subject, ProbeBatch], Reading]
     finish: Callable[[Reading, ProbeBatch], Reading] | None = None
+    from_start: bool = False
 
 
 def take_measures(
@@ -111,36 +116,26 @@ def take_measures(
     """
     check_logits(network, subjects, batch)
 
-    @jax.jit
-    def measured(subjects: Subject, batch: ProbeBatch) -> dict[str, Reading]:
-        return lax.map(
-            lambda subject: measure_all(instruments, network, subject, batch), subjects
-        )
+    # A program each: numbers of one instrument do not hang on which others are read.
+    def measured(one: Instrument) -> Reading:
+        @jax.jit
+        def of_all(subjects: Subject, batch: ProbeBatch) -> Reading:
+            def of_one(subject: Subject) -> Reading:
+                # Every reading has the same dropout.
+                key = jax.random.clone(batch.key)
+                return one.measure(network, subject, batch._replace(key=key))
 
-    found = jax.tree.map(np.asarray, measured(subjects, batch))
+            return lax.map(of_one, subjects)
+
+        again = batch._replace(key=jax.random.clone(batch.key))
+        return jax.tree.map(np.asarray, of_all(subjects, again))
+
+    # On a GPU, XLA rounds the factors of float32 products to the ten bits of TF32 where
+    # nothing else is asked for, which is a per cent of a kernel's small eigenvalues.
+    # What is asked for is part of the key by which JAX keeps compiled functions.
+    with jax.default_matmul_precision("float32"):
+        found = {name: measured(one) for name, one in instruments.items()}
     return finish_all(instruments, found, batch)
-
-
-def measure_all(
-    instruments: Mapping[str, Instrument],
-    network: Network,
-    subject: Subject,
-    batch: ProbeBatch,
-) -> dict[str, Reading]:
-    """Measure one member by several instruments, on the device.
-
-    Args:
-        instruments: by name.
-        network: of the member.
-        subject: the member.
-        batch: the batch; all readings have the same dropout.
-    """
-    return {
-        name: one.measure(
-            network, subject, batch._replace(key=jax.random.clone(batch.key))
-        )
-        for name, one in instruments.items()
-    }
 
 
 def finish_all(
@@ -152,7 +147,7 @@ def finish_all(
 
     Args:
         instruments: by name.
-        found: what `measure_all` gave, `[members, ...]`, on the host.
+        found: what each of them measured, `[members, ...]`, on the host.
         batch: that it was measured on.
     """
     return {

@@ -34,8 +34,10 @@ from init_study.instruments.kernels import (
 from init_study.instruments.lanczos import Tridiagonal
 from init_study.instruments.logits import measure_logits
 from init_study.instruments.passes import pass_through
+from init_study.instruments.residual_numbers import residual_numbers
 from init_study.instruments.symmetry import distinct_filters
 from init_study.network import Network
+from init_study.train import cross_entropy
 
 
 def _read_logits(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
@@ -44,7 +46,7 @@ def _read_logits(network: Network, subject: Subject, batch: ProbeBatch) -> Readi
 
 
 def _read_layers(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
-    passed = pass_through(network, *subject, *batch)
+    passed = pass_through(network, subject.params, subject.state, *batch)
     return passed.layers._asdict()
 
 
@@ -121,6 +123,18 @@ def _read_invariance(network: Network, subject: Subject, batch: ProbeBatch) -> R
     return scale_scores(outputs, subject.params)
 
 
+def _read_residual(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    found = residual_numbers(
+        network,
+        subject.params,
+        subject.state,
+        batch.images,
+        lambda logits: cross_entropy(logits, batch.labels).mean(),
+        batch.key,
+    )
+    return {} if found is None else found._asdict()
+
+
 def _kernels(network: Network, subject: Subject) -> list[Array]:
     def leaf(path: Any) -> Array:
         found: Any = subject.params
@@ -191,5 +205,16 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         source="derived; van Laarhoven 2017, arXiv:1706.05350",
         passes=lambda network, n, classes: ONCE * n * (1 + len(network.shapes)),
         measure=_read_invariance,
+    ),
+    "residual": Instrument(
+        what="by residual branch: its size beside the skip's, forwards and in "
+        "gradients; loss and outputs without it; empty for other nets",
+        formula="Var F(x) / Var x; E[(J_Fᵀg)²] / E[g²]; L_without − L; "
+        "‖f_without − f‖ / ‖f‖",
+        units="none; none; nats; none",
+        cost="1 F, and 2 F + 1 B for each branch",
+        source="Veit, Wilber & Belongie 2016, arXiv:1605.06431; init2winit",
+        passes=lambda network, n, classes: ONCE * n * (1 + 4 * len(network.branches)),
+        measure=_read_residual,
     ),
 }

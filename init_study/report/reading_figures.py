@@ -83,7 +83,9 @@ def _figure(
     )
     columns = ["scheme", "seed", "step", "number", "place", "value"]
     title = f"{instrument.replace('_', ' ').capitalize()} by step"
-    return Shown(title, caption, {"panels": drawing}, own[columns], wide=True)
+    return Shown(
+        title, caption, {"panels": drawing}, own.reindex(columns=columns), wide=True
+    )
 
 
 def _plot(
