@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from init_study import store
-from init_study.engine.reading import read_instruments
+from init_study.engine.reader import read_instruments
 from init_study.engine.running import (
     Running,
     first_filters,

@@ -27,7 +27,7 @@ from init_study.engine.population import (
     hyperparameters,
     member_shapes,
 )
-from init_study.engine.reading import Reader, make_reader
+from init_study.engine.reader import Reader, make_reader
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues

@@ -63,7 +63,7 @@ def test_every_instrument_has_a_price(network, name):
 
 
 def test_an_unknown_one_names_the_nearest():
-    with pytest.raises(UserError, match="hesian.*hessian"):
+    with pytest.raises(UserError, match=r"hesian.*hessian"):
         find_instruments(["hesian"])
 
 
