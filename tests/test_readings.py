@@ -147,3 +147,15 @@ def test_the_page_shows_them_by_step(undisturbed):
     for title in ("Logits by step", "Movement by step", "Layers by step"):
         assert f"<h3>{title}</h3>" in page
     assert "squares of the output" in page
+
+
+def test_the_page_says_what_foretold_the_end(tmp_path):
+    schemes = ("he_normal", "normal(0.01)", "normal(2)", "uniform(0.5)", "zeros")
+    study = STUDY.replace(schemes=schemes, learning_rates=0.1, readings=1)
+    run(make_plan(study), tmp_path / "run", "command", Control())
+    page = write_report(tmp_path / "run").read_text()
+    assert "What was known before" in page
+    for name in ("logits loss", "logits between images", "layers signal"):
+        assert f">{name}</" in page
+    # All kernels are where they began.
+    assert ">movement" not in page

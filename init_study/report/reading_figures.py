@@ -1,6 +1,6 @@
 """What a study's instruments gave, by step: a panel for every number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from init_study.answers import Comparison
+from init_study.answers.statistics import Interval
+from init_study.answers.views.foretold import foretold
 from init_study.answers.views.traps import at_best_rates
 from init_study.answers.words import count
 from init_study.report.palette import SchemeStyle, names
 from init_study.report.shown import Shown
 from init_study.report.svg import Drawing, mark
+from init_study.report.tables import Card, Rows
 
 _COLUMNS, _MOST_PANELS = 3, 12
 _PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_ROW = 3.2, 2.0, 0.2
 # From here on an axis is logarithmic.
 _WIDE_RANGE = 30.0
+_MOST_FORETELLING, _SURE = 25, 0.05
 
 
 def reading_figures(
@@ -171,3 +175,64 @@ def _plot_legend(
             gid=mark(style.place),
             fontsize="small",
         )
+
+
+def foretold_card(
+    comparisons: Sequence[Comparison], records: pd.DataFrame, readings: pd.DataFrame
+) -> Card[Rows] | None:
+    """Say which numbers foretold how members ended; None where there are too few.
+
+    Args:
+        comparisons: of all programs of the study.
+        records: of `store.load`.
+        readings: of `store.load_readings`.
+    """
+    found = foretold(comparisons, records, readings)
+    if not found:
+        return None
+    by_name = {
+        name: {
+            outcome: one
+            for outcome, rows in found.items()
+            for one in rows
+            if one.name == name
+        }
+        for name in (one.name for one in next(iter(found.values())))
+    }
+    shown = list(by_name)[:_MOST_FORETELLING]
+    rows = [
+        {"before the first step": name.replace("_", " ")}
+        | {
+            f"{outcome}, {of}": _told(*numbers)
+            for outcome, one in by_name[name].items()
+            for of, numbers in (
+                ("schemes", (one.schemes, one.p_schemes)),
+                ("seeds", (one.seeds, one.p_seeds)),
+            )
+        }
+        for name in shown
+    ]
+    sure = {
+        outcome: sum(one.p_schemes < _SURE for one in rows)
+        for outcome, rows in found.items()
+    }
+    said = "; ".join(f"{outcome}: {many}" for outcome, many in sure.items())
+    return Card(
+        "Did anything foretell the end?",
+        rows,
+        "Kendall's rank correlation out of sample: of all pairs of schemes (of seeds "
+        "of one scheme), how many more a number orders as they ended than the other "
+        "way round, where whether more is better is learned from the other schemes "
+        "alone; 0 foretells nothing. In brackets a 95 % interval of a bootstrap over "
+        "schemes; a star: p < 5 % in a permutation test, adjusted by Holm for "
+        f"{len(by_name)} numbers. With a star, of schemes: {said}. Of {len(by_name)} "
+        f"numbers {len(shown)} are shown, the best of the first column first.",
+    )
+
+
+def _told(interval: Interval, p: float) -> str:
+    if not np.isfinite(interval.mean):
+        return "–"
+    ends = f"{interval.low:+.2f} to {interval.high:+.2f}"
+    star = "*" if p < _SURE else ""
+    return f"{interval.mean:+.2f}{star} ({ends})".replace("-", "−")
