@@ -5,7 +5,7 @@ with width. Slopes in log-log say which ones do.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -70,35 +70,23 @@ def width_scaling(
     each width.
 
     Example:
-        Weights of one on `width` inputs of one: outputs grow with the width.
+        Two layers of ones: what the second gives grows with the width.
 
-        >>> from init_study.models.linear import Linear
-        >>> from init_study.network import trace
-        >>> def draw(key, network):
-        ...     return jax.tree.map(jnp.ones_like, network.own_init(key))
-        >>> batch = ProbeBatch(jnp.ones((2, 1, 1, 1)), jnp.arange(2), jax.random.key(0))
         >>> import flax.linen as nn
-        >>> def make_network(width):
-        ...     return trace(nn.Sequential([nn.Dense(width), Linear(2)]), (1, 1, 1))
+        >>> from init_study.network import trace
         >>> found = width_scaling(
-        ...     make_network, draw, lambda width: optax.sgd(0.0), [128, 256], batch
+        ...     lambda n: trace(nn.Sequential([nn.Dense(n), nn.Dense(2)]), (1,)),
+        ...     lambda key, net: jax.tree.map(jnp.ones_like, net.own_init(key)),
+        ...     lambda width: optax.sgd(0.0),
+        ...     [128, 256],
+        ...     ProbeBatch(jnp.ones((2, 1)), jnp.arange(2), jax.random.key(0)),
         ... )
         >>> found.start_slopes.round(1).tolist()
         [0.0, 1.0]
     """
     check_count("steps", steps)
     check_count("draws", draws)
-    if len(set(widths)) < max(2, len(widths)):
-        raise UserError(
-            f"widths={list(widths)} have no slope; give at least two, each once"
-        )
-    networks = [make_network(width) for width in widths]
-    counts = sorted({len(network.layers) for network in networks})
-    if counts[1:] or counts == [0]:
-        raise UserError(
-            f"the networks of widths {list(widths)} have {counts} layers; give a "
-            "make_network that changes nothing but the width"
-        )
+    networks = _networks(make_network, widths)
     found = [
         _of_width(network, draw, make_optimizer(width), batch, steps, draws)
         for width, network in zip(widths, networks, strict=True)
@@ -112,6 +100,24 @@ def width_scaling(
         start_slopes=log_slopes(widths, starts),
         change_slopes=np.stack([log_slopes(widths, one) for one in changes]),
     )
+
+
+def _networks(
+    make_network: Callable[[int], Network], widths: Sequence[int]
+) -> list[Network]:
+    """Make the networks, and check that slopes can be fitted to them."""
+    if len(set(widths)) < max(2, len(widths)):
+        raise UserError(
+            f"widths={list(widths)} have no slope; give at least two, each once"
+        )
+    networks = [make_network(width) for width in widths]
+    counts = sorted({len(network.layers) for network in networks})
+    if counts[1:] or counts == [0]:
+        raise UserError(
+            f"the networks of widths {list(widths)} have {counts} layers; give a "
+            "make_network that changes nothing but the width"
+        )
+    return networks
 
 
 def log_slopes(
@@ -165,7 +171,7 @@ def _of_width(
         def step(carry: Any, _: None) -> Any:
             params, memory = carry
             updates, memory = optimizer.update(jax.grad(loss)(params), memory, params)
-            params = optax.apply_updates(params, updates)
+            params = cast(Params, optax.apply_updates(params, updates))
             moved = jax.tree.map(jnp.subtract, outputs(params), before)
             return (params, memory), squares(moved)
 

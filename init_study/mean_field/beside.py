@@ -22,13 +22,7 @@ from init_study.instruments.signals import gradients_at_layers, layer_signals
 from init_study.mean_field.ensemble import of_images
 from init_study.mean_field.predict import predict
 from init_study.mean_field.walk import walk
-from init_study.network import (
-    Forward,
-    ModelState,
-    Network,
-    Params,
-    trace_forward,
-)
+from init_study.network import Forward, ModelState, Network, Params, trace_forward
 from init_study.theory import c_map, chi1, q_map
 
 # What is read may differ from the activation by rounding alone.
@@ -125,9 +119,11 @@ def propagation(
     foreseen["growth"] = _growths(links, gains, foreseen["signal"])
     mapped = _mapped(links, gains, biases, measured)
     mapped["growth"] = _growths(links, gains, measured["signal"])
-    names = ("signal", "gradient", "cosine", "growth")
-    rows = (Beside(measured[n], foreseen[n], mapped[n]) for n in names)
-    return Propagation(*rows, why)
+    rows = {
+        name: Beside(measured[name], foreseen[name], mapped[name])
+        for name in ("signal", "gradient", "cosine", "growth")
+    }
+    return Propagation(**rows, why=why)
 
 
 _Numbers = dict[str, Float[np.ndarray, " layers"]]

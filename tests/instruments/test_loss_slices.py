@@ -41,8 +41,8 @@ def parabola(first, second, alphas):
 
 
 def test_between_two_scaled_linear_nets_there_is_their_parabola_and_no_barrier():
-    nets = [{"w": jnp.full(4, scale)} for scale in (-1.0, 2.0)]
-    found = loss_barrier(squared, *nets)
+    first, second = ({"w": jnp.full(4, scale)} for scale in (-1.0, 2.0))
+    found = loss_barrier(squared, first, second)
     wanted = parabola(-1.0, 2.0, np.linspace(0, 1, 25))
     np.testing.assert_allclose(found.losses, wanted, rtol=1e-4)
     assert float(found.height) == pytest.approx(0, abs=1e-5)

@@ -98,7 +98,9 @@ def test_a_linear_net_has_its_exponents(last_power, powers, start, change):
 def test_slopes_are_those_of_powers():
     widths = np.array([2, 3, 10])
     sizes = np.stack([7.0 * widths**-1.5, widths * 0.0, widths * np.inf], 1)
-    np.testing.assert_allclose(log_slopes(widths.tolist(), sizes), [-1.5, np.nan, np.nan])
+    np.testing.assert_allclose(
+        log_slopes(widths.tolist(), sizes), [-1.5, np.nan, np.nan]
+    )
 
 
 @pytest.mark.parametrize(
