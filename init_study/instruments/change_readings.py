@@ -11,6 +11,8 @@ from jaxtyping import Array, Float
 
 from init_study.activations import Activation
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -132,7 +134,9 @@ CHANGE_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none; shares",
         cost="2 F",
         source="Distance of cockpit; Chizat, Oyallon & Bach 2019, arXiv:1812.07956",
+        passes=lambda network, n, classes: ONCE * 2 * n,
         measure=_read_movement,
+        from_start=True,
     ),
     "kernel_change": Instrument(
         what="lazy or rich: how far the tangent kernel is from that of the start, by "
@@ -142,7 +146,9 @@ CHANGE_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="2 n K B, and 2 n K F where J does not fit",
         source="Fort et al. 2020, arXiv:2010.15110; Chizat, Oyallon & Bach 2019, "
         "arXiv:1812.07956",
+        passes=lambda network, n, classes: TWICE * 2 * (n + 2 * n * n * classes),
         measure=_read_kernels,
         finish=_finish_kernel_change,
+        from_start=True,
     ),
 }

@@ -16,6 +16,8 @@ from init_study.instruments.hessian_spectra import (
     sketch_hessian,
 )
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -170,6 +172,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats by squares of the parameters' units; a rate",
         cost="40 products, each 2 F + 2 B",
         source="Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159",
+        passes=lambda network, n, classes: TWICE * 40 * 6 * n,
         measure=_read_hessian,
         finish=_finish_hessian_ends,
     ),
@@ -179,6 +182,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="2 F + 3 B",
         source="Dauphin & Schoenholz 2019, MetaInit",
+        passes=lambda network, n, classes: TWICE * 8 * n,
         measure=_read_gradient_quotient,
     ),
     "first_steps": Instrument(
@@ -187,6 +191,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; a rate",
         cost="1 F + 1 B, and 1 F for each of 11 rates",
         source="Zhu et al. 2021, arXiv:2102.08098 (GradInit)",
+        passes=lambda network, n, classes: ONCE * (3 + len(FIRST_RATES)) * n,
         measure=_read_first_steps,
     ),
     "stable_rate": Instrument(
@@ -196,6 +201,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="a rate, to 0.4 %",
         cost="448 F + 448 B",
         source="Lewkowycz et al. 2020, arXiv:2003.02218; derived",
+        passes=lambda network, n, classes: ONCE * 448 * 3 * n,
         measure=_read_stable_rate,
     ),
     "slices": Instrument(
@@ -207,7 +213,9 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="64 F + 1 B",
         source="Li et al. 2018, arXiv:1712.09913; Goodfellow, Vinyals & Saxe 2015, "
         "arXiv:1412.6544",
+        passes=lambda network, n, classes: ONCE * 67 * n,
         measure=_read_slices,
+        from_start=True,
     ),
     "gradients": Instrument(
         what="whether the images' gradients pull together: cosines, signal to noise",
@@ -216,6 +224,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="1 F + n B",
         source="Sankararaman et al. 2020, arXiv:1904.06963; Liu et al. 2020, "
         "arXiv:2001.07384",
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n),
         measure=_read_gradients,
     ),
     "saliency": Instrument(
@@ -225,6 +234,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="5 F + 5 B",
         source="Lee et al. 2019, arXiv:1810.02340; Wang et al. 2020, arXiv:2002.07376; "
         "Tanaka et al. 2020, arXiv:2006.05467; zero-cost-nas",
+        passes=lambda network, n, classes: TWICE * 15 * n,
         measure=_read_saliency,
         finish=_finish_jacob_cov,
     ),

@@ -61,7 +61,7 @@ def residual_numbers(
 
     Reference: Veit, Wilber & Belongie 2016, arXiv:1605.06431, for nets without one of
     their branches; `tag_residual_activations` of init2winit for the balance.
-    Cost: 1 F, and 2 F + 1 B for each branch.
+    Cost: 2 F + 1 B, and 2 F + 1 B for each branch.
 
     Example:
         A branch that gives twice what it reads, so that the block gives three times.

@@ -12,6 +12,8 @@ from jaxtyping import Array
 
 from init_study.instruments.filters import filter_cosines, kernel_ranks
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -150,6 +152,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; logits; shares",
         cost="1 F",
         source="Glorot & Bengio 2010; derived",
+        passes=lambda network, n, classes: ONCE * n,
         measure=_read_logits,
     ),
     "layers": Instrument(
@@ -159,6 +162,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of the output's units; shares",
         cost="1 F + 1 B",
         source="Poole et al. 2016, arXiv:1606.05340; Glorot & Bengio 2010",
+        passes=lambda network, n, classes: ONCE * 3 * n,
         measure=_read_layers,
     ),
     "filters": Instrument(
@@ -168,6 +172,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="shares; dimensions",
         cost="singular values of each kernel",
         source="Roy & Vetterli 2007; weightwatcher",
+        passes=lambda network, n, classes: 20 * len(network.layers),
         measure=_read_filters,
         finish=_finish_ranks,
     ),
@@ -177,6 +182,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="logits by units of the images",
         cost="K B for each image alone; Lanczos beyond 128 outputs",
         source="Pennington, Schoenholz & Ganguli 2017, arXiv:1711.04735",
+        passes=lambda network, n, classes: ONCE * n * (1 + 2 * min(classes, 128)),
         measure=_read_jacobian,
         finish=_finish_singular,
     ),
@@ -187,6 +193,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of logits by units of the parameters",
         cost="n K B, and n K F where J does not fit",
         source="Jacot, Gabriel & Hongler 2018, arXiv:1806.07572",
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n * classes),
         measure=_read_tangent,
         finish=_finish_tangent_spectrum,
     ),
@@ -196,6 +203,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="1 F for each tensor",
         source="derived; van Laarhoven 2017, arXiv:1706.05350",
+        passes=lambda network, n, classes: ONCE * n * (1 + len(network.shapes)),
         measure=_read_invariance,
     ),
     "residual": Instrument(
@@ -204,8 +212,9 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         formula="Var F(x) / Var x; E[(J_Fᵀg)²] / E[g²]; L_without − L; "
         "‖f_without − f‖ / ‖f‖",
         units="none; none; nats; none",
-        cost="1 F, and 2 F + 1 B for each branch",
+        cost="2 F + 1 B, and 2 F + 1 B for each branch",
         source="Veit, Wilber & Belongie 2016, arXiv:1605.06431; init2winit",
+        passes=lambda network, n, classes: ONCE * n * 4 * (1 + len(network.branches)),
         measure=_read_residual,
     ),
 }

@@ -1,5 +1,6 @@
 """The tables that a run has left on disk."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,8 @@ from init_study.report.filter_figure import Kernels
 class RunData(NamedTuple):
     """What the folder of a run holds.
 
-    It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions` and
-    `load_filters`.
+    It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions`,
+    `load_filters` and `load_readings`; the manifest says what the readings are of.
     """
 
     records: pd.DataFrame
@@ -21,6 +22,8 @@ class RunData(NamedTuple):
     spectra: pd.DataFrame
     predictions: pd.DataFrame
     filters: Kernels
+    readings: pd.DataFrame
+    instruments: Mapping[str, Mapping[str, str]]
 
 
 def load_run(folder: Path) -> RunData:
@@ -34,4 +37,6 @@ def load_run(folder: Path) -> RunData:
         store.load_spectra(folder),
         store.load_predictions(folder),
         store.load_filters(folder),
+        store.load_readings(folder),
+        store.read_manifest(folder).get("instruments", {}),
     )
