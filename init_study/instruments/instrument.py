@@ -132,9 +132,8 @@ def take_measures(
         again = batch._replace(key=jax.random.clone(batch.key))
         return jax.tree.map(np.asarray, of_all(subjects, again))
 
-    # On a GPU, XLA rounds the factors of float32 products to the ten bits of TF32 where
-    # nothing else is asked for, which is a per cent of a kernel's small eigenvalues.
-    # What is asked for is part of the key by which JAX keeps compiled functions.
+    # On a GPU, XLA rounds factors of float32 products to the ten bits of TF32 where
+    # nothing else is asked for. This is part of the key of compiled functions.
     with jax.default_matmul_precision("float32"):
         found = {name: measured(one) for name, one in instruments.items()}
     return finish_all(instruments, found, batch)

@@ -212,9 +212,9 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         formula="Var F(x) / Var x; E[(J_Fᵀg)²] / E[g²]; L_without − L; "
         "‖f_without − f‖ / ‖f‖",
         units="none; none; nats; none",
-        cost="1 F, and 2 F + 1 B for each branch",
+        cost="2 F + 1 B, and 2 F + 1 B for each branch",
         source="Veit, Wilber & Belongie 2016, arXiv:1605.06431; init2winit",
-        passes=lambda network, n, classes: ONCE * n * (1 + 4 * len(network.branches)),
+        passes=lambda network, n, classes: ONCE * n * 4 * (1 + len(network.branches)),
         measure=_read_residual,
     ),
 }

@@ -11,7 +11,7 @@ from init_study.instruments.kernels import kernel_change, kernel_turn
 from init_study.instruments.table import INSTRUMENTS
 from init_study.network import trace
 
-IMAGES = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [1.0, 1.0]])
+IMAGES = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.3, 1.0]])
 BATCH = ProbeBatch(
     jnp.float32(IMAGES.reshape(4, 1, 1, 2)),
     jnp.array([0, 1, 0, 1]),

@@ -11,12 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from init_study.conv import fast_in_loops
-from init_study.instruments.instrument import (
-    Instrument,
-    ProbeBatch,
-    Subject,
-    take_measures,
-)
+from init_study.instruments.instrument import ProbeBatch, Subject, take_measures
 from init_study.instruments.kernels import tangent_kernel
 from init_study.instruments.table import INSTRUMENTS
 from init_study.jaxprs import inner_equations
@@ -57,7 +52,7 @@ def test_products_and_convolutions_of_an_instrument_keep_all_digits():
         seen.update(precisions(jax.make_jaxpr(row)(subject, batch).jaxpr))
         return {"one": jnp.ones(())}
 
-    row = Instrument("-", "-", "-", "-", "-", measure)
+    row = INSTRUMENTS["logits"]._replace(measure=measure, finish=None)
     batch = ProbeBatch(jnp.ones((2, 4, 4, 1)), jnp.arange(2), jax.random.key(1))
     take_measures({"seen": row}, network, Subject(params, {}), batch)
     for name, found in seen.items():
