@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import Interval
-from init_study.answers.views.agreement import agreement
+from init_study.answers.views.explained import explanation_agreement
 from init_study.answers.views.foretold import foretold
 from init_study.answers.views.traps import at_best_rates
 from init_study.answers.words import count
@@ -256,7 +256,7 @@ def agreement_card(comparison: Comparison, raw: pd.DataFrame) -> Card[Rows] | No
             "schemes, after": _share_of_one(one.schemes_after),
             "before and after": _share_of_one(one.training),
         }
-        for one in agreement(comparison, raw)
+        for one in explanation_agreement(comparison, raw)
     ]
     if not rows:
         return None

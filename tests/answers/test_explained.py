@@ -7,7 +7,7 @@ import pytest
 from init_study.answers import compare_runs
 from init_study.answers.made_up import made_up_run
 from init_study.answers.similarity import debiased_alignment
-from init_study.answers.views.agreement import agreement
+from init_study.answers.views.explained import explanation_agreement
 
 
 def pairs(features):
@@ -74,7 +74,8 @@ def test_seeds_schemes_and_training_are_told_apart(comparison):
         return end if step else end[::-1] if seed % 2 else end
 
     found = {
-        one.scheme: one for one in agreement(comparison, readings(comparison, maps))
+        one.scheme: one
+        for one in explanation_agreement(comparison, readings(comparison, maps))
     }
     he = found["he_normal"]
     # Of five seeds two are turned: 4 of 10 pairs are alike.
@@ -90,7 +91,8 @@ def test_maps_that_do_not_vary_agree_with_nothing(comparison):
         return UP if scheme == "he_normal" else [0.0] * 4
 
     found = {
-        one.scheme: one for one in agreement(comparison, readings(comparison, maps))
+        one.scheme: one
+        for one in explanation_agreement(comparison, readings(comparison, maps))
     }
     assert np.isnan(found["zeros"].seeds_after) and np.isnan(found["zeros"].training)
     assert found["he_normal"].seeds_after == 1
@@ -99,4 +101,4 @@ def test_maps_that_do_not_vary_agree_with_nothing(comparison):
 
 def test_nothing_is_said_without_both_ends(comparison):
     table = readings(comparison, lambda scheme, seed, step: UP)
-    assert agreement(comparison, table.loc[table["step"] == 0]) == []
+    assert explanation_agreement(comparison, table.loc[table["step"] == 0]) == []

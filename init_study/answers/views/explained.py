@@ -16,7 +16,7 @@ from init_study.answers.views.traps import at_best_rates
 _Alike = Callable[[np.ndarray, np.ndarray], float]
 
 
-class Agreement(NamedTuple):
+class ExplanationAgreement(NamedTuple):
     """How well one kind of explanation agrees for members of a scheme, on the average.
 
     NaN where there are no two, or nothing that varies.
@@ -40,7 +40,9 @@ class Agreement(NamedTuple):
     training: float
 
 
-def agreement(comparison: Comparison, raw: pd.DataFrame) -> list[Agreement]:
+def explanation_agreement(
+    comparison: Comparison, raw: pd.DataFrame
+) -> list[ExplanationAgreement]:
     """Compare explanations and representations of the members of one program.
 
     Maps are compared by Spearman's rank correlation over all pixels and images, layers
@@ -78,7 +80,7 @@ def _of_scheme(
     comparison: Comparison,
     found: Mapping[Any, Float[np.ndarray, " numbers"]],
     alike: _Alike,
-) -> Agreement:
+) -> ExplanationAgreement:
     seeds, ends = comparison.seeds, (0, comparison.steps)
 
     def pairs_of_seeds(step: int) -> Iterator[float]:
@@ -96,7 +98,7 @@ def _of_scheme(
         alike(found[scheme, seed, ends[0]], found[scheme, seed, ends[1]])
         for seed in seeds
     )
-    return Agreement(scheme, kind, *between, *across, training)
+    return ExplanationAgreement(scheme, kind, *between, *across, training)
 
 
 def _average(values: Iterator[float]) -> float:
