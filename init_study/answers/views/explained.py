@@ -92,13 +92,18 @@ def _of_scheme(
             if other != scheme:
                 yield alike(found[scheme, seed, step], found[other, seed, step])
 
-    between = [_average(pairs_of_seeds(step)) for step in ends]
-    across = [_average(pairs_of_schemes(step)) for step in ends]
-    training = _average(
-        alike(found[scheme, seed, ends[0]], found[scheme, seed, ends[1]])
-        for seed in seeds
+    return ExplanationAgreement(
+        scheme,
+        kind,
+        seeds_before=_average(pairs_of_seeds(ends[0])),
+        seeds_after=_average(pairs_of_seeds(ends[1])),
+        schemes_before=_average(pairs_of_schemes(ends[0])),
+        schemes_after=_average(pairs_of_schemes(ends[1])),
+        training=_average(
+            alike(found[scheme, seed, ends[0]], found[scheme, seed, ends[1]])
+            for seed in seeds
+        ),
     )
-    return ExplanationAgreement(scheme, kind, *between, *across, training)
 
 
 def _average(values: Iterator[float]) -> float:
