@@ -7,7 +7,7 @@ gradients, Jacobians, tangent kernels, curvature, filters, saliency, maps of thr
 of explanation), beside test accuracy, steps to a target and failure.
 
 Command:  python launch.py --study=foretelling
-Cost:     three minutes on 16 cores (n=1): a minute each of compiling, training, reading.
+Cost:     three minutes on 16 cores (n=1): one each of compiling, training, reading.
 Page:     "What was known before", with rank correlations out of sample, corrected for
           the number of numbers; "Do explanations agree?" for each depth.
 Expected: growth of signals and gradients from layer to layer foretells, by theory.
