@@ -178,7 +178,10 @@ def _describe_readings(program_plan: ProgramPlan) -> dict[str, Any]:
 def _describe_instruments(plan: Plan) -> dict[str, Any]:
     """Say what the numbers of the readings are, for whoever reads the run alone."""
     chosen = find_instruments(plan.study.instruments)
-    said = {name: {"what": x.what, "units": x.units} for name, x in chosen.items()}
+    said = {
+        name: {"what": one.what, "units": one.units, "raw": list(one.raw)}
+        for name, one in chosen.items()
+    }
     return {"instruments": said} if said else {}
 
 

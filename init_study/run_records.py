@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+
 from init_study import store
 from init_study.engine.reader import read_instruments
 from init_study.engine.running import (
@@ -121,5 +123,18 @@ def record_readings(
     """
     program = population.plan.program
     assert population.reader is not None, "there is something to read"
-    found = read_instruments(population.reader, population.layout, state)
-    recorder.append(program, step, found)
+    reader, layout = population.reader, population.layout
+    if step:
+        recorder.append(program, step, read_instruments(reader, layout, state))
+        return
+    # Members that differ in their rate alone are the same now.
+    few = layout._replace(members=len(population.distinct))
+    kept = state.params, state.model_state, reader.start
+    own = [
+        few.place(jax.tree.map(lambda leaf: leaf[population.distinct], one))
+        for one in layout.fetch(kept)
+    ]
+    state = state._replace(params=own[0], model_state=own[1])
+    found = read_instruments(reader._replace(start=own[2]), few, state)
+    everyone = {name: values[population.same_start] for name, values in found.items()}
+    recorder.append(program, step, everyone)

@@ -46,6 +46,7 @@ class Running(NamedTuple):
         plan: of the program.
         layout: where its members lie.
         distinct: places of the members that differ before the first step.
+        same_start: of every member, which of these it is then.
         first_seed: places of the members of the first seed.
         seeds: how many there are.
         compiled: the functions of the population.
@@ -57,6 +58,7 @@ class Running(NamedTuple):
     plan: ProgramPlan
     layout: Layout
     distinct: list[int]
+    same_start: list[int]
     first_seed: list[int]
     seeds: int
     compiled: Compiled
@@ -82,11 +84,13 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     backwards = range(len(starts) - 1, -1, -1)
     first_place = {starts[place]: place for place in backwards}
     member_bytes = num_bytes(member_shapes(program_plan))
+    distinct = sorted(first_place.values())
     layout = lay_out(len(plan.members), member_bytes, mesh, width)
     return Running(
         plan=program_plan,
         layout=layout,
-        distinct=sorted(first_place.values()),
+        distinct=distinct,
+        same_start=[distinct.index(first_place[start]) for start in starts],
         first_seed=[
             place
             for place, member in enumerate(plan.members)

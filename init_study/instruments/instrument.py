@@ -65,6 +65,7 @@ class Instrument(NamedTuple):
         measure: on the device; jitted, and mapped over members.
         finish: what is left to do on the host, on stacked numbers.
         from_start: whether it compares the member with its start.
+        raw: numbers, or groups of them, that are for other computations alone.
     """
 
     what: str
@@ -76,6 +77,7 @@ class Instrument(NamedTuple):
     measure: Callable[[Network, Subject, ProbeBatch], Reading]
     finish: Callable[[Reading, ProbeBatch], Reading] | None = None
     from_start: bool = False
+    raw: tuple[str, ...] = ()
 
 
 def take_measures(

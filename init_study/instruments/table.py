@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from init_study.errors import unknown
 from init_study.instruments.change_readings import CHANGE_INSTRUMENTS
+from init_study.instruments.explanation_readings import EXPLANATION_INSTRUMENTS
 from init_study.instruments.instrument import Instrument
 from init_study.instruments.loss_readings import LOSS_INSTRUMENTS
 from init_study.instruments.signal_readings import SIGNAL_INSTRUMENTS
@@ -12,6 +13,7 @@ INSTRUMENTS: Mapping[str, Instrument] = {
     **SIGNAL_INSTRUMENTS,
     **LOSS_INSTRUMENTS,
     **CHANGE_INSTRUMENTS,
+    **EXPLANATION_INSTRUMENTS,
 }
 
 

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import Interval
+from init_study.answers.views.explained import explanation_agreement
 from init_study.answers.views.foretold import foretold
 from init_study.answers.views.traps import at_best_rates
 from init_study.answers.words import count
@@ -30,7 +31,7 @@ def reading_figures(
     name: str,
     comparison: Comparison,
     readings: pd.DataFrame,
-    said: Mapping[str, Mapping[str, str]],
+    said: Mapping[str, Mapping[str, Any]],
     styles: Mapping[str, SchemeStyle],
 ) -> dict[str, Shown]:
     """Show what the instruments of a study gave, by instrument.
@@ -56,7 +57,7 @@ def _figure(
     instrument: str,
     comparison: Comparison,
     own: pd.DataFrame,
-    said: Mapping[str, Mapping[str, str]],
+    said: Mapping[str, Mapping[str, Any]],
     styles: Mapping[str, SchemeStyle],
 ) -> Shown:
     numbers = list(dict.fromkeys(own["number"]))
@@ -236,3 +237,41 @@ def _told(interval: Interval, p: float) -> str:
     ends = f"{interval.low:+.2f} to {interval.high:+.2f}"
     star = "*" if p < _SURE else ""
     return f"{interval.mean:+.2f}{star} ({ends})".replace("-", "−")
+
+
+def agreement_card(comparison: Comparison, raw: pd.DataFrame) -> Card[Rows] | None:
+    """Say whether explanations and representations agree; None without any.
+
+    Args:
+        comparison: of the program.
+        raw: readings of explanations and representations.
+    """
+    rows = [
+        {
+            "scheme": one.scheme,
+            "explanation, or layer": one.kind.partition("/")[2],
+            "seeds, before": _share_of_one(one.seeds_before),
+            "seeds, after": _share_of_one(one.seeds_after),
+            "schemes, before": _share_of_one(one.schemes_before),
+            "schemes, after": _share_of_one(one.schemes_after),
+            "before and after": _share_of_one(one.training),
+        }
+        for one in explanation_agreement(comparison, raw)
+    ]
+    if not rows:
+        return None
+    return Card(
+        "Do explanations agree?",
+        rows,
+        "Of members at each scheme's best learning rate, before the first step and "
+        "after the last, on the same few images: between seeds of the scheme, with "
+        "other schemes of the same seed, and of a member with its own start. Maps of "
+        "the gradient, of integrated gradients and of Grad-CAM by Spearman's rank "
+        "correlation over pixels; layers by CKA without bias. 1 agrees, 0 is chance. "
+        "Means over pairs. Schemes of one seed scale the same random numbers, where "
+        "their laws allow it, and begin alike.",
+    )
+
+
+def _share_of_one(value: float) -> str:
+    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "–"

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from init_study import store
@@ -14,7 +15,8 @@ class RunData(NamedTuple):
     """What the folder of a run holds.
 
     It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions`,
-    `load_filters` and `load_readings`; the manifest says what the readings are of.
+    `load_filters` and `load_readings`; the manifest says what the readings are of, and
+    which are for other computations alone: these are `raw_readings`.
     """
 
     records: pd.DataFrame
@@ -23,7 +25,8 @@ class RunData(NamedTuple):
     predictions: pd.DataFrame
     filters: Kernels
     readings: pd.DataFrame
-    instruments: Mapping[str, Mapping[str, str]]
+    raw_readings: pd.DataFrame
+    instruments: Mapping[str, Mapping[str, Any]]
 
 
 def load_run(folder: Path) -> RunData:
@@ -31,12 +34,18 @@ def load_run(folder: Path) -> RunData:
 
     Raises: UserError if the folder holds no run, or a run without records.
     """
+    readings = store.load_readings(folder)
+    said = store.read_manifest(folder).get("instruments", {})
+    raw = {(name, group) for name, one in said.items() for group in one.get("raw", ())}
+    groups = readings["number"].astype(str).str.partition("/")[0]
+    is_raw = [key in raw for key in zip(readings["instrument"], groups, strict=True)]
     return RunData(
         store.load(folder),
         store.load_layers(folder),
         store.load_spectra(folder),
         store.load_predictions(folder),
         store.load_filters(folder),
-        store.load_readings(folder),
-        store.read_manifest(folder).get("instruments", {}),
+        readings.loc[~np.array(is_raw, bool)],
+        readings.loc[np.array(is_raw, bool)],
+        said,
     )
