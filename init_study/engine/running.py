@@ -27,6 +27,7 @@ from init_study.engine.population import (
     hyperparameters,
     member_shapes,
 )
+from init_study.engine.reader import Reader, make_reader
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
@@ -50,6 +51,7 @@ class Running(NamedTuple):
         compiled: the functions of the population.
         hyper: of every member, on the devices.
         feeding: of its members.
+        reader: of the study's instruments, if it has any.
     """
 
     plan: ProgramPlan
@@ -60,6 +62,7 @@ class Running(NamedTuple):
     compiled: Compiled
     hyper: Hyper
     feeding: Feeding
+    reader: Reader | None
 
     @property
     def members(self) -> int:
@@ -93,6 +96,7 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
         compiled=compile_population(program_plan, mesh),
         hyper=layout.place(hyperparameters(plan.members, program_plan.program)),
         feeding=make_feeding(program_plan, mesh, plan.study.seeds),
+        reader=make_reader(plan, program_plan, mesh),
     )
 
 
