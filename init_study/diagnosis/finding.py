@@ -12,7 +12,7 @@ SEVERITIES = {
 }
 
 # What chance does once in a thousand audits is no sign.
-CHANCE = 1e-3
+BY_CHANCE = 1e-3
 
 
 class Sign(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from init_study.diagnosis.finding import CHANCE, Sign, Trap
+from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
 from init_study.network import Layer
 
@@ -177,7 +177,7 @@ def _sure(of_images: Float[np.ndarray, " n"]) -> tuple[float, float]:
     if n < 2:
         return -np.inf, np.inf
     error = float(np.std(of_images, ddof=1)) / np.sqrt(n)
-    width = float(special.stdtrit(n - 1, 1 - CHANCE)) * error
+    width = float(special.stdtrit(n - 1, 1 - BY_CHANCE)) * error
     return mean - width, mean + width
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 from scipy import special
 
-from init_study.diagnosis.finding import CHANCE, Sign, Trap
+from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
 
 # Nats below ln K that are worth a bias: a twentieth of ln 10.
@@ -84,7 +84,7 @@ def _too_many(seen: Seen) -> Iterator[Sign]:
     if not seen.judged or labels is None:
         return
     outputs, classes = result.shape[1], int(labels.max()) + 1
-    if (classes / outputs) ** len(labels) < CHANCE:
+    if (classes / outputs) ** len(labels) < BY_CHANCE:
         yield Sign(
             "info",
             "outputs",
@@ -115,7 +115,7 @@ def _uneven(seen: Seen) -> Iterator[Sign]:
     # A batch of even classes falls short of ln K by (K − 1) / 2n on average; the
     # likelihood ratio 2n (ln K − prior) has a chi-squared distribution.
     gain = uniform - prior - (classes - 1) / (2 * n)
-    bound = float(special.chdtri(classes - 1, CHANCE)) if classes > 1 else np.inf
+    bound = float(special.chdtri(classes - 1, BY_CHANCE)) if classes > 1 else np.inf
     surely = n >= _A_CLASS * classes and 2 * n * (uniform - prior) > bound
     if surely and gain > _WORTH and float(seen.first.loss) - prior > _WORTH:
         yield Sign(
@@ -135,7 +135,7 @@ def _one_class(seen: Seen) -> Iterator[Sign]:
     result = seen.first.result
     classes = max(result.shape[1] if result.ndim == 2 else 2, 2)
     looks = any(step.needs != "nothing" for step in seen.set_up.refinements)
-    if classes ** (1.0 - len(labels)) < CHANCE:
+    if classes ** (1.0 - len(labels)) < BY_CHANCE:
         yield Sign(
             "warning" if looks else "info",
             "labels",
