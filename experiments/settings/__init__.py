@@ -33,6 +33,7 @@ FIELD = (
 _OF_OTHER_ACTIVATIONS = ("gain_normal",)
 _OF_BRANCHES = ("depth_scaled", "branch_gain", "zero_branch")
 _OF_NORMED_BRANCHES = ("zero_gamma", "zero_branch")
+_OF_CIRCLES = ("delta_orthogonal",)
 
 
 def setting(
@@ -72,86 +73,72 @@ def setting(
     )
 
 
-_SMALL_FASHION: Mapping[str, Any] = {"image_size": 14, "evaluations": 1}
-_LENET: Mapping[str, Any] = {"image_size": 16, "evaluations": 1, "width": None}
+_FASHION: Mapping[str, Any] = {"image_size": 8, "evaluations": 1}
 
 _PLAIN = [
     *(setting("cnn", "digits", depth, "relu") for depth in (2, 4, 8, 16)),
-    *(setting("cnn", "digits", depth, "tanh") for depth in (4, 8, 16)),
-    *(setting("cnn", "digits", depth, "gelu") for depth in (4, 8)),
-    *(setting("cnn", "digits", depth, "silu") for depth in (4, 8)),
-    setting("cnn", "digits", 3, "sigmoid"),
+    *(setting("cnn", "digits", depth, "tanh") for depth in (4, 8, 12)),
+    *(setting("cnn", "digits", depth, "gelu") for depth in (3, 8)),
+    setting("cnn", "digits", 8, "silu"),
     setting("cnn", "digits", 8, "selu"),
-]
-_PLAIN_FASHION = [
-    *(
-        setting("cnn", "fashion_mnist", depth, "relu", **_SMALL_FASHION)
-        for depth in (4, 8, 16)
-    ),
-    setting("cnn", "fashion_mnist", 8, "tanh", **_SMALL_FASHION),
-    setting("cnn", "fashion_mnist", 8, "gelu", **_SMALL_FASHION),
+    setting("cnn", "digits", 3, "sigmoid"),
+    *(setting("cnn", "fashion_mnist", n, "relu", **_FASHION) for n in (4, 6)),
+    setting("cnn", "fashion_mnist", 6, "tanh", **_FASHION),
 ]
 _PLAIN_NORMED = [
-    *(setting("cnn", "digits", depth, "relu", "batch") for depth in (4, 12)),
-    setting("cnn", "digits", 8, "tanh", "batch"),
-    setting("cnn", "digits", 8, "gelu", "layer"),
-    setting("cnn", "fashion_mnist", 8, "relu", "batch", **_SMALL_FASHION),
+    setting("cnn", "digits", 4, "relu", "batch"),
+    setting("cnn", "digits", 4, "tanh", "batch"),
+    setting("cnn", "digits", 4, "gelu", "layer"),
+    setting("cnn", "fashion_mnist", 4, "relu", "batch", **_FASHION),
 ]
 _CIRCULAR = [
-    setting(
-        "plain_circular",
-        "digits",
-        8,
-        activation,
-        further=("delta_orthogonal",),
-    )
-    for activation in ("tanh", "relu", "silu")
+    setting("plain_circular", "digits", depth, activation, None, _OF_CIRCLES)
+    for depth, activation in ((8, "tanh"), (4, "relu"), (4, "silu"))
 ]
 _RESIDUAL = [
-    *(
-        setting("resnet", "digits", depth, "relu", "none", _OF_BRANCHES, width=4)
-        for depth in (8, 14, 26)
-    ),
-    setting("resnet", "digits", 14, "tanh", "none", _OF_BRANCHES, width=4),
+    setting("resnet", "digits", 8, "relu", "none", _OF_BRANCHES, width=4),
+    setting("resnet", "digits", 8, "tanh", "none", _OF_BRANCHES, width=4),
     setting(
         "resnet",
         "fashion_mnist",
-        14,
+        8,
         "relu",
         "none",
         _OF_BRANCHES,
-        **{**_SMALL_FASHION, "width": 4},
+        **{**_FASHION, "width": 4},
     ),
 ]
 _RESIDUAL_NORMED = [
-    *(
-        setting("resnet", "digits", depth, "relu", "batch", _OF_NORMED_BRANCHES, width=4)
-        for depth in (8, 20)
-    ),
-    setting("resnet", "digits", 14, "silu", "batch", _OF_NORMED_BRANCHES, width=4),
+    setting("resnet", "digits", 8, activation, "batch", _OF_NORMED_BRANCHES, width=4)
+    for activation in ("relu", "silu")
 ]
 _MIXERS = [
-    setting("convmixer", "digits", 2, "gelu", "batch", width=16),
-    setting("convmixer", "digits", 4, "relu", "none", width=16),
-    setting("convmixer", "digits", 4, "gelu", "none", width=16),
+    setting("convmixer", "digits", 2, activation, norm, width=16)
+    for activation, norm in (("gelu", "batch"), ("relu", "none"), ("gelu", "none"))
 ]
 _STAGES = [
-    setting("vgg_stages", "digits", 2, "relu", "none"),
-    setting("vgg_stages", "digits", 3, "relu", "none"),
-    setting("vgg_stages", "digits", 3, "relu", "batch"),
-    setting("vgg_stages", "digits", 3, "tanh", "none"),
+    setting("vgg_stages", "digits", 2, activation, norm)
+    for activation, norm in (("relu", "none"), ("tanh", "none"), ("relu", "batch"))
 ]
 _LENETS = [
-    setting("lenet", "fashion_mnist", None, activation, **_LENET)
+    setting(
+        "lenet",
+        "fashion_mnist",
+        None,
+        activation,
+        **{**_FASHION, "image_size": 16, "width": None},
+    )
     for activation in ("tanh", "relu", "sigmoid")
 ]
 _ALL_CONVOLUTIONS = [
-    setting("all_cnn_c", "fashion_mnist", None, activation, **_SMALL_FASHION)
+    setting(
+        "all_cnn_c", "fashion_mnist", None, activation, **{**_FASHION, "image_size": 10}
+    )
     for activation in ("relu", "gelu")
 ]
 
 FAMILIES: Mapping[str, tuple[Study, ...]] = {
-    "plain": (*_PLAIN, *_PLAIN_FASHION),
+    "plain": tuple(_PLAIN),
     "plain, normed": tuple(_PLAIN_NORMED),
     "plain, circular": tuple(_CIRCULAR),
     "residual": tuple(_RESIDUAL),
