@@ -77,19 +77,20 @@ _FASHION: Mapping[str, Any] = {"image_size": 8, "evaluations": 1}
 
 _PLAIN = [
     *(setting("cnn", "digits", depth, "relu") for depth in (2, 4, 8, 16)),
-    *(setting("cnn", "digits", depth, "tanh") for depth in (4, 8, 12)),
+    *(setting("cnn", "digits", depth, "tanh") for depth in (2, 4, 8, 12)),
     *(setting("cnn", "digits", depth, "gelu") for depth in (3, 8)),
+    setting("cnn", "digits", 2, "silu"),
     setting("cnn", "digits", 8, "silu"),
     setting("cnn", "digits", 8, "selu"),
     setting("cnn", "digits", 3, "sigmoid"),
-    *(setting("cnn", "fashion_mnist", n, "relu", **_FASHION) for n in (4, 6)),
-    setting("cnn", "fashion_mnist", 6, "tanh", **_FASHION),
+    *(setting("cnn", "fashion_mnist", n, "relu", **_FASHION) for n in (2, 4)),
+    setting("cnn", "fashion_mnist", 3, "tanh", **_FASHION),
 ]
 _PLAIN_NORMED = [
     setting("cnn", "digits", 4, "relu", "batch"),
-    setting("cnn", "digits", 4, "tanh", "batch"),
-    setting("cnn", "digits", 4, "gelu", "layer"),
-    setting("cnn", "fashion_mnist", 4, "relu", "batch", **_FASHION),
+    setting("cnn", "digits", 2, "tanh", "batch"),
+    setting("cnn", "digits", 3, "gelu", "layer"),
+    setting("cnn", "fashion_mnist", 2, "relu", "batch", **_FASHION),
 ]
 _CIRCULAR = [
     setting("plain_circular", "digits", depth, activation, None, _OF_CIRCLES)

@@ -1,4 +1,4 @@
-"""How good advice is: its ranking beside that of races, over settings, with an interval.
+"""How good advice is: its ranking beside that of races, with an interval.
 
 Settings of one family are nets of one kind and no independent evidence: an interval is
 by a bootstrap that draws whole families.

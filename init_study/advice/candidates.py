@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from init_study.activations import name_activation
 from init_study.errors import UserError
 from init_study.network import Network
 from init_study.schemes import Batch, Scheme, parse_scheme
@@ -33,7 +34,7 @@ FOR_ALL = (
 _FOR_OTHER_ACTIVATIONS = ("gain_normal",)
 _FOR_BRANCHES = ("depth_scaled", "branch_gain", "zero_branch")
 _FOR_NORMED_BRANCHES = ("zero_gamma", "zero_branch")
-_FOR_CIRCLES = ("delta_orthogonal",)
+_FOR_PLAIN_CONVOLUTIONS = ("delta_orthogonal",)
 _RECTIFIERS = (None, "linear", "relu")
 
 
@@ -96,24 +97,17 @@ def candidate_names(network: Network) -> tuple[str, ...]:
         network: a traced network.
     """
     layers, names = network.layers, list(FOR_ALL)
-    if any(layer.activation not in _RECTIFIERS for layer in layers):
+    follows = {la.activation and name_activation(la.activation) for la in layers}
+    if follows - set(_RECTIFIERS):
         names += _FOR_OTHER_ACTIVATIONS
     if network.branches:
         ends = [layers[i] for branch in network.branches for i in branch.ends]
         normed = any(layer.normalized for layer in ends)
         names += _FOR_NORMED_BRANCHES if normed else _FOR_BRANCHES
-    elif is_circular(network):
-        names += _FOR_CIRCLES
+    elif not any(layer.normalized for layer in layers):
+        if any(layer.kind == "conv" for layer in layers):
+            names += _FOR_PLAIN_CONVOLUTIONS
     return tuple(names)
-
-
-def is_circular(network: Network) -> bool:
-    """Whether convolutions wrap around, as isometries of whole images need it.
-
-    Args:
-        network: a traced network.
-    """
-    return any(layer.padded == "circular" for layer in network.layers)
 
 
 def _why_not(scheme: Scheme, network: Network, batch: Batch) -> str | None:

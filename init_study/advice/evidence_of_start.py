@@ -37,9 +37,10 @@ class Evidence(NamedTuple):
             layer to the last hidden one.
         backward: as many of the gradient, from the last hidden layer to the first.
         drop: share of the loss that the best first step takes off.
-        best_rate: that takes it.
-        low: the least rate whose first step takes off a tenth as much.
-        high: the greatest rate up to which every first step lowers the loss.
+        best_rate: that takes it, with what momentum makes of a rate: in the long run a
+            step counts 1 / (1 − momentum) times.
+        low: the least rate whose first step takes off a tenth as much, likewise.
+        high: the greatest rate up to which every first step lowers the loss, likewise.
         sharpness: λ_max of the loss's Gauss–Newton matrix on the images of the kernel.
     """
 
@@ -57,16 +58,22 @@ class Evidence(NamedTuple):
 
 
 def evidence_of(
-    readings: Mapping[str, np.ndarray], labels: Int[np.ndarray, " n"]
+    readings: Mapping[str, np.ndarray],
+    labels: Int[np.ndarray, " n"],
+    momentum: float = 0.0,
 ) -> Evidence:
     """Sum up the draws of one scheme.
 
     Args:
         readings: of `readings.start_instrument`, `[draws, ...]`.
         labels: of the kernel's images, as places among its outputs; −1 for others.
+        momentum: of gradient descent, β. First steps know none, so that their rates
+            are multiplied by 1 − β.
     """
     draws = [
-        _of_draw({name: values[i] for name, values in readings.items()}, labels)
+        _of_draw(
+            {name: values[i] for name, values in readings.items()}, labels, momentum
+        )
         for i in range(len(readings["loss"]))
     ]
     columns = zip(*draws, strict=True)
@@ -154,7 +161,9 @@ def one_hot(
     return (np.asarray(labels)[:, None] == np.arange(classes)).astype(np.float64)
 
 
-def _of_draw(reading: Mapping[str, Any], labels: np.ndarray) -> Evidence:
+def _of_draw(
+    reading: Mapping[str, Any], labels: np.ndarray, momentum: float
+) -> Evidence:
     low, high, best_rate, drop = _rates(reading["drops"])
     hidden = slice(0, max(1, len(reading["layer_signal"]) - 1))
     signal, gradient = (
@@ -169,15 +178,15 @@ def _of_draw(reading: Mapping[str, Any], labels: np.ndarray) -> Evidence:
         forward=float(signal[-1] - signal[0]),
         backward=float(gradient[0] - gradient[-1]),
         drop=drop / float(reading["loss"]) if reading["loss"] else 0.0,
-        best_rate=best_rate,
-        low=low,
-        high=high,
+        best_rate=best_rate * (1 - momentum),
+        low=low * (1 - momentum),
+        high=high * (1 - momentum),
         sharpness=gauss_newton_sharpness(reading["kernel"], reading["outputs"]),
     )
 
 
 def _rates(drops: Float[np.ndarray, " rates"]) -> tuple[float, float, float, float]:
-    """Find the rates that help, and the best of them with its drop; NaN if none does."""
+    """Find the rates that help, and the best with its drop; NaN if none does."""
     helps = np.isfinite(drops) & (drops > 0)
     if not helps.any():
         return (float("nan"),) * 3 + (0.0,)

@@ -33,7 +33,6 @@ RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
 _MOST_ROWS, _MOST_IMAGES = 160, 16
 
 
-
 class KernelPart(NamedTuple):
     """Of what a tangent kernel is taken: the first images of a batch, and some outputs.
 
