@@ -1,6 +1,7 @@
 """Advice on a network before training: schemes ranked, rates, profile, and why."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +27,7 @@ from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.seen import look_at
 from init_study.diagnosis.set_up import make_set_up
 from init_study.engine.population import first_batches
+from init_study.errors import UserError
 from init_study.optimizer import make_optimizer
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
@@ -134,6 +136,11 @@ def advise_program(
         program.momentum if program.optimizer == "sgd" else 0.0,
     )
     order = rank(evidence)
+    if not isfinite(score(evidence[order[0]])):
+        raise UserError(
+            "no scheme's start is finite on a batch of the data: the loss or a gradient "
+            "is NaN or infinite before the first step; look where: launch.py audit"
+        )
     first = found.schemes[order[0]]
     described = describe(network, plan.dataset.num_classes)
     rows = inspect_scheme(first, network, batch)

@@ -25,6 +25,8 @@ ADVICE = "this advice"
 HE_OR_XAVIER = "He for ReLU and its like, else Xavier"
 DEFAULT = "the framework's default"
 AGAIN = "one seed of the race, of the others"
+# Of the numbers that could have been the score, this one was chosen when these were raced.
+CHOSEN_ON = ("cnn_2_relu_digits", "cnn_8_relu_digits", "cnn_8_tanh_digits")
 _RULES: Mapping[str, Callable[[Described], str]] = {
     HE_OR_XAVIER: he_or_xavier,
     DEFAULT: framework_default,
@@ -52,11 +54,13 @@ class Measured(NamedTuple):
 def measure_advice(settings: Sequence[Setting]) -> Measured:
     """Measure advice and rules on settings.
 
-    Nothing in the score is fitted, so each setting is out of its sample.
+    Nothing in the score is fitted, and the settings on which it was chosen are left
+    out, so each that counts is out of its sample.
 
     Args:
         settings: of a table.
     """
+    settings = [one for one in settings if one.name not in CHOSEN_ON]
     families = [one.family for one in settings]
     scores = {
         ADVICE: [advised(one) for one in settings],

@@ -149,7 +149,7 @@ def test_a_table_that_is_not_there_or_another_is_told(tmp_path):
 
 
 def test_the_nearest_setting_is_the_same_net():
-    deep = PLAIN._replace(layers=20)
+    deep = PLAIN._replace(layers=40)
     tanh = PLAIN._replace(activation="tanh")
     settings = [
         setting(name, "f", [1, 2, 3, 4], [1, 2, 3, 4], described)

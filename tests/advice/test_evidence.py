@@ -119,7 +119,7 @@ def test_a_first_step_is_that_of_the_loss():
 
 
 def test_a_scale_that_vanishes_comes_behind_one_that_does_not():
-    network = trace(CNN(3, depth=6, width=6), (8, 8, 1))
+    network = trace(CNN(3, depth=3, width=4), (8, 8, 1))
     found = evidence_on(
         network, ["normal(0.005)", "zeros", "he_normal"], digits_batch()
     )
