@@ -147,8 +147,9 @@ class AdviceSettings(SphinxDirective):
             f"{own.settings} settings of {own.families} families:",
             "",
             *_list_table(heads, [*ways, *ahead]),
-            f"Of {measured.ranges} schemes that learned {100 * measured.in_range:.0f} % "
-            "had their best rate of the grid in the range that the advice gives.",
+            f"Of {measured.ranges} schemes that learned "
+            f"{100 * measured.in_range:.0f} % had their best rate of the grid in the "
+            "range that the advice gives.",
             "",
             *_list_table(
                 [

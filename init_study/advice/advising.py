@@ -9,12 +9,12 @@ import numpy as np
 
 from init_study.advice.agreement import rank_correlation
 from init_study.advice.candidates import Candidates, find_candidates
-from init_study.advice.evidence_of_start import Evidence
+from init_study.advice.evidence_of_start import StartEvidence
 from init_study.advice.measured import accuracies, advised
 from init_study.advice.ranking import rank, score
 from init_study.advice.settings import (
     Setting,
-    describe,
+    describe_net,
     distance,
     nearest_settings,
 )
@@ -49,7 +49,7 @@ class Advised(NamedTuple):
 
     scheme: str
     score: float
-    evidence: Evidence
+    evidence: StartEvidence
 
 
 class Near(NamedTuple):
@@ -138,11 +138,12 @@ def advise_program(
     order = rank(evidence)
     if not isfinite(score(evidence[order[0]])):
         raise UserError(
-            "no scheme's start is finite on a batch of the data: the loss or a gradient "
-            "is NaN or infinite before the first step; look where: launch.py audit"
+            "no scheme's start is finite on a batch of the data: the loss or a "
+            "gradient is NaN or infinite before the first step; look where: "
+            "python launch.py audit"
         )
     first = found.schemes[order[0]]
-    described = describe(network, plan.dataset.num_classes)
+    described = describe_net(network, plan.dataset.num_classes)
     rows = inspect_scheme(first, network, batch)
     return ProgramAdvice(
         program=plan.label,

@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from init_study.advice.readings import RATES
+from init_study.advice.readings import STEP_RATES
 
 # A first step of a rate is worth taking that does a tenth of what the best rate does.
 _WORTH = 0.1
 
 
-class Evidence(NamedTuple):
+class StartEvidence(NamedTuple):
     """What was measured of a scheme's starts, as means over its draws.
 
     Attributes:
@@ -61,7 +61,7 @@ def evidence_of(
     readings: Mapping[str, np.ndarray],
     labels: Int[np.ndarray, " n"],
     momentum: float = 0.0,
-) -> Evidence:
+) -> StartEvidence:
     """Sum up the draws of one scheme.
 
     Args:
@@ -78,10 +78,10 @@ def evidence_of(
     ]
     columns = zip(*draws, strict=True)
     ratios = ("speed", "best_rate", "low", "high", "sharpness")
-    return Evidence(
+    return StartEvidence(
         *(
             _geometric(column) if name in ratios else float(np.mean(column))
-            for name, column in zip(Evidence._fields, columns, strict=True)
+            for name, column in zip(StartEvidence._fields, columns, strict=True)
         )
     )
 
@@ -163,14 +163,14 @@ def one_hot(
 
 def _of_draw(
     reading: Mapping[str, Any], labels: np.ndarray, momentum: float
-) -> Evidence:
+) -> StartEvidence:
     low, high, best_rate, drop = _rates(reading["drops"])
     hidden = slice(0, max(1, len(reading["layer_signal"]) - 1))
     signal, gradient = (
         np.log10(np.maximum(reading[f"layer_{name}"][hidden], 1e-37))
         for name in ("signal", "gradient")
     )
-    return Evidence(
+    return StartEvidence(
         speed=label_speed(reading["kernel"], labels),
         loss=float(reading["loss"]),
         excess=float(reading["loss"] - reading["uniform"]),
@@ -195,7 +195,7 @@ def _rates(drops: Float[np.ndarray, " rates"]) -> tuple[float, float, float, flo
     first = int(np.argmax(worth))
     beyond = np.flatnonzero(~helps[best:])
     last = best + int(beyond[0]) - 1 if len(beyond) else len(drops) - 1
-    return RATES[first], RATES[last], RATES[best], float(drops[best])
+    return STEP_RATES[first], STEP_RATES[last], STEP_RATES[best], float(drops[best])
 
 
 def _geometric(values: Any) -> float:

@@ -13,7 +13,7 @@ from init_study.advice.settings import (
     RacedScheme,
     Setting,
     SettingsTable,
-    describe,
+    describe_net,
 )
 from init_study.advice.starts import read_evidence
 from init_study.answers.choosing import stuck_runs, validation_chance
@@ -60,7 +60,7 @@ def make_setting(
         name=study.name,
         family=family,
         dataset=dataset,
-        described=describe(network, of_program.dataset.num_classes),
+        described=describe_net(network, of_program.dataset.num_classes),
         chance=chance,
         schemes=tuple(
             RacedScheme(

@@ -19,21 +19,21 @@ from init_study.advice.ranking import (
     score,
     scores_of_rule,
 )
-from init_study.advice.settings import Described, Setting
+from init_study.advice.settings import NetKind, Setting
 
 ADVICE = "this advice"
 HE_OR_XAVIER = "He for ReLU and its like, else Xavier"
 DEFAULT = "the framework's default"
 AGAIN = "one seed of the race, of the others"
-# Of the numbers that could have been the score, this one was chosen when these were raced.
+# The score was chosen among others when these were raced.
 CHOSEN_ON = ("cnn_2_relu_digits", "cnn_8_relu_digits", "cnn_8_tanh_digits")
-_RULES: Mapping[str, Callable[[Described], str]] = {
+_RULES: Mapping[str, Callable[[NetKind], str]] = {
     HE_OR_XAVIER: he_or_xavier,
     DEFAULT: framework_default,
 }
 
 
-class Measured(NamedTuple):
+class AdviceQuality(NamedTuple):
     """How good ways to rank schemes are, over settings.
 
     Attributes:
@@ -51,7 +51,7 @@ class Measured(NamedTuple):
     ranges: int
 
 
-def measure_advice(settings: Sequence[Setting]) -> Measured:
+def measure_advice(settings: Sequence[Setting]) -> AdviceQuality:
     """Measure advice and rules on settings.
 
     Nothing in the score is fitted, and the settings on which it was chosen are left
@@ -87,7 +87,7 @@ def measure_advice(settings: Sequence[Setting]) -> Measured:
     }
     ways[AGAIN] = agreement(*_again(settings), families)
     inside = list(_inside(settings))
-    return Measured(
+    return AdviceQuality(
         ways,
         {name: better_than(agreed[ADVICE], agreed[name], families) for name in _RULES},
         float(np.mean(inside)) if inside else float("nan"),
@@ -113,7 +113,7 @@ def accuracies(setting: Setting) -> Float[np.ndarray, " n"]:
     return np.array([one.accuracy for one in setting.schemes])
 
 
-def quality_text(measured: Measured) -> list[str]:
+def quality_text(measured: AdviceQuality) -> list[str]:
     """Say how good the advice was, in lines.
 
     Args:

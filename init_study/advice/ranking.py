@@ -11,14 +11,14 @@ from math import isfinite, log10
 import numpy as np
 from jaxtyping import Float
 
-from init_study.advice.evidence_of_start import Evidence
-from init_study.advice.settings import RELU_LIKE, Described
+from init_study.advice.evidence_of_start import StartEvidence
+from init_study.advice.settings import RELU_LIKE, NetKind
 
 # Of starts that learn nothing, or are not finite: behind all others.
 _LAST = -12.0
 
 
-def score(evidence: Evidence) -> float:
+def score(evidence: StartEvidence) -> float:
     """Score a scheme by the evidence of its starts; the greatest comes first.
 
     Args:
@@ -27,7 +27,7 @@ def score(evidence: Evidence) -> float:
     Returns: decades of the speed, down to −12; −inf for a start that is not finite.
 
     Example:
-        >>> nothing = Evidence(*[0.0] * len(Evidence._fields))
+        >>> nothing = StartEvidence(*[0.0] * len(StartEvidence._fields))
         >>> score(nothing), score(nothing._replace(speed=0.1))
         (-12.0, -1.0)
     """
@@ -36,7 +36,7 @@ def score(evidence: Evidence) -> float:
     return max(_LAST, log10(evidence.speed)) if evidence.speed > 0 else _LAST
 
 
-def rank(evidence: Mapping[str, Evidence]) -> list[str]:
+def rank(evidence: Mapping[str, StartEvidence]) -> list[str]:
     """Rank schemes by their evidence, the first of equals first.
 
     Args:
@@ -47,20 +47,20 @@ def rank(evidence: Mapping[str, Evidence]) -> list[str]:
     return sorted(evidence, key=lambda name: -score(evidence[name]))
 
 
-def he_or_xavier(described: Described) -> str:
+def he_or_xavier(described: NetKind) -> str:
     """Name what a first rule would take: He's law for ReLU and its like, else Xavier's.
 
     Args:
         described: the network.
 
     Example:
-        >>> he_or_xavier(Described(4, "tanh", False, False, 64, 10))
+        >>> he_or_xavier(NetKind(4, "tanh", False, False, 64, 10))
         'xavier_normal'
     """
     return "he_normal" if described.activation in RELU_LIKE else "xavier_normal"
 
 
-def framework_default(described: Described) -> str:
+def framework_default(described: NetKind) -> str:
     """Name what a second rule would take: the default of the framework, here Flax's.
 
     Args:

@@ -28,7 +28,7 @@ from init_study.instruments.passes import pass_through
 from init_study.network import Network
 
 # Two a decade: what a grid of a study would hold, and beyond it on both sides.
-RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
+STEP_RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
 # A row of a kernel costs a pass back.
 _MOST_ROWS, _MOST_IMAGES = 160, 16
 
@@ -118,7 +118,7 @@ def _read_start(
         **{f"layer_{name}": one for name, one in passed.layers._asdict().items()},
         **measure_logits(passed.result, batch.labels)._asdict(),
         "drops": first_step_drops(
-            loss, subject.params, jnp.array(RATES), make_optimizer
+            loss, subject.params, jnp.array(STEP_RATES), make_optimizer
         ),
         "kernel": tangent_kernel(outputs, subject.params),
         "outputs": outputs(subject.params),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from init_study.activations import name_activation
-from init_study.advice.evidence_of_start import Evidence
+from init_study.advice.evidence_of_start import StartEvidence
 from init_study.errors import ExitCode, UserError, extra
 from init_study.network import Network
 
@@ -28,7 +28,7 @@ RELU_LIKE = ("relu", "leaky_relu", "gelu", "gelu_exact", "silu", "elu", "mish")
 _SATURATING = ("tanh", "sigmoid", "softsign", "hard_tanh")
 
 
-class Described(NamedTuple):
+class NetKind(NamedTuple):
     """What makes one setting near to another.
 
     Attributes:
@@ -64,7 +64,7 @@ class RacedScheme(NamedTuple):
     accuracy: float
     of_seeds: tuple[float, ...]
     rate: float
-    evidence: Evidence
+    evidence: StartEvidence
 
 
 class Setting(NamedTuple):
@@ -82,7 +82,7 @@ class Setting(NamedTuple):
     name: str
     family: str
     dataset: str
-    described: Described
+    described: NetKind
     chance: float
     schemes: tuple[RacedScheme, ...]
 
@@ -99,7 +99,7 @@ class SettingsTable(NamedTuple):
     about: Mapping[str, str]
 
 
-def describe(network: Network, classes: int) -> Described:
+def describe_net(network: Network, classes: int) -> NetKind:
     """Describe a network as the settings are described.
 
     Args:
@@ -110,7 +110,7 @@ def describe(network: Network, classes: int) -> Described:
     names = ["unknown" if one is None else name_activation(one) for one in follow]
     hidden = [name for name in names if name != "linear"] or ["linear"]
     names, counts = np.unique(hidden, return_counts=True)
-    return Described(
+    return NetKind(
         layers=len(network.layers),
         activation=str(names[counts.argmax()]),
         normed=any(layer.normalized for layer in network.layers),
@@ -120,14 +120,14 @@ def describe(network: Network, classes: int) -> Described:
     )
 
 
-def distance(one: Described, other: Described) -> float:
+def distance(one: NetKind, other: NetKind) -> float:
     """Say how far two settings are from each other; what trains otherwise is far.
 
     A norm or branches that one alone has count 2, another activation 1, or ½ of the
     same kind, a factor of two in depth ½, of ten in pixels or classes ½.
 
     Example:
-        >>> one = Described(4, "relu", False, False, 64, 10)
+        >>> one = NetKind(4, "relu", False, False, 64, 10)
         >>> distance(one, one._replace(layers=8, normed=True))
         2.5
     """
@@ -142,7 +142,7 @@ def distance(one: Described, other: Described) -> float:
 
 
 def nearest_settings(
-    settings: Iterable[Setting], described: Described, count: int = 3
+    settings: Iterable[Setting], described: NetKind, count: int = 3
 ) -> list[Setting]:
     """Find the settings that are nearest to a network.
 
@@ -208,8 +208,8 @@ def write_settings(path: Path, table: SettingsTable) -> None:
 
 
 _COLUMNS = (
-    *("setting", "family", "dataset", *Described._fields, "chance"),
-    *("scheme", "accuracy", "of_seeds", "rate", *Evidence._fields),
+    *("setting", "family", "dataset", *NetKind._fields, "chance"),
+    *("scheme", "accuracy", "of_seeds", "rate", *StartEvidence._fields),
 )
 
 
@@ -235,7 +235,7 @@ def _setting(rows: Sequence[dict[str, Any]]) -> Setting:
         name=first["setting"],
         family=first["family"],
         dataset=first["dataset"],
-        described=Described(*(first[name] for name in Described._fields)),
+        described=NetKind(*(first[name] for name in NetKind._fields)),
         chance=first["chance"],
         schemes=tuple(
             RacedScheme(
@@ -243,7 +243,7 @@ def _setting(rows: Sequence[dict[str, Any]]) -> Setting:
                 accuracy=row["accuracy"],
                 of_seeds=tuple(row["of_seeds"]),
                 rate=row["rate"],
-                evidence=Evidence(*(row[name] for name in Evidence._fields)),
+                evidence=StartEvidence(*(row[name] for name in StartEvidence._fields)),
             )
             for row in rows
         ),

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from init_study.advice.evidence_of_start import Evidence, evidence_of
+from init_study.advice.evidence_of_start import StartEvidence, evidence_of
 from init_study.advice.readings import kernel_part, start_instrument
 from init_study.errors import UserError
 from init_study.instruments.instrument import ProbeBatch, Subject, take_measures
@@ -28,7 +28,7 @@ def read_evidence(
     make_optimizer: Callable[[Any], optax.GradientTransformation],
     key: PRNGKeyArray,
     momentum: float = 0.0,
-) -> dict[str, Evidence]:
+) -> dict[str, StartEvidence]:
     """Draw every scheme and measure its starts, by name.
 
     All starts are read by one compiled program.

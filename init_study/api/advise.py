@@ -2,16 +2,18 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from init_study.advice.advising import ProgramAdvice, advise_program
-from init_study.advice.measured import Measured, measure_advice, quality_text
+from init_study.advice.measured import AdviceQuality, measure_advice, quality_text
 from init_study.advice.settings import read_settings
 from init_study.advice.verifying import Verified, verified_lines
 from init_study.advice.wording import advice_text
 from init_study.answers.verdicts.heats import read_heats
 from init_study.api.arguments import make_study, parse_seconds
 from init_study.api.compare import compare
+from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
 from init_study.plan import make_plan
 
@@ -27,7 +29,7 @@ class Advice:
     """
 
     of_programs: tuple[ProgramAdvice, ...]
-    quality: Measured
+    quality: AdviceQuality
     verified: tuple[Verified, ...] = ()
 
     @property
@@ -95,21 +97,18 @@ def advise(
     )
     prepare_jax(compiled_folder(None))
     plan = make_plan(study, None, None, given)
-    table = read_settings()
+    settings = read_settings().settings
     chosen = None if schemes is None else plan.schemes
     advice = tuple(
-        advise_program(study, program, table.settings, chosen)
-        for program in plan.programs
+        advise_program(study, program, settings, chosen) for program in plan.programs
     )
-    quality = measure_advice(table.settings)
+    quality = measure_advice(settings)
     if seconds is None:
         return Advice(advice, quality)
     raced = compare(
         module,
         data,
-        schemes=[one.scheme for one in advice[0].ranking]
-        if schemes is None
-        else schemes,
+        schemes=_names(advice) if schemes is None else schemes,
         test=test,
         until="decided",
         budget=seconds,
@@ -118,6 +117,17 @@ def advise(
         optimizer=optimizer,
         **fields,
     )
-    heats = read_heats(raced.workdir)
-    firsts = [one.ranking[0].scheme for one in advice]
-    return Advice(advice, quality, tuple(verified_lines(firsts, heats)))
+    return _verified(Advice(advice, quality), raced)
+
+
+def _names(advice: Sequence[ProgramAdvice]) -> list[str]:
+    """List what was ranked, of all programs."""
+    ranked = (one.scheme for each in advice for one in each.ranking)
+    return list(dict.fromkeys(ranked))
+
+
+def _verified(advice: Advice, raced: Result) -> Advice:
+    """Add what a race says of the advice."""
+    firsts = [one.ranking[0].scheme for one in advice.of_programs]
+    lines = verified_lines(firsts, read_heats(raced.workdir))
+    return dataclasses.replace(advice, verified=tuple(lines))

@@ -11,10 +11,10 @@ from init_study.advice.agreement import (
     rank_correlation,
     regret,
 )
-from init_study.advice.evidence_of_start import Evidence
+from init_study.advice.evidence_of_start import StartEvidence
 from init_study.advice.measured import ADVICE, DEFAULT, measure_advice, quality_text
 from init_study.advice.settings import (
-    Described,
+    NetKind,
     RacedScheme,
     Setting,
     SettingsTable,
@@ -25,7 +25,7 @@ from init_study.advice.settings import (
 )
 from init_study.errors import UserError
 
-PLAIN = Described(5, "relu", False, False, 64, 10)
+PLAIN = NetKind(5, "relu", False, False, 64, 10)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -71,7 +71,7 @@ def test_settings_where_the_race_found_nothing_do_not_count():
 
 
 def setting(name, family, speeds, accuracies, described=PLAIN):
-    evidence = Evidence(*[1.0] * len(Evidence._fields))
+    evidence = StartEvidence(*[1.0] * len(StartEvidence._fields))
     names = ["he_normal", "flax", "torch", "orthogonal"]
     return Setting(
         name,

@@ -1,4 +1,4 @@
-"""The evidence of starts, against linear algebra by hand and nets whose answer is known."""
+"""The evidence of starts, against linear algebra and nets whose answer is known."""
 
 import jax
 import jax.numpy as jnp
@@ -7,14 +7,14 @@ import optax
 import pytest
 
 from init_study.advice.evidence_of_start import (
-    Evidence,
+    StartEvidence,
     evidence_of,
     gauss_newton_sharpness,
     label_speed,
     one_hot,
 )
 from init_study.advice.ranking import rank, score
-from init_study.advice.readings import RATES, kernel_part
+from init_study.advice.readings import STEP_RATES, kernel_part
 from init_study.advice.starts import read_evidence, read_starts
 from init_study.errors import UserError
 from init_study.models import CNN
@@ -115,7 +115,7 @@ def test_a_first_step_is_that_of_the_loss():
     residual = (1 / 3 - one_hot(batch.labels, 3)) / 6
     square = ((flat.T @ residual) ** 2).sum() + (residual.sum(0) ** 2).sum()
     drops = found["zeros"]["drops"][0]
-    assert drops[0] == pytest.approx(RATES[0] * square, rel=0.02)
+    assert drops[0] == pytest.approx(STEP_RATES[0] * square, rel=0.02)
 
 
 def test_a_scale_that_vanishes_comes_behind_one_that_does_not():
@@ -142,7 +142,7 @@ def test_momentum_makes_rates_smaller():
     }
     plain = evidence_of(readings, np.array([0, 1]))
     assert (plain.low, plain.best_rate, plain.high) == pytest.approx(
-        (RATES[1], RATES[4], RATES[5])
+        (STEP_RATES[1], STEP_RATES[4], STEP_RATES[5])
     )
     assert (plain.drop, plain.forward, plain.backward) == pytest.approx((0.5, 1, 1))
     slower = evidence_of(readings, np.array([0, 1]), momentum=0.9)
@@ -150,7 +150,7 @@ def test_momentum_makes_rates_smaller():
 
 
 def test_a_start_that_is_not_finite_comes_last():
-    good = Evidence(*[0.1] * len(Evidence._fields))
+    good = StartEvidence(*[0.1] * len(StartEvidence._fields))
     broken = good._replace(speed=float("nan"))
     worse = good._replace(speed=0.0)
     assert rank({"broken": broken, "worse": worse, "good": good}) == [
