@@ -15,7 +15,7 @@ from init_study.api.arguments import make_study, parse_seconds
 from init_study.api.compare import compare
 from init_study.api.result import Result
 from init_study.engine.devices import compiled_folder, prepare_jax
-from init_study.plan import make_plan
+from init_study.plan import Plan, make_plan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,39 +85,36 @@ def advise(
         'zeros'
     """
     seconds = parse_seconds("budget", budget)
+    fields = {**fields, "optimizer": optimizer}
     first = ["module"] if schemes is None else schemes
-    study, given = make_study(
-        module,
-        data,
-        first,
-        None,
-        test,
-        train_argument,
-        {**fields, "optimizer": optimizer},
-    )
+    study, given = make_study(module, data, first, None, test, train_argument, fields)
     prepare_jax(compiled_folder(None))
-    plan = make_plan(study, None, None, given)
-    settings = read_settings().settings
-    chosen = None if schemes is None else plan.schemes
-    advice = tuple(
-        advise_program(study, program, settings, chosen) for program in plan.programs
-    )
-    quality = measure_advice(settings)
+    advice = _of_plan(make_plan(study, None, None, given), schemes is not None)
     if seconds is None:
-        return Advice(advice, quality)
+        return advice
     raced = compare(
         module,
         data,
-        schemes=_names(advice) if schemes is None else schemes,
+        schemes=_names(advice.of_programs) if schemes is None else schemes,
         test=test,
         until="decided",
         budget=seconds,
         workdir=workdir,
         train_argument=train_argument,
-        optimizer=optimizer,
         **fields,
     )
-    return _verified(Advice(advice, quality), raced)
+    return _verified(advice, raced)
+
+
+def _of_plan(plan: Plan, is_chosen: bool) -> Advice:
+    """Advise on every program; `is_chosen` if the plan's schemes are to be ranked."""
+    settings = read_settings().settings
+    chosen = plan.schemes if is_chosen else None
+    advice = (
+        advise_program(plan.study, program, settings, chosen)
+        for program in plan.programs
+    )
+    return Advice(tuple(advice), measure_advice(settings))
 
 
 def _names(advice: Sequence[ProgramAdvice]) -> list[str]:
