@@ -63,7 +63,7 @@ def setting(
         name="_".join(str(word) for word in words if word not in (None, "none_norm")),
         schemes=(*FIELD, *(() if relu else _OF_OTHER_ACTIVATIONS), *further),
         learning_rates=(0.01, 0.03, 0.1, 0.3),
-        seeds=3,
+        seeds=(0, 1, 2),
         dataset=(dataset,),
         model=(model,),
         depth=(depth,),

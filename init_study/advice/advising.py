@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from init_study.advice.agreement import rank_correlation
@@ -103,7 +104,8 @@ def probe_batch(plan: ProgramPlan) -> Batch:
     """
     count = len(plan.dataset.train.labels)
     first = batch_indices(stream(0, "order"), 0, 1, count, min(_IMAGES, count))
-    return Batch(*(part[0] for part in first_batches(plan, first)))
+    batch = Batch(*(part[0] for part in first_batches(plan, first)))
+    return batch._replace(images=jnp.asarray(batch.images))
 
 
 def advise_program(

@@ -96,7 +96,8 @@ def candidate_names(network: Network) -> tuple[str, ...]:
     Args:
         network: a traced network.
     """
-    layers, names = network.layers, list(FOR_ALL)
+    layers = network.layers
+    names: list[str] = list(FOR_ALL)
     follows = {la.activation and name_activation(la.activation) for la in layers}
     if follows - set(_RECTIFIERS):
         names += _FOR_OTHER_ACTIVATIONS

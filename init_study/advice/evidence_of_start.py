@@ -189,7 +189,8 @@ def _rates(drops: Float[np.ndarray, " rates"]) -> tuple[float, float, float, flo
     """Find the rates that help, and the best with its drop; NaN if none does."""
     helps = np.isfinite(drops) & (drops > 0)
     if not helps.any():
-        return (float("nan"),) * 3 + (0.0,)
+        nan = float("nan")
+        return nan, nan, nan, 0.0
     best = int(np.argmax(np.where(helps, drops, -np.inf)))
     worth = helps & (drops >= _WORTH * drops[best])
     first = int(np.argmax(worth))

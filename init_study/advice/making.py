@@ -42,7 +42,7 @@ def make_setting(
     (dataset,) = study.dataset
     data = next(iter(manifest["data"].values()))
     chance = validation_chance(data)
-    final = records[records["step"] == records["step"].max()]
+    final = records.loc[records["step"] == records["step"].max(), :]
     outcomes = final_outcomes(final, study, chance)
     failed = stuck_runs(outcomes, data) | outcomes.diverged
     accuracy = outcomes.validation.copy()

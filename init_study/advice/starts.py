@@ -83,6 +83,7 @@ def read_starts(
     Returns: by scheme and name.
     """
     labels = np.asarray(batch.labels)
+    batch = batch._replace(images=jnp.asarray(batch.images))
     draw_key, probe_key = jax.random.split(key)
     keys = jax.random.split(draw_key, DRAWS)
     starts = [
@@ -108,7 +109,7 @@ def _outputs(network: Network, batch: Batch) -> int:
 
     Raises: UserError for a result that is none.
     """
-    images: Array = batch.images
+    images: Array = jnp.asarray(batch.images)
     state = jax.eval_shape(network.model_state, jax.random.key(0))
     params = jax.eval_shape(network.own_init, jax.random.key(0))
     shape = jax.eval_shape(
