@@ -61,7 +61,7 @@ def test_whole_numbers_are_images(advice):
         (nn.Sequential([lambda x: x.reshape(len(x), -1)[:, :3]]), "no parameters"),
         (nn.Sequential([lambda x: x.reshape(len(x), -1), nn.Dense(3)]), "1 layers"),
         (Small(broken=True), "no scheme's start is finite"),
-        (Small(outputs=1), "classes|logits|outputs"),
+        (Small(outputs=1), "one logit per class"),
     ],
     ids=["no parameters", "one layer", "NaN", "no logits"],
 )
