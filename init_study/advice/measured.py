@@ -22,7 +22,7 @@ from init_study.advice.ranking import (
 from init_study.advice.settings import NetKind, Setting
 
 ADVICE = "this advice"
-HE_OR_XAVIER = "He for ReLU and its like, else Xavier"
+HE_OR_XAVIER = "the rule He for ReLU and its like, else Xavier"
 DEFAULT = "the framework's default"
 AGAIN = "one seed of the race, of the others"
 # The score was chosen among others when these were raced.
@@ -122,12 +122,12 @@ def quality_text(measured: AdviceQuality) -> list[str]:
     own = measured.ways[ADVICE]
     lines = [
         f"How good such advice is: over {own.settings} settings of {own.families} "
-        f"families its ranks agreed with those of races by {_words(own)} (Spearman), "
-        f"and its first choice lost {own.regret:.1f} points of accuracy."
+        f"families the rank correlation (Spearman) with what races found was "
+        f"{_words(own)}, and the first choice lost {own.regret:.1f} points of accuracy."
     ]
     for name in _RULES:
         rule = measured.ways[name]
-        lines.append(f"{name}: {_words(rule)}, {rule.regret:.1f} points.")
+        lines.append(f"Of {name}: {_words(rule)}, {rule.regret:.1f} points.")
     ahead = [name for name in _RULES if (measured.better[name]["low"] or 0) > 0]
     behind = [name for name in _RULES if name not in ahead]
     if behind:

@@ -10,6 +10,8 @@ from init_study.answers.columns import format_columns
 from init_study.diagnosis.findings_text import findings_text
 
 _COLUMNS = 100
+# Two draws of one scheme differ by as much.
+_HARDLY = 1.1
 
 
 def advice_text(
@@ -68,9 +70,11 @@ def why_first(advice: ProgramAdvice) -> str:
     )
     if others:
         share = 10 ** (first.score - others[0].score)
-        text += f", {share:.2g} times as fast as with {others[0].scheme}"
-        if not isfinite(share) or share < 1.1:
-            text += ", which is no difference to speak of"
+        text += (
+            f", but hardly faster than with {others[0].scheme}"
+            if share < _HARDLY
+            else f", {share:.2g} times as fast as with {others[0].scheme}"
+        )
     return f"{text}."
 
 
@@ -85,8 +89,8 @@ def _of_program(advice: ProgramAdvice) -> Iterator[str]:
         _COLUMNS,
     )
     yield (
-        f"{advice.ranking[0].scheme}, by layer, measured on a batch and predicted by "
-        f"theory:\n\n{format_columns([_profile_row(dict(r)) for r in advice.profile])}"
+        f"{advice.ranking[0].scheme}, by layer, mean squares measured on a batch, and "
+        f"predicted by theory in brackets:\n\n{format_columns([_profile_row(dict(r)) for r in advice.profile])}"
     )
     if advice.findings:
         yield f"An audit of it says: {findings_text(advice.findings)}"
