@@ -10,7 +10,7 @@ from init_study.answers.columns import format_columns
 from init_study.diagnosis.findings_text import findings_text
 
 _COLUMNS = 100
-# Two draws of one scheme differ by as much.
+# A lead that is worth no number.
 _HARDLY = 1.1
 
 
@@ -88,9 +88,10 @@ def _of_program(advice: ProgramAdvice) -> Iterator[str]:
         "hidden layers, forwards and backwards. loss: at the start.",
         _COLUMNS,
     )
+    profile = format_columns([_profile_row(dict(row)) for row in advice.profile])
     yield (
         f"{advice.ranking[0].scheme}, by layer, mean squares measured on a batch, and "
-        f"predicted by theory in brackets:\n\n{format_columns([_profile_row(dict(r)) for r in advice.profile])}"
+        f"predicted by theory in brackets:\n\n{profile}"
     )
     if advice.findings:
         yield f"An audit of it says: {findings_text(advice.findings)}"

@@ -161,3 +161,4 @@ def test_the_nearest_setting_is_the_same_net():
         "deep",
     ]
     assert distance(PLAIN, PLAIN) == 0 and distance(PLAIN, tanh) == 1
+    assert distance(PLAIN, PLAIN._replace(normed=True, residual=True)) == 4
