@@ -14,6 +14,7 @@ from init_study import store
 from init_study.answers.choosing import rates_to_confirm, validation_chance
 from init_study.answers.outcomes import final_outcomes
 from init_study.execution import Execution
+from init_study.instruments.cadence import Cadence
 from init_study.manifest import begin
 from init_study.plan import Plan, ProgramPlan
 from init_study.run import Control, Outcome, run
@@ -92,6 +93,9 @@ def fresh_study(study: Study, program: Program, rates: Mapping[str, float]) -> S
         pairing="own",
         seeds=study.fresh,
         fresh_seeds=0,
+        # What is said of fresh seeds is their test accuracy.
+        instruments=(),
+        readings=None,
     )
 
 
@@ -116,6 +120,7 @@ def _part(
     own = program._replace(
         label=f"{program.label}, fresh seeds",
         execution=Execution(began["chunk_width"], began["convolution"]),
+        readings=Cadence(),
     )
     schemes = {scheme: plan.schemes[scheme] for scheme in rates}
     return Plan(study, study.members(), schemes, (own,))

@@ -15,6 +15,7 @@ from init_study.engine.devices import describe_devices
 from init_study.engine.identity import computed
 from init_study.errors import ExitCode, UserError
 from init_study.execution import Execution
+from init_study.instruments.table import find_instruments
 from init_study.plan import Plan, ProgramPlan
 
 
@@ -132,6 +133,7 @@ def describe(plan: Plan, command: str) -> dict[str, Any]:
         "study": plan.study.to_dict(),
         "plan_hash": hashlib.sha256(canonical).hexdigest(),
         **what_runs,
+        **_describe_instruments(plan),
         "chain": plan.study.hash,
         "command": command,
         **surroundings(plan.study.to_dict()),
@@ -163,8 +165,24 @@ def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
         "layers": [layer.name for layer in program_plan.network.layers],
         "passes": {text: cost for text, cost in costs.items() if any(cost.values())},
         **program_plan.execution._asdict(),
+        **_describe_readings(program_plan),
         "computes": computed(plan, program_plan),
     }
+
+
+def _describe_readings(program_plan: ProgramPlan) -> dict[str, Any]:
+    found = program_plan.readings
+    return {"readings": found._asdict()} if found.steps else {}
+
+
+def _describe_instruments(plan: Plan) -> dict[str, Any]:
+    """Say what the numbers of the readings are, for whoever reads the run alone."""
+    chosen = find_instruments(plan.study.instruments)
+    said = {
+        name: {"what": one.what, "units": one.units, "raw": list(one.raw)}
+        for name, one in chosen.items()
+    }
+    return {"instruments": said} if said else {}
 
 
 def _check_data(workdir: Path, here: dict[str, Any], there: dict[str, Any]) -> None:

@@ -17,6 +17,8 @@ from init_study.data.mixing import check_augmentation
 from init_study.data.rows import in_memory
 from init_study.errors import UserError
 from init_study.execution import Execution, default_execution
+from init_study.instruments.cadence import Cadence, plan_readings
+from init_study.instruments.table import find_instruments
 from init_study.models import build_model
 from init_study.network import Network, trace
 from init_study.schemes import Batch, Scheme, parse_scheme
@@ -33,6 +35,7 @@ class ProgramPlan(NamedTuple):
         dataset: on the host.
         execution: how its members run.
         feed: one of `study.FEEDS`: how its examples come to the devices.
+        readings: when the study's instruments are read.
     """
 
     program: Program
@@ -41,6 +44,7 @@ class ProgramPlan(NamedTuple):
     dataset: Dataset
     execution: Execution
     feed: str = "resident"
+    readings: Cadence = Cadence()
 
 
 class Plan(NamedTuple):
@@ -102,6 +106,7 @@ def make_plan(
             raise UserError(f"the study lists no {field}; give at least one")
     for text in study.augmentation:
         check_augmentation(text)
+    find_instruments(study.instruments)
     schemes = {
         text: given.schemes[text] if text in given.schemes else parse_scheme(text)
         for text in study.schemes
@@ -207,6 +212,13 @@ def _plan_program(
         dataset=dataset,
         execution=execution,
         feed=study.feed or default_feed(image_bytes(dataset)),
+        readings=plan_readings(
+            find_instruments(study.instruments),
+            network,
+            program,
+            dataset.num_classes,
+            study.readings,
+        ),
     )
 
 

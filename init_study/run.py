@@ -32,6 +32,7 @@ from init_study.run_records import (
     check_spectra,
     open_recorders,
     record_layers,
+    record_readings,
 )
 from init_study.train import TrainState
 
@@ -114,7 +115,7 @@ def run(
         plan = manifest.begin(
             workdir, plan, command, accept_drift=accept, spectra=spectra
         )
-        recorders = open_recorders(workdir, spectra)
+        recorders = open_recorders(workdir, spectra, bool(plan.study.instruments))
         recorded = recorders.records.reached()
         started, member_steps, finished = time.time(), 0, True
         try:
@@ -189,7 +190,7 @@ def _run_program(
 
     try:
         with clock.timed("drawing"):
-            state, first_step = _begin(plan, population, checkpoints, tell)
+            population, state, first_step = _begin(plan, population, checkpoints, tell)
         step = _train_on(
             population, state, first_step, recorders, checkpoints, tell, control, clock
         )
@@ -201,18 +202,27 @@ def _run_program(
 
 def _begin(
     plan: Plan, population: Running, checkpoints: store.Checkpoints, tell: _Tell
-) -> tuple[TrainState, int]:
-    """Restore the state of the newest whole checkpoint, or draw the untrained one."""
-    program_plan = population.plan
+) -> tuple[Running, TrainState, int]:
+    """Restore the state of the newest whole checkpoint, or draw the untrained one.
+
+    Returns: the population that knows its start, if its instruments ask for it; the
+        state; its step.
+    """
+    program_plan, reader = population.plan, population.reader
     restored = checkpoints.restore(empty_population(program_plan, population.members))
-    if restored:
-        step, state = restored
-        tell("compiling", step)
-        return population.layout.place(state), step
-    tell("compiling", 0)
-    first_steps = first_rows(program_plan, plan.study.seeds)
-    state = initial_population(program_plan, plan.schemes, plan.members, first_steps)
-    return population.layout.place(state), 0
+    step, state = restored or (0, None)
+    tell("compiling", step)
+    compares = reader if reader and reader.from_start else None
+    if state is None or compares:
+        first_steps = first_rows(program_plan, plan.study.seeds)
+        untrained = initial_population(
+            program_plan, plan.schemes, plan.members, first_steps
+        )
+        if compares:
+            start = population.layout.place(untrained.params)
+            population = population._replace(reader=compares._replace(start=start))
+        state = state or untrained
+    return population, population.layout.place(state), step
 
 
 def _train_on(
@@ -254,6 +264,9 @@ def _train_on(
         if step == 0 or last:
             with clock.timed("measuring"):
                 record_layers(recorders, population, state, step)
+        if recorders.readings and step in population.plan.readings.steps:
+            with clock.timed("reading"):
+                record_readings(recorders.readings, population, state, step)
         if step in stops:
             with clock.timed("evaluating"):
                 values = evaluations(population, state, step, control.stop_requested)

@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+
 from init_study import store
+from init_study.engine.reader import read_instruments
 from init_study.engine.running import (
     Running,
     first_filters,
@@ -25,6 +28,7 @@ class Recorders(NamedTuple):
         filters: of the first layer, then too.
         spectra: before the first step; None where none were asked for.
         predictions: of signals, then too.
+        readings: of the study's instruments, if it has any.
     """
 
     records: store.Recorder
@@ -32,23 +36,30 @@ class Recorders(NamedTuple):
     filters: store.Recorder
     spectra: store.Recorder | None
     predictions: store.Recorder | None
+    readings: store.Recorder | None
 
 
-def open_recorders(workdir: Path, spectra: bool) -> Recorders:
+def open_recorders(workdir: Path, spectra: bool, readings: bool) -> Recorders:
     """Open the files of a run, or make them.
 
     Args:
         workdir: of the run.
         spectra: whether spectra and predictions are asked for.
+        readings: whether the study has instruments.
 
     Raises: UserError for a file that is no record.
     """
-    names = (store.SPECTRA, store.PREDICTIONS)
+
+    def of(name: str) -> store.Recorder:
+        return store.Recorder(workdir, name)
+
     return Recorders(
-        store.Recorder(workdir),
-        store.Recorder(workdir, store.LAYERS),
-        store.Recorder(workdir, store.FILTERS),
-        *(store.Recorder(workdir, name) if spectra else None for name in names),
+        records=of(store.RECORDS),
+        layers=of(store.LAYERS),
+        filters=of(store.FILTERS),
+        spectra=of(store.SPECTRA) if spectra else None,
+        predictions=of(store.PREDICTIONS) if spectra else None,
+        readings=of(store.READINGS) if readings else None,
     )
 
 
@@ -97,3 +108,33 @@ def record_layers(
     if step == 0 and recorders.predictions is not None:
         foreseen = predicted_numbers(population, state)
         recorders.predictions.append(program, step, foreseen)
+
+
+def record_readings(
+    recorder: store.Recorder, population: Running, state: TrainState, step: int
+) -> None:
+    """Read the instruments of a study.
+
+    Args:
+        recorder: that takes what they give.
+        population: that runs.
+        state: of its members.
+        step: that it has reached.
+    """
+    program = population.plan.program
+    assert population.reader is not None, "there is something to read"
+    reader, layout = population.reader, population.layout
+    if step:
+        recorder.append(program, step, read_instruments(reader, layout, state))
+        return
+    # Members that differ in their rate alone are the same now.
+    few = layout._replace(members=len(population.distinct))
+    kept = state.params, state.model_state, reader.start
+    own = [
+        few.place(jax.tree.map(lambda leaf: leaf[population.distinct], one))
+        for one in layout.fetch(kept)
+    ]
+    state = state._replace(params=own[0], model_state=own[1])
+    found = read_instruments(reader._replace(start=own[2]), few, state)
+    everyone = {name: values[population.same_start] for name, values in found.items()}
+    recorder.append(program, step, everyone)

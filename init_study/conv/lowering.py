@@ -106,9 +106,12 @@ def _evaluate_body(jaxpr: Jaxpr, form: str, *args: Any) -> list[Any]:
 
 
 def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
-    """Tell whether `convolve` can compute an equation: 2-D, NHWC, default precision."""
+    """Tell whether `convolve` can compute an equation: 2-D, NHWC, default precision.
+
+    The default is what is set around the call: `convolve` has the same.
+    """
     images, kernel = inputs
-    numbers = params["dimension_numbers"]
+    numbers, precision = params["dimension_numbers"], params["precision"]
     return (
         images.ndim == 4
         and images.dtype == kernel.dtype
@@ -116,9 +119,18 @@ def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
         and (numbers.lhs_spec, numbers.rhs_spec) == (_NHWC, _HWIO)
         and numbers.out_spec == _NHWC
         and params["batch_group_count"] == 1
-        and params["precision"] is None
+        and (precision is None or precision == _default_precision())
         and params["preferred_element_type"] in (None, images.dtype)
     )
+
+
+def _default_precision() -> Any:
+    """Read what a product asks for where nothing is said, as JAX writes it down."""
+    product = jax.make_jaxpr(jax.numpy.matmul)(
+        *[jax.ShapeDtypeStruct((1, 1), "f4")] * 2
+    )
+    (equation,) = (e for e in product.eqns if e.primitive is primitives.dot_general_p)
+    return equation.params["precision"]
 
 
 def _convolution(inputs: list[Any], params: dict[str, Any], form: str) -> Any:

@@ -60,8 +60,9 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     first, again = _time_evaluation(plan, program_plan)
     evaluations = _evaluations(program_plan)
     training = members * program.steps * timing.seconds_per_member_step
+    reading = training * program_plan.readings.share
     compiling = timing.compile_seconds + first - again
-    reading = (
+    read = (
         None if program_plan.feed == "resident" else _time_reading(plan, program_plan)
     )
     a_step = members * timing.seconds_per_member_step
@@ -70,12 +71,12 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
         execution=timing.execution,
         compile_seconds=compiling,
         member_steps_per_second=1 / timing.seconds_per_member_step,
-        seconds=compiling + training + evaluations * members * again,
+        seconds=compiling + training + evaluations * members * again + reading,
         bytes_per_member=timing.member_bytes,
         device_bytes=timing.device_bytes(members),
         disk_bytes=2 * members * timing.member_bytes,
-        images_per_second=reading,
-        reading_share=wanted / reading / a_step if reading else 0.0,
+        images_per_second=read,
+        reading_share=wanted / read / a_step if read else 0.0,
         prepared_bytes=0
         if program_plan.feed == "decoded"
         else image_bytes(program_plan.dataset),

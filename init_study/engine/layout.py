@@ -85,7 +85,8 @@ class Layout(NamedTuple):
         def members(there: jax.Array) -> np.ndarray:
             leaf = jax.device_get(there)
             by_device = leaf.reshape(self.mesh.size, self.places, *leaf.shape[1:])
-            full = by_device[:, : self.filled].reshape(-1, *leaf.shape[1:])
+            filled = self.mesh.size * self.filled
+            full = by_device[:, : self.filled].reshape(filled, *leaf.shape[1:])
             return np.array(full[: self.members])
 
         return jax.tree.map(members, tree)

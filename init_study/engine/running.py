@@ -27,6 +27,7 @@ from init_study.engine.population import (
     hyperparameters,
     member_shapes,
 )
+from init_study.engine.reader import Reader, make_reader
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
@@ -45,21 +46,25 @@ class Running(NamedTuple):
         plan: of the program.
         layout: where its members lie.
         distinct: places of the members that differ before the first step.
+        same_start: of every member, which of these it is then.
         first_seed: places of the members of the first seed.
         seeds: how many there are.
         compiled: the functions of the population.
         hyper: of every member, on the devices.
         feeding: of its members.
+        reader: of the study's instruments, if it has any.
     """
 
     plan: ProgramPlan
     layout: Layout
     distinct: list[int]
+    same_start: list[int]
     first_seed: list[int]
     seeds: int
     compiled: Compiled
     hyper: Hyper
     feeding: Feeding
+    reader: Reader | None
 
     @property
     def members(self) -> int:
@@ -79,11 +84,13 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     backwards = range(len(starts) - 1, -1, -1)
     first_place = {starts[place]: place for place in backwards}
     member_bytes = num_bytes(member_shapes(program_plan))
+    distinct = sorted(first_place.values())
     layout = lay_out(len(plan.members), member_bytes, mesh, width)
     return Running(
         plan=program_plan,
         layout=layout,
-        distinct=sorted(first_place.values()),
+        distinct=distinct,
+        same_start=[distinct.index(first_place[start]) for start in starts],
         first_seed=[
             place
             for place, member in enumerate(plan.members)
@@ -93,6 +100,7 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
         compiled=compile_population(program_plan, mesh),
         hyper=layout.place(hyperparameters(plan.members, program_plan.program)),
         feeding=make_feeding(program_plan, mesh, plan.study.seeds),
+        reader=make_reader(plan, program_plan, mesh),
     )
 
 

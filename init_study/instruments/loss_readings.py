@@ -16,6 +16,8 @@ from init_study.instruments.hessian_spectra import (
     sketch_hessian,
 )
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -25,11 +27,21 @@ from init_study.instruments.instrument import (
     member_losses,
 )
 from init_study.instruments.lanczos import Tridiagonal
+from init_study.instruments.loss_slices import (
+    descent_direction,
+    filter_direction,
+    loss_slice,
+)
 from init_study.network import Network
 
 # A grid over which the best first step is looked for, two a decade.
 FIRST_RATES = tuple(float(f"{10.0**power:.2g}") for power in np.arange(-4, 1.5, 0.5))
 _STEPS = 24
+# Of slices: α = 1 is as far as the parameters are long, or from the start to now.
+SLICE_ALPHAS = tuple(float(alpha) for alpha in np.linspace(-1, 1, 21))
+PATH_ALPHAS = tuple(float(alpha) for alpha in np.linspace(-0.5, 1.5, 21))
+# Twelve halvings of the logarithm of this range leave 0.4 %.
+_LEAST_RATE, _MOST_RATE, _ROUNDS, _RUN = 1e-4, 1e3, 12, 32
 
 
 def _read_hessian(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
@@ -75,6 +87,33 @@ def _read_first_steps(network: Network, subject: Subject, batch: ProbeBatch) -> 
         "drops": drops,
         "best_drop": broken * jnp.max(tried),
         "best_rate": broken * rates[jnp.argmax(tried)],
+    }
+
+
+def _read_stable_rate(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss = member_loss(network, subject, batch)
+    return first_steps.largest_stable_rate(
+        loss,
+        subject.params,
+        least=_LEAST_RATE,
+        most=_MOST_RATE,
+        steps=_RUN,
+        rounds=_ROUNDS,
+    )._asdict()
+
+
+def _read_slices(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    loss, params = member_loss(network, subject, batch), subject.params
+    start = params if subject.start is None else subject.start
+    own_key = jax.random.fold_in(jax.random.clone(batch.key), 3)
+    alphas, places = jnp.array(SLICE_ALPHAS), jnp.array(PATH_ALPHAS)
+    drawn = filter_direction(network, params, own_key)
+    descent = descent_direction(loss, params)
+    way = jax.tree.map(jnp.subtract, params, start)
+    return {
+        "random": loss_slice(loss, params, drawn, alphas),
+        "descent": loss_slice(loss, params, descent, alphas),
+        "from_start": loss_slice(loss, start, way, places),
     }
 
 
@@ -133,6 +172,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats by squares of the parameters' units; a rate",
         cost="40 products, each 2 F + 2 B",
         source="Ghorbani, Krishnan & Xiao 2019, arXiv:1901.10159",
+        passes=lambda network, n, classes: TWICE * 40 * 6 * n,
         measure=_read_hessian,
         finish=_finish_hessian_ends,
     ),
@@ -142,6 +182,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="2 F + 3 B",
         source="Dauphin & Schoenholz 2019, MetaInit",
+        passes=lambda network, n, classes: TWICE * 8 * n,
         measure=_read_gradient_quotient,
     ),
     "first_steps": Instrument(
@@ -150,7 +191,31 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; a rate",
         cost="1 F + 1 B, and 1 F for each of 11 rates",
         source="Zhu et al. 2021, arXiv:2102.08098 (GradInit)",
+        passes=lambda network, n, classes: ONCE * (3 + len(FIRST_RATES)) * n,
         measure=_read_first_steps,
+    ),
+    "stable_rate": Instrument(
+        what="the largest rate at which 32 steps on the batch end no higher than they "
+        "began, found by running them; and the least rate seen to fail",
+        formula="max η: L(θ_32) ≤ L(θ_0), θ_{k+1} = θ_k − η ∇L(θ_k)",
+        units="a rate, to 0.4 %",
+        cost="448 F + 448 B",
+        source="Lewkowycz et al. 2020, arXiv:2003.02218; derived",
+        passes=lambda network, n, classes: ONCE * 448 * 3 * n,
+        measure=_read_stable_rate,
+    ),
+    "slices": Instrument(
+        what="the loss along three lines: a random direction with filters as long as "
+        "the net's own, steepest descent, and the way from the start",
+        formula="L(θ + α d), α = −1, −0.9, …, 1, ‖d‖ = ‖θ‖; "
+        "L(θ_0 + α (θ_t − θ_0)), α = −0.5, −0.4, …, 1.5",
+        units="nats",
+        cost="64 F + 1 B",
+        source="Li et al. 2018, arXiv:1712.09913; Goodfellow, Vinyals & Saxe 2015, "
+        "arXiv:1412.6544",
+        passes=lambda network, n, classes: ONCE * 67 * n,
+        measure=_read_slices,
+        from_start=True,
     ),
     "gradients": Instrument(
         what="whether the images' gradients pull together: cosines, signal to noise",
@@ -159,6 +224,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="1 F + n B",
         source="Sankararaman et al. 2020, arXiv:1904.06963; Liu et al. 2020, "
         "arXiv:2001.07384",
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n),
         measure=_read_gradients,
     ),
     "saliency": Instrument(
@@ -168,6 +234,7 @@ LOSS_INSTRUMENTS: Mapping[str, Instrument] = {
         cost="5 F + 5 B",
         source="Lee et al. 2019, arXiv:1810.02340; Wang et al. 2020, arXiv:2002.07376; "
         "Tanaka et al. 2020, arXiv:2006.05467; zero-cost-nas",
+        passes=lambda network, n, classes: TWICE * 15 * n,
         measure=_read_saliency,
         finish=_finish_jacob_cov,
     ),

@@ -12,6 +12,8 @@ from jaxtyping import Array
 
 from init_study.instruments.filters import filter_cosines, kernel_ranks
 from init_study.instruments.instrument import (
+    ONCE,
+    TWICE,
     Instrument,
     ProbeBatch,
     Reading,
@@ -32,8 +34,10 @@ from init_study.instruments.kernels import (
 from init_study.instruments.lanczos import Tridiagonal
 from init_study.instruments.logits import measure_logits
 from init_study.instruments.passes import pass_through
+from init_study.instruments.residual_numbers import residual_numbers
 from init_study.instruments.symmetry import distinct_filters
 from init_study.network import Network
+from init_study.train import cross_entropy
 
 
 def _read_logits(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
@@ -42,7 +46,7 @@ def _read_logits(network: Network, subject: Subject, batch: ProbeBatch) -> Readi
 
 
 def _read_layers(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
-    passed = pass_through(network, *subject, *batch)
+    passed = pass_through(network, subject.params, subject.state, *batch)
     return passed.layers._asdict()
 
 
@@ -119,6 +123,18 @@ def _read_invariance(network: Network, subject: Subject, batch: ProbeBatch) -> R
     return scale_scores(outputs, subject.params)
 
 
+def _read_residual(network: Network, subject: Subject, batch: ProbeBatch) -> Reading:
+    found = residual_numbers(
+        network,
+        subject.params,
+        subject.state,
+        batch.images,
+        lambda logits: cross_entropy(logits, batch.labels).mean(),
+        batch.key,
+    )
+    return {} if found is None else found._asdict()
+
+
 def _kernels(network: Network, subject: Subject) -> list[Array]:
     def leaf(path: Any) -> Array:
         found: Any = subject.params
@@ -136,6 +152,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="nats; logits; shares",
         cost="1 F",
         source="Glorot & Bengio 2010; derived",
+        passes=lambda network, n, classes: ONCE * n,
         measure=_read_logits,
     ),
     "layers": Instrument(
@@ -145,6 +162,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of the output's units; shares",
         cost="1 F + 1 B",
         source="Poole et al. 2016, arXiv:1606.05340; Glorot & Bengio 2010",
+        passes=lambda network, n, classes: ONCE * 3 * n,
         measure=_read_layers,
     ),
     "filters": Instrument(
@@ -154,6 +172,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="shares; dimensions",
         cost="singular values of each kernel",
         source="Roy & Vetterli 2007; weightwatcher",
+        passes=lambda network, n, classes: 20 * len(network.layers),
         measure=_read_filters,
         finish=_finish_ranks,
     ),
@@ -163,6 +182,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="logits by units of the images",
         cost="K B for each image alone; Lanczos beyond 128 outputs",
         source="Pennington, Schoenholz & Ganguli 2017, arXiv:1711.04735",
+        passes=lambda network, n, classes: ONCE * n * (1 + 2 * min(classes, 128)),
         measure=_read_jacobian,
         finish=_finish_singular,
     ),
@@ -173,6 +193,7 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="squares of logits by units of the parameters",
         cost="n K B, and n K F where J does not fit",
         source="Jacot, Gabriel & Hongler 2018, arXiv:1806.07572",
+        passes=lambda network, n, classes: TWICE * (n + 2 * n * n * classes),
         measure=_read_tangent,
         finish=_finish_tangent_spectrum,
     ),
@@ -182,6 +203,18 @@ SIGNAL_INSTRUMENTS: Mapping[str, Instrument] = {
         units="none",
         cost="1 F for each tensor",
         source="derived; van Laarhoven 2017, arXiv:1706.05350",
+        passes=lambda network, n, classes: ONCE * n * (1 + len(network.shapes)),
         measure=_read_invariance,
+    ),
+    "residual": Instrument(
+        what="by residual branch: its size beside the skip's, forwards and in "
+        "gradients; loss and outputs without it; empty for other nets",
+        formula="Var F(x) / Var x; E[(J_Fᵀg)²] / E[g²]; L_without − L; "
+        "‖f_without − f‖ / ‖f‖",
+        units="none; none; nats; none",
+        cost="2 F + 1 B, and 2 F + 1 B for each branch",
+        source="Veit, Wilber & Belongie 2016, arXiv:1605.06431; init2winit",
+        passes=lambda network, n, classes: ONCE * n * 4 * (1 + len(network.branches)),
+        measure=_read_residual,
     ),
 }

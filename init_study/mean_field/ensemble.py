@@ -31,6 +31,9 @@ def of_images(key: PRNGKeyArray, images: Array) -> Array:
         images: `[n, height, width, channels]`.
     """
     flat = images.reshape(len(images), -1, images.shape[-1]).astype(jnp.float32)
+    if flat.shape[1] == 1:
+        # Of a single place there are no pairs to read: all places are that one.
+        flat = jnp.broadcast_to(flat, (len(flat), 2, flat.shape[-1]))
     mean = flat.mean()
     return mean + _normal(key, *_second_moments(flat - mean))
 

@@ -15,11 +15,14 @@ from init_study.report.distributions import SchemeRuns, shares_above, strips
 from init_study.report.filter_figure import filter_figure
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import profile_figures
+from init_study.report.reading_figures import reading_figures
 from init_study.report.run_data import RunData
 from init_study.report.shown import Shown
 from init_study.report.spectra_figures import jacobian_figure
 from init_study.report.svg import Drawing
 
+# What the name of an instrument's figure begins with.
+_READING = "reading-"
 # More of them would make a page heavy and a figure black.
 _MOST_SEED_POINTS = 6000
 
@@ -47,7 +50,9 @@ def program_figures(
     found["rates"] = _over_rates(name, comparison, styles)
     found |= profile_figures(name, comparison, run.layers, run.predictions, styles)
     found |= jacobian_figure(name, comparison, run.spectra, styles)
-    return found | filter_figure(name, comparison, run.filters, styles)
+    found |= filter_figure(name, comparison, run.filters, styles)
+    read = reading_figures(name, comparison, run.readings, run.instruments, styles)
+    return found | {f"{_READING}{instrument}": one for instrument, one in read.items()}
 
 
 def strip_figure(

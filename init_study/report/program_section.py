@@ -17,6 +17,7 @@ from init_study.report import tables
 from init_study.report.palette import SchemeStyle
 from init_study.report.profiles import start_card, trap_card
 from init_study.report.program_figures import program_figures
+from init_study.report.reading_figures import agreement_card
 from init_study.report.run_data import RunData
 from init_study.report.shown import Picture, picture
 from init_study.report.snippets import snippets
@@ -31,7 +32,8 @@ class Results(NamedTuple):
         figures: by what they show.
         comparison, failures: always there.
         winner: the best scheme as code of each library; empty if none is shown.
-        tuning, target, start, traps, curvature: None where there is nothing to say.
+        tuning, target, start, traps, curvature, agreement: None where there is nothing
+            to say.
     """
 
     figures: dict[str, Picture]
@@ -43,6 +45,7 @@ class Results(NamedTuple):
     start: Card[Rows] | None
     traps: Card[Rows] | None
     curvature: Card[Rows] | None
+    agreement: Card[Rows] | None
 
 
 class ProgramSection(NamedTuple):
@@ -96,6 +99,7 @@ def _results(
         start_card(comparison, run.layers),
         trap_card(comparison, run.layers),
         curvature_card(comparison, run.spectra),
+        agreement_card(comparison, run.raw_readings),
     )
 
 

@@ -1,8 +1,10 @@
 """The tables that a run has left on disk."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from init_study import store
@@ -12,8 +14,9 @@ from init_study.report.filter_figure import Kernels
 class RunData(NamedTuple):
     """What the folder of a run holds.
 
-    It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions` and
-    `load_filters`.
+    It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions`,
+    `load_filters` and `load_readings`; the manifest says what the readings are of, and
+    which are for other computations alone: these are `raw_readings`.
     """
 
     records: pd.DataFrame
@@ -21,6 +24,9 @@ class RunData(NamedTuple):
     spectra: pd.DataFrame
     predictions: pd.DataFrame
     filters: Kernels
+    readings: pd.DataFrame
+    raw_readings: pd.DataFrame
+    instruments: Mapping[str, Mapping[str, Any]]
 
 
 def load_run(folder: Path) -> RunData:
@@ -28,10 +34,18 @@ def load_run(folder: Path) -> RunData:
 
     Raises: UserError if the folder holds no run, or a run without records.
     """
+    readings = store.load_readings(folder)
+    said = store.read_manifest(folder).get("instruments", {})
+    raw = {(name, group) for name, one in said.items() for group in one.get("raw", ())}
+    groups = readings["number"].astype(str).str.partition("/")[0]
+    is_raw = [key in raw for key in zip(readings["instrument"], groups, strict=True)]
     return RunData(
         store.load(folder),
         store.load_layers(folder),
         store.load_spectra(folder),
         store.load_predictions(folder),
         store.load_filters(folder),
+        readings.loc[~np.array(is_raw, bool)],
+        readings.loc[np.array(is_raw, bool)],
+        said,
     )

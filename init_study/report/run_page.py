@@ -17,6 +17,7 @@ from init_study.report.palette import SchemeStyle, scheme_styles
 from init_study.report.program_figures import program_figures
 from init_study.report.program_section import ProgramSection, program_section
 from init_study.report.provenance import Provenance, provenance
+from init_study.report.reading_figures import foretold_card
 from init_study.report.rendering import render_page
 from init_study.report.run_data import RunData
 from init_study.report.shown import Picture, Shown, picture
@@ -75,6 +76,7 @@ class RunPage(NamedTuple):
         sections: one per program, in the order of `answers`.
         across: None for one program, or where one is not finished.
         spread: where the spread over seeds comes from; None if the study did not ask.
+        foretold: which readings foretold how members ended; None without enough.
         next_command: what would decide what is open; empty if nothing is.
         words: what the page's words mean.
     """
@@ -88,6 +90,7 @@ class RunPage(NamedTuple):
     sections: Sequence[ProgramSection]
     across: AllPrograms | None
     spread: Card[Rows] | None
+    foretold: Card[Rows] | None
     next_command: str
     words: Sequence[tuple[str, str]]
     provenance: Provenance
@@ -124,6 +127,7 @@ def render_run(
         ],
         _across(comparisons, styles),
         _spread(run.records, manifest),
+        foretold_card(comparisons, run.records, run.readings),
         next_command(manifest.get("command", ""), comparisons),
         words,
         provenance(study, manifest),

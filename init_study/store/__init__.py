@@ -45,6 +45,7 @@ from init_study.store.run_files import (
     MANIFEST,
     PREDICTIONS,
     RACE,
+    READINGS,
     RECORDS,
     RULES,
     SPECTRA,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
         load_filters,
         load_layers,
         load_predictions,
+        load_readings,
         load_spectra,
     )
 
@@ -83,6 +85,7 @@ __all__ = [
     "MANIFEST",
     "PREDICTIONS",
     "RACE",
+    "READINGS",
     "RECORDS",
     "RULES",
     "SPECTRA",
@@ -102,6 +105,7 @@ __all__ = [
     "load_filters",
     "load_layers",
     "load_predictions",
+    "load_readings",
     "load_spectra",
     "lock",
     "open_race",
@@ -126,6 +130,7 @@ _LATER = {
     "load_filters": _LOADING,
     "load_layers": _LOADING,
     "load_predictions": _LOADING,
+    "load_readings": _LOADING,
     "load_spectra": _LOADING,
 }
 

@@ -2,8 +2,8 @@
 
 Sums find a line that was changed; that the last lines of a file are gone is found by
 what stands elsewhere: the manifest notes how far the records went when a process ended,
-a checkpoint is behind all records before it, and what is measured before the first step
-and after the last is written before the records of those steps.
+a checkpoint is behind all records before it, and whatever else is measured after a step
+is written before the records of that step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ from init_study.store.run_files import (
     LAYERS,
     MANIFEST,
     PREDICTIONS,
+    READINGS,
     RECORDS,
     SPECTRA,
 )
@@ -61,8 +62,7 @@ def sealed_lines(workdir: Path, name: str) -> list[SealedLine]:
     lines = _sealed(workdir, name, chain)
     _check_shapes(workdir, name, lines, study)
     if evidence is not None:
-        spectra = _has_spectra(manifest)
-        _check_steps(workdir / name, lines, study, evidence, spectra)
+        _check_steps(workdir / name, lines, study, evidence, manifest)
     return lines
 
 
@@ -114,8 +114,7 @@ def lost_step(
     lost = {
         step
         for name in written
-        for step in _asked(name, program, evidence, _has_spectra(manifest))
-        - written[name]
+        for step in _asked(name, program, evidence, manifest) - written[name]
     }
     return min(lost, default=None)
 
@@ -162,11 +161,9 @@ def _noted(program: Program, manifest: Mapping[str, Any]) -> set[int]:
     return {step for step in stops_of(program) if step <= last}
 
 
-def _has_spectra(manifest: Mapping[str, Any]) -> bool:
-    return bool(manifest.get("spectra"))
-
-
-def _asked(name: str, program: Program, evidence: _Told, spectra: bool) -> set[int]:
+def _asked(
+    name: str, program: Program, evidence: _Told, manifest: Mapping[str, Any]
+) -> set[int]:
     """List the steps whose lines a file must have, by what else is there."""
     recorded = evidence.recorded
     if name == RECORDS:
@@ -174,7 +171,10 @@ def _asked(name: str, program: Program, evidence: _Told, spectra: bool) -> set[i
         return {step for step in stops_of(program) if step < reached} | recorded
     if name in (LAYERS, FILTERS):
         return {0, program.steps} & recorded
-    return {0} & recorded if spectra else set()
+    if name == READINGS:
+        begun = manifest.get("programs", {}).get(program.id, {})
+        return set(begun.get("readings", {}).get("steps", ())) & recorded
+    return {0} & recorded if manifest.get("spectra") else set()
 
 
 def _check_steps(
@@ -182,7 +182,7 @@ def _check_steps(
     lines: list[SealedLine],
     study: Study,
     evidence: Mapping[str, _Told],
-    spectra: bool,
+    manifest: Mapping[str, Any],
 ) -> None:
     """Make sure that no line is missing, and none is there that no plan asks for.
 
@@ -193,7 +193,7 @@ def _check_steps(
         there, told = written.get(program.id, set()), evidence[program.id]
         if path.name == RECORDS:
             told = told._replace(recorded=told.recorded | there)
-        gone = sorted(_asked(path.name, program, told, spectra) - there)
+        gone = sorted(_asked(path.name, program, told, manifest) - there)
         if gone:
             steps, label = ", ".join(map(str, gone)), study.label(program)
             raise damaged_lines(

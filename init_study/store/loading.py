@@ -11,7 +11,14 @@ import numpy as np
 from init_study.errors import UserError, extra
 from init_study.store.completeness import read_lines
 from init_study.store.records import fresh_runs_in
-from init_study.store.run_files import FILTERS, LAYERS, PREDICTIONS, RECORDS, SPECTRA
+from init_study.store.run_files import (
+    FILTERS,
+    LAYERS,
+    PREDICTIONS,
+    READINGS,
+    RECORDS,
+    SPECTRA,
+)
 from init_study.store.workdir import read_manifest, read_study
 from init_study.study import Member, Program
 
@@ -19,6 +26,7 @@ with extra("report"):
     import pandas as pd
 
 _LAYER_COLUMNS = ("program", "step", "layer", "name", "metric", "value")
+_READING_COLUMNS = ("program", "step", "instrument", "number", "place", "value")
 
 
 def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
@@ -131,6 +139,35 @@ def load_predictions(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     ]
     columns = ["program", "scheme", "layer", "metric", "value"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def load_readings(workdir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Load what a study's instruments gave as a table, one number a row.
+
+    Columns: `program`, `scheme`, `learning_rate`, `seed`, `member`, `step`,
+    `instrument`, `number` (which of its numbers, as `sharpness`), `place` (in a number
+    that is a list, as of layers or rates; else -1), `value`. Empty for a study without
+    instruments.
+
+    Raises: UserError if the folder holds no run.
+    """
+    folder = Path(workdir)
+    members = pd.DataFrame(_member_columns(read_study(folder).members()))
+    tables = []
+    for line in read_lines(folder, READINGS):
+        for name, values in line["values"].items():
+            numbers = np.array(values, dtype=np.float64).reshape(len(members), -1)
+            many = numbers.shape[1]
+            rows = members.loc[members.index.repeat(many)].reset_index(drop=True)
+            rows["program"], rows["step"] = line["program"], line["step"]
+            rows["instrument"], _, rows["number"] = name.partition("/")
+            places = np.arange(many) if isinstance(values[0], list) else [-1]
+            rows["place"] = np.tile(places, len(members))
+            rows["value"] = numbers.ravel()
+            tables.append(rows)
+    if not tables:
+        tables = [members.iloc[:0].assign(**dict.fromkeys(_READING_COLUMNS))]
+    return pd.concat(tables, ignore_index=True)
 
 
 def load_filters(

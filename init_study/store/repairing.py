@@ -31,6 +31,7 @@ from init_study.store.run_files import (
     MANIFEST,
     PREDICTIONS,
     RACE,
+    READINGS,
     RECORDS,
     RULES,
     SPECTRA,
@@ -43,7 +44,7 @@ from init_study.store.workdir import (
 )
 from init_study.study import Program, Study
 
-_LINES = (LAYERS, FILTERS, SPECTRA, PREDICTIONS, RECORDS)
+_LINES = (LAYERS, FILTERS, SPECTRA, PREDICTIONS, READINGS, RECORDS)
 
 
 class Repaired(NamedTuple):

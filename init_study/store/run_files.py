@@ -5,6 +5,8 @@ MANIFEST = "manifest.json"
 RECORDS, LAYERS, FILTERS = "records.jsonl", "layers.jsonl", "filters.jsonl"
 # Before the first step, where asked for.
 SPECTRA, PREDICTIONS = "spectra.jsonl", "predictions.jsonl"
+# Along the way, where the study has instruments.
+READINGS = "readings.jsonl"
 CHECKPOINTS = "checkpoints"
 # Of a race: what was planned, and what was decided.
 RACE, DECISION = "race.json", "decision.json"

@@ -24,7 +24,7 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
     for field, value in vars(study).items():
         # Two schemes may well have the same rate of their own.
         may_repeat = field == "learning_rates" and study.pairing == "own"
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and (value or field != "instruments"):
             _check_axis(field, value, may_repeat)
     for field in ("batch_size", "steps"):
         _at_least(field, min(getattr(study, field)), 1)
@@ -72,6 +72,29 @@ def check_pairing(study: "Study") -> None:
             f"schemes, in their order, and there are {rates}"
         )
     _at_least("fresh_seeds", study.fresh_seeds, 0)
+
+
+def check_readings(study: "Study") -> None:
+    """Refuse readings of nothing, and more of them than there are evaluations.
+
+    Raises: UserError naming the field and the way out.
+    """
+    if study.readings is None:
+        return
+    _at_least("readings", study.readings, 1)
+    if not study.instruments:
+        raise UserError(
+            f"study.readings={study.readings}, and study.instruments is empty: say "
+            "what is read, as instruments=layers,logits"
+        )
+    # A short program has fewer steps than the study has evaluations.
+    most = min(study.evaluations, *study.steps) + 1
+    if study.readings > most:
+        raise UserError(
+            f"study.readings={study.readings}: instruments are read where members are "
+            f"evaluated, which is {most} times, the untrained ones included; say "
+            f"readings={most}, or evaluations={study.readings - 1} and as many steps"
+        )
 
 
 def _check_axis(field: str, values: tuple[Any, ...], may_repeat: bool) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from init_study.errors import unknown
 from init_study.study import fields
-from init_study.study.checks import check_pairing, check_values
+from init_study.study.checks import check_pairing, check_readings, check_values
 from init_study.study.limits import check_sizes
 from init_study.study.program import (
     Member,
@@ -67,8 +67,7 @@ class Study:
             the one in its place.
         seeds: replicates; the same seed gives every scheme the same order of data.
         fresh_seeds: how many more each scheme that learned gets, at the rate that
-            `seeds` chose for it. They choose nothing, and all that is said of test
-            accuracy is said of them.
+            `seeds` chose for it. They choose nothing; what is said is said of them.
     Program axes (several values each): dataset to image_size; see `Program`.
         `fixed` is what all seeds have in common: all three of `FIXED` tell how much of
         the spread over seeds is due to the start, and how much to the order of data.
@@ -90,6 +89,10 @@ class Study:
             sets of up to 1 GiB, `mapped` for larger ones. It changes no bit.
         output: which of a model's outputs are its logits, as `logits`, `0` or `aux.1`;
             by default the first that is `[batch, classes]`.
+        instruments: of `instruments.table.INSTRUMENTS`, read of every member on one
+            batch as it trains; none by default. They change no bit of the training.
+        readings: how often, first before the first step; by default as often as a tenth
+            of the training's passes pays for.
 
     Raises: UserError if a value cannot be meant.
 
@@ -132,6 +135,8 @@ class Study:
     output: str | None = later(None)
     pairing: str = later("every")
     fresh_seeds: int = later(0)
+    instruments: tuple[str, ...] = later(())
+    readings: int | None = later(None)
 
     def __post_init__(self) -> None:
         for field, kind in _FIELD_TYPES.items():
@@ -143,6 +148,7 @@ class Study:
         if self.pairing not in PAIRINGS:
             raise unknown("pairing", self.pairing, PAIRINGS, ", ".join(PAIRINGS))
         check_pairing(self)
+        check_readings(self)
         check_sizes(self, PROGRAM_AXES)
 
     @property

@@ -35,7 +35,7 @@ def test_there_is_a_line_for_everything():
     assert list(kinds) == names
     assert all(line for kind in kinds.values() for line in kind.values())
     assert set(DATASETS) < set(kinds["datasets"])
-    shipped = {"first_look", "fashion_depth", "nets_of_the_article"}
+    shipped = {"first_look", "fashion_depth", "foretelling", "nets_of_the_article"}
     assert shipped == set(kinds["studies"])
 
 

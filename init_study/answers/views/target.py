@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from init_study.answers.comparison import Comparison
 
@@ -72,13 +73,29 @@ def steps_to_target(
     """
     found = []
     for row in comparison.rows:
-        table = _validation(records, comparison, row.scheme)
-        steps = np.array(table.columns, np.float64)
-        there = table.to_numpy() >= target
-        first = np.where(there.any(1), steps[there.argmax(1)], np.inf)
+        first = first_there(records, comparison, row.scheme, target)
         reached = int(np.isfinite(first).sum())
         found.append(ToTarget(row.scheme, _median(first), reached, len(first)))
     return tuple(sorted(found, key=lambda one: (one.steps, -one.reached)))
+
+
+def first_there(
+    records: pd.DataFrame, comparison: Comparison, scheme: str, target: float
+) -> Float[np.ndarray, " seeds"]:
+    """Find the first evaluated step with the target's accuracy; infinite for none.
+
+    Args:
+        records: of `store.load`.
+        comparison: of a finished program.
+        scheme: at its best rate.
+        target: validation accuracy.
+
+    Returns: one of each seed, in their order.
+    """
+    table = _validation(records, comparison, scheme)
+    steps = np.array(table.columns, np.float64)
+    there = table.to_numpy() >= target
+    return np.where(there.any(1), steps[there.argmax(1)], np.inf)
 
 
 def _median(first: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from init_study import store
+from init_study.answers.words import count
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.races import race_rules
 from init_study.cli.terminal import table_text
@@ -13,7 +14,10 @@ from init_study.race import check_rules, race_document
 from init_study.study import Study
 
 _SUMMED = ("members", "compilations", "seconds", "disk_bytes")
-_OF_FEED = ("feed", "images_per_second", "reading_share", "prepared_bytes")
+_APART = (
+    *("feed", "images_per_second", "reading_share", "prepared_bytes"),
+    *("readings", "readings_share"),
+)
 _SUMMARY = (
     "{members} members, {compilations} compilations, about {seconds:.0f} s, "
     "{disk_bytes} bytes in {workdir}"
@@ -96,13 +100,14 @@ def plan_overview(
 
 def _row(plan: Plan, program_plan: ProgramPlan, step: int) -> dict[str, Any]:
     cost, steps = estimate(plan, program_plan), program_plan.program.steps
+    read = program_plan.readings
     return {
         "program": program_plan.label,
         "members": len(plan.members),
         "steps": steps,
         "done": step,
         "chunks": -(-len(plan.members) // cost.execution.chunk_width),
-        "compilations": 0 if step == steps else 2,
+        "compilations": 0 if step == steps else 3 if read.steps else 2,
         "execution": str(cost.execution),
         "parameters": program_plan.network.num_parameters,
         "seconds": round(cost.seconds * (1 - step / steps), 1),
@@ -114,18 +119,27 @@ def _row(plan: Plan, program_plan: ProgramPlan, step: int) -> dict[str, Any]:
         "images_per_second": cost.images_per_second and round(cost.images_per_second),
         "reading_share": round(cost.reading_share, 4),
         "prepared_bytes": cost.prepared_bytes,
+        "readings": list(read.steps),
+        "readings_share": round(read.share, 4),
     }
 
 
 def _text(overview: dict[str, Any], summary: str) -> str:
-    """Write the table, and a line for each program whose data are read as it goes."""
+    """Write the table, and a line for what is read as it goes: data, members."""
     rows = overview["programs"]
-    narrow = [{k: v for k, v in row.items() if k not in _OF_FEED} for row in rows]
+    narrow = [{k: v for k, v in row.items() if k not in _APART} for row in rows]
     reading = [
         f"{row['program']}: {row['feed']}, reads {row['images_per_second']} images a "
         f"second, {row['reading_share']} of the time that training takes; "
         f"{row['prepared_bytes']} bytes of images on the disk"
         for row in rows
         if row["feed"] != "resident"
+    ]
+    named = ", ".join(overview["study"].get("instruments", ()))
+    reading += [
+        f"{row['program']}: {named} read {count(len(row['readings']), 'time')}, about "
+        f"{row['readings_share']:.1%} of the time that training takes"
+        for row in rows
+        if row["readings"]
     ]
     return "\n".join([table_text(overview | {"programs": narrow}, summary), *reading])
