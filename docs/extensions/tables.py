@@ -142,9 +142,12 @@ class AdviceSettings(SphinxDirective):
             for name, more in measured.better.items()
         ]
         own = next(iter(measured.ways.values()))
+        listed = module("init_study.cli.shipped").experiment("settings").SETTINGS
         heads = ["ranking", "Spearman, mean", "95 % interval", "points lost"]
         written = [
-            f"{own.settings} settings of {own.families} families:",
+            f"{own.settings} settings of {own.families} families that count; "
+            f"{len(table.settings)} of the {len(listed)} in the list are raced and "
+            "shipped:",
             "",
             *_list_table(heads, [*ways, *ahead]),
             f"Of {measured.ranges} schemes that learned "

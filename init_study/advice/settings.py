@@ -168,8 +168,8 @@ def read_settings(path: Path | None = None) -> SettingsTable:
     Raises: UserError for a file that is not there, is damaged, or is another table.
 
     Example:
-        >>> len(read_settings().settings) >= 30
-        True
+        >>> read_settings().settings[0].schemes[0].scheme
+        'he_normal'
     """
     path = path or shipped_path()
     try:

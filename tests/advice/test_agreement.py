@@ -21,8 +21,10 @@ from init_study.advice.settings import (
     distance,
     nearest_settings,
     read_settings,
+    shipped_path,
     write_settings,
 )
+from init_study.cli import shipped
 from init_study.errors import UserError
 
 PLAIN = NetKind(5, "relu", False, False, 64, 10)
@@ -146,6 +148,17 @@ def test_a_table_that_is_not_there_or_another_is_told(tmp_path):
     pq.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(UserError, match="no table of settings"):
         read_settings(tmp_path / "other.parquet")
+
+
+def test_the_shipped_table_is_small_and_of_settings_that_are_listed():
+    table = read_settings()
+    listed = shipped.experiment("settings").SETTINGS
+    assert shipped_path().stat().st_size <= 2_000_000
+    for one in table.settings:
+        assert tuple(s.scheme for s in one.schemes) == listed[one.name].schemes
+        assert one.dataset in listed[one.name].dataset
+        assert all(one.chance <= s.accuracy <= 1 for s in one.schemes)
+    assert {"command", "versions", "machine", "seconds", "date"} <= set(table.about)
 
 
 def test_the_nearest_setting_is_the_same_net():
