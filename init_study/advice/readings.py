@@ -93,6 +93,9 @@ def start_instrument(
         units="nats; logits; none",
         cost="2 F + 2 B, 1 F for each of 11 rates, up to 160 B",
         source="Poole et al. 2016; Zhu et al. 2021; Jacot, Gabriel & Hongler 2018",
+        passes=lambda network, n, classes: (
+            (6 + len(STEP_RATES)) * n + 2 * part.images**2 * len(part.classes)
+        ),
         measure=partial(_read_start, make_optimizer, part),
     )
 
@@ -104,7 +107,7 @@ def _read_start(
     subject: Subject,
     batch: ProbeBatch,
 ) -> Reading:
-    passed = pass_through(network, *subject, *batch)
+    passed = pass_through(network, subject.params, subject.state, *batch)
     loss = member_loss(network, subject, batch)
     few = batch._replace(
         images=batch.images[: part.images], labels=batch.labels[: part.images]
