@@ -7,8 +7,12 @@ gradients, Jacobians, tangent kernels, curvature, filters, saliency, maps of thr
 of explanation), beside test accuracy, steps to a target and failure.
 
 Command:  python launch.py --study=foretelling
+Cost:     three minutes on 16 cores (n=1): one each of compiling, training, reading.
 Page:     "What was known before", with rank correlations out of sample, corrected for
           the number of numbers; "Do explanations agree?" for each depth.
+Expected: growth of signals and gradients from layer to layer foretells, by theory.
+Measured: it does (failure: 0.80, 0.48 to 0.97), explanations do not, and nothing tells
+          the seeds of a scheme apart: docs/why/interpretability.md.
 """
 
 from init_study.study import Study

@@ -64,6 +64,22 @@ class MissingPackage(UserError, ImportError):
     """Error for a package that only some uses need and that is not installed."""
 
 
+class SmallImages(UserError):
+    """Error for images that a model uses up.
+
+    Attributes:
+        least: pixels of the smaller side that the model needs.
+
+    Example:
+        >>> SmallImages("use model=cnn", 16).least
+        16
+    """
+
+    def __init__(self, message: str, least: int) -> None:
+        super().__init__(message)
+        self.least = least
+
+
 @contextlib.contextmanager
 def extra(name: str) -> Iterator[None]:
     """Import packages of an extra; if one is absent, say how to get it.

@@ -15,7 +15,7 @@ from init_study.data import Dataset, batch_indices, load_dataset
 from init_study.data.feeds import default_feed
 from init_study.data.mixing import check_augmentation
 from init_study.data.rows import in_memory
-from init_study.errors import UserError
+from init_study.errors import SmallImages, UserError
 from init_study.execution import Execution, default_execution
 from init_study.instruments.cadence import Cadence, plan_readings
 from init_study.instruments.table import find_instruments
@@ -186,14 +186,19 @@ def _plan_program(
     )
     rows, columns, channels = dataset.image_shape
     margins = 2 * program.image_margin
-    network = trace(
-        module,
-        (rows - margins, columns - margins, channels),
-        dataset.num_classes,
-        program.branches,
-        given.train_argument,
-        program.output,
-    )
+    try:
+        network = trace(
+            module,
+            (rows - margins, columns - margins, channels),
+            dataset.num_classes,
+            program.branches,
+            given.train_argument,
+            program.output,
+        )
+    except SmallImages as error:
+        if program.dataset in given.datasets or not _can_be_resized(dataset):
+            raise
+        raise UserError(f"{error}, or --study.image_size={error.least}") from None
     if not network.shapes:
         raise UserError(
             f"model {program.model!r} has no parameters: there is nothing to initialize"
@@ -220,6 +225,11 @@ def _plan_program(
             study.readings,
         ),
     )
+
+
+def _can_be_resized(dataset: Dataset) -> bool:
+    """Whether they are pictures: 8-bit, of grey or RGB."""
+    return dataset.train.images.dtype == jnp.uint8 and dataset.image_shape[2] in (1, 3)
 
 
 def image_bytes(dataset: Dataset) -> int:

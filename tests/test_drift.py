@@ -205,7 +205,7 @@ class Mine(nn.Module):
         return nn.Dense(self.num_classes)(x)
 """
 FLAGS = (
-    "--study.model=netz:Mine --study.depth=default --study.width=default "
+    "--study.model=netz:Mine "
     "--study.schemes=he_normal,zeros --study.learning_rates=0.1 --study.seeds=2 "
     "--study.batch_size=8 --study.steps=6 --study.evaluations=2 --workdir=w"
 ).split()

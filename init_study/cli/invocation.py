@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,12 +12,12 @@ from init_study.cli import shipped
 from init_study.data.names import check_dataset_name
 from init_study.study import Study, parse_field
 from init_study.study.files import load_study
+from init_study.study.program import MODEL_FIELDS
 
 if TYPE_CHECKING:
     from init_study.plan import Plan
 
 _FIELD = "study."
-_OF_THE_MODEL = ("depth", "width", "activation", "norm", "pooling", "padding")
 
 
 class Answer(NamedTuple):
@@ -125,9 +125,25 @@ def given_fields(values: flags.FlagValues) -> dict[str, str]:
 
 def _study(values: flags.FlagValues) -> Study:
     study = load_study(str(values["study"].value), shipped.folder())
-    given = given_fields(values)
-    study = study.replace(**{f: parse_field(f, text) for f, text in given.items()})
+    given = {f: parse_field(f, text) for f, text in given_fields(values).items()}
+    # Who names no study has not asked for the depths of the default one's model.
+    asked = given.get("model", study.model)
+    if not values["study"].present and asked != study.model:
+        study = _on_models(study, asked, given)
+    study = study.replace(**given)
     return study.replace(schemes=tuple(ruled(one, values) for one in study.schemes))
+
+
+def _on_models(study: Study, models: tuple[str, ...], given: Container[str]) -> Study:
+    """Put other models into a study, without what it sets on its own one.
+
+    Args:
+        study: of another model.
+        models: their names.
+        given: the fields that were asked for as well, and stay.
+    """
+    free = [field for field in MODEL_FIELDS if field not in given]
+    return study.replace(model=models, **dict.fromkeys(free, (None,)))
 
 
 def ruled(scheme: str, values: flags.FlagValues) -> str:
@@ -155,8 +171,8 @@ def asked_study(invocation: Invocation, scheme: str | None) -> Study:
     """
     study, model = invocation.the_study(), invocation.flags.model
     if model is not None:
-        free = [f for f in _OF_THE_MODEL if not invocation.is_given(f"study.{f}")]
-        study = study.replace(model=(model,), **{field: (None,) for field in free})
+        given = [f for f in MODEL_FIELDS if invocation.is_given(f"study.{f}")]
+        study = _on_models(study, (model,), given)
     if scheme is not None:
         study = study.replace(schemes=(ruled(scheme, invocation.flags),))
     return study

@@ -11,6 +11,9 @@ SEVERITIES = {
     "error": "training cannot do what is asked of it",
 }
 
+# What chance does once in a thousand audits is no sign.
+BY_CHANCE = 1e-3
+
 
 class Sign(NamedTuple):
     """One place where a trap is seen.

@@ -1,10 +1,11 @@
 """What one layer does to mean squares, by its weights and by theory, and chance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import exp, sqrt
 
 import numpy as np
 
+from init_study.activations import Activation
 from init_study.diagnosis.flow import flow_of
 from init_study.diagnosis.seen import Seen
 from init_study.errors import UserError
@@ -46,15 +47,7 @@ def forward_factor(seen: Seen, before: int, index: int) -> float | None:
 
     Returns: None where the activation, the signal or the weights are not known.
     """
-    q = _variance(seen, before, index)
-    scale = weight_scale(seen, index)
-    activation = seen.set_up.network.layers[before].activation
-    if q is None or scale is None or activation is None:
-        return None
-    try:
-        return scale * second_moment(activation, q) / q
-    except UserError:
-        return None
+    return _factor(seen, before, index, lambda phi, q: second_moment(phi, q) / q)
 
 
 def backward_factor(seen: Seen, before: int, index: int) -> float | None:
@@ -67,13 +60,20 @@ def backward_factor(seen: Seen, before: int, index: int) -> float | None:
 
     Returns: None as `forward_factor`.
     """
+    return _factor(seen, before, index, derivative_moment)
+
+
+def _factor(
+    seen: Seen, before: int, index: int, moment: Callable[[Activation, float], float]
+) -> float | None:
+    """Multiply σ_w² by a moment of the activation, where both are known."""
     q = _variance(seen, before, index)
     scale = weight_scale(seen, index)
     activation = seen.set_up.network.layers[before].activation
     if q is None or scale is None or activation is None:
         return None
     try:
-        return scale * derivative_moment(activation, q)
+        return scale * moment(activation, q)
     except UserError:
         return None
 

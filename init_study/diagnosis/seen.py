@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from init_study.diagnosis.first_update import first_update
 from init_study.diagnosis.laws import LeafLaw, leaf_laws
 from init_study.diagnosis.set_up import SetUp, are_logits, as_read
+from init_study.engine.devices import gives_same_bits
 from init_study.instruments.passes import Through, make_pass
 from init_study.jaxprs import SOON
 from init_study.network import Params, Path, graph
@@ -52,6 +53,7 @@ class Seen(NamedTuple):
         redrawn: parameters that it draws by the same key, by path.
         judged: whether losses are cross-entropies of the labels; else of noise.
         again: whether the pass at the start gives the same bits a second time.
+        steady: whether the kernels of the device are to do so.
         update: what the first step of the optimizer takes off each parameter, by path;
             None where it or its rate is not known.
         own_step: the loss after that step; None as well.
@@ -72,6 +74,7 @@ class Seen(NamedTuple):
     redrawn: dict[Path, np.ndarray]
     judged: bool
     again: bool
+    steady: bool
     update: dict[Path, np.ndarray] | None
     own_step: float | None
 
@@ -116,6 +119,7 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         redrawn=drawn[2],
         judged=are_logits(set_up),
         again=_same_bits(first, through(set_up.params)),
+        steady=gives_same_bits(),
         update=None if update is None else _flat(update),
         own_step=None if update is None else _loss_after(through, set_up, update),
     )

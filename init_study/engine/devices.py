@@ -17,6 +17,7 @@ from init_study.host import available_bytes, cache_home, usable_cores
 from init_study.store.compiled import watch_compiled
 
 MEMBER = "member"
+_DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
 def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
@@ -90,6 +91,21 @@ def describe_devices() -> list[str]:
     """Count the devices of each kind, e.g. `2 × cpu cpu`."""
     kinds = [f"{d.platform} {d.device_kind}" for d in jax.devices()]
     return [f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)]
+
+
+def gives_same_bits() -> bool:
+    """Whether XLA's kernels give the same bits each time: all but a GPU's do unasked.
+
+    Example:
+        >>> gives_same_bits() or jax.default_backend() == "gpu"
+        True
+    """
+    if jax.default_backend() != "gpu":
+        return True
+    given = os.environ.get("XLA_FLAGS", "").split()
+    values = [flag.partition("=")[2] for flag in given if _DETERMINISTIC in flag]
+    # The last one counts; a name alone is yes.
+    return bool(values) and values[-1].lower() in ("", "true", "1")
 
 
 def bytes_per_device(platform: str) -> int | None:

@@ -118,10 +118,12 @@ def read_instruments(
             found[name] = layout.fetch(measured)
     numbers = finish_all(reader.instruments, found, reader.batch)
     leaves = jax.tree_util.tree_leaves_with_path(numbers)
-    return {
-        "/".join(map(_name, path)): np.asarray(leaf, np.float32)
-        for path, leaf in leaves
-    }
+    # What float32 does not hold is infinite, as in a member that diverges.
+    with np.errstate(over="ignore"):
+        return {
+            "/".join(map(_name, path)): np.asarray(leaf, np.float32)
+            for path, leaf in leaves
+        }
 
 
 def _name(key: Any) -> str:

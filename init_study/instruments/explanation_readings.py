@@ -44,7 +44,7 @@ def _read_explanations(
         **numbers,
         "methods": methods,
         "concentration": concentration(maps["gradient"]),
-        "map": {name: _small(one).ravel() for name, one in maps.items()},
+        **{f"map/{name}": _small(one).ravel() for name, one in maps.items()},
     }
 
 
@@ -123,10 +123,8 @@ def _read_representations(
         hidden[round(i * (len(hidden) - 1) / max(1, count - 1))] for i in range(count)
     ]
     return {
-        "gram": {
-            network.layers[i].name: gram_pairs(outputs[i])
-            for i in dict.fromkeys(chosen)
-        }
+        f"gram/{network.layers[i].name}": gram_pairs(outputs[i])
+        for i in dict.fromkeys(chosen)
     }
 
 

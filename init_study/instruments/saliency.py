@@ -196,10 +196,11 @@ def jacobian_score(
             f"gradients of shape {given.shape} are no members': give "
             "[members, n, pixels] with at least one number each"
         )
-    # Without the first pixel's, one that is the same for all leaves no rounding.
-    given = given - given[..., :1]
-    centred = given - given.mean(2, keepdims=True)
-    length = np.linalg.norm(centred, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Without the first pixel's, one that is the same for all leaves no rounding.
+        given = given - given[..., :1]
+        centred = given - given.mean(2, keepdims=True)
+        length = np.linalg.norm(centred, axis=2, keepdims=True)
     usable = (np.isfinite(length) & (length > 0)).all((1, 2), keepdims=True)
     rows = np.where(usable, centred, 0.0) / np.where(usable, length, 1.0)
     values = symmetric_eigenvalues(rows @ rows.swapaxes(1, 2)).clip(0.0) + _OFFSET

@@ -3,8 +3,13 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError
-from init_study.models.parts import NORMS, ComputeType, check_names, normalize
+from init_study.models.parts import (
+    NORMS,
+    ComputeType,
+    check_image,
+    check_names,
+    normalize,
+)
 from init_study.theory import shaped_activation
 
 
@@ -54,11 +59,7 @@ class ConvMixer(nn.Module):
         Raises: UserError for an unknown name or an image that is smaller than a patch.
         """
         check_names(self, norm=NORMS)
-        if min(images.shape[1:3]) < self.patch:
-            raise UserError(
-                f"convmixer: images of {images.shape[1]}×{images.shape[2]} pixels are "
-                f"smaller than patches of {self.patch}×{self.patch}; use smaller ones"
-            )
+        check_image(f"convmixer with patch={self.patch}", images, self.patch, "cnn")
         size = (self.patch, self.patch)
         x = nn.Conv(
             self.width, size, strides=self.patch, padding="VALID", dtype=self.dtype

@@ -4,8 +4,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError
-from init_study.models.parts import NORMS, ComputeType, check_names, normalize
+from init_study.models.parts import (
+    NORMS,
+    ComputeType,
+    check_image,
+    check_names,
+    normalize,
+)
 from init_study.theory import shaped_activation
 
 
@@ -58,13 +63,9 @@ class ConvNeXt(nn.Module):
         Raises: UserError for an unknown name or an image that is too small.
         """
         check_names(self, norm=NORMS)
-        least = 2 ** (len(self.stages) + 1)
-        if min(images.shape[1:3]) < least:
-            raise UserError(
-                f"a ConvNeXt of {len(self.stages)} stages needs images of at least "
-                f"{least}×{least} pixels, not {images.shape[1]}×{images.shape[2]}; "
-                "use model=convmixer"
-            )
+        stages = len(self.stages)
+        least = 2 ** (stages + 1)
+        check_image(f"a ConvNeXt of {stages} stages", images, least, "convmixer")
         x, before = self._patches(images, self.width, 4), 0
         x = normalize(x, self.norm, train, self.dtype)
         for stage, blocks in enumerate(self.stages):

@@ -8,6 +8,7 @@ from init_study.errors import UserError
 from init_study.models.parts import (
     NORMS,
     ComputeType,
+    check_image,
     check_names,
     halve_map,
     normalize,
@@ -115,11 +116,7 @@ class DenseNet(nn.Module):
                 f"({step + 4}, {2 * step + 4}, {3 * step + 4}, ...); the nearest is "
                 f"{nearest}"
             )
-        if min(images.shape[1:3]) < 4:
-            raise UserError(
-                "a dense net halves the image twice and needs at least 4×4 pixels, not "
-                f"{images.shape[1]}×{images.shape[2]}; use model=cnn"
-            )
+        check_image("a dense net, which halves them twice,", images, 4, "cnn")
 
 
 class DenseNetBC(DenseNet):

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError, unknown
+from init_study.errors import SmallImages, unknown
 
 NORMS = ("none", "batch", "layer", "group")
 # A type that models compute in; None for that of the images and parameters.
@@ -36,12 +36,13 @@ def check_image(model: str, images: Array, least: int, instead: str) -> None:
         least: pixels of the smaller side.
         instead: the name of a model for small images.
 
-    Raises: UserError with both sizes and the other model.
+    Raises: SmallImages with both sizes and the other model.
     """
     if min(images.shape[1:3]) < least:
-        raise UserError(
+        raise SmallImages(
             f"{model} needs images of at least {least}×{least} pixels, not "
-            f"{images.shape[1]}×{images.shape[2]}; use model={instead}"
+            f"{images.shape[1]}×{images.shape[2]}; use model={instead}",
+            least,
         )
 
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError
+from init_study.errors import SmallImages
 from init_study.models.cnn import PADDINGS
 from init_study.models.parts import (
     NORMS,
@@ -103,11 +103,12 @@ class UNet(nn.Module):
         lost = 4 if self.padding == "valid" else 0
         least = _least_pixels(self.depth, lost)
         if min(images.shape[1:3]) < least:
-            way_out = "or padding='same'" if lost else "use a smaller depth"
-            raise UserError(
+            way_out = "use padding='same'" if lost else "use a smaller depth"
+            raise SmallImages(
                 f"unet of depth {self.depth} with padding={self.padding!r} uses up "
                 f"images of {images.shape[1]}×{images.shape[2]} pixels; it needs at "
-                f"least {least}×{least}, {way_out}"
+                f"least {least}×{least}; {way_out}",
+                least,
             )
 
 

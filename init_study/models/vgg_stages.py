@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from init_study.errors import UserError
+from init_study.errors import SmallImages
 from init_study.models.parts import (
     NORMS,
     ComputeType,
@@ -76,8 +76,9 @@ class VGGStages(nn.Module):
         if least < 2**self.depth:
             most = max(least.bit_length() - 1, 0)
             way_out = f"use depth={most} or less" if most else "use model=cnn"
-            raise UserError(
+            raise SmallImages(
                 f"vgg_stages of depth {self.depth} halves the image {self.depth} "
                 f"times; {images.shape[1]}×{images.shape[2]} pixels are too few; "
-                f"{way_out}"
+                f"{way_out}",
+                2**self.depth,
             )

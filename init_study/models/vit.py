@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from init_study.errors import UserError
-from init_study.models.parts import ComputeType
+from init_study.models.parts import ComputeType, check_image
 from init_study.theory import shaped_activation
 
 
@@ -93,8 +93,4 @@ class ViT(nn.Module):
                 f"vit_small of width {self.width}: {self.heads} heads cannot share it; "
                 f"use {self.heads * max(1, round(self.width / self.heads))}"
             )
-        if min(images.shape[1:3]) < self.patch:
-            raise UserError(
-                f"vit_small: images of {images.shape[1]}×{images.shape[2]} pixels are "
-                f"smaller than patches of {self.patch}×{self.patch}; use model=cnn"
-            )
+        check_image(f"vit_small with patch={self.patch}", images, self.patch, "cnn")

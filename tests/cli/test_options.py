@@ -7,6 +7,7 @@ import pytest
 
 from init_study.cli.command_line import read_command_line
 from init_study.cli.flag_values import flag_values
+from init_study.cli.invocation import make_invocation
 from init_study.cli.options import BY_NAME, OPTIONS, WORDS, options_of
 from init_study.errors import UserError
 from init_study.study import field_types
@@ -139,7 +140,11 @@ PLANNED = {
     "--study.model=nowhere:Net": "does not import",
     "--study.augmentation=flap": "Did you mean 'flip'",
     "--study.batch_size=100000": "batch_size=100000",
-    "--study.model=lenet --study.depth=default --study.width=default": "16×16",
+    "--study.model=lenet": "use model=cnn, or --study.image_size=16",
+    "audit --study.model=vgg16": "use model=vgg11_small, or --study.image_size=32",
+    "plan --study.model=vgg_stages --study.depth=4": "or --study.image_size=16",
+    "plan --study.model=unet": "padding='same', or --study.image_size=188",
+    "show --study.model=linear --study.width=3": "say --study.width=default",
     "show --study=fashion_depth --study.dataset=digits --model=lenet": "16×16",
     "--workdir=a_file": "is a file",
     "--workdir=full": "other files",
@@ -167,6 +172,20 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(words, said, call, tm
     assert err.startswith("error: ") and err.count("\n") == 1
     assert said in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("word", [w for w in WORDS if "study.model" in options_of(w)])
+def test_another_model_than_that_of_the_default_study_is_that_model(word):
+    def study_of(*flags):
+        values = read_command_line([word, *flags]).values
+        return make_invocation(word, values, ["launch.py"]).the_study()
+
+    assert study_of().depth == study_of("--study.model=cnn").depth == (4, 12)
+    other = study_of("--study.model=resnet18,lenet", "--study.norm=none")
+    assert other.model == ("resnet18", "lenet")
+    assert (other.depth, other.width, other.norm) == ((None,), (None,), ("none",))
+    named = study_of("--study=first_look", "--study.model=resnet18")
+    assert named.depth == (4, 12)
 
 
 def test_flags_stand_before_and_after_the_word(call):

@@ -7,6 +7,13 @@ import numpy as np
 import pytest
 from diagnosis.twins import found
 
+from init_study.diagnosis.of_study import Training
+from init_study.diagnosis.rules import TRAPS
+from init_study.diagnosis.seen import look_at
+from init_study.diagnosis.set_up import make_set_up
+from init_study.network import trace
+from init_study.schemes import Batch, parse_scheme
+
 IMAGES = jax.random.normal(jax.random.key(6), (16, 12))
 LABELS = jnp.arange(16) % 3
 
@@ -125,3 +132,21 @@ def test_what_draws_by_itself_is_not_repeatable():
     (one,) = seen_of(net=Dense(noise=True))["not-repeatable"]
     assert one.severity == "warning"
     assert "not-repeatable" not in seen_of()
+
+
+def test_a_gpu_whose_kernels_nobody_asked_to_repeat_is_no_trap(monkeypatch):
+    key = jax.random.key(0)
+    scheme, batch = parse_scheme("he_normal"), Batch(IMAGES, LABELS)
+    net = make_set_up(trace(Dense(), (12,), 3), scheme, batch, key, Training())
+    for platform, flags, severity in (
+        ("gpu", "", "info"),
+        ("gpu", "--xla_gpu_deterministic_ops=true", "warning"),
+        ("cpu", "", "warning"),
+    ):
+        monkeypatch.setattr(jax, "default_backend", lambda name=platform: name)
+        monkeypatch.setenv("XLA_FLAGS", flags)
+        seen = look_at(net, jax.random.clone(key))
+        assert not [*TRAPS["not-repeatable"].look(seen)]
+        (one,) = TRAPS["not-repeatable"].look(seen._replace(again=False))
+        assert one.severity == severity
+    assert "--xla_gpu_deterministic_ops=true" in TRAPS["not-repeatable"].cure

@@ -87,7 +87,7 @@ def test_the_least_image_leaves_a_pixel(depth):
     [
         ({"padding": "sam"}, "Did you mean 'same'"),
         ({"norm": "bach"}, "Did you mean 'batch'"),
-        ({"padding": "same"}, "at least 16×16, use a smaller depth"),
+        ({"padding": "same"}, "at least 16×16; use a smaller depth"),
     ],
 )
 def test_what_cannot_be_is_said(arguments, words):

@@ -1,6 +1,6 @@
 """Whether what a study's instruments say of untrained members foretells their ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,10 @@ def foretold(
         comparisons: of the programs of one study.
         records: of `store.load`.
         readings: of `store.load_readings`.
+
+    What theory wants to be one is there by its distance from one as well: ln of the
+    Jacobian's mean square, and of what signals and gradients grow by between the first
+    hidden layer and the last.
 
     Returns: by outcome; nothing of a study with fewer than five schemes, without
         instruments or with a program that is not finished, and no outcome that all
@@ -63,7 +67,7 @@ def _numbers(
     several = start.assign(name=names)
     alone = several.loc[(start["place"] == last) & (last > 0)]
     alone = alone.assign(name=alone["name"] + ", last")
-    table = pd.concat([several, alone])
+    table = pd.concat([several, alone, *_distances(several)])
     keys = ["name", "program", "scheme", "seed"]
     means = table.groupby(keys)["value"].mean()
     wanted = pd.MultiIndex.from_tuples(
@@ -82,6 +86,30 @@ def _numbers(
     }
     # What is the same of all members can tell nothing.
     return {name: values for name, values in found.items() if _varies(values)}
+
+
+def _distances(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Compute how far from one, by the logarithm, what theory wants to be one is."""
+    keys = ["program", "scheme", "seed"]
+    squares = table.loc[table["name"] == "jacobian mean_square"]
+    found = [
+        ("jacobian mean square, distance from 1", squares.set_index(keys)["value"])
+    ]
+    for number in ("signal", "gradient"):
+        own = table.loc[table["name"] == f"layers {number}"]
+        # The last is the head, which need not keep anything.
+        last = own.groupby(["program"])["place"].transform("max") - 1
+        ends = (
+            own.loc[own["place"] == place].set_index(keys)["value"]
+            for place in (last, 0)
+        )
+        growth = next(ends) / next(ends)
+        found.append((f"{number}, growth from layer to layer", growth))
+    for name, values in found:
+        if len(values):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                logs = np.abs(np.log(values.to_numpy(np.float64)))
+            yield values.to_frame("value").assign(value=logs, name=name).reset_index()
 
 
 def _varies(values: Float[np.ndarray, "programs schemes seeds"]) -> bool:

@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from init_study.diagnosis.finding import Sign, Trap
+from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
+from init_study.network import Layer
 
-# What chance does once in a thousand audits is no sign.
-_CHANCE = 1e-3
 # Laws count on a mean square of 1; a quarter and four times are what a rectifier does
 # twice, and a scale of a half, as (x − 0.5) / 0.5 gives, stays within.
 _SQUARES = 4.0
@@ -25,10 +24,11 @@ _OUTLIER = 100.0
 _ONE_DIRECTION = 0.9
 _PATCHES = 4096
 _A_DIRECTION = 10
-_DIVIDED = (
-    "images = images.astype('float32') / 255; then (images - images.mean((0, 1, 2))) "
-    "/ images.std((0, 1, 2)), with the mean and std of all training images"
+_STANDARDIZED = (
+    "(images - images.mean((0, 1, 2))) / images.std((0, 1, 2)), with the mean and std "
+    "of all training images"
 )
+_DIVIDED = f"images = images.astype('float32') / 255; then {_STANDARDIZED}"
 
 
 def _not_standardized(seen: Seen) -> Iterator[Sign]:
@@ -76,19 +76,18 @@ def _integers(seen: Seen) -> Iterator[Sign]:
 
 def _channels_first(seen: Seen) -> Iterator[Sign]:
     """Give images whose channels come first, for a convolution that reads the last."""
-    shape = seen.set_up.images.shape
-    layers = seen.set_up.network.layers
-    if len(shape) != 4 or not layers or layers[0].kind != "conv":
+    shape, reader = seen.set_up.images.shape, _first_convolution(seen)
+    if len(shape) != 4 or reader is None:
         return
     first, last = shape[1], shape[3]
-    reads = layers[0].kernel_shape[-2] * layers[0].groups
+    reads = reader.kernel_shape[-2] * reader.groups
     small = first in _CHANNELS and min(shape[2:]) > max(_CHANNELS)
     if small and reads == last:
         yield Sign(
             "warning",
             "images",
             f"of shape {tuple(shape)}: {first} rows of {last} channels, as "
-            f"{layers[0].name} reads them (wanted: few channels, in the last place)",
+            f"{reader.name} reads them (wanted: few channels, in the last place)",
         )
 
 
@@ -131,10 +130,10 @@ def _outliers(seen: Seen) -> Iterator[Sign]:
 
 def _one_direction(seen: Seen) -> Iterator[Sign]:
     """Give patches, as the first layer reads them, that vary in one direction alone."""
-    images, layers = _usable(seen), seen.set_up.network.layers
-    if images is None or images.ndim != 4 or not layers or layers[0].kind != "conv":
+    images, reader = _usable(seen), _first_convolution(seen)
+    if images is None or images.ndim != 4 or reader is None:
         return
-    height, width = layers[0].kernel_shape[:2]
+    height, width = reader.kernel_shape[:2]
     patches = _patches(images, height, width)
     # Of fewer patches a direction takes much of the variance by chance.
     if min(patches.shape[1] - 3, len(patches) - _A_DIRECTION * patches.shape[1]) <= 0:
@@ -144,10 +143,16 @@ def _one_direction(seen: Seen) -> Iterator[Sign]:
     if share > _ONE_DIRECTION:
         yield Sign(
             "info",
-            layers[0].name,
+            reader.name,
             f"{share:.1%} of the variance of {height}×{width} patches is in one of "
             f"{len(values)} directions (threshold: {_ONE_DIRECTION:.0%})",
         )
+
+
+def _first_convolution(seen: Seen) -> Layer | None:
+    """Give the first layer, if it is a convolution."""
+    first = next(iter(seen.set_up.network.layers), None)
+    return first if first is not None and first.kind == "conv" else None
 
 
 def _patches(
@@ -172,7 +177,7 @@ def _sure(of_images: Float[np.ndarray, " n"]) -> tuple[float, float]:
     if n < 2:
         return -np.inf, np.inf
     error = float(np.std(of_images, ddof=1)) / np.sqrt(n)
-    width = float(special.stdtrit(n - 1, 1 - _CHANCE)) * error
+    width = float(special.stdtrit(n - 1, 1 - BY_CHANCE)) * error
     return mean - width, mean + width
 
 
@@ -203,8 +208,7 @@ IMAGE_TRAPS = (
         "Every law of a start counts on inputs of mean square 1: its signal begins off "
         "by that factor, and a common mean makes all images look alike and the loss "
         "steep in one direction.",
-        "images = (images - images.mean((0, 1, 2))) / images.std((0, 1, 2)), with the "
-        "mean and std of all training images",
+        f"images = {_STANDARDIZED}",
         "LeCun et al. 1998, Efficient BackProp, section 4.3; Mishkin & Matas 2016, "
         "arXiv:1511.06422",
         _not_standardized,

@@ -6,11 +6,9 @@ import numpy as np
 from jaxtyping import Int
 from scipy import special
 
-from init_study.diagnosis.finding import Sign, Trap
+from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
 
-# What chance does once in a thousand audits is no sign.
-_CHANCE = 1e-3
 # Nats below ln K that are worth a bias: a twentieth of ln 10.
 _WORTH = 0.1
 # Below so many labels a class the chi-squared distribution does not hold (Cochran).
@@ -24,17 +22,15 @@ def _unusable(seen: Seen) -> Iterator[Sign]:
     labels = np.asarray(seen.set_up.labels)
     said = f"labels are {labels.dtype} of shape {labels.shape}"
     wanted = "(wanted: whole numbers from 0 to K − 1, one an image)"
+    is_integer = np.issubdtype(labels.dtype, np.integer)
     if labels.ndim > 1:
         one_hot = labels.ndim == 2 and np.all(np.sort(labels, 1)[:, :-1] == 0)
         cure = "labels.argmax(-1)" if one_hot else ""
         yield Sign("error", "labels", f"{said} {wanted}", cure)
-    elif labels.dtype == bool:
+    elif not is_integer and np.all(labels == np.round(labels)):
         yield Sign("error", "labels", f"{said} {wanted}", "labels.astype(int)")
-    elif not np.issubdtype(labels.dtype, np.integer):
-        whole = bool(np.all(labels == np.round(labels)))
-        if whole:
-            yield Sign("error", "labels", f"{said} {wanted}", "labels.astype(int)")
-        elif seen.first.result.shape[1:] in ((), (1,)):
+    elif not is_integer:
+        if seen.first.result.shape[1:] in ((), (1,)):
             yield Sign(
                 "info",
                 "labels",
@@ -88,7 +84,7 @@ def _too_many(seen: Seen) -> Iterator[Sign]:
     if not seen.judged or labels is None:
         return
     outputs, classes = result.shape[1], int(labels.max()) + 1
-    if (classes / outputs) ** len(labels) < _CHANCE:
+    if (classes / outputs) ** len(labels) < BY_CHANCE:
         yield Sign(
             "info",
             "outputs",
@@ -119,7 +115,7 @@ def _uneven(seen: Seen) -> Iterator[Sign]:
     # A batch of even classes falls short of ln K by (K − 1) / 2n on average; the
     # likelihood ratio 2n (ln K − prior) has a chi-squared distribution.
     gain = uniform - prior - (classes - 1) / (2 * n)
-    bound = float(special.chdtri(classes - 1, _CHANCE)) if classes > 1 else np.inf
+    bound = float(special.chdtri(classes - 1, BY_CHANCE)) if classes > 1 else np.inf
     surely = n >= _A_CLASS * classes and 2 * n * (uniform - prior) > bound
     if surely and gain > _WORTH and float(seen.first.loss) - prior > _WORTH:
         yield Sign(
@@ -139,7 +135,7 @@ def _one_class(seen: Seen) -> Iterator[Sign]:
     result = seen.first.result
     classes = max(result.shape[1] if result.ndim == 2 else 2, 2)
     looks = any(step.needs != "nothing" for step in seen.set_up.refinements)
-    if classes ** (1.0 - len(labels)) < _CHANCE:
+    if classes ** (1.0 - len(labels)) < BY_CHANCE:
         yield Sign(
             "warning" if looks else "info",
             "labels",

@@ -7,13 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from init_study.diagnosis.finding import Sign, Trap
+from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
 from init_study.instruments.logits import LogitNumbers, measure_logits
 from init_study.network import Layer
 
-# What chance does once in a thousand audits is no sign.
-_CHANCE = 1e-3
 # Logits of standard deviation 1 cost so much: E log Σ exp(z) = log K + 1/2 for many
 # classes.
 _NATS_OF_UNIT_LOGITS = 0.5
@@ -37,7 +35,7 @@ def _loss_at_start(seen: Seen) -> Iterator[Sign]:
     classes = logits.shape[1]
     uniform, ideal = np.log(classes), _blind_loss(logits)
     freedom = classes - 1
-    shrunk = np.sqrt(freedom / special.chdtri(freedom, _CHANCE))
+    shrunk = np.sqrt(freedom / special.chdtri(freedom, BY_CHANCE))
     bound = _blind_loss(shrunk * logits)
     said = (
         f"loss {float(numbers.loss):.3g}; {ideal:.3g} for labels at random, as logits "
@@ -66,7 +64,7 @@ def _favourite(seen: Seen) -> Iterator[Sign]:
     images, classes = seen.first.result.shape
     share = float(numbers.favourite)
     chance = float(classes) ** (1 - images)
-    if share >= _NEARLY_ALL and chance < _CHANCE:
+    if share >= _NEARLY_ALL and chance < BY_CHANCE:
         yield Sign(
             "info",
             "outputs",

@@ -167,11 +167,13 @@ def _no_warmup(seen: Seen) -> Iterator[Sign]:
 def _not_again(seen: Seen) -> Iterator[Sign]:
     if not seen.again:
         sizes = [abs(one).max() for one in seen.slopes.values() if one.size]
+        kernels = "are to" if seen.steady else "of a GPU need not, unless asked,"
         yield Sign(
-            "warning",
+            "warning" if seen.steady else "info",
             "device",
-            "the same pass twice gives other bits in its loss, results or gradients "
-            f"(wanted: the same; largest gradient {float(np.max(sizes)):.2g})",
+            "the same pass twice gives other bits in its loss, results or gradients; "
+            f"kernels {kernels} give the same (largest gradient "
+            f"{float(np.max(sizes)):.2g})",
         )
 
 
