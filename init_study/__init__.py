@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from init_study.api.advise import Advice, advise
     from init_study.api.arguments import RunOptions
     from init_study.api.audit import Audit, audit
     from init_study.api.compare import compare
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Advice",
     "Audit",
     "Member",
     "Network",
@@ -33,6 +35,7 @@ __all__ = [
     "RunOptions",
     "Study",
     "UserError",
+    "advise",
     "audit",
     "compare",
     "explain",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Advice": "init_study.api.advise",
     "Audit": "init_study.api.audit",
     "Member": "init_study.study",
     "Network": "init_study.network",
@@ -50,6 +54,7 @@ _LATER = {
     "RunOptions": "init_study.api.arguments",
     "Study": "init_study.study",
     "UserError": "init_study.errors",
+    "advise": "init_study.api.advise",
     "audit": "init_study.api.audit",
     "compare": "init_study.api.compare",
     "explain": "init_study.api.initialize",

@@ -34,6 +34,7 @@ LAYERS = [
     {"answers"},
     {"race_stages", "fresh_seeds"},
     {"race", "examine"},
+    {"advice"},
     {"report"},
     {"api"},
     {"cli", "__main__"},

@@ -28,6 +28,7 @@ NOT_RUN = {
     "--watch": "it ends with its run; tests of the page watch one",
     "tune": "it times what tests cannot hold it to",
     " show": "slow tests run it",
+    " advise": "tests of the word run it",
     "fashion_mnist": "the data are not here",
     "fashion_depth": "the data are not here",
     "nets_of_the_article": "the data are not here",

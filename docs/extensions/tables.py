@@ -6,6 +6,7 @@
     .. launcher-words::
     .. traps::
     .. instruments::
+    .. advice-settings::
 
 Functions and classes are shown by their docstrings, plain text as a list. So a page of
 the reference needs no line for a new scheme; only the table does.
@@ -112,6 +113,84 @@ class Instruments(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(written))
 
 
+class AdviceSettings(SphinxDirective):
+    """How good advice was, and each setting, from the table that is shipped."""
+
+    def run(self) -> list[nodes.Node]:
+        module = importlib.import_module
+        table = module("init_study.advice.settings").read_settings()
+        measured = module("init_study.advice.measured").measure_advice(table.settings)
+        near_setting = module("init_study.advice.advising").near_setting
+        ways = [
+            [
+                name,
+                f"{way.mean:.2f}",
+                "–" if way.low is None else f"{way.low:.2f} to {way.high:.2f}",
+                f"{way.regret:.1f}",
+            ]
+            for name, way in measured.ways.items()
+        ]
+        ahead = [
+            [
+                f"this advice, more than: {name}",
+                f"{more['difference']:.2f}",
+                "–"
+                if more["low"] is None
+                else f"{more['low']:.2f} to {more['high']:.2f}",
+                "",
+            ]
+            for name, more in measured.better.items()
+        ]
+        own = next(iter(measured.ways.values()))
+        listed = module("init_study.cli.shipped").experiment("settings").SETTINGS
+        heads = ["ranking", "Spearman, mean", "95 % interval", "points lost"]
+        written = [
+            f"{own.settings} settings of {own.families} families that count; "
+            f"{len(table.settings)} of the {len(listed)} in the list are raced and "
+            "shipped:",
+            "",
+            *_list_table(heads, [*ways, *ahead]),
+            f"Of {measured.ranges} schemes that learned "
+            f"{100 * measured.in_range:.0f} % had their best rate of the grid in the "
+            "range that the advice gives.",
+            "",
+            *_list_table(
+                [
+                    "setting",
+                    "family",
+                    "best",
+                    "%",
+                    "advised",
+                    "points lost",
+                    "Spearman",
+                ],
+                [_setting_cells(one, near_setting(one, 0.0)) for one in table.settings],
+            ),
+            *[f"- {key}: {value}" for key, value in sorted(table.about.items())],
+        ]
+        return self.parse_text_to_nodes("\n".join(written))
+
+
+def _setting_cells(setting: Any, near: Any) -> list[str]:
+    return [
+        f"``{setting.name}``",
+        setting.family,
+        f"``{near.best}``",
+        f"{100 * near.accuracy:.0f}",
+        f"``{near.first}``",
+        f"{near.lost:.1f}",
+        f"{near.agreement:.2f}",
+    ]
+
+
+def _list_table(heads: list[str], rows: list[list[str]]) -> list[str]:
+    written = [".. list-table::", "   :header-rows: 1", ""]
+    for row in [heads, *rows]:
+        for place, cell in enumerate(row):
+            written.append(f"   {'*' if place == 0 else ' '} - {cell}")
+    return [*written, ""]
+
+
 def _plain(text: str) -> str:
     """Escape the signs of reStructuredText."""
     for sign in "\\*`|_":
@@ -153,4 +232,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("launcher-words", LauncherWords)
     app.add_directive("traps", Traps)
     app.add_directive("instruments", Instruments)
+    app.add_directive("advice-settings", AdviceSettings)
     return {"parallel_read_safe": True}

@@ -185,7 +185,8 @@ def _workdir(values: flags.FlagValues, study: Study | None) -> Path | None:
         return Path(values["workdir"].value)
     if study is None:
         return None
-    return run_folder(study, "-decided" if values["until"].value else "")
+    decided = "until" in values and values["until"].value
+    return run_folder(study, "-decided" if decided else "")
 
 
 def run_folder(study: Study, ending: str = "") -> Path:

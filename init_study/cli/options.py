@@ -1,32 +1,17 @@
 """Every word and every flag of the launcher, once: name, type, default, help, words.
 
-To add a flag is to add a row to `OPTIONS`; to add a word is to add a row to `WORDS` and
-a file to `words/`.
+To add a flag is to add a row to `OPTIONS`; to add a word is to add a row to `WORDS`, in
+`word_list`, and a file to `words/`.
 """
 
 import typing
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from init_study.cli.word_list import WORDS
 from init_study.study import field_types
 
-WORDS = {
-    "run": "train a study and write its report; the word if none is given",
-    "plan": "what would run, what it costs, what is done",
-    "tune": "how fast each execution is on this machine",
-    "status": "how far a run is",
-    "report": "render the report of a run again",
-    "export": "the records as a file",
-    "repair": "take out what is damaged in a run, to have it run again",
-    "claims": "what an introduction to initialization claims, put to the test",
-    "published": "whether results of papers come out again",
-    "list": "studies, results, models, data sets, initializers, schemes",
-    "data": "data sets: which there are and are here; have one here; check them",
-    "audit": "which traps a study or a model walks into, before it trains",
-    "show": "what a scheme makes of a model, layer by layer",
-    "gain": "what activations do to signal and gradients",
-}
-_TRAIN = ("run", "claims", "published")
+_TRAIN = ("run", "claims", "published", "advise")
 _READ = ("status", "report", "export", "repair")
 # What `show` draws depends on these fields of a study and on no other.
 _SHOWN = (
@@ -63,14 +48,14 @@ class Option(NamedTuple):
     formerly: str = ""
 
 
-_OF_STUDY = ("run", "plan", "tune", *_READ, "audit", "show")
-_PLANS = ("run", "plan", "tune", "claims", "published", "audit", "show")
+_OF_STUDY = ("run", "plan", "tune", *_READ, "audit", "advise", "show")
+_PLANS = ("run", "plan", "tune", "claims", "published", "audit", "advise", "show")
 
 OPTIONS: tuple[Option, ...] = (
     Option("study", _OF_STUDY, "A name in experiments/, or a file.", str, "first_look"),
     Option(
         "workdir",
-        ("run", "plan", *_READ, "claims", "published"),
+        ("run", "plan", *_READ, "claims", "published", "advise"),
         "Folder of the run; by default runs/NAME-HASH of the study.",
     ),
     Option(
@@ -111,7 +96,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "execution",
-        ("run", "plan", "claims", "published"),
+        ("run", "plan", "claims", "published", "advise"),
         "How members run, FORM/WIDTH: winograd/1, blocked/4, xla/16, ...; by default "
         "what `tune` would take, if the run is long enough to find out.",
     ),
@@ -228,6 +213,18 @@ OPTIONS: tuple[Option, ...] = (
         "Exit with 1 where a finding is as grave as this.",
         choices=("warning", "error"),
     ),
+    Option(
+        "verify",
+        ("advise",),
+        "Time for a race of the advice against the field, e.g. 20m; by default none.",
+        against={"settings": "it races settings of its own"},
+    ),
+    Option(
+        "settings",
+        ("advise",),
+        "Race the settings on which advice is measured, in this folder, and write "
+        "their table to it: settings.parquet.",
+    ),
     Option("leaves", ("audit",), "List each parameter's rule and law.", bool, False),
     Option("page", ("audit",), "A new file, .html, to write the findings to."),
     Option(
@@ -247,7 +244,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "model",
-        ("show", "audit"),
+        ("show", "audit", "advise"),
         "A model, or module:NAME of your own; by default the study's.",
         against={"study.model": "it names the model, too"},
     ),

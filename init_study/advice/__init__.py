@@ -1,0 +1,1 @@
+"""Advice before training: which scheme to try first, and how good such advice is."""
