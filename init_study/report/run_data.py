@@ -37,7 +37,7 @@ def load_run(folder: Path) -> RunData:
     readings = store.load_readings(folder)
     said = store.read_manifest(folder).get("instruments", {})
     raw = {(name, group) for name, one in said.items() for group in one.get("raw", ())}
-    groups = readings["number"].astype(str).str.partition("/")[0]
+    groups = (str(number).partition("/")[0] for number in readings["number"])
     is_raw = [key in raw for key in zip(readings["instrument"], groups, strict=True)]
     return RunData(
         store.load(folder),
