@@ -115,7 +115,7 @@ def test_the_commands_run_shrunk(call, tmp_path):
             given = re.findall(r"--study\.(\w+)", command)
             # What names a scheme itself has no others.
             given += ["schemes"] * ("--scheme=" in command)
-            given += ["depth", "width"] * ("--model=" in command)
+            given += ["depth", "width"] * ("model=" in command)
             argv += tiny(**dict.fromkeys(given))
         code, _, err = call(*argv)
         # Of a net that is tiny an audit has something to say.
