@@ -110,7 +110,8 @@ def accuracies(setting: Setting) -> Float[np.ndarray, " n"]:
     Args:
         setting: of a table.
     """
-    return np.array([one.accuracy for one in setting.schemes])
+    # The mean of three runs at chance is not chance to the last bit: no tie is broken.
+    return np.round([one.accuracy for one in setting.schemes], 9)
 
 
 def quality_text(measured: AdviceQuality) -> list[str]:

@@ -154,10 +154,12 @@ def test_the_shipped_table_is_small_and_of_settings_that_are_listed():
     table = read_settings()
     listed = shipped.experiment("settings").SETTINGS
     assert shipped_path().stat().st_size <= 2_000_000
+    assert len(table.settings) >= 30
     for one in table.settings:
         assert tuple(s.scheme for s in one.schemes) == listed[one.name].schemes
         assert one.dataset in listed[one.name].dataset
-        assert all(one.chance <= s.accuracy <= 1 for s in one.schemes)
+        # The mean of three is rounded.
+        assert all(one.chance - 1e-9 <= s.accuracy <= 1 for s in one.schemes)
     assert {"command", "versions", "machine", "seconds", "date"} <= set(table.about)
 
 
