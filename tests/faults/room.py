@@ -26,7 +26,10 @@ PASSED, LOST, WRONG, FAILED, SKIPPED = (
 )
 OFTEN = ("--checkpoint_every=0", "--execution=xla/1")
 SMALL = (*tiny(fresh_seeds="0", evaluations="3"), *OFTEN)
-WITH_FRESH = (*tiny(fresh_seeds="2", evaluations="3"), *OFTEN)
+WITH_FRESH = (
+    *tiny(fresh_seeds="2", evaluations="3", instruments="logits", readings="2"),
+    *OFTEN,
+)
 RACE = (
     *tiny(steps="20", width="4", seeds=None, schemes="he_normal,torch"),
     *("--until=decided", "--looks=5", *OFTEN),
