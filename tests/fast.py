@@ -7,6 +7,7 @@ cut, in one place; a file that is not here is not even imported.
 # By file: all of its tests, or those of these names; `name[parameters]` is one case.
 ALL = None
 FAST = {
+    "advice/test_agreement.py": {"test_an_interval_is_of_families"},
     "answers/test_claims.py": ALL,
     "answers/test_comparison.py": {"test_pairs_hold_diverged_members_as_chance"},
     "answers/test_decision.py": {"test_a_clear_winner_is_the_best_where_it_learns"},

@@ -26,6 +26,13 @@ class Advice:
         of_programs: what to try, by program; one, unless a field has several values.
         quality: how good such advice was, over the settings that are shipped.
         verified: what a race said of it; empty without a budget.
+
+    Example:
+        >>> from init_study.advice.measured import measure_advice
+        >>> from init_study.advice.settings import read_settings
+        >>> advice = Advice((), measure_advice(read_settings().settings))
+        >>> str(advice)[:23], advice.verified
+        ('How good such advice is', ())
     """
 
     of_programs: tuple[ProgramAdvice, ...]
