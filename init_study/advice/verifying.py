@@ -52,10 +52,15 @@ def verify(advised: str, heat: Heat) -> Verified:
         )
     seeds = heat.test.get(advised)
     mean = float("nan") if seeds is None else 100 * float(np.mean(seeds))
-    best = 100 * float(np.mean(heat.test[decision.candidate]))
+    # The candidate is none of the best if a rival was better on the fresh seeds.
+    rivals = [name for name in decision.best_set if name != advised]
+    rivals = rivals or [name for name in heat.test if name != advised]
+    means = {name: 100 * float(np.mean(heat.test[name])) for name in rivals}
+    best = max(means, key=lambda name: means[name], default="")
+    beside = f", {best} {means[best]:.1f} %" if best else ""
     figures = (
-        f"{advised} {mean:.1f} %, {decision.candidate} {best:.1f} %, {decision.n} "
-        f"fresh seeds, margin {100 * decision.margin:.1f} points"
+        f"{advised} {mean:.1f} %{beside}, {decision.n} fresh seeds, margin "
+        f"{100 * decision.margin:.1f} points"
     )
     if advised not in decision.best_set:
         return Verified(label, DID_NOT, f"{label}: the advice did not hold: {figures}")

@@ -58,6 +58,7 @@ def advise(
     budget: float | str | None = None,
     *,
     schemes: Any = None,
+    learning_rates: Any = None,
     test: Any = None,
     workdir: str | os.PathLike[str] | None = None,
     train_argument: str | None = None,
@@ -73,6 +74,7 @@ def advise(
             say whether it held; by default nothing is trained.
         schemes: to be ranked, as of `compare`; by default those that the network
             admits.
+        learning_rates: of the race, as of `compare`.
         test: as of `compare`.
         workdir: of the race, as of `compare`.
         train_argument: as of `compare`.
@@ -94,7 +96,9 @@ def advise(
     seconds = parse_seconds("budget", budget)
     fields = {**fields, "optimizer": optimizer}
     first = ["module"] if schemes is None else schemes
-    study, given = make_study(module, data, first, None, test, train_argument, fields)
+    study, given = make_study(
+        module, data, first, learning_rates, test, train_argument, fields
+    )
     prepare_jax(compiled_folder(None))
     advice = _of_plan(make_plan(study, None, None, given), schemes is not None)
     if seconds is None:
@@ -103,6 +107,7 @@ def advise(
         module,
         data,
         schemes=_names(advice.of_programs) if schemes is None else schemes,
+        learning_rates=learning_rates,
         test=test,
         until="decided",
         budget=seconds,

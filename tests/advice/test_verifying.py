@@ -35,6 +35,14 @@ def test_advice_is_judged_by_the_decision(others, candidate, outcome):
     assert "20 fresh seeds" in found.text and "advised 80.0 %" in found.text
 
 
+def test_a_rival_that_beats_the_candidate_too_is_named():
+    """What screening took for the best is not, on fresh seeds."""
+    values = {"advised": 0.8 + SEEDS[::-1], "other": 0.95 + SEEDS}
+    found = verify("advised", heat(values, "advised"))
+    assert found.outcome == DID_NOT
+    assert "advised 80.0 %, other 95.0 %" in found.text
+
+
 def test_a_race_without_a_look_is_undecided_and_says_why():
     fields = dict.fromkeys(Choice._fields)
     choices = {
