@@ -74,14 +74,14 @@ def advise(
             say whether it held; by default nothing is trained.
         schemes: to be ranked, as of `compare`; by default those that the network
             admits.
-        learning_rates: of the race, as of `compare`.
+        learning_rates: as of `compare`.
         test: as of `compare`.
         workdir: of the race, as of `compare`.
         train_argument: as of `compare`.
         fields: further ones of `Study`.
 
-    Raises: UserError for what cannot be advised on: no parameters, a single layer,
-        outputs that are no logits, a batch of one class; and as `compare`.
+    Raises: UserError for no parameters, a single layer, outputs that are no logits, a
+        batch of one class; and as `compare`.
 
     Example:
         >>> import flax.linen as nn, numpy as np
@@ -103,18 +103,10 @@ def advise(
     advice = _of_plan(make_plan(study, None, None, given), schemes is not None)
     if seconds is None:
         return advice
-    raced = compare(
-        module,
-        data,
-        schemes=_names(advice.of_programs) if schemes is None else schemes,
-        learning_rates=learning_rates,
-        test=test,
-        until="decided",
-        budget=seconds,
-        workdir=workdir,
-        train_argument=train_argument,
-        **fields,
-    )
+    fields |= {"learning_rates": learning_rates, "train_argument": train_argument}
+    fields |= {"test": test, "until": "decided", "workdir": workdir}
+    ranked = _names(advice.of_programs) if schemes is None else schemes
+    raced = compare(module, data, schemes=ranked, budget=seconds, **fields)
     return _verified(advice, raced)
 
 
