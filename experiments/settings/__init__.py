@@ -13,22 +13,9 @@ one kind, whose settings are no independent evidence of one another.
 from collections.abc import Mapping
 from typing import Any
 
+from init_study.advice.candidates import FOR_ALL
 from init_study.study import Study
 
-# What any network admits, whatever its activation: the rules of textbooks, the defaults
-# of frameworks and the fixed scales, and those that follow from the network or a batch.
-FIELD = (
-    "he_normal",
-    "xavier_normal",
-    "flax",
-    "torch",
-    "normal(0.02)",
-    "orthogonal",
-    "lsuv",
-    "autoinit",
-    "edge_of_chaos",
-    "zero_head(rest='he_normal')",
-)
 # With ReLU it is `he_normal` itself.
 _OF_OTHER_ACTIVATIONS = ("gain_normal",)
 _OF_BRANCHES = ("depth_scaled", "branch_gain", "zero_branch")
@@ -53,7 +40,7 @@ def setting(
         depth: as the model counts it.
         activation: by default the model's own, which has to be a ReLU then.
         norm: by default the model's own.
-        further: schemes that this network admits beyond `FIELD`.
+        further: schemes that this network admits beyond `FOR_ALL`.
         fields: further ones of `Study`.
     """
     relu = activation in (None, "relu")
@@ -61,7 +48,7 @@ def setting(
     words = [model, depth, activation, norm and f"{norm}_norm", short]
     return Study(
         name="_".join(str(word) for word in words if word not in (None, "none_norm")),
-        schemes=(*FIELD, *(() if relu else _OF_OTHER_ACTIVATIONS), *further),
+        schemes=(*FOR_ALL, *(() if relu else _OF_OTHER_ACTIVATIONS), *further),
         learning_rates=(0.01, 0.03, 0.1, 0.3),
         seeds=(0, 1, 2),
         dataset=(dataset,),

@@ -34,7 +34,7 @@ _MOST_ROWS, _MOST_IMAGES = 160, 16
 
 
 class KernelPart(NamedTuple):
-    """Of what a tangent kernel is taken: the first images of a batch, and some outputs.
+    """The part of a batch and its outputs that a tangent kernel is taken of.
 
     Attributes:
         images: how many.

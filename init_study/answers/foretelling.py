@@ -7,7 +7,7 @@ is left is a rank correlation out of sample: 1 where every pair is foretold, 0 w
 many are foretold as not, below where what held elsewhere does not hold here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,10 @@ from init_study.errors import UserError
 
 # Of schemes: directions are learned from what is left of them.
 FEWEST_SCHEMES = 5
-_RESAMPLES, _PERMUTATIONS = 1000, 2000
+_RESAMPLES = 1000
+# Of the second number only what may be more than chance by the first: a p value that is
+# adjusted for many numbers must not hang on a few draws.
+_PERMUTATIONS, _FURTHER, _CLOSE = 1000, 29_000, 0.02
 
 
 class Foretold(NamedTuple):
@@ -94,19 +97,17 @@ def _over_schemes(
 ) -> tuple[list[Interval], Float[np.ndarray, " names"]]:
     """Foretell the means of schemes: correlations, and p values not adjusted."""
     count = outcome.shape[1]
-    x = np.sign(_differences(_mean(numbers, 2)))
-    y = np.sign(_differences(_mean(outcome, 2)[..., None]))[..., 0]
+    x = _signs(_mean(numbers, 2))
+    y = _signs(_mean(outcome, 2)[..., None])[..., 0]
     ones = np.ones(count)
     found = _pairs(x, y, ones)
-    chosen = draws.integers(count, size=(_RESAMPLES, count))
-    weights = np.stack([np.bincount(row, minlength=count) for row in chosen])
-    resampled = np.array([_pairs(x, y, row.astype(float)) for row in weights])
-    permuted = np.array(
-        [
-            _pairs(x, y[:, order][:, :, order], ones)
-            for order in (draws.permutation(count) for _ in range(_PERMUTATIONS))
-        ]
-    )
+    resampled = np.array([_pairs(x, y, each) for each in _resamples(count, draws)])
+
+    def permuted(names: np.ndarray, times: int) -> np.ndarray:
+        orders = (draws.permutation(count) for _ in range(times))
+        some = x[..., names]
+        return np.array([_pairs(some, y[:, o][:, :, o], ones) for o in orders])
+
     return _intervals(found, resampled, count), _p_values(found, permuted)
 
 
@@ -117,8 +118,8 @@ def _pairs(
 ) -> Float[np.ndarray, " names"]:
     """Correlate signs of differences, each pair by what all others without it say."""
     both = np.outer(weights, weights)
-    agree = np.nansum(x * y[..., None], 0) * both[..., None]
-    ranked = np.nansum(np.abs(y), 0) * both
+    agree = (x * y[..., None]).sum(0) * both[..., None]
+    ranked = np.abs(y).sum(0) * both
     # Every pair is there twice.
     total, of_scheme = agree.sum((0, 1)), agree.sum(1)
     others = total - 2 * (of_scheme[:, None] + of_scheme[None, :] - agree)
@@ -133,30 +134,22 @@ def _over_seeds(
     draws: np.random.Generator,
 ) -> tuple[list[Interval], Float[np.ndarray, " names"]]:
     """Foretell the seeds of a scheme: correlations, and p values not adjusted."""
-    x = np.sign(_differences(np.moveaxis(numbers, 2, -2)))
-    y = np.sign(_differences(outcome[..., None]))[..., 0]
-    ranked = np.nansum(np.abs(y), (0, 2, 3))
+    x, y = _signs(numbers), _signs(outcome[..., None])[..., 0]
+    ranked = np.abs(y).sum((0, 2, 3))
     count, seeds = outcome.shape[1], outcome.shape[2]
     ones = np.ones(count)
-
-    def agreement(y: np.ndarray) -> np.ndarray:
-        return np.nansum(x * y[..., None], (0, 2, 3))
-
-    own = agreement(y)
+    own = (x * y[..., None]).sum((0, 2, 3))
     found = _each(own, ranked, ones)
-    chosen = draws.integers(count, size=(_RESAMPLES, count))
     resampled = np.array(
-        [
-            _each(own, ranked, np.bincount(row, minlength=count).astype(float))
-            for row in chosen
-        ]
+        [_each(own, ranked, each) for each in _resamples(count, draws)]
     )
-    permuted = np.array(
-        [
-            _each(agreement(y[..., order, :][..., order]), ranked, ones)
-            for order in (draws.permutation(seeds) for _ in range(_PERMUTATIONS // 4))
-        ]
-    )
+
+    def permuted(names: np.ndarray, times: int) -> np.ndarray:
+        orders = (draws.permutation(seeds) for _ in range(times))
+        some = x[..., names]
+        agreed = (some * y[..., o, :][..., o][..., None] for o in orders)
+        return np.array([_each(one.sum((0, 2, 3)), ranked, ones) for one in agreed])
+
     return _intervals(found, resampled, count), _p_values(found, permuted)
 
 
@@ -173,10 +166,19 @@ def _each(
         return (np.sign(others) * own).sum(0) / (ranked * weights).sum()
 
 
-def _differences(
+def _resamples(
+    count: int, draws: np.random.Generator
+) -> Float[np.ndarray, "draws schemes"]:
+    """Draw how often each scheme is in each resample of a bootstrap."""
+    return draws.multinomial(count, np.full(count, 1 / count), _RESAMPLES) * 1.0
+
+
+def _signs(
     values: Float[np.ndarray, "... members names"],
 ) -> Float[np.ndarray, "... members members names"]:
-    return values[..., :, None, :] - values[..., None, :, :]
+    """Say of each pair which is more; 0 for what is equal, or not known."""
+    differences = values[..., :, None, :] - values[..., None, :, :]
+    return np.nan_to_num(np.sign(differences))
 
 
 def _mean(values: np.ndarray, axis: int) -> np.ndarray:
@@ -205,12 +207,28 @@ def _intervals(
 
 
 def _p_values(
-    found: Float[np.ndarray, " names"], permuted: Float[np.ndarray, "draws names"]
+    found: Float[np.ndarray, " names"],
+    permuted: Callable[[np.ndarray, int], np.ndarray],
 ) -> Float[np.ndarray, " names"]:
-    """Count permutations that come as high; the one that was found is one of them."""
-    with np.errstate(invalid="ignore"):
-        higher = (permuted >= found - 1e-12).sum(0)
-    return np.where(np.isfinite(found), (1 + higher) / (1 + len(permuted)), np.nan)
+    """Count permutations that come as high; the one that was found is one of them.
+
+    Args:
+        found: of each number.
+        permuted: from places of numbers and a count to `[count, places]`.
+    """
+
+    def higher(names: np.ndarray, times: int) -> np.ndarray:
+        return (permuted(names, times) >= found[names] - 1e-12).sum(0)
+
+    known = np.flatnonzero(np.isfinite(found))
+    p = np.full(len(found), np.nan)
+    first = higher(known, _PERMUTATIONS)
+    p[known] = (1 + first) / (1 + _PERMUTATIONS)
+    close = p[known] < _CLOSE
+    if close.any():
+        more = higher(known[close], _FURTHER)
+        p[known[close]] = (1 + first[close] + more) / (1 + _PERMUTATIONS + _FURTHER)
+    return p
 
 
 def _filled(p: Float[np.ndarray, " names"]) -> list[float]:
