@@ -23,6 +23,13 @@ def test_a_rotation_and_a_scale_change_nothing():
     assert found == pytest.approx(1)
 
 
+def test_what_all_images_share_changes_nothing():
+    """HSIC is of centred features: a mean adds to each pair what is of one image."""
+    first, second = np.random.default_rng(3).normal(size=(2, 9, 5))
+    moved = debiased_alignment(pairs(first + 4), pairs(second - 1))
+    assert moved == pytest.approx(debiased_alignment(pairs(first), pairs(second)))
+
+
 def test_nothing_in_common_is_zero_on_the_average_however_few_the_images():
     """Plain CKA of 8 images in 200 dimensions is near 1."""
     draws = np.random.default_rng(1)

@@ -56,12 +56,14 @@ def counted_in_schemes(numbers, outcome):
     return told / ranked
 
 
+@pytest.mark.parametrize("related", [0, 1])
 @pytest.mark.parametrize("seed", range(4))
-def test_pairs_are_counted_without_themselves(seed):
+def test_pairs_are_counted_without_themselves(seed, related):
     draws = np.random.default_rng(seed)
     # Whole numbers, so that there are ties.
     outcome = draws.integers(6, size=(2, 6, 3)).astype(float)
-    numbers = outcome + draws.integers(8, size=outcome.shape)
+    # Where nothing is related, directions hang on every pair.
+    numbers = related * outcome + draws.integers(8, size=outcome.shape)
     (told,) = foretell({"x": numbers}, outcome)
     assert told.schemes.mean == pytest.approx(counted(numbers, outcome))
     assert told.seeds.mean == pytest.approx(counted_in_schemes(numbers, outcome))
