@@ -61,7 +61,8 @@ DISK = {
     # /dev/null, for an answer that nobody reads any more.
     "cli.launcher",
     "cli.troubles",
-    # A table that could not be written whole is removed.
+    # Tables that could not be written whole are removed.
+    "advice.settings",
     "cli.words.export",
 }
 OF_DEVICES = {

@@ -4,6 +4,7 @@ A row of the table is one scheme in one setting: what the race found of it, and 
 evidence that was measured of its starts, by other draws than the race had.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -204,7 +205,13 @@ def write_settings(path: Path, table: SettingsTable) -> None:
     rows = [row for one in table.settings for row in _rows(one)]
     columns = {name: [row[name] for row in rows] for name in _COLUMNS}
     about = {**table.about, "format": _FORMAT}
-    pq.write_table(pa.table(columns).replace_schema_metadata(about), path)
+    # Half a table would be taken for a damaged one.
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        pq.write_table(pa.table(columns).replace_schema_metadata(about), beside)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 _COLUMNS = (

@@ -31,7 +31,7 @@ def learning_curves(
         >>> curves[["scheme", "step", "mean"]].round(9).values.tolist()[:3]
         [['he_normal', 0, 0.1], ['he_normal', 1, 0.41], ['he_normal', 2, 0.72]]
     """
-    ours = _at_best_rates(records, comparison)
+    ours = at_best_rates(comparison, records)
     diverged = ours.loc[(ours["metric"] == "diverged_step") & ours["value"].notna()]
     wanted = (ours["split"] == split) & (ours["metric"] == metric)
     finite = ~ours["member"].isin(diverged["member"])
@@ -74,13 +74,28 @@ def seed_curves(
         >>> curves.round(9).values.tolist()[:2]
         [['he_normal', 0, 0, 0.1], ['he_normal', 0, 1, 0.4]]
     """
-    ours = _at_best_rates(records, comparison)
+    ours = at_best_rates(comparison, records)
     wanted = (ours["split"] == split) & (ours["metric"] == metric)
     columns = ["scheme", "seed", "step", "value"]
     return ours.loc[wanted, columns].reset_index(drop=True)
 
 
-def _at_best_rates(records: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+def at_best_rates(comparison: Comparison, table: pd.DataFrame) -> pd.DataFrame:
+    """Select a program's rows of every scheme at its best rate.
+
+    Args:
+        comparison: of the program.
+        table: of `store.load`, `load_layers` or `load_readings`.
+
+    Example:
+        >>> from init_study.answers import compare_runs
+        >>> from init_study.answers.made_up import made_up_run
+        >>> records, manifest = made_up_run()
+        >>> (comparison,) = compare_runs(records, manifest)
+        >>> layers = records.assign(layer=0)
+        >>> len(layers), len(at_best_rates(comparison, layers))
+        (140, 70)
+    """
     best = {row.scheme: row.best.learning_rate for row in comparison.rows}
-    at_best = records["learning_rate"] == records["scheme"].map(best.get)
-    return records.loc[(records["program"] == comparison.program) & at_best]
+    chosen = table["scheme"].map(best.get) == table["learning_rate"]
+    return table.loc[chosen & (table["program"] == comparison.program)]

@@ -14,7 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import half_width
-from init_study.answers.views.traps import at_best_rates, find_traps, hidden_layers
+from init_study.answers.step_curves import at_best_rates
+from init_study.answers.views.traps import find_traps, hidden_layers
 from init_study.report.palette import (
     End,
     SchemeStyle,

@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from init_study.answers import Comparison
 from init_study.answers.statistics import Interval
+from init_study.answers.step_curves import at_best_rates
 from init_study.answers.views.explained import explanation_agreement
 from init_study.answers.views.foretold import foretold
-from init_study.answers.views.traps import at_best_rates
 from init_study.answers.words import count
 from init_study.report.palette import SchemeStyle, names
 from init_study.report.shown import Shown

@@ -11,7 +11,7 @@ from scipy import stats
 
 from init_study.answers.comparison import Comparison
 from init_study.answers.similarity import debiased_alignment
-from init_study.answers.views.traps import at_best_rates
+from init_study.answers.step_curves import at_best_rates
 
 _Alike = Callable[[np.ndarray, np.ndarray], float]
 

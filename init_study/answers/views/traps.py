@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from init_study.answers.comparison import Comparison
+from init_study.answers.step_curves import at_best_rates
 from init_study.answers.words import percent
 
 # Orders of magnitude of a mean square, over all hidden layers together.
@@ -32,27 +33,6 @@ class RunTrap(NamedTuple):
     finding: str
     evidence: str
     cure: str
-
-
-def at_best_rates(comparison: Comparison, layers: pd.DataFrame) -> pd.DataFrame:
-    """Select a program's rows of every scheme at its best rate.
-
-    Args:
-        comparison: of the program.
-        layers: of `store.load_layers`.
-
-    Example:
-        >>> from init_study.answers import compare_runs
-        >>> from init_study.answers.made_up import made_up_run
-        >>> records, manifest = made_up_run()
-        >>> (comparison,) = compare_runs(records, manifest)
-        >>> layers = records.assign(layer=0)
-        >>> len(layers), len(at_best_rates(comparison, layers))
-        (140, 70)
-    """
-    best = {row.scheme: row.best.learning_rate for row in comparison.rows}
-    chosen = layers["scheme"].map(best.get) == layers["learning_rate"]
-    return layers.loc[chosen & (layers["program"] == comparison.program)]
 
 
 def hidden_layers(
