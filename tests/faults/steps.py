@@ -92,10 +92,10 @@ def _noting(path: Path, last: int | None = None) -> Callable[[], None]:
                 die()
 
         def begin(plan: Any, population: Any, *more: Any, **named: Any) -> Any:
-            state, step = plain_begin(plan, population, *more, **named)
+            population, state, step = plain_begin(plan, population, *more, **named)
             if step:
                 note(f"restored {step}", population.layout.fetch(state))
-            return state, step
+            return population, state, step
 
         store.Checkpoints.save = save
         run._begin = begin
