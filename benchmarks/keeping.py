@@ -26,10 +26,11 @@ from absl import flags, logging
 from benchmarks import children
 from benchmarks.machine import cpu_name
 from benchmarks.starting import check_file, keep, start
+from init_study.control import Control
 from init_study.engine.devices import prepare_jax
 from init_study.host import usable_cores
 from init_study.plan import make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.store import checkpoints, lines, read_manifest
 from init_study.study.files import load_study
 

@@ -109,7 +109,8 @@ def _known_manifests(workdir: Path) -> list[dict[str, Any]]:
     paths = [workdir / store.MANIFEST]
     if not paths[0].exists():
         wholes = [store.RACE, store.RULES]
-        wholes += [store.MANIFEST] if workdir.parent.name == store.FRESH else []
+        is_part = workdir.parent.name in (store.FRESH, store.WAVES)
+        wholes += [store.MANIFEST] if is_part else []
         above = [
             p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
         ]

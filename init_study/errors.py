@@ -64,6 +64,16 @@ class MissingPackage(UserError, ImportError):
     """Error for a package that only some uses need and that is not installed."""
 
 
+class NoRoom(UserError):
+    """Error for members that do not fit into memory side by side.
+
+    Example:
+        >>> raise NoRoom("400 members do not fit")
+        Traceback (most recent call last):
+        init_study.errors.NoRoom: 400 members do not fit
+    """
+
+
 class SmallImages(UserError):
     """Error for images that a model uses up.
 

@@ -13,11 +13,12 @@ from pathlib import Path
 from init_study import store
 from init_study.answers.choosing import rates_to_confirm, validation_chance
 from init_study.answers.outcomes import final_outcomes
+from init_study.control import Control, Outcome
 from init_study.execution import Execution
 from init_study.instruments.cadence import Cadence
 from init_study.manifest import begin
 from init_study.plan import Plan, ProgramPlan
-from init_study.run import Control, Outcome, run
+from init_study.run import run
 from init_study.study import PROGRAM_AXES, Program, Study
 
 

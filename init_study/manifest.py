@@ -169,6 +169,7 @@ def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
         "passes": {text: cost for text, cost in costs.items() if any(cost.values())},
         **program_plan.execution._asdict(),
         **_describe_readings(program_plan),
+        **({"waves": program_plan.waves} if program_plan.waves > 1 else {}),
         "computes": computed(plan, program_plan),
     }
 
@@ -248,4 +249,4 @@ def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:
         logging.warning(
             "%s goes on as it began: %s, not %s", plan.label, frozen, plan.execution
         )
-    return plan._replace(execution=frozen)
+    return plan._replace(execution=frozen, waves=there.get("waves", 1))

@@ -36,6 +36,8 @@ class ProgramPlan(NamedTuple):
         execution: how its members run.
         feed: one of `study.FEEDS`: how its examples come to the devices.
         readings: when the study's instruments are read.
+        waves: in how many parts, one after the other, its members run; each has some
+            of the seeds. It changes no bit.
     """
 
     program: Program
@@ -45,6 +47,7 @@ class ProgramPlan(NamedTuple):
     execution: Execution
     feed: str = "resident"
     readings: Cadence = Cadence()
+    waves: int = 1
 
 
 class Plan(NamedTuple):
@@ -223,7 +226,7 @@ def _plan_program(
             program,
             dataset.num_classes,
             study.readings,
-        ),
+        )._replace(seed=study.seeds[0]),
     )
 
 

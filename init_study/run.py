@@ -7,12 +7,12 @@ lies on the devices in `engine`.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from init_study import manifest, store
+from init_study.control import Control, Outcome
 from init_study.engine.cutting import checkpoint_interval, next_length
 from init_study.engine.feeding import Supply
 from init_study.engine.orders import first_rows, most_steps
@@ -26,10 +26,13 @@ from init_study.engine.running import (
 )
 from init_study.engine.stopwatch import Stopwatch
 from init_study.engine.tuning import check_memory, choose_executions, disk_bytes
+from init_study.engine.waves import wave_plans
 from init_study.plan import Plan, ProgramPlan
 from init_study.run_records import (
     Recorders,
     check_spectra,
+    check_waves,
+    join_waves,
     open_recorders,
     record_layers,
     record_readings,
@@ -38,50 +41,6 @@ from init_study.train import TrainState
 
 # What a program does, and the step that it has reached.
 _Tell = Callable[[str, int], None]
-
-
-class Outcome(NamedTuple):
-    """What one call of `run` did.
-
-    Attributes:
-        finished: whether every program is done.
-        member_steps: taken in this call.
-        seconds: of training, evaluation and compilation in this call.
-    """
-
-    finished: bool
-    member_steps: int
-    seconds: float
-
-
-class Control(NamedTuple):
-    """How a run is watched and stopped.
-
-    Changes no result; but a given execution may not be the one that would have been
-    taken, and two executions differ in the last bits.
-
-    Attributes:
-        watch: told how far the run is: before a program is timed or compiled, and
-            after every call to the devices.
-        checkpoint_every: seconds between two checkpoints, at least: what a `kill -9`
-            can lose. By default as of `checkpoint_interval`.
-        stop_requested: asked after every call to the devices, about once a second;
-            if true, a checkpoint is written and the run returns unfinished. Also within
-            an evaluation, which is begun anew by whoever goes on.
-        given_execution: refuse an execution that does not fit, and try no other.
-        recorded: called whenever records have come.
-        spectra: measure spectra and predict signals before the first step, too.
-        accept_drift: go on with a run that was begun under other versions of JAX and
-            its like, or other settings of it, which may give other bits.
-    """
-
-    watch: Callable[[Progress], None] = lambda progress: None
-    checkpoint_every: float | None = None
-    stop_requested: Callable[[], bool] = lambda: False
-    given_execution: bool = False
-    recorded: Callable[[], None] = lambda: None
-    spectra: bool = False
-    accept_drift: bool = False
 
 
 def run(
@@ -111,6 +70,7 @@ def run(
             spectra = check_spectra(plan, workdir, spectra)
         else:
             plan = _chosen(plan, workdir, control)
+            check_waves(plan, spectra)
         accept = control.accept_drift
         plan = manifest.begin(
             workdir, plan, command, accept_drift=accept, spectra=spectra
@@ -126,9 +86,15 @@ def run(
                 if finished:
                     if resumed:
                         check_memory(plan, program)
-                    taken, finished = _run_program(
-                        plan, program, workdir, recorders, control, clock
-                    )
+                    if program.waves > 1:
+                        with clock.timed("waves"):
+                            taken, finished = _run_waves(
+                                plan, program, workdir, command, recorders, control
+                            )
+                    else:
+                        taken, finished = _run_program(
+                            plan, program, workdir, recorders, control, clock
+                        )
                     member_steps += taken
                 if not finished:
                     break
@@ -164,6 +130,39 @@ def _chosen(plan: Plan, workdir: Path, control: Control) -> Plan:
 def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
     """Say whether a program is done: its last records are written after all else."""
     return recorder.has(plan.program, plan.program.steps)
+
+
+def _run_waves(
+    plan: Plan,
+    program_plan: ProgramPlan,
+    workdir: Path,
+    command: str,
+    recorders: Recorders,
+    control: Control,
+) -> tuple[int, bool]:
+    """Run the waves of a program one after the other, each as a run of its own.
+
+    What they give is put together when the last one is done.
+
+    Returns: as `_run_program`.
+    """
+    parts, taken, folders = wave_plans(plan, program_plan), 0, []
+    own = control._replace(given_execution=True, recorded=lambda: None, spectra=False)
+    for wave, part in enumerate(parts):
+
+        def watch(progress: Progress, wave: int = wave) -> None:
+            here = progress_of(plan, program_plan, progress.doing, progress.step)
+            label = f"{here.label}, wave {wave + 1} of {len(parts)}"
+            control.watch(here._replace(label=label, members=progress.members))
+
+        folders.append(store.wave_folder(workdir, program_plan.program.id, wave))
+        done = run(part, folders[-1], command, own._replace(watch=watch))
+        taken += done.member_steps
+        if not done.finished:
+            return taken, False
+    join_waves(recorders, plan, program_plan, folders)
+    control.recorded()
+    return taken, True
 
 
 def _run_program(

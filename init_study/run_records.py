@@ -1,9 +1,11 @@
 """The files of a run that grow as it goes, and what is measured at its two ends."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from init_study import store
 from init_study.engine.reader import read_instruments
@@ -15,7 +17,7 @@ from init_study.engine.running import (
     spectrum_numbers,
 )
 from init_study.errors import UserError
-from init_study.plan import Plan
+from init_study.plan import Plan, ProgramPlan
 from init_study.train import TrainState
 
 
@@ -87,6 +89,80 @@ def check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
                 "new folder"
             )
     return wanted
+
+
+def check_waves(plan: Plan, spectra: bool) -> None:
+    """Refuse to predict from all seeds of a scheme where they run in waves.
+
+    Args:
+        plan: with the waves of each program.
+        spectra: whether spectra and predictions are asked for.
+
+    Raises: UserError naming the program and the ways out.
+    """
+    for program in plan.programs if spectra else ():
+        if program.waves > 1:
+            raise UserError(
+                f"--spectra predicts from all seeds of a scheme at once, and "
+                f"{program.label} runs in {program.waves} waves, as its members do not "
+                "fit into memory together; leave out --spectra, or use fewer members"
+            )
+
+
+def join_waves(
+    recorders: Recorders,
+    plan: Plan,
+    program_plan: ProgramPlan,
+    folders: Sequence[Path],
+) -> None:
+    """Write what the waves of a program gave as if its members had run together.
+
+    Lines that are written already, by a process that was killed here, are compared.
+
+    Args:
+        recorders: of the whole run.
+        plan: of the whole run.
+        program_plan: that ran in waves.
+        folders: of the waves, each done.
+
+    Raises: UserError for a line of a wave that is not as it was written.
+    """
+    program, seeds = program_plan.program, len(plan.study.seeds)
+    groups = len(plan.members) // seeds
+    # The last records are what tells that a program is done.
+    in_order = (
+        (store.LAYERS, recorders.layers),
+        (store.FILTERS, recorders.filters),
+        (store.READINGS, recorders.readings),
+        (store.RECORDS, recorders.records),
+    )
+    for name, recorder in in_order:
+        if recorder is None:
+            continue
+        for lines in zip(*(store.read_lines(f, name) for f in folders), strict=True):
+            parts = [line["values"] for line in lines]
+            # Filters are those of the first seed, which is in the first wave.
+            whole = parts[0] if name == store.FILTERS else _joined(parts, groups)
+            values = {metric: np.array(rows) for metric, rows in whole.items()}
+            recorder.append(program, lines[0]["step"], values)
+
+
+def _joined(parts: list[dict[str, Any]], groups: int) -> dict[str, list[Any]]:
+    """Put rows of members, `[groups × seeds of a wave]`, into the order of all."""
+
+    def rows(part: list[Any], group: int) -> list[Any]:
+        each = len(part) // groups
+        return part[group * each : (group + 1) * each]
+
+    return {
+        metric: [
+            row
+            for group in range(groups)
+            for part in parts
+            for row in rows(part[metric], group)
+        ]
+        for metric in parts[0]
+    }
 
 
 def record_layers(

@@ -1,6 +1,6 @@
 """Runs that are asked to stop after so many calls to the devices that train."""
 
-from init_study.run import Control
+from init_study.control import Control
 
 
 def stopping(calls, **options):

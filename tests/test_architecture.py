@@ -29,7 +29,7 @@ LAYERS = [
     {"drift"},
     {"manifest"},
     {"diagnosis"},
-    {"run_records"},
+    {"run_records", "control"},
     {"run"},
     {"answers"},
     {"race_stages", "fresh_seeds"},

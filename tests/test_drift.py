@@ -16,10 +16,11 @@ from stopping import stopping
 
 from init_study import manifest as manifest_module
 from init_study import store
+from init_study.control import Control
 from init_study.engine.identity import computed
 from init_study.errors import ExitCode, UserError
 from init_study.plan import Given, make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.schemes import parse_scheme
 from init_study.study import Study
 

@@ -9,12 +9,13 @@ from stopping import stopping
 
 from init_study import store
 from init_study.api.trained import read_member
+from init_study.control import Control
 from init_study.engine.orders import first_rows
 from init_study.engine.population import initial_population
 from init_study.errors import UserError
 from init_study.plan import make_plan
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import Study
 
 # Softmax regression, and a batch that is smaller than what is read at most.

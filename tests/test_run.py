@@ -8,11 +8,12 @@ from stopping import stopping
 
 import init_study.run as run_module
 from init_study import store
+from init_study.control import Control
 from init_study.engine import running, timing, tuning
 from init_study.errors import UserError
 from init_study.manifest import describe
 from init_study.plan import make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.store.completeness import sealed_lines
 from init_study.store.lines import append_line
 from init_study.study import Study

@@ -17,6 +17,7 @@ from init_study.api.arguments import (
     split_options,
 )
 from init_study.api.result import Result
+from init_study.control import Control
 from init_study.engine.devices import compiled_folder, idle_cores, prepare_jax
 from init_study.engine.progress_lines import ProgressLines
 from init_study.execution import parse_execution
@@ -24,7 +25,6 @@ from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import noted_signals
 from init_study.plan import Given, Plan, make_plan
 from init_study.race import check_rules, race
-from init_study.run import Control
 from init_study.store import load, read_manifest
 from init_study.study import Study
 

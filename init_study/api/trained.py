@@ -29,6 +29,10 @@ def read_member(
 
     Raises: UserError if the run has not come to its end.
     """
+    for wave in store.wave_runs_in(workdir, program.id):
+        part = store.read_study(wave)
+        if member in part.members():
+            return read_member(part, program, wave, member)
     folder = workdir / store.CHECKPOINTS / program.id
     if not folder.is_dir():
         raise UserError(

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from init_study.cli.invocation import Answer, Invocation
+from init_study.control import Control
 from init_study.engine.progress import Progress
 from init_study.engine.progress_lines import ProgressLines
 from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES, ending_with, noted_signals
 from init_study.printable import printable
-from init_study.run import Control
 from init_study.study import Study
 
 _WARNINGS = -1

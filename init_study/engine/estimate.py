@@ -10,7 +10,8 @@ from init_study.engine.devices import member_mesh, place_members
 from init_study.engine.feeding import make_feeding
 from init_study.engine.orders import make_orders
 from init_study.engine.timing import sample
-from init_study.engine.tuning import fitting
+from init_study.engine.tuning import fitting, holds
+from init_study.engine.waves import in_fewest_waves, wave_plans
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan, image_bytes
 from init_study.train import no_sums
@@ -24,6 +25,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         execution: what fits.
+        waves: in how many parts the members run, one after the other.
         compile_seconds: to the end of the first step and evaluation, cold or cached.
         member_steps_per_second: of all devices together.
         seconds: for the whole program.
@@ -38,6 +40,7 @@ class Estimate(NamedTuple):
     """
 
     execution: Execution
+    waves: int
     compile_seconds: float
     member_steps_per_second: float
     seconds: float
@@ -54,7 +57,8 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
 
     Raises: UserError if the program does not fit into the devices' memory.
     """
-    timing = fitting(plan, program_plan)
+    waves, timing = in_fewest_waves(plan, program_plan, holds, fitting)
+    largest, *_ = wave_plans(plan, program_plan._replace(waves=waves))
     program, members = program_plan.program, len(plan.members)
     program_plan = program_plan._replace(execution=timing.execution)
     first, again = _time_evaluation(plan, program_plan)
@@ -69,11 +73,12 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     wanted = make_orders(program_plan, plan.study.seeds)[0].streams * program.batch_size
     return Estimate(
         execution=timing.execution,
+        waves=waves,
         compile_seconds=compiling,
         member_steps_per_second=1 / timing.seconds_per_member_step,
         seconds=compiling + training + evaluations * members * again + reading,
         bytes_per_member=timing.member_bytes,
-        device_bytes=timing.device_bytes(members),
+        device_bytes=timing.device_bytes(len(largest.members)),
         disk_bytes=2 * members * timing.member_bytes,
         images_per_second=read,
         reading_share=wanted / read / a_step if read else 0.0,

@@ -59,7 +59,7 @@ def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | N
     """Make the reader of a program; None where nothing is to be read.
 
     The batch are the first images of the first seed's order: all members of all seeds
-    are read on the same.
+    are read on the same, also where seeds run in waves.
 
     Args:
         plan: of the study, which names the instruments.
@@ -70,8 +70,9 @@ def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | N
         return None
     instruments = find_instruments(plan.study.instruments)
     network, dataset = program_plan.network, program_plan.dataset
-    (rows,) = np.asarray(first_rows(program_plan, plan.study.seeds[:1]))
-    rows = rows[: program_plan.readings.images]
+    cadence = program_plan.readings
+    (rows,) = np.asarray(first_rows(program_plan, (cadence.seed,)))
+    rows = rows[: cadence.images]
     pixels = jnp.asarray(np.asarray(dataset.train.images[rows]))
     seen = center_crop(pixels, network.image_shape[:2])
     images = standardize(seen, jnp.asarray(dataset.mean), jnp.asarray(dataset.std))

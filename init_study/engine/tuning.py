@@ -21,7 +21,8 @@ from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import compile_population, member_shapes
 from init_study.engine.shortage import shortage
 from init_study.engine.timing import Timing, time_execution, train_shapes
-from init_study.errors import UserError
+from init_study.engine.waves import in_fewest_waves, wave_plans
+from init_study.errors import NoRoom, UserError
 from init_study.execution import Execution, candidates
 from init_study.plan import Plan, ProgramPlan
 
@@ -95,8 +96,13 @@ def choose_executions(
 
     Raises: UserError if a program does not fit into the devices' memory.
     """
-    chosen = [_choose(plan, one, given, tell) for one in plan.programs]
-    return plan._replace(programs=tuple(chosen))
+
+    def fit(part: Plan, program: ProgramPlan) -> ProgramPlan:
+        return _choose(part, program, given, tell)
+
+    chosen = (in_fewest_waves(plan, one, holds, fit) for one in plan.programs)
+    programs = tuple(one._replace(waves=waves) for waves, one in chosen)
+    return plan._replace(programs=programs)
 
 
 def disk_bytes(plan: Plan) -> int:
@@ -114,8 +120,9 @@ def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
 
     Raises: UserError, with the widest execution that fits.
     """
-    if not _surely_fits(plan, program_plan, _cost(plan, program_plan)):
-        fitting(plan, program_plan, given=True)
+    part, *_ = wave_plans(plan, program_plan)
+    if not _surely_fits(part, program_plan, _cost(part, program_plan)):
+        fitting(part, program_plan, given=True)
 
 
 def _choose(
@@ -184,6 +191,22 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     )
 
 
+def holds(plan: Plan, program_plan: ProgramPlan) -> bool:
+    """Whether there is room for members alone, without what a step takes besides.
+
+    Args:
+        plan: with the members.
+        program_plan: one of its programs.
+    """
+    width, member = program_plan.execution.chunk_width, member_shapes(program_plan)
+    members, member_bytes = len(plan.members), num_bytes(member)
+    _, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
+    held = padded_size(members, member_mesh(), width) // jax.device_count()
+    room = bytes_per_device(jax.default_backend())
+    needed = held * member_bytes + data_bytes
+    return not shortage(needed, members * member_bytes, room)
+
+
 def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
     width = program_plan.execution.chunk_width
     places = padded_size(len(plan.members), member_mesh(), width)
@@ -213,10 +236,10 @@ def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timin
             return timing
         problem = timing.problem
         width //= 2
-    raise UserError(
+    raise NoRoom(
         f"{program_plan.label}: {len(plan.members)} members do not fit even one at a "
-        f"time: {problem}; use fewer members, a smaller batch_size, more evaluations "
-        "or more devices"
+        f"time: {problem}; use fewer schemes or rates, a smaller batch_size, more "
+        "evaluations or more devices"
     )
 
 
@@ -224,7 +247,7 @@ def _say_narrowed(
     label: str, wanted: Execution, width: int, problem: str, given: bool
 ) -> None:
     if given:
-        raise UserError(
+        raise NoRoom(
             f"{label}: execution {wanted} does not fit: {problem}; the widest that "
             f"does is {wanted._replace(chunk_width=width)}"
         )

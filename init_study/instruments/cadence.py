@@ -23,11 +23,13 @@ class Cadence(NamedTuple):
         steps: after which they are, 0 for the untrained.
         images: that they are read on.
         share: passes of all readings beside those of training.
+        seed: in whose order these images are the first, for the members of all seeds.
     """
 
     steps: tuple[int, ...] = ()
     images: int = 0
     share: float = 0.0
+    seed: int = 0
 
 
 def plan_readings(

@@ -32,7 +32,13 @@ from init_study.store.documents import (
     write_atomically,
     write_document,
 )
-from init_study.store.records import Recorder, fresh_runs_in, last_steps
+from init_study.store.records import (
+    Recorder,
+    fresh_runs_in,
+    last_steps,
+    wave_folder,
+    wave_runs_in,
+)
 from init_study.store.repairing import Repaired, repair
 from init_study.store.run_files import (
     CHECKPOINTS,
@@ -49,6 +55,7 @@ from init_study.store.run_files import (
     RECORDS,
     RULES,
     SPECTRA,
+    WAVES,
 )
 from init_study.store.workdir import (
     check_is_empty,
@@ -89,6 +96,7 @@ __all__ = [
     "RECORDS",
     "RULES",
     "SPECTRA",
+    "WAVES",
     "Checkpoints",
     "Recorder",
     "Repaired",
@@ -117,6 +125,8 @@ __all__ = [
     "read_study",
     "repair",
     "stops_of",
+    "wave_folder",
+    "wave_runs_in",
     "write_atomically",
     "write_document",
     "write_manifest",

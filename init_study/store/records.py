@@ -12,7 +12,7 @@ import numpy as np
 from init_study.errors import ExitCode, UserError
 from init_study.store.completeness import chain_of, compares, read_lines, sealed_lines
 from init_study.store.lines import append_line, drop_torn_line, first_sum
-from init_study.store.run_files import CHECKPOINTS, FRESH, RECORDS
+from init_study.store.run_files import CHECKPOINTS, FRESH, MANIFEST, RECORDS, WAVES
 from init_study.study import Program
 
 Metrics = Mapping[str, np.ndarray]
@@ -103,6 +103,36 @@ def fresh_runs_in(workdir: Path) -> dict[str, Path]:
     """
     folders = sorted(path for path in workdir.glob(f"{FRESH}/*/") if _has_begun(path))
     return {folder.name: folder for folder in folders}
+
+
+def wave_runs_in(workdir: Path, program: str) -> list[Path]:
+    """Find the folders of a program's waves that have begun, in their order.
+
+    Args:
+        workdir: of a run.
+        program: its id.
+
+    Example:
+        >>> wave_runs_in(Path("."), "3f2a")
+        []
+    """
+    folders = sorted((workdir / WAVES).glob(f"{program}-*/"))
+    return [folder for folder in folders if (folder / MANIFEST).exists()]
+
+
+def wave_folder(workdir: Path, program: str, wave: int) -> Path:
+    """Name the folder of a wave.
+
+    Args:
+        workdir: of the run.
+        program: its id.
+        wave: which one, from 0.
+
+    Example:
+        >>> wave_folder(Path("runs"), "3f2a", 7).as_posix()
+        'runs/waves/3f2a-0007'
+    """
+    return workdir / WAVES / f"{program}-{wave:04d}"
 
 
 def _has_begun(folder: Path) -> bool:

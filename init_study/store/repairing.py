@@ -35,6 +35,7 @@ from init_study.store.run_files import (
     RECORDS,
     RULES,
     SPECTRA,
+    WAVES,
 )
 from init_study.store.workdir import (
     lock,
@@ -104,9 +105,10 @@ def repair(workdir: Path) -> list[Repaired]:
     if not wholes:
         read_study(workdir)
     parts = [workdir] if not wholes else _begun(workdir, "*/", "*/*/")
-    # Fresh seeds go with the run that they are of.
-    sound = [part for part in parts if not _is_gone_or_damaged(part / MANIFEST)]
-    parts += [part for one in sound for part in _begun(one, f"{FRESH}/*/")]
+    # Fresh seeds go with the run that they are of, and waves with theirs.
+    for inside in (FRESH, WAVES):
+        sound = [part for part in parts if not _is_gone_or_damaged(part / MANIFEST)]
+        parts += [part for one in sound for part in _begun(one, f"{inside}/*/")]
     whole = [part for part in parts if not _is_gone_or_damaged(part / MANIFEST)]
     chains = {part: _chain(part) for part in whole}
     with contextlib.ExitStack() as held:

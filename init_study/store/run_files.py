@@ -14,4 +14,7 @@ RACE, DECISION = "race.json", "decision.json"
 RULES, CHECKS, LEDGER = "rules.json", "checks.json", "claims.json"
 # Of a run with fresh seeds: the folder of their runs, one of each program.
 FRESH = "fresh"
+# Of a run whose members do not fit at once: the folder of its waves, each of a few
+# seeds of a program.
+WAVES = "waves"
 LOCK = ".lock"

@@ -7,8 +7,9 @@ import pytest
 from init_study import store
 from init_study.answers import compare_runs
 from init_study.answers.views.traps import find_traps
+from init_study.control import Control
 from init_study.plan import make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import Study
 
 STUDY = Study(

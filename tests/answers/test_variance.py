@@ -8,10 +8,11 @@ import pytest
 
 from init_study import store
 from init_study.answers.views.variance import deviation_interval, variance_splits
+from init_study.control import Control
 from init_study.errors import UserError
 from init_study.plan import make_plan
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import FIXED, Study
 
 STUDY = Study(

@@ -10,9 +10,9 @@ from calling import ROOT, launch, start, tiny, wait_until
 from init_study.cli import training
 from init_study.cli.command_line import read_command_line
 from init_study.cli.invocation import Invocation, make_invocation
+from init_study.control import Outcome
 from init_study.engine.progress import Progress
 from init_study.execution import Execution
-from init_study.run import Outcome
 
 LONG = [*tiny(steps="100000", evaluations="100000"), "--workdir=w"]
 

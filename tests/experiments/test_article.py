@@ -11,10 +11,11 @@ from experiments.article import CHECKS, CLAIMS, studies
 from experiments.article.studies import NORMALS, RANDOM, UNIFORMS
 from init_study.answers.claims.claim import prediction_text, rule_text
 from init_study.answers.claims.evidence import Runs
+from init_study.control import Control
 from init_study.examine import CannotCheck, examine
 from init_study.plan import make_plan
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.store import LEDGER, load, load_layers, read_manifest
 
 RESULTS = published.RESULTS

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from init_study import store
+from init_study.control import Control
 from init_study.data.feeds import Examples
 from init_study.diagnosis.layer_table import inspect_scheme
 from init_study.instruments.layer_statistics import measure_layers
@@ -15,7 +16,7 @@ from init_study.models import build_model
 from init_study.network import trace
 from init_study.plan import make_plan
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.schemes import Batch, parse_scheme
 from init_study.study import Program, Study
 from init_study.train import Hyper, init_state

@@ -8,12 +8,13 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from init_study import store
+from init_study.control import Control
 from init_study.data.feeds import Examples
 from init_study.instruments.spectra import Spectra, eigenvalues, measure_spectra
 from init_study.network import trace
 from init_study.plan import make_plan
 from init_study.report import write_report
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.schemes import parse_scheme
 from init_study.study import Program, Study
 from init_study.train import Hyper, cross_entropy, init_state

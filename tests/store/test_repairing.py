@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from init_study import store
+from init_study.control import Control
 from init_study.errors import UserError
 from init_study.plan import make_plan
-from init_study.run import Control, run
+from init_study.run import run
 from init_study.study import Study
 
 STUDY = Study(

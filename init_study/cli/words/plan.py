@@ -109,6 +109,7 @@ def _row(plan: Plan, program_plan: ProgramPlan, step: int) -> dict[str, Any]:
         "chunks": -(-len(plan.members) // cost.execution.chunk_width),
         "compilations": 0 if step == steps else 3 if read.steps else 2,
         "execution": str(cost.execution),
+        "waves": cost.waves,
         "parameters": program_plan.network.num_parameters,
         "seconds": round(cost.seconds * (1 - step / steps), 1),
         "member_steps_per_second": round(cost.member_steps_per_second, 1),

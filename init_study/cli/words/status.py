@@ -54,7 +54,7 @@ def status_overview(workdir: Path) -> dict[str, Any]:
         name, stages = workdir.name, _examined(workdir)
     else:
         study, manifest = store.read_study(workdir), store.read_manifest(workdir)
-        rows = _rows(study, store.last_steps(workdir))
+        rows = _rows(study, _steps_in_waves(study, workdir, manifest))
         sessions = manifest["sessions"]
         for program in study.programs() if study.fresh_seeds else ():
             folder = workdir / store.FRESH / program.id
@@ -76,6 +76,20 @@ def status_overview(workdir: Path) -> dict[str, Any]:
     overview = _overview(name, workdir, rows, sessions)
     is_judged = (workdir / _last_file(workdir)).exists()
     return overview | {"done": overview["done"] and is_judged}
+
+
+def _steps_in_waves(
+    study: Study, workdir: Path, manifest: dict[str, Any]
+) -> dict[str, int]:
+    """Find each program's last step; of one in waves, the mean of all its waves'."""
+    steps = store.last_steps(workdir)
+    for program in study.programs():
+        waves = manifest.get("programs", {}).get(program.id, {}).get("waves", 1)
+        if waves > 1 and program.id not in steps:
+            begun = store.wave_runs_in(workdir, program.id)
+            taken = sum(store.last_steps(one).get(program.id, 0) for one in begun)
+            steps[program.id] = taken // waves
+    return steps
 
 
 def _begun_stages(workdir: Path) -> Iterable[tuple[str, Study, Path]]:

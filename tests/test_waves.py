@@ -1,0 +1,233 @@
+"""Members that do not fit at once run in waves of seeds, to the same bytes."""
+
+import sys
+
+import jax
+import numpy as np
+import pytest
+from calling import ROOT, finish
+from stopping import stopping
+
+from init_study import store
+from init_study.api.trained import read_member
+from init_study.cli.words.plan import plan_overview
+from init_study.cli.words.status import status_overview
+from init_study.control import Control
+from init_study.engine import tuning
+from init_study.engine.devices import num_bytes
+from init_study.engine.feeding import feeding_shapes
+from init_study.engine.population import member_shapes
+from init_study.engine.waves import in_fewest_waves, wave_plans
+from init_study.errors import NoRoom, UserError
+from init_study.plan import make_plan
+from init_study.run import run
+from init_study.study import Study
+
+STUDY = Study(
+    schemes=("he_normal", "zeros"),
+    learning_rates=(0.1, 3e38),
+    seeds=(3, 1, 4, 15, 9),
+    depth=1,
+    width=2,
+    batch_size=8,
+    steps=6,
+    evaluations=2,
+    instruments=("logits",),
+    readings=2,
+)
+FILES = (store.RECORDS, store.LAYERS, store.FILTERS, store.READINGS)
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return make_plan(STUDY)
+
+
+@pytest.fixture(scope="module")
+def whole(plan, tmp_path_factory):
+    """A run of all members side by side."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    assert run(plan, workdir, "command").finished
+    return workdir
+
+
+@pytest.fixture
+def small_memory(monkeypatch):
+    """Room for the members of two seeds, of the five that there are."""
+
+    def holds(plan, program):
+        return len(plan.members) <= 8
+
+    monkeypatch.setattr(tuning, "holds", holds)
+
+
+def contents(workdir):
+    return {name: (workdir / name).read_bytes() for name in FILES}
+
+
+def test_waves_give_the_bytes_of_members_side_by_side(
+    plan, whole, small_memory, tmp_path
+):
+    outcome = run(plan, tmp_path / "w", "command")
+    assert outcome.finished and outcome.member_steps == 20 * 6
+    program = plan.programs[0].program
+    assert len(store.wave_runs_in(tmp_path / "w", program.id)) == 3
+    assert store.read_manifest(tmp_path / "w")["programs"][program.id]["waves"] == 3
+    assert contents(tmp_path / "w") == contents(whole)
+
+
+def test_a_member_of_a_wave_is_read_back_as_any_other(
+    plan, whole, small_memory, tmp_path
+):
+    run(plan, tmp_path / "w", "command")
+    program = plan.programs[0].program
+    for member in (STUDY.members()[0], STUDY.members()[-1]):
+        found, expected = (
+            read_member(STUDY, program, workdir, member)
+            for workdir in (tmp_path / "w", whole)
+        )
+        kernels = [one["params"]["Conv_0"]["kernel"] for one in (found, expected)]
+        np.testing.assert_array_equal(*kernels)
+
+
+def test_a_run_that_is_stopped_goes_on_in_its_wave(plan, whole, small_memory, tmp_path):
+    workdir, told = tmp_path / "w", []
+    stopped = run(plan, workdir, "command", stopping(3, checkpoint_every=0.0))
+    assert not stopped.finished
+    status = status_overview(workdir)
+    assert not status["done"] and 0 <= status["programs"][0]["step"] < 6
+    # More memory changes nothing for a run that began in waves.
+    tuning.holds = lambda plan, program: True
+    control = Control(watch=lambda progress: told.append(progress))
+    assert run(plan, workdir, "command", control).finished
+    assert contents(workdir) == contents(whole)
+    assert status_overview(workdir)["done"]
+    labels = list(dict.fromkeys(progress.label for progress in told))
+    assert labels[-1].endswith("wave 3 of 3") and told[-1].members == 4
+    assert run(plan, workdir, "command").member_steps == 0
+
+
+def test_a_run_that_died_as_it_put_waves_together_does_it_again(
+    plan, whole, small_memory, tmp_path, monkeypatch
+):
+    workdir, append = tmp_path / "w", store.Recorder.append
+
+    def die(self, program, step, values):
+        if len(next(iter(values.values()))) == len(STUDY.members()) and step == 3:
+            raise KeyboardInterrupt
+        append(self, program, step, values)
+
+    monkeypatch.setattr(store.Recorder, "append", die)
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, workdir, "command")
+    monkeypatch.undo()
+    outcome = run(plan, workdir, "command")
+    assert outcome.finished and outcome.member_steps == 0
+    assert contents(workdir) == contents(whole)
+
+
+def test_a_plan_says_how_many_waves(plan, monkeypatch, tmp_path):
+    """Room for two of five seeds are three waves."""
+    (row,) = plan_overview(plan, tmp_path / "w")["programs"]
+    assert row["waves"] == 1
+    monkeypatch.setattr(
+        "init_study.engine.estimate.holds", lambda p, _: len(p.members) <= 8
+    )
+    (row,) = plan_overview(plan, tmp_path / "w")["programs"]
+    assert row["waves"] == 3
+
+
+def test_spectra_are_refused_where_seeds_are_apart(plan, small_memory, tmp_path):
+    with pytest.raises(UserError, match=r"runs in 3 waves.*leave out --spectra"):
+        run(plan, tmp_path / "w", "command", Control(spectra=True))
+    assert not (tmp_path / "w" / store.MANIFEST).exists()
+
+
+def test_every_seed_is_in_one_wave(plan):
+    for waves in range(1, 6):
+        parts = wave_plans(plan, plan.programs[0]._replace(waves=waves))
+        seeds = [part.study.seeds for part in parts]
+        assert len(seeds) == waves and sum(seeds, ()) == STUDY.seeds
+        sizes = [len(own) for own in seeds]
+        assert max(sizes) - min(sizes) <= 1 and sizes == sorted(sizes, reverse=True)
+        assert all(len(part.members) == 4 * len(part.study.seeds) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("room", "fits", "waves"), [(20, 20, 1), (8, 8, 3), (8, 4, 5), (12, 8, 4)]
+)
+def test_waves_are_as_few_as_fit(plan, room, fits, waves):
+    """Four members for each of five seeds; what a step takes comes on top."""
+
+    def fit(part, program):
+        if len(part.members) > fits:
+            raise NoRoom("too many")
+        return len(part.members)
+
+    found, members = in_fewest_waves(
+        plan, plan.programs[0], lambda part, _: len(part.members) <= room, fit
+    )
+    assert (found, members <= fits) == (waves, True)
+
+
+def test_room_for_members_is_counted_on_devices_and_on_the_host(plan, monkeypatch):
+    """On a CPU: what devices hold, and three copies of all members beside it."""
+    program, devices = plan.programs[0], jax.device_count()
+    member = num_bytes(member_shapes(program))
+    _, data = feeding_shapes(program, STUDY.seeds)
+    places = -(-8 // devices)
+    room = data + places * member + -(-3 * 8 * member // devices)
+    monkeypatch.setattr(tuning, "bytes_per_device", lambda platform: room)
+    fits = [
+        tuning.holds(wave_plans(plan, program._replace(waves=waves))[0], program)
+        for waves in range(1, 6)
+    ]
+    assert fits == [False, False, True, True, True]
+
+
+def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
+    plan, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(tuning, "bytes_per_device", lambda platform: 1000)
+    monkeypatch.setattr("init_study.engine.timing.bytes_per_device", lambda _: 1000)
+    with pytest.raises(
+        NoRoom, match="4 members do not fit even one at a time"
+    ) as error:
+        run(plan, tmp_path / "w", "command")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "w" / store.MANIFEST).exists()
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from init_study.engine import tuning
+from init_study.engine.devices import prepare_jax
+from init_study.plan import make_plan
+from init_study.run import run
+from init_study.study import Study
+
+seeds, workdir = int(sys.argv[1]), Path(sys.argv[2])
+prepare_jax(None)
+tuning.holds = lambda plan, program: len(plan.members) <= 500
+study = Study(
+    schemes="he_normal", learning_rates=0.1, seeds=seeds, depth=2, width=16,
+    batch_size=4, steps=2, evaluations=1,
+)
+assert run(make_plan(study), workdir, "command").finished
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_the_peak_of_memory_grows_by_records_alone(tmp_path):
+    """Eight waves of 500 members, of 61 MB of states in all, beside two of them."""
+    peaks, written = [], []
+    for seeds in (1000, 4000):
+        workdir = tmp_path / f"{seeds}"
+        done = finish([sys.executable, "-c", PEAK, seeds, workdir], 600, cwd=ROOT)
+        peaks.append(int(done.stdout.split()[-1]))
+        written.append(sum((workdir / name).stat().st_size for name in FILES[:3]))
+    # A record is some ten times larger in memory than in the file.
+    more = 10 * (written[1] - written[0])
+    assert peaks[1] - peaks[0] < more + 30e6
