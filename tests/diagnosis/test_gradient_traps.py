@@ -43,7 +43,7 @@ def test_a_head_of_zeros_tells_nothing():
 
 
 def test_norms_bear_a_thousand_times_the_growth_of_other_nets():
-    """(π / (π − 2))¹² = 1.9e5 is of the norms, as in nets that train; ²⁰ is too much."""
+    """(π / (π − 2))¹² = 1.9e5 is what nets with norms bear; ²⁰ is too much."""
     images = jax.random.normal(jax.random.key(5), (64, 16))
     labels = jnp.arange(64) % 3
     run = {"scheme": "he_normal", "images": images, "labels": labels}

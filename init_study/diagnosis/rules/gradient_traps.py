@@ -17,8 +17,8 @@ from init_study.diagnosis.seen import Seen
 
 # Squared lengths of weight gradients that are within this count as even.
 _EVEN = 10.0
-# Before a norm a step at a right angle makes weights longer, and the next ones turn them
-# by less: one rate serves layers of which one turns by a thousandth and another one is
+# Before a norm a step at a right angle makes weights longer, and the next ones turn
+# them by less: one rate serves layers of which one turns by a thousandth and another is
 # redrawn by a step as long as itself. Norms of rectified signals multiply the gradient
 # by π / (π − 1) a layer, whatever the weights.
 _MOST_BEFORE_NORM = 1e6
