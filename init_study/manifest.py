@@ -11,7 +11,7 @@ from absl import logging
 
 from init_study import store
 from init_study.drift import GIVE_BITS, check_drift, surroundings
-from init_study.engine.devices import describe_devices
+from init_study.engine.devices import describe_devices, gives_same_bits
 from init_study.engine.identity import computed
 from init_study.errors import ExitCode, UserError
 from init_study.execution import Execution
@@ -58,6 +58,8 @@ def begin(
     finished = all(steps.get(p.program.id) == p.program.steps for p in plan.programs)
     accepted = check_drift(workdir, here, accept_drift, finished)
     _warn_of_others(workdir, here["versions"], there["versions"])
+    if not finished:
+        _warn_of_other_devices(workdir, here["devices"], there)
     if accepted or (spectra and not there.get("spectra")):
         accepted = there.get("accepted_drift", []) + accepted
         noted = {"accepted_drift": accepted, "spectra": spectra}
@@ -138,6 +140,7 @@ def describe(plan: Plan, command: str) -> dict[str, Any]:
         "command": command,
         **surroundings(plan.study.to_dict()),
         "devices": describe_devices(),
+        "repeats_bits": gives_same_bits(),
         "sessions": [],
     }
 
@@ -211,6 +214,31 @@ def _warn_of_others(
                 there[name],
                 here[name],
             )
+
+
+def _warn_of_other_devices(
+    workdir: Path, here: list[str], there: dict[str, Any]
+) -> None:
+    """Warn of a kind of device that is new to the run; how many does not count."""
+    known = [*there.get("devices", []), *_later_devices(there)]
+    kinds = {_kind(device) for device in known}
+    new = [device for device in here if _kind(device) not in kinds]
+    if kinds and new:
+        logging.warning(
+            "%s was begun on %s and goes on with %s: its last bits may be those of no "
+            "run on one kind of device alone",
+            workdir,
+            ", ".join(known[: len(there["devices"])]),
+            ", ".join(new),
+        )
+
+
+def _later_devices(there: dict[str, Any]) -> list[str]:
+    return [d for session in there["sessions"] for d in session.get("devices", [])]
+
+
+def _kind(device: str) -> str:
+    return device.partition(" × ")[2]
 
 
 def _frozen(plan: ProgramPlan, programs: dict[str, Any]) -> ProgramPlan:

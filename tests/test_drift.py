@@ -10,9 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from absl import logging
 from calling import ROOT, finish, launch, start
 from stopping import stopping
 
+from init_study import manifest as manifest_module
 from init_study import store
 from init_study.engine.identity import computed
 from init_study.errors import ExitCode, UserError
@@ -97,6 +99,31 @@ def test_a_package_that_has_changed_is_named_with_the_version_to_put_back(begun)
         run(plan_of(bend="tanh"), begun, "command", Control())
     assert "numpy 1.26.4, here " in str(caught.value)
     assert "pip install numpy==1.26.4;" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("devices", "is_new"), [(["1 × gpu NVIDIA H100"], True), (["9 × cpu cpu"], False)]
+)
+def test_going_on_on_another_kind_of_device_is_said(
+    begun, monkeypatch, caplog, devices, is_new
+):
+    monkeypatch.setattr(manifest_module, "describe_devices", lambda: devices)
+    monkeypatch.setattr(logging.get_absl_logger(), "propagate", True)
+    for _ in range(2):
+        run(plan_of(), begun, "command", Control())
+    said = [r.getMessage() for r in caplog.records if "goes on with" in r.message]
+    assert len(said) == is_new
+    if is_new:
+        assert (
+            "× cpu cpu and goes on with 1 × gpu NVIDIA H100: its last bits" in said[0]
+        )
+
+
+def test_a_manifest_says_whether_kernels_repeat_their_bits(begun, monkeypatch):
+    assert store.read_manifest(begun)["repeats_bits"] is True
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    assert manifest_module.describe(plan_of(), "command")["repeats_bits"] is False
 
 
 def test_what_went_on_all_the_same_is_marked_for_good(begun):

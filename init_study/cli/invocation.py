@@ -78,7 +78,8 @@ class Invocation:
         from init_study.execution import parse_execution
         from init_study.plan import make_plan
 
-        prepare_jax(compiled_folder(self.flags.cache_dir))
+        bits = "deterministic" in self.flags and self.flags.deterministic
+        prepare_jax(compiled_folder(self.flags.cache_dir), deterministic=bits)
         text = self.flags.execution if "execution" in self.flags else None
         execution = parse_execution(text) if text else None
         return make_plan(study, self.flags.data_dir, execution)

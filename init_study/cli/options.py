@@ -127,6 +127,12 @@ OPTIONS: tuple[Option, ...] = (
         formerly="explain",
     ),
     Option(
+        "deterministic",
+        (*_TRAIN, "plan", "tune", "audit"),
+        "On a GPU, only kernels that give the same bits each time; they are slower.",
+        *(bool, False),
+    ),
+    Option(
         "accept_drift",
         _TRAIN,
         "Go on with a run that was begun under other versions or settings of JAX and "
@@ -265,13 +271,7 @@ OPTIONS: tuple[Option, ...] = (
         int,
         -1,
     ),
-    Option(
-        "json",
-        tuple(WORDS),
-        "Print one JSON document and nothing else.",
-        bool,
-        False,
-    ),
+    Option("json", tuple(WORDS), "Print one JSON document only.", bool, False),
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from init_study.errors import UserError
@@ -20,7 +21,9 @@ MEMBER = "member"
 _DETERMINISTIC = "--xla_gpu_deterministic_ops"
 
 
-def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
+def prepare_jax(
+    cache_dir: str | os.PathLike[str] | None, *, deterministic: bool = False
+) -> None:
     """Use one XLA device per core on CPU, and keep compiled programs between runs.
 
     Takes effect only before JAX's first computation.
@@ -28,9 +31,14 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
     Args:
         cache_dir: where compiled programs are kept; None keeps nothing, and so does a
             folder that everybody may write to.
+        deterministic: whether a GPU is to have only kernels that give the same bits
+            each time. Others do so unasked.
 
     Raises: UserError if there is none of the devices that `JAX_PLATFORMS` asks for.
     """
+    given = os.environ.get("XLA_FLAGS", "")
+    if deterministic:
+        os.environ["XLA_FLAGS"] = f"{given} {_DETERMINISTIC}=true".strip()
     # JAX refuses once it has begun to compute, as in a notebook.
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", usable_cores())
@@ -47,6 +55,27 @@ def prepare_jax(cache_dir: str | os.PathLike[str] | None) -> None:
             f"JAX cannot compute with JAX_PLATFORMS={asked}: {reason}; set it to cpu, "
             "or unset it for what is there"
         ) from error
+    if deterministic:
+        _say_what_it_costs(given)
+
+
+def _say_what_it_costs(flags_before: str) -> None:
+    """Say what deterministic kernels come to, and forget about them off a GPU.
+
+    Flags that change nothing there would set a run apart from one without them.
+    """
+    if jax.default_backend() == "gpu":
+        logging.warning(
+            "deterministic kernels: every run gives the same bits, and takes longer; "
+            "a small CNN took 1.6 times as long on an H100 (docs/why/execution.md)"
+        )
+        return
+    os.environ["XLA_FLAGS"] = flags_before
+    logging.warning(
+        "--deterministic changes nothing here: every kernel of a %s gives the same "
+        "bits each time",
+        jax.default_backend().upper(),
+    )
 
 
 def compiled_folder(cache_dir: str | None) -> Path | None:

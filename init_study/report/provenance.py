@@ -8,6 +8,13 @@ from init_study.answers.words import rate
 from init_study.report.tables import Rows, definitions
 from init_study.study import PROGRAM_AXES, Study
 
+# Whether the kernels that it began with give the same bits each time; before it was
+# noted nobody knows.
+_BITS = {
+    True: "the same each time",
+    False: "may differ from run to run: without --deterministic",
+    None: None,
+}
 Pairs = Sequence[tuple[str, Any]]
 
 
@@ -86,6 +93,7 @@ def _software(manifest: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("study", manifest.get("study_hash")),
         ("code", f"{git['commit']}{changed}" if git.get("commit") else None),
         ("devices", _joined(manifest.get("devices"))),
+        ("bits", _BITS.get(manifest.get("repeats_bits"))),
         *(manifest.get("versions") or {}).items(),
         *(manifest.get("jax") or {}).items(),
         *_accepted(manifest),

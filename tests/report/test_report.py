@@ -245,13 +245,15 @@ def test_provenance_is_shown(tmp_path):
         command="python launch.py run --study=look",
         study_hash="5a" * 32,
         versions={"jax": "1.2.3"},
-        devices=["2 × cpu"],
+        devices=["2 × gpu"],
+        repeats_bits=False,
         git={"commit": "c0ffee", "dirty": True},
         sessions=[session],
     )
     text = Page(write_report(folder).read_text()).text
-    for words in ("--study=look", "5a" * 32, "1.2.3", "2 × cpu", "3,456", "288"):
+    for words in ("--study=look", "5a" * 32, "1.2.3", "2 × gpu", "3,456", "288"):
         assert words in text
+    assert "may differ from run to run: without --deterministic" in text
     assert "c0ffee with uncommitted changes" in text and session["started"] in text
 
 

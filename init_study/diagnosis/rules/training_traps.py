@@ -257,7 +257,8 @@ TRAINING_TRAPS = (
         "the same pass gives other bits a second time",
         "Runs of one seed part from each other; a difference between starts may be "
         "that alone.",
-        "XLA_FLAGS=--xla_gpu_deterministic_ops=true, and draws by JAX's keys alone",
+        "--deterministic, which sets XLA_FLAGS=--xla_gpu_deterministic_ops=true; and "
+        "draws by JAX's keys alone",
         "measured: the pass at the start, twice",
         _not_again,
     ),
