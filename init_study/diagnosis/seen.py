@@ -1,10 +1,11 @@
 """What an audit measures once, for all of its rules: a set-up, seen before training.
 
 Nothing here judges. A rule takes a `Seen` and gives signs; whatever costs a pass is
-measured here, once.
+measured here, once. Losses at other rates, which few rules need, wait to be asked for.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -27,8 +28,6 @@ _SMALL = 0.01
 _MORE_STEPS = 8
 # Of what is kept with a network.
 _PASS, _UNUSED, _EVALUATION = "audit pass", "audit unused", "audit evaluation"
-# Rates at which a first step is tried, besides the one that is asked about.
-RATES = tuple(10.0**power for power in range(-4, 2))
 
 
 class Seen(NamedTuple):
@@ -44,7 +43,8 @@ class Seen(NamedTuple):
         wakes: by path, after how many small steps down the gradient a parameter gets
             one that is not all zero: 0 at once, None never.
         woken: that first gradient; zeros where there is none.
-        steps_down: by learning rate, the loss after one plain gradient step.
+        step_down: gives the loss after one plain gradient step at a rate, by a pass
+            when it is first asked for.
         after: the pass after a plain gradient step at the rate of `training`, or None
             where no rate is known.
         evaluated: result in evaluation, before any step; None where that is the same
@@ -67,7 +67,7 @@ class Seen(NamedTuple):
     unused: frozenset[Path]
     wakes: dict[Path, int | None]
     woken: dict[Path, np.ndarray]
-    steps_down: dict[float, float]
+    step_down: Callable[[float], float]
     after: Through | None
     evaluated: Float[np.ndarray, "n ..."] | None
     others: tuple[dict[Path, np.ndarray], ...]
@@ -86,60 +86,69 @@ def look_at(set_up: SetUp, key: PRNGKeyArray) -> Seen:
         set_up: to look at.
         key: by which its parameters were drawn, and all that is drawn here.
 
-    Cost: one compilation of a pass forwards and back, and some ten to thirty passes.
+    Cost: one compilation of a pass forwards and back, and four passes or a few more;
+        in a chain of zeros one for each layer.
     """
     again = jax.random.clone(key)
     own_key, *other_keys = jax.random.split(jax.random.fold_in(again, 0), 3)
     given, set_up = set_up, set_up._replace(images=as_read(set_up.images))
-    through = _through(set_up, own_key)
-    first = through(set_up.params)
+    judged = are_logits(set_up)
+    through = _through(set_up, own_key, judged)
+    # On the host a step costs no compilation, as each shape would on a device.
+    params: Any = _on_host(set_up.params)
+    first = _on_host(through(params))
     slopes = _flat(first.slopes)
     rate = set_up.training.learning_rate
-    rates: list[float] = sorted({*RATES, *(() if rate is None else (rate,))})
-    stepped = {
-        one: through(_stepped(set_up.params, first.slopes, one)) for one in rates
-    }
     drawn = [_flat(set_up.draw(one)) for one in (*other_keys, again)]
-    update = first_update(set_up.training, set_up.params, first.slopes)
-    leaves = _flat(set_up.params)
-    wakes, woken = _wakes(through, set_up.params, first, len(set_up.network.layers))
+    update = _on_host(first_update(set_up.training, params, first.slopes))
+    leaves = _flat(params)
+    wakes, woken = _wakes(through, params, first, len(set_up.network.layers))
     return Seen(
         set_up=given,
         leaves=leaves,
         laws=leaf_laws(set_up.network, leaves, set_up.said),
         slopes=slopes,
-        first=_on_host(first),
+        first=first,
         unused=_unused(set_up),
         wakes=wakes,
         woken=woken,
-        steps_down={one: float(passed.loss) for one, passed in stepped.items()},
-        after=None if rate is None else _on_host(stepped[rate]),
+        step_down=cache(
+            lambda one: float(through(_stepped(params, first.slopes, one)).loss)
+        ),
+        after=(
+            None
+            if rate is None
+            else _on_host(through(_stepped(params, first.slopes, rate)))
+        ),
         evaluated=_evaluated(set_up),
         others=tuple(drawn[:2]),
         redrawn=drawn[2],
-        judged=are_logits(set_up),
-        again=_same_bits(first, through(set_up.params)),
+        judged=judged,
+        again=_same_bits(first, through(params)),
         steady=gives_same_bits(),
         update=None if update is None else _flat(update),
-        own_step=None if update is None else _loss_after(through, set_up, update),
+        own_step=None if update is None else _loss_after(through, params, update),
     )
 
 
-def _through(set_up: SetUp, key: PRNGKeyArray) -> Callable[[Params], Through]:
+def _through(
+    set_up: SetUp, key: PRNGKeyArray, judged: bool
+) -> Callable[[Params], Through]:
     """Make the pass of a set-up; the next scheme on its network compiles nothing."""
     compiled = set_up.network.passes
     if _PASS not in compiled:
         compiled[_PASS] = make_pass(set_up.network)
-    labels = jnp.asarray(set_up.labels, jnp.int32) if are_logits(set_up) else None
+    labels = jnp.asarray(set_up.labels, jnp.int32) if judged else None
     rest = set_up.state, set_up.images, labels
     # Every pass has the same dropout, so that what differs is the parameters' doing.
     return lambda params: compiled[_PASS](params, *rest, jax.random.clone(key))
 
 
+@np.errstate(all="ignore")
 def _loss_after(
-    through: Callable[[Params], Through], set_up: SetUp, update: Params
+    through: Callable[[Params], Through], params: Params, update: Params
 ) -> float:
-    return float(through(jax.tree.map(jnp.subtract, set_up.params, update)).loss)
+    return float(through(jax.tree.map(np.subtract, params, update)).loss)
 
 
 def _same_bits(one: Through, other: Through) -> bool:
@@ -168,8 +177,9 @@ def _unused(set_up: SetUp) -> frozenset[Path]:
     return compiled[_UNUSED]
 
 
+@np.errstate(all="ignore")
 def _stepped(params: Params, slopes: Params, rate: float) -> Params:
-    return jax.tree.map(lambda p, g: p - jnp.asarray(rate, p.dtype) * g, params, slopes)
+    return jax.tree.map(lambda p, g: p - np.asarray(rate, p.dtype) * g, params, slopes)
 
 
 def _wakes(
@@ -190,14 +200,18 @@ def _wakes(
         if None not in wakes.values() or (step and not new):
             break
         params = jax.tree.map(_moved, params, slopes)
-        slopes = through(params).slopes
+        slopes = _on_host(through(params).slopes)
     return wakes, woken
 
 
-def _moved(leaf: Array, slope: Array) -> Array:
-    size = jnp.sqrt(jnp.mean(jnp.square(slope.astype(jnp.float32))))
-    unit = slope / jnp.where(size > 0, size, 1.0)
-    return (leaf - _SMALL * jnp.where(jnp.isfinite(unit), unit, 0.0)).astype(leaf.dtype)
+@np.errstate(all="ignore")
+def _moved(leaf: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    wide = slope.astype(np.float32)
+    size = np.sqrt(np.mean(np.square(wide)))
+    unit = wide / size if size > 0 else wide
+    step = _SMALL * np.where(np.isfinite(unit), unit, 0.0)
+    # Of one number NumPy makes a scalar.
+    return np.asarray(leaf - step, leaf.dtype)
 
 
 def _evaluated(set_up: SetUp) -> np.ndarray | None:
@@ -219,5 +233,5 @@ def _flat(params: Any) -> dict[Path, np.ndarray]:
     return {path: np.asarray(leaf) for path, leaf in flat.items()}
 
 
-def _on_host(passed: Through) -> Through:
-    return jax.tree.map(np.asarray, passed)
+def _on_host(tree: Any) -> Any:
+    return jax.tree.map(np.asarray, tree)

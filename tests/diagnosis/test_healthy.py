@@ -177,7 +177,7 @@ HONEST = {
         "averages as they start do not make up for a sixth a layer",
     ),
     ("", "metainit"): (
-        {"signal-vanishes", "image-blind"},
+        {"signal-vanishes"},
         "its own objective makes this net quiet",
     ),
 }

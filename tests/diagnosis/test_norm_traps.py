@@ -24,6 +24,18 @@ class Normed(nn.Module):
         return nn.LayerNorm()(x) if self.behind_head else x
 
 
+class Sums(nn.Module):
+    """Residual sums of a dense layer with a batch norm each: 2²⁰ without the norms."""
+
+    @nn.compact
+    def __call__(self, x, train: bool = False):
+        x = nn.Dense(32)(x.reshape(len(x), -1))
+        for _ in range(20):
+            y = nn.BatchNorm(use_running_average=not train)(nn.relu(x))
+            x = x + nn.Dense(32, use_bias=False)(y)
+        return nn.Dense(3)(x)
+
+
 BATCH, LAYER, NONE = Normed(), Normed("layer"), Normed("none")
 
 
@@ -39,6 +51,14 @@ def test_evaluation_with_averages_as_they_start_differs():
     assert far[0].severity == "warning"
     for same in (LAYER, NONE):
         assert "evaluation-differs" not in found(same, "normal(1.0)")
+
+
+def test_residual_sums_of_any_sound_net_grow_in_evaluation():
+    """As mean squares 2²⁰ = 10⁶ times: beyond the threshold of nets without sums."""
+    (far,) = found(Sums())["evaluation-differs"]
+    assert far.severity == "info"
+    (farther,) = found(Sums(), "normal(1.0)")["evaluation-differs"]
+    assert farther.severity == "warning"
 
 
 def test_a_batch_norm_needs_numbers():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from init_study.activations import name_activation
+from init_study.activations import linear, name_activation
 from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.law_families import IDENTITY, ORTHOGONAL
 from init_study.diagnosis.laws import KERNEL, as_matrix
@@ -78,8 +78,9 @@ def _copied(seen: Seen) -> Iterator[tuple[Layer, np.ndarray, np.ndarray]]:
 def _is_linear(layer: Layer) -> bool:
     """Tell whether its units may be those of the result."""
     follows = layer.activation
-    linear = follows is None or name_activation(follows) == "linear"
-    return linear and not layer.normalized
+    if follows is None or follows is linear:
+        return not layer.normalized
+    return not layer.normalized and name_activation(follows) == "linear"
 
 
 def _incoming(

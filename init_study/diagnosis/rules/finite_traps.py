@@ -18,7 +18,7 @@ _LARGEST = 6.0
 
 def _bad_images(seen: Seen) -> Iterator[Sign]:
     images = np.asarray(seen.set_up.images)
-    count = int(np.sum(~_finite(images)))
+    count = int(np.sum(~np.isfinite(images)))
     if count:
         yield Sign(
             "error", "the images", f"{count} of {images.size} numbers are not finite"
@@ -27,7 +27,7 @@ def _bad_images(seen: Seen) -> Iterator[Sign]:
 
 def _bad_parameters(seen: Seen) -> Iterator[Sign]:
     """Give the parameters with NaN or inf, in one sign: they have one origin."""
-    bad = {path: int(np.sum(~_finite(leaf))) for path, leaf in seen.leaves.items()}
+    bad = {path: int(np.sum(~np.isfinite(leaf))) for path, leaf in seen.leaves.items()}
     bad = {path: count for path, count in bad.items() if count}
     if bad:
         first = min(bad)
@@ -48,7 +48,7 @@ def _bad_signal(seen: Seen) -> Iterator[Sign]:
         return
     first, layers = seen.first, seen.set_up.network.layers
     bad = np.flatnonzero(~np.isfinite(first.layers.signal))
-    slopes = [path for path, one in seen.slopes.items() if not _finite(one).all()]
+    slopes = [path for path, one in seen.slopes.items() if not np.isfinite(one).all()]
     if len(bad):
         index = int(bad[0])
         yield Sign(
@@ -113,11 +113,6 @@ def _underflows(seen: Seen) -> Iterator[Sign]:
             f"its gradient's root mean square is {roots[worst]:.2g}; below "
             f"{smallest:.2g} a float16 has four bits at most",
         )
-
-
-def _finite(values: np.ndarray) -> np.ndarray:
-    # NumPy itself does not know bfloat16 here.
-    return np.asarray(jnp.isfinite(values))
 
 
 FINITE_TRAPS = (

@@ -17,6 +17,11 @@ from init_study.diagnosis.seen import Seen
 
 # Squared lengths of weight gradients that are within this count as even.
 _EVEN = 10.0
+# Before a norm a step at a right angle makes weights longer, and the next ones turn
+# them by less: one rate serves layers of which one turns by a thousandth and another is
+# redrawn by a step as long as itself. Norms of rectified signals multiply the gradient
+# by π / (π − 1) a layer, whatever the weights.
+_MOST_BEFORE_NORM = 1e6
 
 
 class _WayBack(NamedTuple):
@@ -71,7 +76,7 @@ def _gradient_vanishes(seen: Seen) -> Iterator[Sign]:
         if square > 0
     ]
     ratio, index = min(rows)
-    yield from _sign(seen, flow, index, ratio, 1 / ratio)
+    yield from _sign(seen, flow, index, ratio, 1 / ratio, MOST)
 
 
 def _gradient_explodes(seen: Seen) -> Iterator[Sign]:
@@ -80,14 +85,16 @@ def _gradient_explodes(seen: Seen) -> Iterator[Sign]:
     if way is None:
         return
     rows = [
-        (s / way.squares[-1], i) for s, i in zip(way.squares, way.places, strict=True)
+        (_MOST_BEFORE_NORM if flow.is_followed_by_norm(index) else MOST, square, index)
+        for square, index in zip(way.squares, way.places, strict=True)
     ]
-    ratio, index = max(rows)
-    yield from _sign(seen, flow, index, ratio, ratio)
+    most, square, index = max(rows, key=lambda row: row[1] / row[0])
+    ratio = square / way.squares[-1]
+    yield from _sign(seen, flow, index, ratio, ratio, most)
 
 
 def _sign(
-    seen: Seen, flow: Flow, index: int, ratio: float, size: float
+    seen: Seen, flow: Flow, index: int, ratio: float, size: float, most: float
 ) -> Iterator[Sign]:
     """Give a sign if a factor, or its inverse, is beyond the threshold and chance.
 
@@ -96,9 +103,9 @@ def _sign(
     between = [one for one in flow.hidden if one >= index]
     foreseen, words = _by_theory(seen, flow, between)
     same_way = (foreseen > 0) == (ratio > 1)
-    expected = same_way and abs(foreseen) > log(MOST)
+    expected = same_way and abs(foreseen) > log(most)
     chance = 1.0 if expected else chance_over(seen, between)
-    if not size > MOST * chance:
+    if not size > most * chance:
         return
     layers = seen.set_up.network.layers
     yield Sign(
@@ -106,7 +113,7 @@ def _sign(
         layers[index].name,
         f"the squared length of an image's gradient is {ratio:.2g} of that at "
         f"{layers[between[-1]].name}, {len(between) - 1} layers later (threshold "
-        f"{MOST * chance:.2g} or its inverse, of which {chance:.2g} is chance){words}",
+        f"{most * chance:.2g} or its inverse, of which {chance:.2g} is chance){words}",
     )
 
 

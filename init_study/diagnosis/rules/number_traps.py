@@ -79,10 +79,11 @@ def _outliers(seen: Seen) -> Iterator[Sign]:
     """Give the kernels in which few numbers outweigh all others."""
     kernels = list(_drawn_kernels(seen))
     for layer, _, numbers in kernels:
-        squares = np.sort(numbers[numbers != 0].astype(np.float64) ** 2)
+        squares = numbers[numbers != 0].astype(np.float64) ** 2
         few = max(1, int(_FEW * squares.size))
         if squares.size < 32:
             continue
+        squares = np.partition(squares, (-few, -1))
         rest = float(squares[:-few].mean())
         share = float(squares[-few:].sum() / squares.sum())
         # So far out is none of so many normal numbers.

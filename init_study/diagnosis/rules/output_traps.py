@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -10,8 +11,10 @@ from scipy import special
 from init_study.diagnosis.finding import BY_CHANCE, Sign, Trap
 from init_study.diagnosis.seen import Seen
 from init_study.instruments.logits import LogitNumbers, measure_logits
+from init_study.jaxprs import SOON
 from init_study.network import Layer
 
+_measure = jax.jit(measure_logits, compiler_options=SOON)
 # Logits of standard deviation 1 cost so much: E log Σ exp(z) = log K + 1/2 for many
 # classes.
 _NATS_OF_UNIT_LOGITS = 0.5
@@ -172,7 +175,7 @@ def _measured(seen: Seen) -> LogitNumbers | None:
     if not seen.judged or logits.shape[1] < 2 or not np.isfinite(logits).all():
         return None
     labels = jnp.asarray(seen.set_up.labels, jnp.int32)
-    return measure_logits(jnp.asarray(logits, jnp.float32), labels)
+    return _measure(jnp.asarray(logits, jnp.float32), labels)
 
 
 def _head(seen: Seen) -> Layer | None:

@@ -1,6 +1,7 @@
 """First steps: whether the optimizer moves a net too far, too little, or by chance."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -13,6 +14,8 @@ _CATAPULT = 9.0
 # A rise or a fall of less is rounding of a mean in float32.
 _ROUNDING = 1e-5
 _NO_DROP, _NO_MOVE, _TIMES = 1e-4, 1e-6, 1000
+# At which a step is tried, besides the rate that is asked about.
+_RATES = tuple(10.0**power for power in range(-4, 2))
 # As long as the weights themselves: nothing is left of the draw. A tenth turns them by
 # six degrees.
 _AS_LONG, _LONG = 1.0, 0.1
@@ -29,22 +32,27 @@ def _too_large(seen: Seen) -> Iterator[Sign]:
         return
     training = seen.set_up.training
     place = f"learning rate {training.learning_rate:g}"
-    falls = [
-        rate
-        for rate, loss in seen.steps_down.items()
-        if loss < before and rate < (training.learning_rate or 0.0)
-    ]
-    is_plain = training.optimizer in (None, "sgd")
-    cure = f"--study.learning_rates={max(falls):g}" if falls and is_plain else ""
     said = f"the loss goes from {before:.3g} to {after:.3g} in one step"
     if not np.isfinite(after):
-        yield Sign("error", place, f"{said} (wanted: a finite one)", cure)
+        sign = Sign("error", place, f"{said} (wanted: a finite one)")
     elif after > _CATAPULT * before:
-        yield Sign(
-            "warning", place, f"{said} (threshold: {_CATAPULT:g} times as high)", cure
+        sign = Sign(
+            "warning", place, f"{said} (threshold: {_CATAPULT:g} times as high)"
         )
     elif after > before * (1 + _ROUNDING):
-        yield Sign("info", place, f"{said} (threshold: no rise)", cure)
+        sign = Sign("info", place, f"{said} (threshold: no rise)")
+    else:
+        return
+    yield sign._replace(cure=_smaller_rate(seen, before))
+
+
+def _smaller_rate(seen: Seen, before: float) -> str:
+    """Name the largest smaller rate at which a plain step lowers the loss."""
+    training = seen.set_up.training
+    smaller = [one for one in _RATES if one < (training.learning_rate or 0.0)]
+    falls = (one for one in reversed(smaller) if seen.step_down(one) < before)
+    rate = next(falls, None) if training.optimizer in (None, "sgd") else None
+    return "" if rate is None else f"--study.learning_rates={rate:g}"
 
 
 def _too_small(seen: Seen) -> Iterator[Sign]:
@@ -54,26 +62,25 @@ def _too_small(seen: Seen) -> Iterator[Sign]:
     if before is None or after is None or seen.update is None or not rate:
         return
     peak = rate * _rise(seen)
-    larger = [
-        one
-        for one, loss in seen.steps_down.items()
-        if one >= _TIMES * peak and before - loss > _NO_DROP * before
-    ]
     moved, size = (
         np.sqrt(sum(float(np.sum(np.square(x, dtype=np.float64))) for x in of.values()))
         for of in (seen.update, seen.leaves)
     )
     ratio = _rise(seen) * moved / size if size else np.inf
     drop = (before - after) / before if before else 0.0
-    if larger and 0 <= drop < _NO_DROP and 0 < ratio < _NO_MOVE:
+    if not (0 <= drop < _NO_DROP and 0 < ratio < _NO_MOVE):
+        return
+    larger = (one for one in _RATES if one >= _TIMES * peak)
+    lower = (one for one in larger if before - seen.step_down(one) > _NO_DROP * before)
+    for one in islice(lower, 1):
         yield Sign(
             "warning",
             f"learning rate {rate:g}",
             f"the first step lowers the loss by {drop:.1e} of itself (threshold: "
             f"{_NO_DROP:g}) and moves weights by {ratio:.1e} of themselves (threshold: "
-            f"{_NO_MOVE:g}); at {min(larger):g} it goes from {before:.3g} to "
-            f"{seen.steps_down[min(larger)]:.3g}",
-            f"--study.learning_rates={min(larger):g}",
+            f"{_NO_MOVE:g}); at {one:g} it goes from {before:.3g} to "
+            f"{seen.step_down(one):.3g}",
+            f"--study.learning_rates={one:g}",
         )
 
 
@@ -135,9 +142,9 @@ def _momentum(seen: Seen) -> Iterator[Sign]:
     before, after = _losses(seen)
     if before is None or after is None or not rate or training.optimizer != "sgd":
         return
-    within = [one for one in seen.steps_down if rate < one <= memory * rate * 1.001]
+    within = [one for one in _RATES if rate < one <= memory * rate * 1.001]
     if within and after <= before:
-        far = seen.steps_down[max(within)]
+        far = seen.step_down(max(within))
         if not far <= _CATAPULT * before:
             yield Sign(
                 "info",
@@ -185,10 +192,10 @@ def _rise(seen: Seen) -> int:
 def _losses(seen: Seen) -> tuple[float | None, float | None]:
     """Give the loss before and after the first step, as far as labels judge it."""
     rate = seen.set_up.training.learning_rate
-    if not seen.judged or rate is None:
+    if not seen.judged or rate is None or seen.after is None:
         return None, None
-    after = seen.steps_down[rate] if seen.own_step is None else seen.own_step
-    return float(seen.first.loss), after
+    after = seen.after.loss if seen.own_step is None else seen.own_step
+    return float(seen.first.loss), float(after)
 
 
 TRAINING_TRAPS = (

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import sqrt
 from statistics import NormalDist
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -138,7 +139,7 @@ def _evidence(seen: Seen, share: float, what: str, chance: float, most: float) -
 
 
 def _values(function: Activation, at: list[float]) -> Float[np.ndarray, " n"]:
-    return np.asarray(function(jnp.asarray(at)))
+    return np.asarray(jax.jit(function)(jnp.asarray(at)))
 
 
 def _rectifies(function: Activation) -> bool:
