@@ -32,6 +32,7 @@ from init_study.run_records import (
     Recorders,
     check_spectra,
     check_waves,
+    is_done,
     join_waves,
     open_recorders,
     record_layers,
@@ -86,15 +87,11 @@ def run(
                 if finished:
                     if resumed:
                         check_memory(plan, program)
-                    if program.waves > 1:
-                        with clock.timed("waves"):
-                            taken, finished = _run_waves(
-                                plan, program, workdir, command, recorders, control
-                            )
-                    else:
-                        taken, finished = _run_program(
-                            plan, program, workdir, recorders, control, clock
-                        )
+                    one = plan, program, workdir, recorders, control, clock
+                    in_waves = program.waves > 1
+                    taken, finished = (
+                        _run_waves(*one, command) if in_waves else _run_program(*one)
+                    )
                     member_steps += taken
                 if not finished:
                     break
@@ -127,18 +124,14 @@ def _chosen(plan: Plan, workdir: Path, control: Control) -> Plan:
     return choose_executions(plan, control.given_execution, tell)
 
 
-def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
-    """Say whether a program is done: its last records are written after all else."""
-    return recorder.has(plan.program, plan.program.steps)
-
-
 def _run_waves(
     plan: Plan,
     program_plan: ProgramPlan,
     workdir: Path,
-    command: str,
     recorders: Recorders,
     control: Control,
+    clock: Stopwatch,
+    command: str,
 ) -> tuple[int, bool]:
     """Run the waves of a program one after the other, each as a run of its own.
 
@@ -156,7 +149,8 @@ def _run_waves(
             control.watch(here._replace(label=label, members=progress.members))
 
         folders.append(store.wave_folder(workdir, program_plan.program.id, wave))
-        done = run(part, folders[-1], command, own._replace(watch=watch))
+        with clock.timed("waves"):
+            done = run(part, folders[-1], command, own._replace(watch=watch))
         taken += done.member_steps
         if not done.finished:
             return taken, False

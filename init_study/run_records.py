@@ -65,6 +65,16 @@ def open_recorders(workdir: Path, spectra: bool, readings: bool) -> Recorders:
     )
 
 
+def is_done(recorder: store.Recorder, plan: ProgramPlan) -> bool:
+    """Say whether a program is done: its last records are written after all else.
+
+    Args:
+        recorder: of the records.
+        plan: of the program.
+    """
+    return recorder.has(plan.program, plan.program.steps)
+
+
 def check_spectra(plan: Plan, workdir: Path, wanted: bool) -> bool:
     """Refuse to measure spectra where the time for them is past.
 

@@ -12,7 +12,7 @@ from init_study.errors import NoRoom
 from init_study.plan import Plan, ProgramPlan
 from init_study.study import PROGRAM_AXES
 
-T = TypeVar("T")
+Fitted = TypeVar("Fitted")
 
 
 def wave_plans(plan: Plan, program_plan: ProgramPlan) -> tuple[Plan, ...]:
@@ -51,8 +51,8 @@ def in_fewest_waves(
     plan: Plan,
     program_plan: ProgramPlan,
     holds: Callable[[Plan, ProgramPlan], bool],
-    fit: Callable[[Plan, ProgramPlan], T],
-) -> tuple[int, T]:
+    fit: Callable[[Plan, ProgramPlan], Fitted],
+) -> tuple[int, Fitted]:
     """Find waves of which the first, the largest, fits into memory: the fewest.
 
     The fewest that have room for their members; should what a step takes besides have
