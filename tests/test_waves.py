@@ -126,6 +126,20 @@ def test_a_run_that_died_as_it_put_waves_together_does_it_again(
     assert contents(workdir) == contents(whole)
 
 
+def test_a_damaged_wave_is_named_and_repaired(plan, whole, small_memory, tmp_path):
+    workdir = tmp_path / "w"
+    assert not run(plan, workdir, "command", stopping(5, checkpoint_every=0.0)).finished
+    first, *_ = store.wave_runs_in(workdir, plan.programs[0].program.id)
+    records = first / store.RECORDS
+    records.write_bytes(records.read_bytes().replace(b"accuracy", b"accurately", 1))
+    with pytest.raises(UserError, match=str(records)) as caught:
+        run(plan, workdir, "command")
+    assert "repair" in str(caught.value)
+    assert store.repair(workdir)
+    assert run(plan, workdir, "command").finished
+    assert contents(workdir) == contents(whole)
+
+
 def test_a_plan_says_how_many_waves(plan, monkeypatch, tmp_path):
     """Room for two of five seeds are three waves."""
     (row,) = plan_overview(plan, tmp_path / "w")["programs"]
