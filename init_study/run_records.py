@@ -1,6 +1,5 @@
 """The files of a run that grow as it goes, and what is measured at its two ends."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,10 +119,7 @@ def check_waves(plan: Plan, spectra: bool) -> None:
 
 
 def join_waves(
-    recorders: Recorders,
-    plan: Plan,
-    program_plan: ProgramPlan,
-    folders: Sequence[Path],
+    recorders: Recorders, plan: Plan, program_plan: ProgramPlan, workdir: Path
 ) -> None:
     """Write what the waves of a program gave as if its members had run together.
 
@@ -133,12 +129,14 @@ def join_waves(
         recorders: of the whole run.
         plan: of the whole run.
         program_plan: that ran in waves.
-        folders: of the waves, each done.
+        workdir: of the whole run; each wave is done.
 
     Raises: UserError for a line of a wave that is not as it was written.
     """
     program, seeds = program_plan.program, len(plan.study.seeds)
     groups = len(plan.members) // seeds
+    waves = range(program_plan.waves)
+    folders = [store.wave_folder(workdir, program.id, wave) for wave in waves]
     # The last records are what tells that a program is done.
     in_order = (
         (store.LAYERS, recorders.layers),

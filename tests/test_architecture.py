@@ -30,6 +30,7 @@ LAYERS = [
     {"manifest"},
     {"diagnosis"},
     {"run_records", "control"},
+    {"run_program"},
     {"run"},
     {"answers"},
     {"race_stages", "fresh_seeds"},
@@ -46,6 +47,7 @@ READERS_MAY_IMPORT = {"errors", "printable", "study", "store", "answers", "repor
 # Parts and modules that may touch the disk.
 DISK = {
     "run",
+    "run_program",
     "race",
     "examine",
     "store",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from stopping import stopping
 
-import init_study.run as run_module
+import init_study.run_program as run_program
 from init_study import store
 from init_study.control import Control
 from init_study.engine import running, timing, tuning
@@ -103,7 +103,7 @@ def test_a_finished_study_does_nothing_again(plan, undisturbed, monkeypatch):
     def refuse(*_):
         raise AssertionError("a finished program was prepared again")
 
-    monkeypatch.setattr(run_module, "prepare_program", refuse)
+    monkeypatch.setattr(run_program, "prepare_program", refuse)
     before = records(undisturbed)
     outcome = run(plan, undisturbed, "command", QUIET)
     assert outcome.finished and outcome.member_steps == 0

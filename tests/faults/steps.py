@@ -76,9 +76,9 @@ def _noting(path: Path, last: int | None = None) -> Callable[[], None]:
     """Have a run take single steps, and note each state; it dies behind the last."""
 
     def before() -> None:
-        from init_study import run, store
+        from init_study import run_program, store
 
-        plain_save, plain_begin = store.Checkpoints.save, run._begin
+        plain_save, plain_begin = store.Checkpoints.save, run_program._begin
 
         def note(name: str, state: Any) -> None:
             with open(path, "a") as file:
@@ -98,8 +98,8 @@ def _noting(path: Path, last: int | None = None) -> Callable[[], None]:
             return population, state, step
 
         store.Checkpoints.save = save
-        run._begin = begin
-        run.next_length = lambda *any_of: 1
+        run_program._begin = begin
+        run_program.next_length = lambda *any_of: 1
 
     return before
 

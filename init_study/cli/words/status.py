@@ -85,8 +85,8 @@ def _steps_in_waves(
     steps = store.last_steps(workdir)
     for program in study.programs():
         waves = manifest.get("programs", {}).get(program.id, {}).get("waves", 1)
-        if waves > 1 and program.id not in steps:
-            begun = store.wave_runs_in(workdir, program.id)
+        begun = store.wave_runs_in(workdir, program.id)
+        if begun and program.id not in steps:
             taken = sum(store.last_steps(one).get(program.id, 0) for one in begun)
             steps[program.id] = taken // waves
     return steps
