@@ -8,6 +8,7 @@ Which these are stands in the manifest; a run that goes on takes what stands the
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from init_study import store
@@ -17,13 +18,18 @@ from init_study.control import Control, Outcome
 from init_study.execution import Execution
 from init_study.instruments.cadence import Cadence
 from init_study.manifest import begin
+from init_study.parts import PATIENCE, WHOLE, Part, programs_of, run_part
 from init_study.plan import Plan, ProgramPlan
 from init_study.run import run
 from init_study.study import PROGRAM_AXES, Program, Study
 
 
 def run_with_fresh_seeds(
-    plan: Plan, workdir: Path, command: str, control: Control | None = None
+    plan: Plan,
+    workdir: Path,
+    command: str,
+    control: Control | None = None,
+    part: Part | None = None,
 ) -> Outcome:
     """Run a study as `run.run` does, then the fresh seeds that it asks for.
 
@@ -32,24 +38,30 @@ def run_with_fresh_seeds(
         workdir: made if it is not there.
         command: how to repeat the run; kept in the manifest.
         control: how the run is watched and stopped.
+        part: which of its programs; by default all.
 
-    Raises: UserError as `run.run` does.
+    Raises: UserError as `run.run` does, and as `parts.run_part` for a part.
     """
     control = control or Control()
-    done = _run(plan, workdir, command, control)
+    done = (
+        run_part(plan, workdir, command, part, control)
+        if part
+        else _run(plan, workdir, command, control)
+    )
     if not plan.study.fresh_seeds:
         return done
-    for program in plan.programs:
+    for program in programs_of(plan, part or WHOLE):
         if not done.finished or control.stop_requested():
             return done._replace(finished=False)
-        rates = _rates(plan.study, program.program, workdir)
+        with store.lock(workdir, wait=PATIENCE) if part else nullcontext():
+            rates = _rates(plan.study, program.program, workdir)
         if not rates:
             continue
-        part = _part(plan, program, workdir, rates)
+        fresh = _part(plan, program, workdir, rates)
         # The program was timed before its grid; more members may not fit beside it.
-        is_given = control.given_execution or len(part.members) <= len(plan.members)
+        is_given = control.given_execution or len(fresh.members) <= len(plan.members)
         own = control._replace(given_execution=is_given, spectra=False)
-        more = _run(part, workdir / store.FRESH / program.program.id, command, own)
+        more = _run(fresh, workdir / store.FRESH / program.program.id, command, own)
         done = Outcome(
             more.finished,
             done.member_steps + more.member_steps,

@@ -79,6 +79,12 @@ OPTIONS: tuple[Option, ...] = (
         needs="until",
     ),
     Option(
+        "part",
+        ("run",),
+        "K/N: each Nth program from the Kth on, beside other parts in one folder.",
+        against={"until": "a race is whole", "tensorboard": "it follows a whole run"},
+    ),
+    Option(
         "margin",
         ("run", "plan"),
         "Points below which a difference does not matter; by default 0.5, or half the "
@@ -113,8 +119,7 @@ OPTIONS: tuple[Option, ...] = (
         "tensorboard",
         ("run",),
         "Write event files into WORKDIR/tensorboard as records come.",
-        bool,
-        False,
+        *(bool, False),
         against={"until": "event files are of a single run"},
     ),
     Option(
@@ -122,8 +127,7 @@ OPTIONS: tuple[Option, ...] = (
         ("run",),
         "Before the first step, measure the spectra of Jacobian and Hessian and "
         "predict the signals of every layer.",
-        bool,
-        False,
+        *(bool, False),
         formerly="explain",
     ),
     Option(
@@ -151,8 +155,7 @@ OPTIONS: tuple[Option, ...] = (
         "watch",
         ("report",),
         "Draw it again as records come, until the run is done.",
-        bool,
-        False,
+        *(bool, False),
     ),
     Option(
         "to",
@@ -191,16 +194,14 @@ OPTIONS: tuple[Option, ...] = (
         "strict",
         ("data",),
         "Refuse a set with a picture that cannot be read, which is else left out.",
-        bool,
-        False,
+        *(bool, False),
         needs="dataset",
     ),
     Option(
         "check",
         ("data",),
         "Read all that is here, or all of --dataset, and verify every checksum.",
-        bool,
-        False,
+        *(bool, False),
         against={
             "image_size": "all sizes are checked",
             "mirror": "a check downloads nothing",

@@ -14,6 +14,7 @@ from init_study.engine.progress_lines import ProgressLines
 from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES, ending_with, noted_signals
+from init_study.parts import parse_part
 from init_study.printable import printable
 from init_study.study import Study
 
@@ -45,6 +46,8 @@ def train_study(
     flags = invocation.flags
     if flags.checkpoint_every is not None:
         check_number("--checkpoint_every", flags.checkpoint_every, least=0)
+    named = flags.part if "part" in flags else None
+    part = parse_part(named) if named is not None else None
     plan = invocation.make_plan(study)
     with contextlib.ExitStack() as held, _watching(flags.verbosity, stage) as watch:
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
@@ -67,7 +70,7 @@ def train_study(
             spectra="spectra" in flags and flags.spectra,
             accept_drift=flags.accept_drift,
         )
-        done = run_with_fresh_seeds(plan, workdir, invocation.command, control)
+        done = run_with_fresh_seeds(plan, workdir, invocation.command, control, part)
     # One that came after the last step: what would follow this run does not begin.
     return done.finished and not received
 

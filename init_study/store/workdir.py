@@ -3,9 +3,10 @@
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from init_study.errors import ExitCode, UserError
 from init_study.host import hold_file
@@ -20,6 +21,8 @@ from init_study.store.run_files import LOCK, MANIFEST, RACE
 from init_study.study import Study
 from init_study.study.files import differing_fields
 
+# Seconds between two tries to hold a folder.
+_BETWEEN = 0.2
 # What reading a run, or going on with it, takes from its manifest.
 _FACTS = {
     "data": ("checksums", "chance", "validation", "test"),
@@ -138,11 +141,15 @@ def _is_of_a_beginning(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def lock(workdir: Path) -> Iterator[None]:
+def lock(workdir: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold the folder for this process.
 
     The system lets go when the process ends, however it ends. What one that was killed
     left of the manifest is removed.
+
+    Args:
+        workdir: to hold.
+        wait: seconds for another process to let go of it.
 
     Raises: UserError naming the process that holds it, or a link out of the folder.
     """
@@ -150,7 +157,7 @@ def lock(workdir: Path) -> Iterator[None]:
     # Without a buffer, which would be written again as the file is closed.
     with open(workdir / LOCK, "a+b", buffering=0) as file:
         try:
-            hold_file(file)
+            _hold(file, wait)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().decode(errors="replace").strip() or "another process"
@@ -166,6 +173,23 @@ def lock(workdir: Path) -> Iterator[None]:
             if is_leftover(path, MANIFEST):
                 path.unlink()
         yield
+
+
+def _hold(file: IO[Any], wait: float) -> None:
+    """Lock a file, trying again for some seconds.
+
+    Raises: BlockingIOError if another process still holds it.
+    """
+    end = time.monotonic() + wait
+    while True:
+        try:
+            hold_file(file)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(min(_BETWEEN, wait))
+        else:
+            return
 
 
 def write_manifest(workdir: Path, manifest: Mapping[str, Any]) -> None:
