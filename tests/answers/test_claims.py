@@ -17,7 +17,12 @@ from init_study.answers.claims.claim import (
     number,
     rule_text,
 )
-from init_study.answers.claims.combinations import Check
+from init_study.answers.claims.combinations import (
+    Average,
+    Check,
+    Difference,
+    Exceeds,
+)
 from init_study.answers.claims.evidence import Evidence
 from init_study.answers.claims.judging import judge, verdict_of_parts
 from init_study.answers.claims.ledger import (
@@ -30,6 +35,14 @@ from init_study.answers.claims.ledger import (
 from init_study.report.ledger_page import render_ledger
 
 NOTHING = Evidence({}, {})
+
+
+def test_checks_are_found_in_what_is_made_of_them():
+    start, shared, third = (Check(name, name) for name in ("start", "shared", "third"))
+    made = Exceeds(start, Difference(shared, start), by=0.02)
+    both = Average("both", (third, shared))
+    rules = (above(made, 0.5), below(both, 1.0))
+    assert claim(*rules).checks() == {"start", "shared", "third"}
 
 
 @dataclass(frozen=True)

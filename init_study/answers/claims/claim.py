@@ -5,7 +5,8 @@ sentence that says several things has a part for each, with predictions of its o
 `judging` compares them with what was measured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from math import inf
 from string import ascii_lowercase
@@ -96,7 +97,19 @@ class Claim(NamedTuple):
     def checks(self) -> frozenset[str]:
         """Name the checks that the claim needs."""
         quantities = (prediction.quantity for prediction in self.all_predictions())
-        return frozenset(q.name for q in quantities if isinstance(q, Check))
+        return frozenset(name for one in quantities for name in _checks_in(one))
+
+
+def _checks_in(part: object) -> Iterator[str]:
+    """Find the checks that a quantity is, or is made of."""
+    if isinstance(part, Check):
+        yield part.name
+    elif isinstance(part, tuple):
+        for one in part:
+            yield from _checks_in(one)
+    elif is_dataclass(part):
+        for field in fields(part):
+            yield from _checks_in(getattr(part, field.name))
 
 
 def above(quantity: Quantity, bound: float) -> Prediction:
