@@ -51,7 +51,7 @@ CHECKS = {
 }
 
 RESULT = Claim(
-    number=13,
+    number=26,
     section="Of our own",
     original="",
     text="Gaussian draws that are made in bfloat16 are biased and coarse.",

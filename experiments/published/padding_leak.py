@@ -66,7 +66,7 @@ CHECKS = {
 }
 
 RESULT = Claim(
-    number=12,
+    number=25,
     section="Of our own",
     original="",
     text="Zeros around small images eat a quarter of the signal in every layer.",

@@ -15,7 +15,10 @@ _LEFT_OUT = (
     "--json",
     "--study.seeds",
     "--study.fresh_seeds",
+    "--part",
 )
+# Words whose studies are theirs: no run of a study of that name goes on with them.
+_OWN_STUDIES = {"claims", "published", "advise"}
 
 
 def next_command(command: str, comparisons: Sequence[Comparison]) -> str:
@@ -40,7 +43,8 @@ def next_command(command: str, comparisons: Sequence[Comparison]) -> str:
     except ValueError:
         # Quotes that do not close: it is shown, as it was written down.
         words = command.split()
-    if not is_open or not words or "compare(" in command:
+    own = _OWN_STUDIES & set(words)
+    if not is_open or not words or own or "compare(" in command:
         return ""
     start = [w for w in takewhile(lambda word: word[:1] != "-", words) if w != "run"]
     kept, leaves_value = [], False

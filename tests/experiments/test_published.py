@@ -1,15 +1,29 @@
 """What the published results' rules are made of, against numbers of other sources."""
 
+import re
 from math import inf, log, pi
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
-from experiments.published import edge_of_chaos, glorot_jacobian
+from experiments.published import (
+    RESULTS,
+    edge_of_chaos,
+    glorot_jacobian,
+    looks_linear,
+    mode_connectivity,
+    thousand_seeds,
+    trainable_boundary,
+)
+from init_study import initialize
+from init_study.answers.claims.evidence import Evidence
 from init_study.answers.claims.quantities import Accuracy
 from init_study.initializers import torch_kernel, xavier_uniform
 from init_study.network import trace
 
+DOCS = Path(__file__).parents[2] / "docs" / "why" / "claims.md"
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(120)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 
@@ -80,3 +94,58 @@ def test_jacobians_of_small_signals_have_the_singular_values_of_their_weights(
     monkeypatch.setattr(glorot_jacobian, "_WIDTH", 300)
     found = glorot_jacobian._mean_singular_value(law, seed=0)
     assert found == pytest.approx(8 / (3 * pi) * variance**0.5, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "depth"),
+    [
+        ([0.9, 0.9, 0.3, 0.1, 0.1], (32 * 64) ** 0.5),
+        ([0.9, 0.2, 0.1, 0.1, 0.1], 16),
+        # It does not come back: the first fall counts.
+        ([0.9, 0.3, 0.1, 0.9, 0.1], (16 * 32) ** 0.5),
+        ([0.9] * 5, 128),
+        ([0.1] * 5, 8),
+    ],
+)
+def test_a_boundary_lies_between_two_depths_on_a_logarithmic_scale(accuracy, depth):
+    found = trainable_boundary.last_depth(np.array(accuracy))
+    assert found == pytest.approx(depth)
+
+
+def test_the_spread_of_seeds_is_that_of_each_hundred(monkeypatch):
+    seeds = np.r_[np.linspace(0.5, 0.6, 100), np.linspace(0.9, 0.1, 100)]
+    monkeypatch.setattr(Accuracy, "values", lambda self, evidence: seeds)
+    quantity = thousand_seeds.RESULT.predictions[0].quantity
+    assert quantity.values(Evidence({}, {})) == pytest.approx([0.1, 0.8])
+
+
+def test_pairs_have_a_barrier_only_where_they_part(monkeypatch):
+    """At a rate at which a step leads anywhere, two orders end in two places."""
+    monkeypatch.setattr(mode_connectivity, "_NET", {"depth": 2, "width": 3})
+    monkeypatch.setattr(mode_connectivity, "_RATE", 3.0)
+    assert mode_connectivity.barriers(3, 3, [1, 2]) == [0.0, 0.0]
+    assert mode_connectivity.barriers(0, 3, [1, 2]) != [0.0, 0.0]
+
+
+def test_the_deep_relu_net_is_the_linear_one_that_it_begins_as():
+    """Mirrored kernels: the hidden layers of x and of −x differ by 2 W x."""
+    module = looks_linear.DenseReLU(2, 3, 8)
+    images = np.linspace(-1, 1, 32, dtype=np.float32).reshape(2, 4, 4, 1)
+    drawn = initialize(module, images, "looks_linear", jax.random.key(0))
+    there, back, middle = (
+        np.asarray(module.apply(drawn, x)) for x in (images, -images, 0 * images)
+    )
+    assert np.abs(there).max() > 0.01
+    np.testing.assert_allclose(there + back, 2 * middle, atol=1e-5)
+
+
+def test_the_documentation_tells_every_result_as_its_file_does():
+    rows = re.findall(r"^\| \[(\w+)\]\((\S+)\)(.*)\|$", DOCS.read_text(), re.MULTILINE)
+    assert [name for name, _, _ in rows] == list(RESULTS)
+    for name, path, cells in rows:
+        *_, says, verdict = (
+            cell.strip(" *") for cell in cells.split("|") if cell.strip()
+        )
+        assert (DOCS.parent / path).resolve().stem == name
+        assert says == RESULTS[name].RESULT.text
+        assert f"Measured: {verdict}" in RESULTS[name].__doc__

@@ -41,7 +41,14 @@ def undecided():
             "python launch.py run --study.steps 100 --workdir w --study=a",
             "python launch.py run --until=decided --study.steps 100 --study=a",
         ),
+        (
+            "python launch.py run --part=2/3 --study=a",
+            "python launch.py run --until=decided --study=a",
+        ),
         ("", ""),
+        # Studies of these words are their own.
+        ("python launch.py published --only=looks_linear", ""),
+        ("init-study claims --quick", ""),
     ],
 )
 def test_what_is_open_can_be_decided_by_the_next_command(command, wanted):

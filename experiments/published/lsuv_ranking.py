@@ -1,0 +1,48 @@
+"""Is a thin deep net best from layers that are brought to unit variance?
+
+Paper:    Mishkin & Matas 2016, arXiv:1511.06422: on thin deep nets with ReLU, LSUV is
+          ahead of orthogonal kernels, of He's law and of Xavier's, in this order.
+Command:  python launch.py published --only=lsuv_ranking
+Cost:     six minutes on two cores.
+Expected: more than half a point ahead of each at the end of training.
+Measured: undecided. It is 43 points ahead of orthogonal kernels (27 to 59) and 69 of
+          Xavier's law (51 to 86); of He's law 0.3 points (−0.4 to 1.0), 20 seeds.
+          Hundreds of seeds would tell.
+"""
+
+from init_study.answers.claims.claim import Claim, Part, above
+from init_study.answers.claims.combinations import Difference
+from init_study.answers.claims.evidence import runs
+from init_study.answers.claims.quantities import Accuracy
+from init_study.study import Study
+
+STUDY = Study(
+    name="lsuv_ranking",
+    question="Is a thin deep net best from layers of unit variance?",
+    schemes=("lsuv", "orthogonal", "he_normal", "xavier_normal"),
+    learning_rates=(0.01, 0.03),
+    seeds=tuple(range(200, 220)),
+    depth=(12,),
+    width=(12,),
+    steps=(1000,),
+    evaluations=3,
+)
+_LSUV, *_OTHERS = (Accuracy(runs("lsuv_ranking", one)) for one in STUDY.schemes)
+
+RESULT = Claim(
+    number=22,
+    section="Mishkin & Matas 2016",
+    original="",
+    text="On thin deep nets LSUV ends ahead of orthogonal kernels, He's law and "
+    "Xavier's.",
+    reading="Twelve convolutions of twelve channels, 30 passes over the data, each at "
+    "its best rate: more than half a point.",
+    parts=tuple(
+        Part(f"It ends ahead of {name}.", (above(Difference(_LSUV, other), 0.005),))
+        for name, other in zip(
+            ("orthogonal kernels", "He's law", "Xavier's law"), _OTHERS, strict=True
+        )
+    ),
+    literature="FitNet-4 on CIFAR-10: 92.11 %, orthogonal 91.74, He 90.91, Xavier "
+    "90.63. These figures were not checked against the paper.",
+)
