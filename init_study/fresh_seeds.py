@@ -18,9 +18,9 @@ from init_study.control import Control, Outcome
 from init_study.execution import Execution
 from init_study.instruments.cadence import Cadence
 from init_study.manifest import begin
-from init_study.parts import PATIENCE, WHOLE, Part, programs_of, run_part
 from init_study.plan import Plan, ProgramPlan
 from init_study.run import run
+from init_study.shares import PATIENCE, WHOLE, RunShare, programs_of, run_share
 from init_study.study import PROGRAM_AXES, Program, Study
 
 
@@ -29,7 +29,7 @@ def run_with_fresh_seeds(
     workdir: Path,
     command: str,
     control: Control | None = None,
-    part: Part | None = None,
+    part: RunShare | None = None,
 ) -> Outcome:
     """Run a study as `run.run` does, then the fresh seeds that it asks for.
 
@@ -40,11 +40,11 @@ def run_with_fresh_seeds(
         control: how the run is watched and stopped.
         part: which of its programs; by default all.
 
-    Raises: UserError as `run.run` does, and as `parts.run_part` for a part.
+    Raises: UserError as `run.run` does, and as `shares.run_share` for a part.
     """
     control = control or Control()
     done = (
-        run_part(plan, workdir, command, part, control)
+        run_share(plan, workdir, command, part, control)
         if part
         else _run(plan, workdir, command, control)
     )

@@ -32,7 +32,7 @@ LAYERS = [
     {"run_records", "control"},
     {"run_program"},
     {"run"},
-    {"parts"},
+    {"shares"},
     {"answers"},
     {"race_stages", "fresh_seeds"},
     {"race", "examine"},

@@ -14,8 +14,8 @@ from init_study.engine.progress_lines import ProgressLines
 from init_study.errors import check_number
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.interrupts import EXIT_CODES, ending_with, noted_signals
-from init_study.parts import parse_part
 from init_study.printable import printable
+from init_study.shares import parse_share
 from init_study.study import Study
 
 _WARNINGS = -1
@@ -47,7 +47,7 @@ def train_study(
     if flags.checkpoint_every is not None:
         check_number("--checkpoint_every", flags.checkpoint_every, least=0)
     named = flags.part if "part" in flags else None
-    part = parse_part(named) if named is not None else None
+    part = parse_share(named) if named is not None else None
     plan = invocation.make_plan(study)
     with contextlib.ExitStack() as held, _watching(flags.verbosity, stage) as watch:
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))

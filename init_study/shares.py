@@ -25,8 +25,8 @@ from init_study.run_records import join_waves, open_recorders
 PATIENCE = 600.0
 
 
-class Part(NamedTuple):
-    """A share of the programs of a run.
+class RunShare(NamedTuple):
+    """A part of the programs of a run.
 
     Attributes:
         place: from 1.
@@ -37,22 +37,22 @@ class Part(NamedTuple):
     of: int
 
 
-WHOLE = Part(1, 1)
+WHOLE = RunShare(1, 1)
 
 
-def parse_part(text: str) -> Part:
+def parse_share(text: str) -> RunShare:
     """Read a part, as `3/8`.
 
     Raises: UserError for what is no part.
 
     Example:
-        >>> parse_part("3/8")
-        Part(place=3, of=8)
+        >>> parse_share("3/8")
+        RunShare(place=3, of=8)
     """
     place, _, of = text.partition("/")
     if not all(one.isascii() and one.isdecimal() for one in (place, of)):
         raise UserError(f"--part={text} is no part; write K/N, as --part=1/8")
-    part = Part(int(place), int(of))
+    part = RunShare(int(place), int(of))
     if not 1 <= part.place <= part.of:
         raise UserError(
             f"--part={text}: there are parts 1/{max(part.of, 1)} to "
@@ -61,7 +61,7 @@ def parse_part(text: str) -> Part:
     return part
 
 
-def programs_of(plan: Plan, part: Part) -> tuple[ProgramPlan, ...]:
+def programs_of(plan: Plan, part: RunShare) -> tuple[ProgramPlan, ...]:
     """List the programs of a part: each Nth, from its place on.
 
     Args:
@@ -71,8 +71,8 @@ def programs_of(plan: Plan, part: Part) -> tuple[ProgramPlan, ...]:
     return plan.programs[part.place - 1 :: part.of]
 
 
-def run_part(
-    plan: Plan, workdir: Path, command: str, part: Part, control: Control
+def run_share(
+    plan: Plan, workdir: Path, command: str, part: RunShare, control: Control
 ) -> Outcome:
     """Train what a part has left, beside other parts in the same folder.
 

@@ -11,9 +11,9 @@ from init_study import store
 from init_study.cli.words.status import status_overview
 from init_study.control import Control
 from init_study.errors import ExitCode, UserError
-from init_study.parts import Part, parse_part, programs_of, run_part
 from init_study.plan import make_plan
 from init_study.run import run
+from init_study.shares import RunShare, parse_share, programs_of, run_share
 from init_study.study import Study
 
 STUDY = Study(
@@ -54,10 +54,10 @@ def contents(workdir):
 def test_parts_one_after_the_other_are_the_whole(plan, whole, tmp_path):
     """The second part first: programs come in another order, their numbers do not."""
     workdir = tmp_path / "w"
-    assert run_part(plan, workdir, "command", Part(2, 2), Control()).finished
+    assert run_share(plan, workdir, "command", RunShare(2, 2), Control()).finished
     first, *_ = status_overview(workdir)["programs"]
     assert not first["done"] and first["step"] == 0
-    done = run_part(plan, workdir, "command", Part(1, 2), Control())
+    done = run_share(plan, workdir, "command", RunShare(1, 2), Control())
     assert done.finished and done.member_steps == 2 * 4 * 4
     assert status_overview(workdir)["done"]
     assert contents(workdir) == contents(whole)
@@ -66,17 +66,17 @@ def test_parts_one_after_the_other_are_the_whole(plan, whole, tmp_path):
 
 def test_a_whole_run_goes_on_with_what_a_part_began(plan, whole, tmp_path):
     workdir, stop = tmp_path / "w", stopping(2, checkpoint_every=0.0)
-    assert not run_part(plan, workdir, "command", Part(1, 3), stop).finished
+    assert not run_share(plan, workdir, "command", RunShare(1, 3), stop).finished
     assert run(plan, workdir, "command").finished
     assert contents(workdir) == contents(whole)
 
 
 def test_a_part_waits_for_who_holds_the_folder(plan, tmp_path, monkeypatch):
     workdir = tmp_path / "w"
-    monkeypatch.setattr("init_study.parts.PATIENCE", 0.3)
+    monkeypatch.setattr("init_study.shares.PATIENCE", 0.3)
     store.open_workdir(workdir, STUDY)
     with store.lock(workdir), pytest.raises(UserError, match="in use by") as caught:
-        run_part(plan, workdir, "command", Part(1, 3), Control())
+        run_share(plan, workdir, "command", RunShare(1, 3), Control())
     assert caught.value.exit_code == ExitCode.NO_PLACE
     held = threading.Event()
 
@@ -85,17 +85,17 @@ def test_a_part_waits_for_who_holds_the_folder(plan, tmp_path, monkeypatch):
             held.set()
             time.sleep(0.5)
 
-    monkeypatch.setattr("init_study.parts.PATIENCE", 60.0)
+    monkeypatch.setattr("init_study.shares.PATIENCE", 60.0)
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait()
-    assert run_part(plan, workdir, "command", Part(1, 3), Control()).finished
+    assert run_share(plan, workdir, "command", RunShare(1, 3), Control()).finished
     thread.join()
 
 
 def test_every_program_is_in_one_part(plan):
     for of in range(1, 5):
-        parts = [programs_of(plan, Part(place + 1, of)) for place in range(of)]
+        parts = [programs_of(plan, RunShare(place + 1, of)) for place in range(of)]
         labels = [one.label for part in parts for one in part]
         assert sorted(labels) == [one.label for one in plan.programs]
 
@@ -114,13 +114,15 @@ def test_every_program_is_in_one_part(plan):
 )
 def test_what_is_no_part_is_refused(text, said):
     with pytest.raises(UserError, match=said):
-        parse_part(text)
+        parse_share(text)
 
 
 def test_a_part_without_programs_says_so(plan, tmp_path, caplog):
-    assert run_part(plan, tmp_path / "w", "command", Part(4, 4), Control()).finished
+    assert run_share(
+        plan, tmp_path / "w", "command", RunShare(4, 4), Control()
+    ).finished
     with pytest.raises(UserError, match="--spectra"):
-        run_part(plan, tmp_path / "w", "c", Part(1, 2), Control(spectra=True))
+        run_share(plan, tmp_path / "w", "c", RunShare(1, 2), Control(spectra=True))
 
 
 @pytest.mark.slow
