@@ -66,8 +66,10 @@ def test_parts_one_after_the_other_are_the_whole(plan, whole, tmp_path):
 
 def test_a_whole_run_goes_on_with_what_a_part_began(plan, whole, tmp_path):
     workdir, stop = tmp_path / "w", stopping(2, checkpoint_every=0.0)
-    assert not run_share(plan, workdir, "command", RunShare(1, 3), stop).finished
-    assert run(plan, workdir, "command").finished
+    begun = run_share(plan, workdir, "command", RunShare(1, 3), stop)
+    assert not begun.finished and begun.member_steps > 0
+    rest = run(plan, workdir, "command")
+    assert rest.finished and rest.member_steps == 3 * 4 * 4 - begun.member_steps
     assert contents(workdir) == contents(whole)
 
 

@@ -55,8 +55,8 @@ def whole(plan, tmp_path_factory):
 def small_memory(monkeypatch):
     """Room for the members of two seeds, of the five that there are."""
 
-    def holds(plan, program):
-        return len(plan.members) <= 8
+    def holds(plan, program, seeds):
+        return seeds <= 2
 
     monkeypatch.setattr(tuning, "holds", holds)
 
@@ -97,7 +97,7 @@ def test_a_run_that_is_stopped_goes_on_in_its_wave(plan, whole, small_memory, tm
     status = status_overview(workdir)
     assert not status["done"] and 0 <= status["programs"][0]["step"] < 6
     # More memory changes nothing for a run that began in waves.
-    tuning.holds = lambda plan, program: True
+    tuning.holds = lambda plan, program, seeds: True
     control = Control(watch=lambda progress: told.append(progress))
     assert run(plan, workdir, "command", control).finished
     assert contents(workdir) == contents(whole)
@@ -107,15 +107,18 @@ def test_a_run_that_is_stopped_goes_on_in_its_wave(plan, whole, small_memory, tm
     assert run(plan, workdir, "command").member_steps == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "step"), [(store.FILTERS, 0), (store.RECORDS, 3), (store.READINGS, 6)]
+)
 def test_a_run_that_died_as_it_put_waves_together_does_it_again(
-    plan, whole, small_memory, tmp_path, monkeypatch
+    plan, whole, small_memory, tmp_path, monkeypatch, name, step
 ):
     workdir, append = tmp_path / "w", store.Recorder.append
 
-    def die(self, program, step, values):
-        if len(next(iter(values.values()))) == len(STUDY.members()) and step == 3:
+    def die(self, program, now, values):
+        if self._path == workdir / name and now == step:
             raise KeyboardInterrupt
-        append(self, program, step, values)
+        append(self, program, now, values)
 
     monkeypatch.setattr(store.Recorder, "append", die)
     with pytest.raises(KeyboardInterrupt):
@@ -145,7 +148,7 @@ def test_a_plan_says_how_many_waves(plan, monkeypatch, tmp_path):
     (row,) = plan_overview(plan, tmp_path / "w")["programs"]
     assert row["waves"] == 1
     monkeypatch.setattr(
-        "init_study.engine.estimate.holds", lambda p, _: len(p.members) <= 8
+        "init_study.engine.estimate.holds", lambda plan, program, seeds: seeds <= 2
     )
     (row,) = plan_overview(plan, tmp_path / "w")["programs"]
     assert row["waves"] == 3
@@ -179,7 +182,7 @@ def test_waves_are_as_few_as_fit(plan, room, fits, waves):
         return len(part.members)
 
     found, members = in_fewest_waves(
-        plan, plan.programs[0], lambda part, _: len(part.members) <= room, fit
+        plan, plan.programs[0], lambda plan, program, n: 4 * n <= room, fit
     )
     assert (found, members <= fits) == (waves, True)
 
@@ -188,15 +191,30 @@ def test_room_for_members_is_counted_on_devices_and_on_the_host(plan, monkeypatc
     """On a CPU: what devices hold, and three copies of all members beside it."""
     program, devices = plan.programs[0], jax.device_count()
     member = num_bytes(member_shapes(program))
-    _, data = feeding_shapes(program, STUDY.seeds)
+    _, data = feeding_shapes(program, STUDY.seeds[:2])
     places = -(-8 // devices)
     room = data + places * member + -(-3 * 8 * member // devices)
     monkeypatch.setattr(tuning, "bytes_per_device", lambda platform: room)
-    fits = [
-        tuning.holds(wave_plans(plan, program._replace(waves=waves))[0], program)
-        for waves in range(1, 6)
-    ]
-    assert fits == [False, False, True, True, True]
+    fits = [tuning.holds(plan, program, seeds) for seeds in range(1, 6)]
+    assert fits == [True, True, False, False, False]
+
+
+def test_the_search_for_waves_is_short():
+    """Of 4,000 seeds none fits: twelve questions, and one trial, not 4,000."""
+    plan = make_plan(STUDY.replace(seeds=4000, instruments=(), readings=None))
+    asked, tried = [], []
+
+    def holds(plan, program, seeds):
+        asked.append(seeds)
+        return False
+
+    def fit(part, program):
+        tried.append(len(part.study.seeds))
+        raise NoRoom("none")
+
+    with pytest.raises(NoRoom):
+        in_fewest_waves(plan, plan.programs[0], holds, fit)
+    assert len(asked) <= 12 and tried == [1]
 
 
 def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
@@ -223,7 +241,7 @@ from init_study.study import Study
 
 seeds, workdir = int(sys.argv[1]), Path(sys.argv[2])
 prepare_jax(None)
-tuning.holds = lambda plan, program: len(plan.members) <= 500
+tuning.holds = lambda plan, program, seeds: seeds <= 500
 study = Study(
     schemes="he_normal", learning_rates=0.1, seeds=seeds, depth=2, width=16,
     batch_size=4, steps=2, evaluations=1,

@@ -17,6 +17,7 @@ Measured: reproduced. At depth 10 training accuracy is 99 to 100 % in all three 
 import flax.linen as nn
 import jax
 
+from init_study.activations import find_activation
 from init_study.answers.claims.claim import Claim, Prediction, above, below
 from init_study.answers.claims.evidence import runs
 from init_study.answers.claims.quantities import Accuracy
@@ -34,7 +35,7 @@ STUDY = Study(
     schemes=tuple(f"gaussian({variance:g}, {SIGMA_B2:g})" for variance in VARIANCES),
     learning_rates=(0.0001, 0.0003, 0.001, 0.003),
     seeds=tuple(range(100, 110)),
-    model=("experiments.published.edge_of_chaos:DenseTanh",),
+    model=("experiments.published.edge_of_chaos:PlainDense",),
     depth=(10, 100),
     width=(64,),
     steps=(600,),
@@ -42,19 +43,21 @@ STUDY = Study(
 )
 
 
-class DenseTanh(nn.Module):
-    """Dense tanh layers of one width, as in the paper, and a dense head."""
+class PlainDense(nn.Module):
+    """Dense layers of one width, of tanh as in the paper, and a dense head."""
 
     num_classes: int
     depth: int
     width: int
+    activation: str = "tanh"
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
         """Compute the logits of images `[n, height, width, channels]`."""
+        bend = find_activation(self.activation)
         x = images.reshape(len(images), -1)
         for _ in range(self.depth):
-            x = nn.tanh(nn.Dense(self.width)(x))
+            x = bend(nn.Dense(self.width)(x))
         return nn.Dense(self.num_classes)(x)
 
 

@@ -11,9 +11,6 @@ Measured: reproduced. From mirrored kernels 10 of 10 runs learn (62 to 100 %), 7
           ahead (75 to 82) of He's law, which comes to 15 % (11 to 18).
 """
 
-import flax.linen as nn
-import jax
-
 from init_study.answers.claims.claim import Claim, above, below
 from init_study.answers.claims.combinations import Difference
 from init_study.answers.claims.evidence import runs
@@ -26,28 +23,13 @@ STUDY = Study(
     schemes=("looks_linear", "he_normal"),
     learning_rates=(0.0003, 0.001),
     seeds=tuple(range(200, 210)),
-    model=("experiments.published.looks_linear:DenseReLU",),
+    model=("experiments.published.edge_of_chaos:PlainDense",),
+    activation=("relu",),
     depth=(198,),
     width=(64,),
     steps=(150,),
     evaluations=3,
 )
-
-
-class DenseReLU(nn.Module):
-    """Dense ReLU layers of one width and a dense head."""
-
-    num_classes: int
-    depth: int
-    width: int
-
-    @nn.compact
-    def __call__(self, images: jax.Array, train: bool = False) -> jax.Array:
-        """Compute the logits of images `[n, height, width, channels]`."""
-        x = images.reshape(len(images), -1)
-        for _ in range(self.depth):
-            x = nn.relu(nn.Dense(self.width)(x))
-        return nn.Dense(self.num_classes)(x)
 
 
 _MIRRORED, _HE = (Accuracy(runs("looks_linear", one)) for one in STUDY.schemes)

@@ -11,7 +11,7 @@ from init_study.engine.feeding import make_feeding
 from init_study.engine.orders import make_orders
 from init_study.engine.timing import sample
 from init_study.engine.tuning import fitting, holds
-from init_study.engine.waves import in_fewest_waves, wave_plans
+from init_study.engine.waves import in_fewest_waves, largest_wave
 from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan, image_bytes
 from init_study.train import no_sums
@@ -58,7 +58,7 @@ def estimate(plan: Plan, program_plan: ProgramPlan) -> Estimate:
     Raises: UserError if the program does not fit into the devices' memory.
     """
     waves, timing = in_fewest_waves(plan, program_plan, holds, fitting)
-    largest, *_ = wave_plans(plan, program_plan._replace(waves=waves))
+    largest = largest_wave(plan, program_plan._replace(waves=waves))
     program, members = program_plan.program, len(plan.members)
     program_plan = program_plan._replace(execution=timing.execution)
     first, again = _time_evaluation(plan, program_plan)

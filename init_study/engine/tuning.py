@@ -21,7 +21,7 @@ from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import compile_population, member_shapes
 from init_study.engine.shortage import shortage
 from init_study.engine.timing import Timing, time_execution, train_shapes
-from init_study.engine.waves import in_fewest_waves, wave_plans
+from init_study.engine.waves import in_fewest_waves, largest_wave
 from init_study.errors import NoRoom, UserError
 from init_study.execution import Execution, candidates
 from init_study.plan import Plan, ProgramPlan
@@ -120,7 +120,7 @@ def check_memory(plan: Plan, program_plan: ProgramPlan) -> None:
 
     Raises: UserError, with the widest execution that fits.
     """
-    part, *_ = wave_plans(plan, program_plan)
+    part = largest_wave(plan, program_plan)
     if not _surely_fits(part, program_plan, _cost(part, program_plan)):
         fitting(part, program_plan, given=True)
 
@@ -191,16 +191,18 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     )
 
 
-def holds(plan: Plan, program_plan: ProgramPlan) -> bool:
+def holds(plan: Plan, program_plan: ProgramPlan, seeds: int) -> bool:
     """Whether there is room for members alone, without what a step takes besides.
 
     Args:
-        plan: with the members.
+        plan: of the study.
         program_plan: one of its programs.
+        seeds: of how many of its seeds the members are.
     """
     width, member = program_plan.execution.chunk_width, member_shapes(program_plan)
-    members, member_bytes = len(plan.members), num_bytes(member)
-    _, data_bytes = feeding_shapes(program_plan, plan.study.seeds)
+    members = len(plan.members) // len(plan.study.seeds) * seeds
+    member_bytes = num_bytes(member)
+    _, data_bytes = feeding_shapes(program_plan, plan.study.seeds[:seeds])
     held = padded_size(members, member_mesh(), width) // jax.device_count()
     room = bytes_per_device(jax.default_backend())
     needed = held * member_bytes + data_bytes
@@ -238,8 +240,8 @@ def fitting(plan: Plan, program_plan: ProgramPlan, given: bool = False) -> Timin
         width //= 2
     raise NoRoom(
         f"{program_plan.label}: {len(plan.members)} members do not fit even one at a "
-        f"time: {problem}; use fewer schemes or rates, a smaller batch_size, more "
-        "evaluations or more devices"
+        f"time: {problem}; use fewer members, a smaller batch_size, more evaluations "
+        "or more devices"
     )
 
 

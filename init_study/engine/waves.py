@@ -4,6 +4,7 @@ A member's numbers hang on its own scheme, rate and seed, and on the chunk width
 all waves share: how many there are changes no bit.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TypeVar
@@ -36,21 +37,44 @@ def wave_plans(plan: Plan, program_plan: ProgramPlan) -> tuple[Plan, ...]:
     seeds, waves = plan.study.seeds, program_plan.waves
     least, more = divmod(len(seeds), waves)
     ends = [wave * least + min(wave, more) for wave in range(waves + 1)]
-    alone = plan.study.replace(
+    return tuple(
+        _of_seeds(plan, program_plan, seeds[start:end]) for start, end in pairwise(ends)
+    )
+
+
+def largest_wave(plan: Plan, program_plan: ProgramPlan) -> Plan:
+    """Give the first of the parts that `wave_plans` gives, and make no other.
+
+    Args:
+        plan: of the study.
+        program_plan: one of its programs, which says in how many waves it runs.
+
+    Example:
+        >>> from init_study.plan import make_plan
+        >>> from init_study.study import Study
+        >>> study = Study(schemes="zeros", learning_rates=0.1, model="linear", seeds=5)
+        >>> plan = make_plan(study)
+        >>> largest_wave(plan, plan.programs[0]._replace(waves=2)).study.seeds
+        (0, 1, 2)
+    """
+    seeds = plan.study.seeds
+    return _of_seeds(plan, program_plan, seeds[: -(-len(seeds) // program_plan.waves)])
+
+
+def _of_seeds(plan: Plan, program_plan: ProgramPlan, seeds: tuple[int, ...]) -> Plan:
+    study = plan.study.replace(
         **{axis: (getattr(program_plan.program, axis),) for axis in PROGRAM_AXES},
         fresh_seeds=0,
+        seeds=seeds,
     )
-    studies = [alone.replace(seeds=seeds[start:end]) for start, end in pairwise(ends)]
     own = program_plan._replace(waves=1)
-    return tuple(
-        Plan(study, study.members(), plan.schemes, (own,)) for study in studies
-    )
+    return Plan(study, study.members(), plan.schemes, (own,))
 
 
 def in_fewest_waves(
     plan: Plan,
     program_plan: ProgramPlan,
-    holds: Callable[[Plan, ProgramPlan], bool],
+    holds: Callable[[Plan, ProgramPlan, int], bool],
     fit: Callable[[Plan, ProgramPlan], Fitted],
 ) -> tuple[int, Fitted]:
     """Find waves of which the first, the largest, fits into memory: the fewest.
@@ -61,7 +85,7 @@ def in_fewest_waves(
     Args:
         plan: of the study.
         program_plan: one of its programs.
-        holds: whether there is room for the members of a plan alone.
+        holds: whether there is room for the members of so many seeds alone.
         fit: says how the program runs with the members of a plan, and raises NoRoom
             where it does not.
 
@@ -69,16 +93,16 @@ def in_fewest_waves(
     Raises: NoRoom if not even the members of one seed fit.
     """
     most = len(plan.study.seeds)
-
-    def largest(waves: int) -> Plan:
-        first = wave_plans(plan, program_plan._replace(waves=waves))[0]
-        return first if waves > 1 else plan
-
-    able = (n for n in range(1, most) if holds(largest(n), program_plan))
-    waves = next(able, most)
+    # The more seeds the less room: the first count that does not fit ends the search.
+    able = bisect_left(
+        range(1, most + 1), True, key=lambda n: not holds(plan, program_plan, n)
+    )
+    waves = -(-most // max(1, able))
     while True:
+        here = program_plan._replace(waves=waves)
+        part = largest_wave(plan, here) if waves > 1 else plan
         try:
-            return waves, fit(largest(waves), program_plan)
+            return waves, fit(part, program_plan)
         except NoRoom:
             if waves == most:
                 raise

@@ -59,14 +59,14 @@ def test_a_net_needs_room_for_its_variables_and_for_the_places_of_one(monkeypatc
 
 
 def test_a_population_that_does_not_fit_is_not_made(monkeypatch):
-    """400 members of depth 8 and width 1024 in one chunk are 211 GB."""
+    """A member of 33 MB does not fit beside the host's copies of it."""
     study = STUDY.replace(depth=8, width=256, seeds=400)
     plan = make_plan(study, execution=Execution(400, "blocked"))
     for module in (tuning, timing):
-        monkeypatch.setattr(module, "bytes_per_device", lambda _: 500 * MEGA)
+        monkeypatch.setattr(module, "bytes_per_device", lambda _: 50 * MEGA)
 
     def refused():
-        with pytest.raises(UserError, match="400 members do not fit even one at a"):
+        with pytest.raises(UserError, match="1 members do not fit even one at a"):
             tuning.choose_executions(plan, given=True)
 
     # Two copies of 4.1 million parameters, 400 times, are 13 GB.

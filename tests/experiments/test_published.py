@@ -12,7 +12,6 @@ from experiments.published import (
     RESULTS,
     edge_of_chaos,
     glorot_jacobian,
-    looks_linear,
     mode_connectivity,
     thousand_seeds,
     trainable_boundary,
@@ -78,7 +77,7 @@ def test_only_critical_nets_are_predicted_to_train_at_any_depth():
 
 
 def test_the_dense_net_has_its_depth_in_hidden_layers():
-    network = trace(edge_of_chaos.DenseTanh(10, 3, 5), (8, 8, 1))
+    network = trace(edge_of_chaos.PlainDense(10, 3, 5), (8, 8, 1))
     shapes = [layer.kernel_shape for layer in network.layers]
     assert shapes == [(64, 5), (5, 5), (5, 5), (5, 10)]
 
@@ -129,7 +128,7 @@ def test_pairs_have_a_barrier_only_where_they_part(monkeypatch):
 
 def test_the_deep_relu_net_is_the_linear_one_that_it_begins_as():
     """Mirrored kernels: the hidden layers of x and of −x differ by 2 W x."""
-    module = looks_linear.DenseReLU(2, 3, 8)
+    module = edge_of_chaos.PlainDense(2, 3, 8, "relu")
     images = np.linspace(-1, 1, 32, dtype=np.float32).reshape(2, 4, 4, 1)
     drawn = initialize(module, images, "looks_linear", jax.random.key(0))
     there, back, middle = (
