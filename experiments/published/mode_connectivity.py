@@ -114,7 +114,7 @@ _STEPS_SHARED = Check(
 )
 
 RESULT = Claim(
-    number=21,
+    number=23,
     section="Frankle et al. 2020",
     original="",
     text="Two orders of the data end in one basin if they part after the first steps, "

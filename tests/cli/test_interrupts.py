@@ -42,7 +42,7 @@ def test_signals_are_noted_while_there_is_something_to_save(monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     noted = []
 
-    def run(plan, workdir, command, control):
+    def run(plan, workdir, command, control, part):
         for doing in ("choosing", "compiling", "training", "choosing", "training"):
             control.watch(Progress(1, 1, "", 1, Execution(1, "xla"), doing, 1, 9))
             noted.append(signal.getsignal(signal.SIGTERM) != before)
