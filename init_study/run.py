@@ -5,6 +5,7 @@ runs of their own.
 """
 
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from init_study import manifest, store
@@ -79,7 +80,7 @@ def run(
 
 
 def begin_run(
-    plan: Plan, workdir: Path, command: str, control: Control
+    plan: Plan, workdir: Path, command: str, control: Control, at_once: int = 1
 ) -> tuple[Plan, bool]:
     """Write the manifest of a run that is held, or go on with the one that is there.
 
@@ -88,6 +89,7 @@ def begin_run(
         workdir: of the run.
         command: how to repeat it.
         control: how it is run.
+        at_once: on how many hosts.
 
     Returns: the plan as it runs here, and whether spectra are measured.
     Raises: UserError as `run` does.
@@ -96,7 +98,7 @@ def begin_run(
     if (workdir / store.MANIFEST).exists():
         spectra = check_spectra(plan, workdir, spectra)
     else:
-        plan = _chosen(plan, workdir, control)
+        plan = _chosen(plan, workdir, control, at_once)
         check_waves(plan, spectra)
     accept = control.accept_drift
     plan = manifest.begin(workdir, plan, command, accept_drift=accept, spectra=spectra)
@@ -109,7 +111,7 @@ def runs_in_waves(workdir: Path, program_plan: ProgramPlan) -> bool:
     return program_plan.waves > 1 or bool(begun)
 
 
-def _chosen(plan: Plan, workdir: Path, control: Control) -> Plan:
+def _chosen(plan: Plan, workdir: Path, control: Control, at_once: int) -> Plan:
     """Choose how the programs of a new run are executed, if the disk has room for it.
 
     Raises: UserError if it has not, or a program does not fit into memory.
@@ -124,7 +126,7 @@ def _chosen(plan: Plan, workdir: Path, control: Control) -> Plan:
     def tell(program: ProgramPlan) -> None:
         control.watch(progress_of(plan, program, "choosing", 0))
 
-    return choose_executions(plan, control.given_execution, tell)
+    return choose_executions(plan, control.given_execution, tell, at_once)
 
 
 def _run_waves(
@@ -149,9 +151,14 @@ def _run_waves(
 
 
 def run_waves(
-    plan: Plan, program_plan: ProgramPlan, workdir: Path, command: str, control: Control
+    plan: Plan,
+    program_plan: ProgramPlan,
+    workdir: Path,
+    command: str,
+    control: Control,
+    which: Container[int] | None = None,
 ) -> tuple[int, bool]:
-    """Run the waves of a program one after the other, each as a run of its own.
+    """Run waves of a program one after the other, each as a run of its own.
 
     Args:
         plan: of the whole run, begun.
@@ -159,18 +166,21 @@ def run_waves(
         workdir: of the whole run, which need not be held.
         command: how to repeat it.
         control: how it is watched and stopped.
+        which: of its waves, from 0; all by default.
 
-    Returns: member-steps taken, and whether all waves are done.
+    Returns: member-steps taken, and whether these waves are done.
     Raises: UserError as `run` does.
     """
     parts, taken = wave_plans(plan, program_plan), 0
     own = control._replace(given_execution=True, recorded=lambda: None, spectra=False)
     for wave, part in enumerate(parts):
+        if which is not None and wave not in which:
+            continue
 
         def watch(progress: Progress, wave: int = wave) -> None:
             here = progress_of(plan, program_plan, progress.doing, progress.step)
-            which = f", wave {wave + 1} of {len(parts)}" if len(parts) > 1 else ""
-            label, members = f"{here.label}{which}", progress.members
+            of = f", wave {wave + 1} of {len(parts)}" if len(parts) > 1 else ""
+            label, members = f"{here.label}{of}", progress.members
             control.watch(here._replace(label=label, members=members))
 
         folder = store.wave_folder(workdir, program_plan.program.id, wave)

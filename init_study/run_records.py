@@ -1,7 +1,8 @@
 """The files of a run that grow as it goes, and what is measured at its two ends."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -15,8 +16,10 @@ from init_study.engine.running import (
     predicted_numbers,
     spectrum_numbers,
 )
+from init_study.engine.waves import wave_plans
 from init_study.errors import UserError
 from init_study.plan import Plan, ProgramPlan
+from init_study.study import Member
 from init_study.train import TrainState
 
 
@@ -133,44 +136,50 @@ def join_waves(
 
     Raises: UserError for a line of a wave that is not as it was written.
     """
-    program, seeds = program_plan.program, len(plan.study.seeds)
-    groups = len(plan.members) // seeds
-    waves = range(program_plan.waves)
-    folders = [store.wave_folder(workdir, program.id, wave) for wave in waves]
+    program, parts = program_plan.program, wave_plans(plan, program_plan)
+    folders = [store.wave_folder(workdir, program.id, w) for w in range(len(parts))]
+    everyone = _places(plan.members, [part.members for part in parts])
+    of_first = _places(*_of_first_seed(plan, parts))
     # The last records are what tells that a program is done.
     in_order = (
-        (store.LAYERS, recorders.layers),
-        (store.FILTERS, recorders.filters),
-        (store.READINGS, recorders.readings),
-        (store.RECORDS, recorders.records),
+        (store.LAYERS, recorders.layers, everyone),
+        (store.FILTERS, recorders.filters, of_first),
+        (store.READINGS, recorders.readings, everyone),
+        (store.RECORDS, recorders.records, everyone),
     )
-    for name, recorder in in_order:
+    for name, recorder, places in in_order:
         if recorder is None:
             continue
         for lines in zip(*(store.read_lines(f, name) for f in folders), strict=True):
-            parts = [line["values"] for line in lines]
-            # Filters are those of the first seed, which is in the first wave.
-            whole = parts[0] if name == store.FILTERS else _joined(parts, groups)
-            values = {metric: np.array(rows) for metric, rows in whole.items()}
+            given = [line["values"] for line in lines]
+            values = {
+                metric: np.array([given[wave][metric][row] for wave, row in places])
+                for metric in given[0]
+            }
             recorder.append(program, lines[0]["step"], values)
 
 
-def _joined(parts: list[dict[str, Any]], groups: int) -> dict[str, list[Any]]:
-    """Put rows of members, `[groups × seeds of a wave]`, into the order of all."""
-
-    def rows(part: list[Any], group: int) -> list[Any]:
-        each = len(part) // groups
-        return part[group * each : (group + 1) * each]
-
-    return {
-        metric: [
-            row
-            for group in range(groups)
-            for part in parts
-            for row in rows(part[metric], group)
-        ]
-        for metric in parts[0]
+def _places(
+    members: Sequence[Member], of_waves: Sequence[Sequence[Member]]
+) -> list[tuple[int, int]]:
+    """Find in which wave, and in which row of what it gave, each member is."""
+    rows = {
+        member: (wave, row)
+        for wave, own in enumerate(of_waves)
+        for row, member in enumerate(own)
     }
+    return [rows[member] for member in members]
+
+
+def _of_first_seed(
+    plan: Plan, parts: Sequence[Plan]
+) -> tuple[list[Member], list[list[Member]]]:
+    """List the members of the first seed: of the whole, and of each wave its own."""
+
+    def of(one: Plan) -> list[Member]:
+        return [m for m in one.members if m.seed == one.study.seeds[0]]
+
+    return of(plan), [of(part) for part in parts]
 
 
 def record_layers(

@@ -17,10 +17,15 @@ from init_study.engine import tuning
 from init_study.engine.devices import num_bytes
 from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import member_shapes
-from init_study.engine.waves import in_fewest_waves, wave_plans
+from init_study.engine.waves import (
+    in_fewest_waves,
+    largest_wave,
+    wave_plans,
+    waves_for,
+)
 from init_study.errors import NoRoom, UserError
 from init_study.plan import make_plan
-from init_study.run import run
+from init_study.run import begin_run, run, run_waves
 from init_study.study import Study
 
 STUDY = Study(
@@ -170,6 +175,38 @@ def test_every_seed_is_in_one_wave(plan):
         assert all(len(part.members) == 4 * len(part.study.seeds) for part in parts)
 
 
+def test_more_waves_than_seeds_part_the_schemes(plan):
+    """Rates stay with their scheme, also where each scheme has one of its own."""
+    assert [waves_for(STUDY, n) for n in (1, 5, 6, 10, 99)] == [1, 5, 10, 10, 10]
+    for pairing in ("every", "own"):
+        study = STUDY.replace(pairing=pairing)
+        whole = plan._replace(study=study, members=study.members())
+        parts = wave_plans(whole, plan.programs[0]._replace(waves=10))
+        assert [len(part.members) for part in parts] == [
+            len(study.members()) // 10
+        ] * 10
+        found = [member for part in parts for member in part.members]
+        assert sorted(map(str, found)) == sorted(map(str, study.members()))
+        assert all(list(part.schemes) == list(part.study.schemes) for part in parts)
+        first = largest_wave(whole, plan.programs[0]._replace(waves=10))
+        assert first.members == parts[0].members
+
+
+@pytest.mark.parametrize("at_once", [2, 10])
+def test_members_that_run_at_once_give_the_same_bytes(plan, whole, at_once, tmp_path):
+    """Of five seeds and two schemes, in any order: the last wave first."""
+    workdir = tmp_path / "w"
+    store.open_workdir(workdir, STUDY)
+    with store.lock(workdir):
+        begun, _ = begin_run(plan, workdir, "command", Control(), at_once)
+    (program,) = begun.programs
+    assert program.waves == at_once
+    for wave in reversed(range(at_once)):
+        run_waves(begun, program, workdir, "command", Control(), (wave,))
+    assert run(plan, workdir, "command").member_steps == 0
+    assert contents(workdir) == contents(whole)
+
+
 @pytest.mark.parametrize(
     ("room", "fits", "waves"), [(20, 20, 1), (8, 8, 3), (8, 4, 5), (12, 8, 4)]
 )
@@ -200,7 +237,7 @@ def test_room_for_members_is_counted_on_devices_and_on_the_host(plan, monkeypatc
 
 
 def test_the_search_for_waves_is_short():
-    """Of 4,000 seeds none fits: twelve questions, and one trial, not 4,000."""
+    """Of 4,000 seeds none fits: twelve questions and two trials, not 8,000."""
     plan = make_plan(STUDY.replace(seeds=4000, instruments=(), readings=None))
     asked, tried = [], []
 
@@ -214,7 +251,7 @@ def test_the_search_for_waves_is_short():
 
     with pytest.raises(NoRoom):
         in_fewest_waves(plan, plan.programs[0], holds, fit)
-    assert len(asked) <= 12 and tried == [1]
+    assert len(asked) <= 12 and tried == [1, 1]
 
 
 def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
@@ -223,7 +260,7 @@ def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
     monkeypatch.setattr(tuning, "bytes_per_device", lambda platform: 1000)
     monkeypatch.setattr("init_study.engine.timing.bytes_per_device", lambda _: 1000)
     with pytest.raises(
-        NoRoom, match="4 members do not fit even one at a time"
+        NoRoom, match="2 members do not fit even one at a time"
     ) as error:
         run(plan, tmp_path / "w", "command")
     assert "\n" not in str(error.value)
@@ -236,7 +273,7 @@ from pathlib import Path
 from init_study.engine import tuning
 from init_study.engine.devices import prepare_jax
 from init_study.plan import make_plan
-from init_study.run import run
+from init_study.run import begin_run, run, run_waves
 from init_study.study import Study
 
 seeds, workdir = int(sys.argv[1]), Path(sys.argv[2])

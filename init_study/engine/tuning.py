@@ -82,6 +82,7 @@ def choose_executions(
     plan: Plan,
     given: bool,
     tell: Callable[[ProgramPlan], None] = lambda program: None,
+    at_once: int = 1,
 ) -> Plan:
     """Choose an execution that fits for each program, the fastest where that pays.
 
@@ -91,6 +92,7 @@ def choose_executions(
         plan: of `make_plan`.
         given: keep the plan's own executions, or refuse.
         tell: called with each program before executions of it are timed.
+        at_once: on how many hosts its members are to be.
 
     Returns: the plan with the executions.
 
@@ -100,7 +102,7 @@ def choose_executions(
     def fit(part: Plan, program: ProgramPlan) -> ProgramPlan:
         return _choose(part, program, given, tell)
 
-    chosen = (in_fewest_waves(plan, one, holds, fit) for one in plan.programs)
+    chosen = (in_fewest_waves(plan, one, holds, fit, at_once) for one in plan.programs)
     programs = tuple(one._replace(waves=waves) for waves, one in chosen)
     return plan._replace(programs=programs)
 

@@ -1,7 +1,9 @@
-"""Waves: members that do not fit side by side are run some seeds at a time.
+"""Waves: members that do not run side by side, but some of them at a time.
 
-A member's numbers hang on its own scheme, rate and seed, and on the chunk width, which
-all waves share: how many there are changes no bit.
+They are parted by seeds, and by schemes where there are more waves than seeds. Waves
+follow one another where memory is short, and run at once on several hosts. A member's
+numbers hang on its own scheme, rate and seed, and on the chunk width, which all waves
+share: how many there are changes no bit.
 """
 
 from bisect import bisect_left
@@ -11,15 +13,15 @@ from typing import TypeVar
 
 from init_study.errors import NoRoom
 from init_study.plan import Plan, ProgramPlan
-from init_study.study import PROGRAM_AXES
+from init_study.study import PROGRAM_AXES, Study
 
 Fitted = TypeVar("Fitted")
 
 
 def wave_plans(plan: Plan, program_plan: ProgramPlan) -> tuple[Plan, ...]:
-    """Split one program of a plan by seeds, every part a plan of its own.
+    """Split one program of a plan, every part a plan of its own.
 
-    The first parts are the largest. Each has all schemes and rates of its seeds.
+    The first parts are the largest. Each has all rates of its schemes and seeds.
 
     Args:
         plan: of the study.
@@ -34,11 +36,12 @@ def wave_plans(plan: Plan, program_plan: ProgramPlan) -> tuple[Plan, ...]:
         >>> [part.study.seeds for part in parts]
         [(0, 1, 2), (3, 4)]
     """
-    seeds, waves = plan.study.seeds, program_plan.waves
-    least, more = divmod(len(seeds), waves)
-    ends = [wave * least + min(wave, more) for wave in range(waves + 1)]
+    study = plan.study
+    by_seed, by_scheme = _cuts(study, program_plan.waves)
     return tuple(
-        _of_seeds(plan, program_plan, seeds[start:end]) for start, end in pairwise(ends)
+        _part(plan, program_plan, slice(*seeds), slice(*schemes))
+        for seeds in _bounds(len(study.seeds), by_seed)
+        for schemes in _bounds(len(study.schemes), by_scheme)
     )
 
 
@@ -57,18 +60,56 @@ def largest_wave(plan: Plan, program_plan: ProgramPlan) -> Plan:
         >>> largest_wave(plan, plan.programs[0]._replace(waves=2)).study.seeds
         (0, 1, 2)
     """
-    seeds = plan.study.seeds
-    return _of_seeds(plan, program_plan, seeds[: -(-len(seeds) // program_plan.waves)])
+    study = plan.study
+    by_seed, by_scheme = _cuts(study, program_plan.waves)
+    seeds = slice(-(-len(study.seeds) // by_seed))
+    schemes = slice(-(-len(study.schemes) // by_scheme))
+    return _part(plan, program_plan, seeds, schemes)
 
 
-def _of_seeds(plan: Plan, program_plan: ProgramPlan, seeds: tuple[int, ...]) -> Plan:
-    study = plan.study.replace(
+def waves_for(study: Study, least: int) -> int:
+    """Find in how many waves a study can be parted: so many, or the next number above.
+
+    At most one for each scheme and seed.
+
+    Args:
+        study: whose members are parted.
+        least: as many as there shall be.
+
+    Example:
+        >>> study = Study(schemes=("zeros", "he_normal"), learning_rates=0.1, seeds=3)
+        >>> [waves_for(study, least) for least in (1, 2, 3, 4, 100)]
+        [1, 2, 3, 6, 6]
+    """
+    seeds = len(study.seeds)
+    by_scheme = min(-(-least // seeds), len(study.schemes))
+    return seeds * by_scheme if least > seeds else max(1, least)
+
+
+def _cuts(study: Study, waves: int) -> tuple[int, int]:
+    """Say in how many parts its seeds are cut, and in how many its schemes."""
+    seeds = len(study.seeds)
+    return (waves, 1) if waves <= seeds else (seeds, waves // seeds)
+
+
+def _bounds(things: int, parts: int) -> list[tuple[int, int]]:
+    """Cut a row of things into parts, the first of them one longer if need be."""
+    least, more = divmod(things, parts)
+    return list(pairwise(part * least + min(part, more) for part in range(parts + 1)))
+
+
+def _part(plan: Plan, program_plan: ProgramPlan, seeds: slice, schemes: slice) -> Plan:
+    whole, own = plan.study, plan.study.schemes[schemes]
+    rates = whole.learning_rates
+    study = whole.replace(
         **{axis: (getattr(program_plan.program, axis),) for axis in PROGRAM_AXES},
         fresh_seeds=0,
-        seeds=seeds,
+        seeds=whole.seeds[seeds],
+        schemes=own,
+        learning_rates=rates[schemes] if whole.pairing == "own" else rates,
     )
-    own = program_plan._replace(waves=1)
-    return Plan(study, study.members(), plan.schemes, (own,))
+    drawn = {text: plan.schemes[text] for text in own}
+    return Plan(study, study.members(), drawn, (program_plan._replace(waves=1),))
 
 
 def in_fewest_waves(
@@ -76,6 +117,7 @@ def in_fewest_waves(
     program_plan: ProgramPlan,
     holds: Callable[[Plan, ProgramPlan, int], bool],
     fit: Callable[[Plan, ProgramPlan], Fitted],
+    least: int = 1,
 ) -> tuple[int, Fitted]:
     """Find waves of which the first, the largest, fits into memory: the fewest.
 
@@ -88,17 +130,21 @@ def in_fewest_waves(
         holds: whether there is room for the members of so many seeds alone.
         fit: says how the program runs with the members of a plan, and raises NoRoom
             where it does not.
+        least: how many run at once; as many waves there are, or a multiple.
 
     Returns: how many waves, and what `fit` says of the first.
-    Raises: NoRoom if not even the members of one seed fit.
+    Raises: NoRoom if not even one scheme's members of one seed fit.
     """
-    most = len(plan.study.seeds)
+    study, seeds = plan.study, len(plan.study.seeds)
     # The more seeds the less room: the first count that does not fit ends the search.
     able = bisect_left(
-        range(1, most + 1), True, key=lambda n: not holds(plan, program_plan, n)
+        range(1, seeds + 1), True, key=lambda n: not holds(plan, program_plan, n)
     )
-    waves = -(-most // max(1, able))
+    most = waves_for(study, seeds * len(study.schemes))
+    waves = -(-seeds // max(1, able))
     while True:
+        # Whoever runs at once has as many of them as the others.
+        waves = waves_for(study, -(-waves // least) * least)
         here = program_plan._replace(waves=waves)
         part = largest_wave(plan, here) if waves > 1 else plan
         try:
@@ -106,4 +152,4 @@ def in_fewest_waves(
         except NoRoom:
             if waves == most:
                 raise
-            waves = min(most, 2 * waves)
+            waves = min(2 * waves, seeds) if waves < seeds else 2 * waves
