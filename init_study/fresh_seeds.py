@@ -7,6 +7,7 @@ have few, and what learned there gets many more, each scheme at its best rate al
 Which these are stands in the manifest; a run that goes on takes what stands there.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,12 +15,14 @@ from pathlib import Path
 from init_study import store
 from init_study.answers.choosing import rates_to_confirm, validation_chance
 from init_study.answers.outcomes import final_outcomes
+from init_study.cluster import Hosts
 from init_study.control import Control, Outcome
 from init_study.execution import Execution
 from init_study.instruments.cadence import Cadence
 from init_study.manifest import begin
 from init_study.plan import Plan, ProgramPlan
 from init_study.run import run
+from init_study.run_on_hosts import run_on_hosts
 from init_study.shares import PATIENCE, WHOLE, RunShare, programs_of, run_share
 from init_study.study import PROGRAM_AXES, Program, Study
 
@@ -29,7 +32,7 @@ def run_with_fresh_seeds(
     workdir: Path,
     command: str,
     control: Control | None = None,
-    part: RunShare | None = None,
+    part: RunShare | Hosts | None = None,
 ) -> Outcome:
     """Run a study as `run.run` does, then the fresh seeds that it asks for.
 
@@ -38,30 +41,32 @@ def run_with_fresh_seeds(
         workdir: made if it is not there.
         command: how to repeat the run; kept in the manifest.
         control: how the run is watched and stopped.
-        part: which of its programs; by default all.
+        part: which of its programs, or the hosts that share all; by default all, here.
 
-    Raises: UserError as `run.run` does, and as `shares.run_share` for a part.
+    Raises: UserError as `run.run` does, as `shares.run_share` for a part, and as
+        `run_on_hosts` for hosts.
     """
     control = control or Control()
-    done = (
-        run_share(plan, workdir, command, part, control)
-        if part
-        else _run(plan, workdir, command, control)
-    )
+    if isinstance(part, RunShare):
+        done = run_share(plan, workdir, command, part, control)
+    else:
+        done = _run(plan, workdir, command, control, part)
     if not plan.study.fresh_seeds:
         return done
-    for program in programs_of(plan, part or WHOLE):
+    mine = part if isinstance(part, RunShare) else WHOLE
+    for program in programs_of(plan, mine):
         if not done.finished or control.stop_requested():
             return done._replace(finished=False)
-        with store.lock(workdir, wait=PATIENCE) if part else nullcontext():
-            rates = _rates(plan.study, program.program, workdir)
+        rates = _chosen_rates(plan.study, program.program, workdir, part)
         if not rates:
             continue
         fresh = _part(plan, program, workdir, rates)
         # The program was timed before its grid; more members may not fit beside it.
         is_given = control.given_execution or len(fresh.members) <= len(plan.members)
         own = control._replace(given_execution=is_given, spectra=False)
-        more = _run(fresh, workdir / store.FRESH / program.program.id, command, own)
+        folder = workdir / store.FRESH / program.program.id
+        hosts = part if isinstance(part, Hosts) else None
+        more = _run(fresh, folder, command, own, hosts)
         done = Outcome(
             more.finished,
             done.member_steps + more.member_steps,
@@ -70,10 +75,12 @@ def run_with_fresh_seeds(
     return done
 
 
-def _run(plan: Plan, workdir: Path, command: str, control: Control) -> Outcome:
+def _run(
+    plan: Plan, workdir: Path, command: str, control: Control, hosts: Hosts | None
+) -> Outcome:
     """Run, but for a run that is finished where nothing can be written.
 
-    Raises: UserError as `run.run` does.
+    Raises: UserError as `run.run` and `run_on_hosts` do.
     """
     if (workdir / store.MANIFEST).exists() and not store.can_write(workdir):
         store.check_workdir(workdir, plan.study)
@@ -82,6 +89,8 @@ def _run(plan: Plan, workdir: Path, command: str, control: Control) -> Outcome:
         if all(steps.get(one.id) == one.steps for one in programs):
             begin(workdir, plan, command, accept_drift=control.accept_drift)
             return Outcome(finished=True, member_steps=0, seconds=0.0)
+    if hosts is not None:
+        return run_on_hosts(plan, workdir, command, control, hosts)
     return run(plan, workdir, command, control)
 
 
@@ -110,6 +119,20 @@ def fresh_study(study: Study, program: Program, rates: Mapping[str, float]) -> S
         instruments=(),
         readings=None,
     )
+
+
+def _chosen_rates(
+    study: Study, program: Program, workdir: Path, part: RunShare | Hosts | None
+) -> dict[str, float]:
+    """Find the rates, beside whoever else is at work in the folder."""
+    if isinstance(part, Hosts):
+
+        def choose() -> str:
+            return json.dumps(_rates(study, program, workdir))
+
+        return json.loads(part.from_first("rates", choose))
+    with store.lock(workdir, wait=PATIENCE) if part else nullcontext():
+        return _rates(study, program, workdir)
 
 
 def _rates(study: Study, program: Program, workdir: Path) -> dict[str, float]:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
+from typing import NoReturn
 
 # What a shell expects of Ctrl-C, and sysexits' "temporary failure, try again". Windows
 # has no SIGHUP.
@@ -116,6 +117,18 @@ def noted_signals(
         _handle(before)
 
 
+def end_with(line: str, exit_code: int) -> NoReturn:
+    """End the process at once, whatever its threads are at, with a line that says why.
+
+    Args:
+        line: for standard error.
+        exit_code: of the process.
+    """
+    _say(line)
+    # No exception: libraries catch these, or print them where none can be raised.
+    os._exit(exit_code)
+
+
 def _current() -> dict[signal.Signals, _Handler]:
     """Find what the signals do now; without those that are ignored or another's."""
     found = {number: signal.getsignal(number) for number in EXIT_CODES}
@@ -201,10 +214,8 @@ def _next(reader: int) -> int:
     return 0
 
 
-def _end(number: int, line: str) -> None:
-    _say(line)
-    # No exception: libraries catch these, or print them where none can be raised.
-    os._exit(EXIT_CODES[signal.Signals(number)])
+def _end(number: int, line: str) -> NoReturn:
+    end_with(line, EXIT_CODES[signal.Signals(number)])
 
 
 def _say(line: str) -> None:

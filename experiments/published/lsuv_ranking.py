@@ -28,8 +28,8 @@ STUDY = Study(
     evaluations=3,
 )
 # So near He's law is it that twenty seeds do not tell: two hundred fresh ones, at the
-# rate that was best for both on those twenty. Of another two hundred one run of He's law
-# never left chance, by which no mean is told from half a point: seeds are counted.
+# rate that was best for both on those twenty. Of another two hundred one run of He's
+# law never left chance, and no mean is told from half a point: seeds are counted.
 BESIDE_HE = STUDY.replace(
     name="lsuv_beside_he",
     question="Is a net of unit variance ahead of He's law by half a point?",

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from absl import flags
 
 from init_study.cli.flag_values import flag_values
-from init_study.cli.options import BY_NAME, WORDS, Option, options_of
+from init_study.cli.option import Option
+from init_study.cli.options import BY_NAME, WORDS, options_of
 from init_study.errors import UserError, unknown
 
 _HELP = ("help", "h", "?")
@@ -161,6 +162,12 @@ def _likeness(name: str, other: str) -> float:
     return difflib.SequenceMatcher(None, bare, plain).ratio()
 
 
+def _as_given(option: Option) -> str:
+    """Write a flag as it is given, e.g. `--until=decided`."""
+    value = "" if option.kind is bool else f"={'|'.join(option.choices) or 'NAME'}"
+    return f"--{option.name}{value}"
+
+
 def _refuse_idle(word: str, values: flags.FlagValues) -> None:
     """Refuse a flag that has no effect beside the others, and say why."""
     for name, option in options_of(word).items():
@@ -168,9 +175,8 @@ def _refuse_idle(word: str, values: flags.FlagValues) -> None:
             continue
         if values[name].value in ("", []) and name != "cache_dir":
             raise UserError(f"--{name} is empty; give it a value, or leave it out")
-        if option.needs and values[option.needs].value is None:
-            choices = "|".join(BY_NAME[option.needs].choices)
-            needed = f"--{option.needs}={choices or 'NAME'}"
+        if option.needs and not values[option.needs].value:
+            needed = _as_given(BY_NAME[option.needs])
             raise UserError(
                 f"--{name} is of {needed} and has no effect without; give both, or "
                 f"leave out --{name}"

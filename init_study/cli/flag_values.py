@@ -2,7 +2,8 @@
 
 from absl import flags
 
-from init_study.cli.options import Option, options_of
+from init_study.cli.option import Option
+from init_study.cli.options import options_of
 
 
 def flag_values(word: str) -> flags.FlagValues:
@@ -22,7 +23,8 @@ def _define(option: Option, values: flags.FlagValues) -> None:
     elif option.kind is bool:
         flags.DEFINE_bool(name, default, text, flag_values=values)
     elif option.kind is int:
-        flags.DEFINE_integer(name, default, text, flag_values=values)
+        least = None if option.least is None else int(option.least)
+        flags.DEFINE_integer(name, default, text, least, flag_values=values)
     elif option.kind is float:
         flags.DEFINE_float(name, default, text, option.least, flag_values=values)
     elif option.kind is tuple:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from textwrap import fill
 
-from init_study.cli.options import FIELD_OPTIONS, OPTIONS, WORDS, Option
+from init_study.cli.option import Option
+from init_study.cli.options import FIELD_OPTIONS, OPTIONS, WORDS
 
 _COLUMNS = 88
 _INDENT = " " * 6

@@ -5,9 +5,9 @@ To add a flag is to add a row to `OPTIONS`; to add a word is to add a row to `WO
 """
 
 import typing
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from init_study.cli.option import Option
 from init_study.cli.word_list import WORDS
 from init_study.study import field_types
 
@@ -18,36 +18,6 @@ _SHOWN = (
     *("dataset", "image_size", "model", "depth", "width", "activation", "norm"),
     *("pooling", "padding", "branches", "batch_size", "output"),
 )
-
-
-class Option(NamedTuple):
-    """One flag of the launcher, a row of the table.
-
-    Attributes:
-        name, words: without dashes; the words that take it.
-        help: a sentence for `--help`.
-        kind: `str`, `int`, `float`, `bool`, `list` for several texts with commas, or
-            `tuple` for a flag that is given several times.
-        default: where the flag is not given.
-        choices: the values there are, if they can be listed.
-        least: of a number.
-        needs: a flag without which this one has no effect.
-        against: flags with which it has no effect or a second meaning, each with why.
-        formerly: its name in earlier versions.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    help: str
-    kind: type = str
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    least: float | None = None
-    needs: str = ""
-    against: Mapping[str, str] = {}
-    formerly: str = ""
-
-
 _OF_STUDY = ("run", "plan", "tune", *_READ, "audit", "advise", "show")
 _PLANS = ("run", "plan", "tune", "claims", "published", "audit", "advise", "show")
 
@@ -83,6 +53,41 @@ OPTIONS: tuple[Option, ...] = (
         ("run",),
         "K/N: each Nth program from the Kth on, beside other parts in one folder.",
         against={"until": "a race is whole", "tensorboard": "it follows a whole run"},
+    ),
+    Option(
+        "distributed",
+        ("run",),
+        "Share the run with the same command on other hosts, which see its folder; "
+        "which these are is what the cluster says.",
+        *(bool, False),
+        against={
+            "until": "a race is run on one host",
+            "part": "parts do not wait for one another",
+            "tensorboard": "it follows a run on one host",
+            "spectra": "they are measured on one host",
+        },
+    ),
+    Option(
+        "coordinator",
+        ("run",),
+        "HOST:PORT where process 0 listens; by default what the cluster says.",
+        needs="distributed",
+    ),
+    Option(
+        "processes",
+        ("run",),
+        "How many processes there are; by default what the cluster says.",
+        int,
+        least=1,
+        needs="distributed",
+    ),
+    Option(
+        "process",
+        ("run",),
+        "Which one this is, from 0; by default what the cluster says.",
+        int,
+        least=0,
+        needs="distributed",
     ),
     Option(
         "margin",

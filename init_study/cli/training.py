@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from init_study.cli.invocation import Answer, Invocation
+from init_study.cluster import Hosts
 from init_study.control import Control
 from init_study.engine.progress import Progress
 from init_study.engine.progress_lines import ProgressLines
@@ -28,6 +29,7 @@ def train_study(
     received: list[signal.Signals],
     stage: str = "",
     recorded: Callable[[], None] = lambda: None,
+    hosts: Hosts | None = None,
 ) -> bool:
     """Run a study with this call's flags; whether it is finished and none stopped it.
 
@@ -40,6 +42,7 @@ def train_study(
             process.
         stage: what the run is for, for its progress.
         recorded: called whenever records have come.
+        hosts: that share the run, if it has several; signals are noted already.
 
     Raises: UserError as `run` does.
     """
@@ -53,7 +56,9 @@ def train_study(
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 
         def tell(now: Progress) -> None:
-            if now.doing in ("choosing", "compiling"):
+            if hosts is not None:
+                pass
+            elif now.doing in ("choosing", "compiling"):
                 # What was trained before another program, or fresh seeds, is saved.
                 held.close()
                 hold.cache_clear()
@@ -64,13 +69,14 @@ def train_study(
         control = Control(
             watch=tell,
             checkpoint_every=flags.checkpoint_every,
-            stop_requested=lambda: bool(received),
+            stop_requested=lambda: bool(received or (hosts and hosts.problem)),
             given_execution=flags.execution is not None,
             recorded=recorded,
             spectra="spectra" in flags and flags.spectra,
             accept_drift=flags.accept_drift,
         )
-        done = run_with_fresh_seeds(plan, workdir, invocation.command, control, part)
+        shared = hosts or part
+        done = run_with_fresh_seeds(plan, workdir, invocation.command, control, shared)
     # One that came after the last step: what would follow this run does not begin.
     return done.finished and not received
 

@@ -59,6 +59,19 @@ def prepare_jax(
         _say_what_it_costs(given)
 
 
+def see_accelerator(number: int | None) -> None:
+    """Leave one GPU of this host to this process, where each has a process of its own.
+
+    Takes effect only before JAX looks for devices.
+
+    Args:
+        number: of the GPU, from 0; None for all.
+    """
+    if number is not None:
+        for platform in ("cuda", "rocm"):
+            jax.config.update(f"jax_{platform}_visible_devices", str(number))
+
+
 def _say_what_it_costs(flags_before: str) -> None:
     """Say what deterministic kernels come to, and forget about them off a GPU.
 
@@ -107,19 +120,26 @@ def idle_cores() -> int:
 
 
 def member_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """Lay all devices (or the given ones) along the member axis."""
+    """Lay this process's devices (or the given ones) along the member axis.
+
+    Never those of other processes: members do not speak to one another, so nothing is
+    to wait for another host.
+    """
+    devices = jax.local_devices() if devices is None else devices
     return jax.make_mesh(
-        (len(devices or jax.devices()),),
-        (MEMBER,),
-        axis_types=(AxisType.Auto,),
-        devices=devices,
+        (len(devices),), (MEMBER,), axis_types=(AxisType.Auto,), devices=devices
     )
 
 
 def describe_devices() -> list[str]:
     """Count the devices of each kind, e.g. `2 × cpu cpu`."""
-    kinds = [f"{d.platform} {d.device_kind}" for d in jax.devices()]
+    kinds = [f"{d.platform} {d.device_kind}" for d in jax.local_devices()]
     return [f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds)]
+
+
+def device_kind() -> str:
+    """Name the kind of the devices, e.g. `cpu cpu`."""
+    return describe_devices()[0].partition(" × ")[2]
 
 
 def gives_same_bits() -> bool:

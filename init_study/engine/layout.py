@@ -103,7 +103,7 @@ def lay_out(members: int, member_bytes: int, mesh: Mesh, chunk_width: int) -> La
 
     Example:
         >>> from init_study.engine.devices import member_mesh
-        >>> mesh = member_mesh(jax.devices()[:1])
+        >>> mesh = member_mesh(jax.local_devices()[:1])
         >>> lay_out(3, 1000, mesh, 1).places, lay_out(3, 10**9, mesh, 1).places
         (256, 3)
     """

@@ -44,14 +44,14 @@ def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
     """
     executions = _candidates(plan, program_plan)
     timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
-    if jax.device_count() > 1:
-        alone = member_mesh(jax.devices()[:1])
+    if jax.local_device_count() > 1:
+        alone = member_mesh(jax.local_devices()[:1])
         timings.append(_try(plan, program_plan, executions[0], alone))
     return timings
 
 
 def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
-    members_per_device = -(-len(plan.members) // jax.device_count())
+    members_per_device = -(-len(plan.members) // jax.local_device_count())
     return candidates(
         program_plan.program.chunk_width, jax.default_backend(), members_per_device
     )
@@ -205,7 +205,7 @@ def holds(plan: Plan, program_plan: ProgramPlan, seeds: int) -> bool:
     members = len(plan.members) // len(plan.study.seeds) * seeds
     member_bytes = num_bytes(member)
     _, data_bytes = feeding_shapes(program_plan, plan.study.seeds[:seeds])
-    held = padded_size(members, member_mesh(), width) // jax.device_count()
+    held = padded_size(members, member_mesh(), width) // jax.local_device_count()
     room = bytes_per_device(jax.default_backend())
     needed = held * member_bytes + data_bytes
     return not shortage(needed, members * member_bytes, room)
@@ -214,7 +214,7 @@ def holds(plan: Plan, program_plan: ProgramPlan, seeds: int) -> bool:
 def _surely_fits(plan: Plan, program_plan: ProgramPlan, cost: _Cost) -> bool:
     width = program_plan.execution.chunk_width
     places = padded_size(len(plan.members), member_mesh(), width)
-    held = places // jax.device_count() * cost.member_bytes
+    held = places // jax.local_device_count() * cost.member_bytes
     room = bytes_per_device(jax.default_backend())
     state_bytes = len(plan.members) * cost.member_bytes
     # An infinite cost is that of a program of which XLA says nothing.

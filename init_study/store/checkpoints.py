@@ -62,6 +62,7 @@ class Checkpoints:
             max_to_keep=2,
             cleanup_tmp_directories=not only_read,
             async_options=ocp.AsyncOptions(timeout_secs=_PATIENCE),
+            **_alone(self._folder),
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options)
 
@@ -212,6 +213,21 @@ class Checkpoints:
             aside = aside.with_name(f"{self._folder.name}-damaged-{step}.{count}")
         damaged.rename(aside)
         self._manager.reload()
+
+
+def _alone(folder: Path) -> dict[str, Any]:
+    """Say what lets one of several processes of JAX save without the others."""
+    if jax.process_count() == 1:
+        return {}
+    # Orbax makes no folder for one process of many.
+    folder.mkdir(parents=True, exist_ok=True)
+    process = jax.process_index()
+    own = ocp.options.MultiprocessingOptions(
+        primary_host=process,
+        active_processes={process},
+        barrier_sync_key_prefix=f"process {process}",
+    )
+    return {"create": False, "multiprocessing_options": own}
 
 
 def _may_pass(error: BaseException | None) -> bool:

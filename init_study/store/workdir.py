@@ -175,6 +175,22 @@ def lock(workdir: Path, wait: float = 0.0) -> Iterator[None]:
         yield
 
 
+def holder_of(workdir: Path) -> str:
+    """Say which process holds a folder, or held it last; nothing if none did.
+
+    Args:
+        workdir: of a run.
+
+    Example:
+        >>> holder_of(Path("nowhere"))
+        ''
+    """
+    try:
+        return (workdir / LOCK).read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def _hold(file: IO[Any], wait: float) -> None:
     """Lock a file, trying again for some seconds.
 

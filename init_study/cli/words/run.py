@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from init_study.api.compare import train_or_race
+from init_study.cli.clusters import joined, of_another
 from init_study.cli.invocation import Answer, Invocation
 from init_study.cli.races import race_rules
 from init_study.cli.reports import reported
@@ -18,16 +19,21 @@ def answer(invocation: Invocation) -> Answer:
     study, workdir = invocation.the_study(), invocation.the_workdir()
     rules = race_rules(invocation.flags)
     received: list[signal.Signals] = []
-    with going_on(invocation):
+    with going_on(invocation), joined(invocation, received) as hosts:
         with _scalars(workdir, invocation.flags.tensorboard) as recorded:
 
             def train_stage(part: Study, folder: Path, stage: str) -> bool:
-                return train_study(invocation, part, folder, received, stage, recorded)
+                return train_study(
+                    invocation, part, folder, received, stage, recorded, hosts
+                )
 
             train_or_race(study, workdir, invocation.make_plan, train_stage, rules)
         # A race that was stopped says what it knows so far.
         wanted = rules is not None or not received
-        answer = reported(workdir) if wanted else Answer(None, "")
+        if hosts is not None and hosts.place.process:
+            answer = of_another(hosts) if wanted else Answer(None, "")
+        else:
+            answer = reported(workdir) if wanted else Answer(None, "")
     return stopped(invocation, received, answer) if received else answer
 
 

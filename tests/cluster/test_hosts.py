@@ -1,0 +1,239 @@
+"""Processes meet, say texts to one another, stop together and notice a loss."""
+
+import json
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from meeting import free_port, listening, together
+
+from init_study.cluster import Place, hosts, join_hosts
+from init_study.cluster.board import Board, ask
+from init_study.errors import ExitCode, UserError
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Seconds in place of minutes."""
+    monkeypatch.setattr(hosts, "PATIENCE", 1.5)
+    monkeypatch.setattr(hosts, "ARRIVING", 3.0)
+    monkeypatch.setattr(hosts, "_BETWEEN", 0.05)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(hosts, "_BETWEEN", 0.02)
+
+
+def test_everybody_has_the_text_of_everybody(quick):
+    """Also under one name twice, and if the first is the last to come."""
+
+    def act(those, received):
+        me = str(those.place.process)
+        return [those.gather("name", me), those.gather("name", f"{me} again")]
+
+    found = together(act, 4, lambda i: time.sleep(0.3) if i == 0 else None)
+    expected = [["0", "1", "2", "3"], ["0 again", "1 again", "2 again", "3 again"]]
+    assert found == [expected] * 4
+
+
+def test_what_the_first_makes_all_have(quick):
+    made = []
+
+    def act(those, received):
+        return those.from_first("it", lambda: made.append("once") or "it")
+
+    assert together(act, 3) == ["it"] * 3 and made == ["once"]
+
+
+def test_what_fails_in_one_is_said_in_all(quick):
+    def act(those, received):
+        if those.place.process == 1:
+            raise UserError("no room in /here")
+        those.gather("name", "")
+
+    first, second, third = together(act, 3)
+    assert str(second) == "no room in /here" and second.exit_code == ExitCode.USAGE
+    for error in (first, third):
+        assert str(error).startswith("process 1 ended: no room in /here; what was")
+        assert error.exit_code == ExitCode.TRY_AGAIN
+
+
+def test_what_is_no_users_error_is_said_by_its_kind(quick):
+    def act(those, received):
+        if those.place.process == 0:
+            raise ZeroDivisionError("of secrets")
+        those.gather("name", "")
+
+    first, second = together(act, 2)
+    assert isinstance(first, ZeroDivisionError)
+    assert "process 0 ended: ZeroDivisionError;" in str(second)
+
+
+def test_a_signal_of_one_is_a_stop_of_all(quick):
+    def act(those, received):
+        if those.place.process == 2:
+            received.append(signal.SIGINT)
+        end = time.monotonic() + 20
+        while not received and time.monotonic() < end:
+            time.sleep(0.01)
+        # Whoever stops still meets the others at the end of its part.
+        return received[0], those.gather("end", "stopped")
+
+    found = together(act, 3)
+    assert [one for one, _ in found] == [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]
+
+
+def silent_process(port, board_has):
+    """A process that speaks once and never again, as one that is killed."""
+    place = Place(1, 3, "localhost", port)
+    word = {"process": 1, "processes": 3, "who": "b", "put": board_has}
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            return ask(place, word)
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("process 0 never came")
+
+
+def test_a_process_that_is_lost_is_named(hasty):
+    port, results = free_port(), {}
+
+    def run(process):
+        try:
+            with join_hosts(Place(process, 3, "localhost", port), []) as those:
+                those.gather("name", "")
+        except UserError as error:
+            results[process] = error
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in (0, 2)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    silent_process(port, {})
+    for thread in threads:
+        thread.join(30)
+    assert time.monotonic() - began < 15
+    assert sorted(results) == [0, 2]
+    for error in results.values():
+        assert str(error).startswith("process 1 of 3 does not answer; what was saved")
+        assert "\n" not in str(error) and error.exit_code == ExitCode.TRY_AGAIN
+
+
+def test_a_process_that_never_comes_is_named(hasty):
+    with (
+        pytest.raises(UserError, match="process 1 of 2 does not answer"),
+        join_hosts(Place(0, 2, "localhost", free_port()), []) as those,
+    ):
+        those.gather("name", "")
+
+
+def test_the_first_that_is_lost_is_named(hasty):
+    """Its table is gone with it."""
+    port = free_port()
+    board = Board(2, arriving=60, patience=60)
+    from init_study.cluster.board import serve
+
+    server = serve(board, Place(0, 2, "localhost", port))
+    with (
+        pytest.raises(UserError, match=f"process 0, at localhost:{port}, does not"),
+        join_hosts(Place(1, 2, "localhost", port), []) as those,
+    ):
+        server.shutdown()
+        server.server_close()
+        those.gather("name", "")
+
+
+def test_a_first_that_does_not_answer_is_one_line(hasty):
+    port = free_port()
+    with (
+        pytest.raises(UserError, match=f"--coordinator=localhost:{port}") as caught,
+        join_hosts(Place(1, 2, "localhost", port), []),
+    ):
+        pass
+    assert "for 3 s" in str(caught.value) and "\n" not in str(caught.value)
+    assert caught.value.exit_code == ExitCode.TRY_AGAIN
+
+
+def test_a_port_of_another_program_is_refused():
+    port = free_port()
+    with (
+        listening(port),
+        pytest.raises(UserError, match="cannot listen there") as caught,
+        join_hosts(Place(0, 2, "localhost", port), []),
+    ):
+        pass
+    assert caught.value.exit_code == ExitCode.NO_PLACE
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ((1, 3), "comes to a run of --processes=2"),
+        ((0, 2), "--process=0 is process"),
+    ],
+)
+def test_another_count_and_a_number_twice_are_refused(quick, place, said):
+    port = free_port()
+    with join_hosts(Place(0, 2, "localhost", port), []):
+        word = {"process": place[0], "processes": place[1], "who": "b", "put": {}}
+        answer = ask(Place(1, 2, "localhost", port), word)
+        assert said in answer["refused"]
+        if place[1] == 3:
+            with (
+                pytest.raises(UserError, match=said),
+                join_hosts(Place(1, 3, "localhost", port), []),
+            ):
+                pass
+        # So that the first does not wait for it as it leaves.
+        ask(Place(1, 2, "localhost", port), second("left/1"))
+
+
+def second(name):
+    return {"process": 1, "processes": 2, "who": "c", "put": {name: ""}}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"\n", b"GET / HTTP/1.1\r\n\r\n", b"[]\n", b"{}\n", b"\xff\xfe\n", b"1" * 99],
+)
+def test_who_is_no_process_of_the_run_changes_nothing(quick, sent, capfd):
+    port = free_port()
+    with join_hosts(Place(0, 1, "localhost", port), []) as those:
+        with socket.create_connection(("localhost", port), timeout=10) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
+        assert those.gather("name", "here") == ["here"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_answer_that_is_none_is_as_no_answer(hasty):
+    """Another program listens there, and talks."""
+    with socket.create_server(("localhost", 0)) as server:
+        port = server.getsockname()[1]
+
+        def talk():
+            while True:
+                connection, _ = server.accept()
+                connection.sendall(b"220 mail.example\r\n")
+                connection.close()
+
+        threading.Thread(target=talk, daemon=True).start()
+        with (
+            pytest.raises(UserError, match="does not answer"),
+            join_hosts(Place(1, 2, "localhost", port), []),
+        ):
+            pass
+
+
+def test_texts_of_any_kind_come_through(quick):
+    texts = ["", "é\n\t\"'{}", "x" * 100_000, json.dumps({"a": [1, None]})]
+
+    def act(those, received):
+        return [those.gather("t", text) for text in texts]
+
+    assert together(act, 2) == [[[text, text] for text in texts]] * 2
