@@ -73,29 +73,29 @@ def run_on_hosts(
         if hosts.place.process:
             begin_run(plan, workdir, command, control)
         left = [one for one in plan.programs if one.program.id in first["left"]]
-        if first["resumed"]:
-            for one in left:
-                check_memory(plan, one)
+        for one in left if first["resumed"] else ():
+            check_memory(plan, one)
         done = _train(plan, left, workdir, command, control, hosts)
+        done = done._replace(seconds=time.time() - began)
 
         def join() -> str:
-            seconds = time.time() - began
-            if done.finished:
-                for program in left:
-                    join_waves(books[0], plan, program, workdir)
-            if done.member_steps:
-                reached, spent = (
-                    books[0].records.reached(),
-                    {"waves": round(seconds, 2)},
-                )
-                manifest.add_session(
-                    workdir, began, seconds, done.member_steps, spent, reached
-                )
+            for program in left if done.finished else ():
+                join_waves(books[0], plan, program, workdir)
+            _note(workdir, books[0], began, done)
             return ""
 
         hosts.from_first("joining", join)
     control.recorded()
-    return done._replace(seconds=time.time() - began)
+    return done
+
+
+def _note(workdir: Path, books: Recorders, began: float, done: Outcome) -> None:
+    """Note in the manifest what all hosts did in this call."""
+    if done.member_steps:
+        reached, spent = books.records.reached(), {"waves": round(done.seconds, 2)}
+        manifest.add_session(
+            workdir, began, done.seconds, done.member_steps, spent, reached
+        )
 
 
 def waves_of_host(

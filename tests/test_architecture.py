@@ -13,6 +13,7 @@ PACKAGE = ROOT / "init_study"
 # A part is a top-level file or package; the graph is one below the network it is in.
 LAYERS = [
     {"errors", "interrupts", "host", "code_sums", "printable"},
+    {"cluster"},
     {"activations", "jaxprs"},
     {"conv"},
     {"study", "theory"},
@@ -32,7 +33,7 @@ LAYERS = [
     {"run_records", "control"},
     {"run_program"},
     {"run"},
-    {"shares"},
+    {"shares", "run_on_hosts"},
     {"answers"},
     {"race_stages", "fresh_seeds"},
     {"race", "examine"},

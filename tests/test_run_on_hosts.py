@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from calling import ROOT, is_progress, launch, start, tiny, wait_until
 from cluster.meeting import free_port, together
 from stopping import stopping
 
+from init_study import run_on_hosts as module
 from init_study import store
 from init_study.cli.words.status import status_overview
 from init_study.cluster import Place, hosts, join_hosts
@@ -27,7 +29,7 @@ STUDY = Study(
     schemes=("he_normal", "zeros"),
     learning_rates=(0.1, 0.3),
     seeds=3,
-    depth=(1, 2),
+    depth=1,
     width=2,
     batch_size=4,
     steps=4,
@@ -49,7 +51,15 @@ def whole(plan, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def as_threads(monkeypatch):
+    """One wave at a time: Orbax saves in one thread of a process, not in two."""
+    turn, waves = threading.Lock(), module.run_waves
+
+    def in_turn(*given):
+        with turn:
+            return waves(*given)
+
+    monkeypatch.setattr(module, "run_waves", in_turn)
     monkeypatch.setattr(hosts, "_BETWEEN", 0.02)
 
 
@@ -75,16 +85,21 @@ def on_hosts(plan, workdir, count, controls=None):
     return together(act, count)
 
 
+def finished(done):
+    """The outcomes, none of them an error."""
+    assert [getattr(one, "finished", one) for one in done] == [True] * len(done)
+    return done
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_hosts_give_the_bytes_of_one(plan, whole, count, tmp_path):
     """Four hosts of three seeds: schemes are parted, too."""
     workdir = tmp_path / "w"
-    done = on_hosts(plan, workdir, count)
-    assert [one.finished for one in done] == [True] * count
-    assert [one.member_steps for one in done] == [2 * 12 * 4] * count
+    done = finished(on_hosts(plan, workdir, count))
+    assert [one.member_steps for one in done] == [12 * 4] * count
     assert contents(workdir) == contents(whole)
     manifest = store.read_manifest(workdir)
-    assert sum(one["member_steps"] for one in manifest["sessions"]) == 2 * 12 * 4
+    assert sum(one["member_steps"] for one in manifest["sessions"]) == 12 * 4
     again = on_hosts(plan, workdir, count)
     assert [one.member_steps for one in again] == [0] * count
     assert run(plan, workdir, "command").member_steps == 0
@@ -98,18 +113,17 @@ def test_another_number_of_hosts_goes_on(plan, whole, then, tmp_path):
     assert [one.finished for one in begun] == [False, False]
     assert not status_overview(workdir)["done"]
     if then:
-        rest = on_hosts(plan, workdir, then)
-        assert all(one.finished for one in rest)
+        rest = finished(on_hosts(plan, workdir, then))
     else:
         rest = [run(plan, workdir, "command")]
-    assert 0 < rest[0].member_steps == 2 * 12 * 4 - begun[0].member_steps
+    assert 0 < rest[0].member_steps == 12 * 4 - begun[0].member_steps
     assert contents(workdir) == contents(whole)
 
 
 def test_hosts_go_on_with_what_one_began(plan, whole, tmp_path):
     workdir = tmp_path / "w"
     assert not run(plan, workdir, "command", stopping(3, checkpoint_every=0.0)).finished
-    assert all(one.finished for one in on_hosts(plan, workdir, 3))
+    finished(on_hosts(plan, workdir, 3))
     assert contents(workdir) == contents(whole)
 
 
@@ -123,7 +137,7 @@ def test_fresh_seeds_are_shared_too(plan, tmp_path):
     def act(those, received):
         return run_with_fresh_seeds(plan, tmp_path / "w", "command", None, those)
 
-    assert all(done.finished for done in together(act, 2))
+    finished(together(act, 2))
     name = plan.programs[0].program.id
     found, expected = (tmp_path / which / store.FRESH / name for which in ("w", "one"))
     assert contents(found) == contents(expected)
@@ -131,18 +145,16 @@ def test_fresh_seeds_are_shared_too(plan, tmp_path):
 
 
 def test_every_wave_is_one_hosts(plan):
-    programs = [
-        one._replace(waves=n) for one, n in zip(plan.programs, (3, 2), strict=True)
-    ]
+    programs = [plan.programs[0]._replace(waves=waves) for waves in (3, 2)]
     for count in range(1, 7):
         shares = [waves_of_host(programs, host, count) for host in range(count)]
         found = [
-            (program.program.id, wave)
+            (program.waves, wave)
             for share in shares
             for program, waves in share
             for wave in waves
         ]
-        expected = [(p.program.id, w) for p in programs for w in range(p.waves)]
+        expected = [(p.waves, wave) for p in programs for wave in range(p.waves)]
         assert sorted(found) == sorted(expected)
         sizes = [sum(len(waves) for _, waves in share) for share in shares]
         assert max(sizes) - min(sizes) <= 1
@@ -171,8 +183,6 @@ def test_hosts_with_another_study_are_refused_before_a_step(
 
 
 def test_hosts_with_other_code_are_refused_before_a_step(plan, tmp_path, monkeypatch):
-    from init_study import run_on_hosts as module
-
     facts, calls = module._facts, itertools.count()
 
     def other_once(plan):
@@ -185,17 +195,13 @@ def test_hosts_with_other_code_are_refused_before_a_step(plan, tmp_path, monkeyp
 
 
 def test_hosts_of_other_kinds_are_told(plan, tmp_path, monkeypatch, caplog):
-    from init_study import run_on_hosts as module
-
     kinds = iter(["cpu cpu", "gpu H100"])
     monkeypatch.setattr(module, "device_kind", lambda: next(kinds))
-    assert all(one.finished for one in on_hosts(plan, tmp_path / "w", 2))
+    finished(on_hosts(plan, tmp_path / "w", 2))
     assert "the last bits of a member depend" in caplog.text
 
 
 def test_hosts_that_see_other_folders_are_refused(plan, tmp_path, monkeypatch):
-    from init_study import run_on_hosts as module
-
     monkeypatch.setattr(module, "_UNTIL_SEEN", 0.3)
 
     def act(those, received):
@@ -226,20 +232,19 @@ def test_spectra_are_of_one_host(plan, tmp_path):
         run_on_hosts(plan, tmp_path / "w", "c", Control(spectra=True), those)
 
 
-def begin(count, workdir, *more, port=None, cwd):
+def begin(count, workdir, cwd, **changes):
     """Processes of the launcher that share a run on this machine."""
-    port = port or free_port()
+    port, fields = free_port(), {"seeds": "4", "steps": "400"} | changes
     return [
         start(
             "run",
-            *tiny(seeds="4", steps="400", **{}),
+            *tiny(**fields),
             "--distributed",
             f"--coordinator=localhost:{port}",
             f"--processes={count}",
             f"--process={process}",
             f"--workdir={workdir}",
             "--checkpoint_every=0",
-            *more,
             cwd=cwd,
         )
         for process in range(count)
@@ -256,14 +261,17 @@ def ends(running):
 @pytest.mark.parametrize("count", [2, 4])
 def test_processes_share_a_run(count, tmp_path):
     """On a number of processes, to the bytes of one; one page, by process 0."""
-    running = begin(count, tmp_path / "w", cwd=tmp_path)
+    running = begin(count, tmp_path / "w", tmp_path, depth="1,2")
     codes, outs, errs = ends(running)
     assert codes == [0] * count, errs
     assert all(is_progress(err) for err in errs), errs
     assert "report:" in outs[0]
     for process, out in list(enumerate(outs))[1:]:
         assert out.startswith(f"process {process} of {count} has done its part")
-    flags = [*tiny(seeds="4", steps="400"), f"--workdir={tmp_path / 'alone'}"]
+    flags = [
+        *tiny(seeds="4", steps="400", depth="1,2"),
+        f"--workdir={tmp_path / 'alone'}",
+    ]
     assert launch("run", *flags, cwd=tmp_path)[0] == 0
     assert contents(tmp_path / "w") == contents(tmp_path / "alone")
     # As a run of one host it has nothing left to do.
@@ -277,8 +285,7 @@ def trains(workdir, wave):
 
 
 def long_run(tmp_path, count=2):
-    more = ["--study.steps=200000", "--study.width=8"]
-    running = begin(count, tmp_path / "w", *more, cwd=tmp_path)
+    running = begin(count, tmp_path / "w", tmp_path, steps="200000", width="8")
     wait_until(lambda: all(trains(tmp_path / "w", wave) for wave in range(count)))
     return running
 

@@ -7,6 +7,7 @@ To add a flag is to add a row to `OPTIONS`; to add a word is to add a row to `WO
 import typing
 from typing import Any
 
+from init_study.cli.host_options import OF_HOSTS
 from init_study.cli.option import Option
 from init_study.cli.word_list import WORDS
 from init_study.study import field_types
@@ -48,47 +49,7 @@ OPTIONS: tuple[Option, ...] = (
         choices=("turns", "first"),
         needs="until",
     ),
-    Option(
-        "part",
-        ("run",),
-        "K/N: each Nth program from the Kth on, beside other parts in one folder.",
-        against={"until": "a race is whole", "tensorboard": "it follows a whole run"},
-    ),
-    Option(
-        "distributed",
-        ("run",),
-        "Share the run with the same command on other hosts, which see its folder; "
-        "which these are is what the cluster says.",
-        *(bool, False),
-        against={
-            "until": "a race is run on one host",
-            "part": "parts do not wait for one another",
-            "tensorboard": "it follows a run on one host",
-            "spectra": "they are measured on one host",
-        },
-    ),
-    Option(
-        "coordinator",
-        ("run",),
-        "HOST:PORT where process 0 listens; by default what the cluster says.",
-        needs="distributed",
-    ),
-    Option(
-        "processes",
-        ("run",),
-        "How many processes there are; by default what the cluster says.",
-        int,
-        least=1,
-        needs="distributed",
-    ),
-    Option(
-        "process",
-        ("run",),
-        "Which one this is, from 0; by default what the cluster says.",
-        int,
-        least=0,
-        needs="distributed",
-    ),
+    *OF_HOSTS,
     Option(
         "margin",
         ("run", "plan"),

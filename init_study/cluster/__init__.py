@@ -1,6 +1,6 @@
 """Processes on several hosts that share a run: how they meet, and what they say.
 
-    finding   which process this is, of how many, and where the first of them listens
+    place     which process this is, of how many, and where the first of them listens
     board     the table that process 0 holds and all read and write
     hosts     what a run asks of it: gather a text of each, stop together, notice a loss
 
@@ -10,7 +10,7 @@ every process with a stack trace where the first one dies or does not answer, ke
 SIGTERM for itself, and has all hosts wait for the slowest.
 """
 
-from init_study.cluster.finding import Place, find_place
 from init_study.cluster.hosts import Hosts, join_hosts
+from init_study.cluster.place import Place, find_place
 
 __all__ = ["Hosts", "Place", "find_place", "join_hosts"]

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, cast
 
-from init_study.cluster.finding import Place
+from init_study.cluster.place import Place
 from init_study.errors import ExitCode, UserError
 
 # Bytes of one line: some hundred processes that each say a kilobyte, and more.

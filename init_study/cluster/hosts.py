@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from init_study.cluster.board import Board, ask, serve
-from init_study.cluster.finding import Place
+from init_study.cluster.place import Place
 from init_study.errors import ExitCode, UserError
 from init_study.interrupts import end_with
 
@@ -19,9 +19,9 @@ from init_study.interrupts import end_with
 # for the first word of each, and for a process that must end to save what it has.
 # A loss is noticed and answered within a minute.
 _BETWEEN = 0.5
-PATIENCE = 20.0
-ARRIVING = 60.0
-GRACE = 30.0
+_PATIENCE = 20.0
+_ARRIVING = 60.0
+_GRACE = 30.0
 
 
 class Hosts:
@@ -108,13 +108,13 @@ class Hosts:
 
         Raises: UserError if it does not answer, or will not have this process.
         """
-        end = time.monotonic() + ARRIVING
+        end = time.monotonic() + _ARRIVING
         while not (answer := self._speak({})):
             if self._received or time.monotonic() > end:
                 raise UserError(
-                    f"process 0 does not answer at --coordinator="
-                    f"{self.place.coordinator} for {ARRIVING:.0f} s; see that it runs, "
-                    "and that this host reaches that port of it",
+                    "process 0 does not answer at --coordinator="
+                    f"{self.place.coordinator} for {_ARRIVING:.0f} s; see that it "
+                    "runs, and that this host reaches that port of it",
                     ExitCode.TRY_AGAIN,
                 )
             time.sleep(_BETWEEN)
@@ -158,7 +158,7 @@ class Hosts:
         with self._news:
             self._pending |= told
         self.beat()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + _PATIENCE
         # Who holds the table goes last, once the others have read why.
         while me == 0 and not self._all_gone() and time.monotonic() < end:
             time.sleep(_BETWEEN)
@@ -194,13 +194,13 @@ class Hosts:
         if self._silent:
             them = ", ".join(map(str, self._silent))
             return f"process {them} of {self.place.processes} does not answer"
-        if time.monotonic() - self._heard > PATIENCE:
+        if time.monotonic() - self._heard > _PATIENCE:
             return f"process 0, at {self.place.coordinator}, does not answer"
         return ""
 
     def _end_late(self) -> None:
         """End a process that does not end by itself, as in a long compile."""
-        if not self._closed.wait(GRACE):
+        if not self._closed.wait(_GRACE):
             end_with(f"error: {self._problem}; stopped", ExitCode.TRY_AGAIN)
 
 
@@ -223,7 +223,7 @@ def join_hosts(place: Place, received: list[signal.Signals]) -> Iterator[Hosts]:
     """
     server, exchange = None, partial(ask, place)
     if place.process == 0:
-        board = Board(place.processes, arriving=ARRIVING, patience=PATIENCE)
+        board = Board(place.processes, arriving=_ARRIVING, patience=_PATIENCE)
         server, exchange = serve(board, place), board.exchange
     hosts = Hosts(place, exchange, received)
     try:

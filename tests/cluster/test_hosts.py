@@ -17,8 +17,8 @@ from init_study.errors import ExitCode, UserError
 @pytest.fixture
 def hasty(monkeypatch):
     """Seconds in place of minutes."""
-    monkeypatch.setattr(hosts, "PATIENCE", 1.5)
-    monkeypatch.setattr(hosts, "ARRIVING", 3.0)
+    monkeypatch.setattr(hosts, "_PATIENCE", 1.5)
+    monkeypatch.setattr(hosts, "_ARRIVING", 3.0)
     monkeypatch.setattr(hosts, "_BETWEEN", 0.05)
 
 
