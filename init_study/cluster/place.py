@@ -96,12 +96,12 @@ def _from_cluster(
             f"the cluster does not say which process this is ({error}); say it: "
             "--coordinator=HOST:PORT --processes=N --process=I"
         ) from error
-    names = ("--coordinator=HOST:PORT", "--processes=N", "--process=I")
-    missing = [name for name, value in zip(names, found, strict=False) if value is None]
-    if missing:
+    where, count, place, accelerators = found
+    if where is None or count is None or place is None:
+        names = ("--coordinator=HOST:PORT", "--processes=N", "--process=I")
+        missing = [n for n, v in zip(names, found, strict=False) if v is None]
         raise UserError(
             "--distributed finds no cluster that JAX knows (Slurm, a TPU pod, Open "
             f"MPI, Kubernetes); say {' '.join(missing)}"
         )
-    where, count, place, accelerators = found
-    return where, int(count), int(place), (accelerators or [None])[0]
+    return where, int(count), int(place), accelerators[0] if accelerators else None
