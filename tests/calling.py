@@ -37,17 +37,17 @@ def tiny(**changes):
     return [f"--study.{name}={value}" for name, value in fields.items()]
 
 
-def start(*words, cwd, limit=200, launcher=(ROOT / "launch.py",), **options):
-    """The process, killed for certain if a test forgets it."""
+def begin(command, limit=200, **options):
+    """A process that has begun, killed for certain if a test forgets it."""
     # In the foreground, `timeout` passes a signal on once.
     kill = ["timeout", "--foreground", "-s", "KILL", str(limit)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(
-        [*kill, sys.executable, *launcher, *map(str, words)],
-        cwd=cwd,
-        text=True,
-        **pipes | options,
-    )
+    return subprocess.Popen([*kill, *map(str, command)], text=True, **pipes | options)
+
+
+def start(*words, cwd, limit=200, launcher=(ROOT / "launch.py",), **options):
+    """The launcher with some words, or another program of Python's."""
+    return begin([sys.executable, *launcher, *words], limit, cwd=cwd, **options)
 
 
 def launch(*words, cwd, limit=200, **options):

@@ -18,6 +18,8 @@ FAST = {
     },
     "diagnosis/test_layer_table.py": {"test_every_activation_is_named"},
     "benchmarks/test_benchmarks.py": {"test_ratios_are_taken_round_by_round"},
+    "cluster/test_hosts.py": {"test_what_fails_in_one_is_said_in_all"},
+    "cluster/test_place.py": {"test_flags_say_all", "test_slurm_says_all"},
     "cli/test_catalogue.py": ALL,
     "cli/test_options.py": ALL,
     "cli/test_summaries.py": ALL,

@@ -37,6 +37,7 @@ NOT_RUN = {
     "data --check": "it reads all that whoever tests has",
     "none,batch": "four programs; two are enough",
     "my_study.py": "it is any study",
+    "--distributed": "tests of the page run it on hosts that they make",
 }
 DOCS = [README, *(path.read_text() for path in PAGES)]
 COMMANDS = sorted(

@@ -6,11 +6,10 @@ None of them is here: a script stands for `srun`, and variables for what they se
 import os
 import re
 import shlex
-import subprocess
 import sys
 
 import pytest
-from calling import ROOT, finish, launch, tiny
+from calling import ROOT, begin, finish, launch, tiny
 from meeting import free_port
 
 from init_study import store
@@ -86,14 +85,7 @@ def test_the_batch_script_of_slurm(tmp_path, alone):
 def at_once(commands, cwd):
     """Shell commands at once, each with variables of its own; all are to succeed."""
     running = [
-        subprocess.Popen(
-            ["timeout", "-s", "KILL", "200", "bash", "-c", command],
-            cwd=cwd,
-            env=environment(**variables),
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        begin(["bash", "-c", command], cwd=cwd, env=environment(**variables))
         for command, variables in commands
     ]
     told = [process.communicate() for process in running]
@@ -122,9 +114,9 @@ def test_the_job_set_of_kubernetes(tmp_path, alone):
 @pytest.mark.slow
 def test_the_command_of_a_tpu_pod(tmp_path, alone):
     """With what a worker's environment says; the chips of this machine are its CPU."""
-    words = shlex.split(block("gcloud").replace("\\\n", " "))
+    words = shlex.split(block("gcloud"))
     (command,) = [w for w in words if w.startswith("--command=")]
-    _, _, command = command.removeprefix("--command=").partition("&& ")
+    *_, command = command.strip().splitlines()
     command = here(command).replace("/mnt/shared", str(tmp_path))
     port = free_port()
     pods = [
