@@ -5,10 +5,10 @@ Paper:    Mishkin & Matas 2016, arXiv:1511.06422: on thin deep nets with ReLU, L
 Command:  python launch.py published --only=lsuv_ranking
 Cost:     sixteen minutes on two cores.
 Expected: more than half a point ahead of each at the end of training.
-Measured: partly reproduced. It is 43 points ahead of orthogonal kernels (27 to 59), 69 of
-          Xavier's law (51 to 86), 20 seeds. Of He's law it is not: half a point ahead in
-          38 % of 200 seeds (30 to 47). The mean over another 200 told nothing, 0.6 points
-          (−0.5 to 1.7), for one of He's runs never left chance.
+Measured: partly reproduced. It is 43 points ahead of orthogonal kernels (27 to 59) and
+          69 of Xavier's law (51 to 86), 20 seeds. Of He's law it is not: half a point
+          ahead in 38 % of 200 seeds (30 to 47). The mean over another 200 told nothing,
+          0.6 points (−0.5 to 1.7), for one of He's runs never left chance.
 """
 
 from init_study.answers.claims.claim import Claim, Part, Prediction, above
