@@ -114,10 +114,20 @@ def _known_manifests(workdir: Path) -> list[dict[str, Any]]:
         above = [
             p for p in workdir.parents[:2] if any((p / w).exists() for w in wholes)
         ]
-        paths = [path for p in above for path in sorted(p.rglob(store.MANIFEST))]
+        paths = [path for p in above for path in _manifests_below(p)]
     found = [store.read_manifest(path.parent) for path in paths]
     # What an earlier version left says too little to be compared.
     return [one for one in found if {"versions", "jax", "programs"} <= set(one)]
+
+
+def _manifests_below(folder: Path) -> list[Path]:
+    """Find the manifests of all parts, whatever other processes do in the folder."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        # Where checkpoints come and go, and no manifest is.
+        folders[:] = [name for name in folders if name != store.CHECKPOINTS]
+        found += [Path(place) / store.MANIFEST] if store.MANIFEST in files else []
+    return sorted(found)
 
 
 def _all_noted(manifest: Mapping[str, Any]) -> list[_Noted]:

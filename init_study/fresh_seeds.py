@@ -55,7 +55,7 @@ def run_with_fresh_seeds(
         return done
     mine = part if isinstance(part, RunShare) else WHOLE
     for program in programs_of(plan, mine):
-        if not done.finished or control.stop_requested():
+        if not _goes_on(done, control, part):
             return done._replace(finished=False)
         rates = _chosen_rates(plan.study, program.program, workdir, part)
         if not rates:
@@ -82,6 +82,9 @@ def _run(
 
     Raises: UserError as `run.run` and `run_on_hosts` do.
     """
+    # What one host sees of a folder does not decide for the others.
+    if hosts is not None:
+        return run_on_hosts(plan, workdir, command, control, hosts)
     if (workdir / store.MANIFEST).exists() and not store.can_write(workdir):
         store.check_workdir(workdir, plan.study)
         steps = store.last_steps(workdir)
@@ -89,8 +92,6 @@ def _run(
         if all(steps.get(one.id) == one.steps for one in programs):
             begin(workdir, plan, command, accept_drift=control.accept_drift)
             return Outcome(finished=True, member_steps=0, seconds=0.0)
-    if hosts is not None:
-        return run_on_hosts(plan, workdir, command, control, hosts)
     return run(plan, workdir, command, control)
 
 
@@ -119,6 +120,15 @@ def fresh_study(study: Study, program: Program, rates: Mapping[str, float]) -> S
         instruments=(),
         readings=None,
     )
+
+
+def _goes_on(done: Outcome, control: Control, part: RunShare | Hosts | None) -> bool:
+    """Whether another program begins: on all hosts that share the run, or on none."""
+    goes_on = done.finished and not control.stop_requested()
+    if isinstance(part, Hosts):
+        said = part.gather("going on", "yes" if goes_on else "no")
+        return set(said) == {"yes"}
+    return goes_on
 
 
 def _chosen_rates(

@@ -7,6 +7,7 @@ slower, or has other devices, keeps none waiting before the programs' end.
 """
 
 import contextlib
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from absl import logging
 
 from init_study import manifest, store
-from init_study.cluster import Hosts
+from init_study.cluster import Hosts, Stopping
 from init_study.control import Control, Outcome
 from init_study.drift import surroundings
 from init_study.engine.devices import device_kind
@@ -27,8 +28,9 @@ from init_study.plan import Plan, ProgramPlan
 from init_study.run import begin_run, run_waves
 from init_study.run_records import Recorders, is_done, join_waves, open_recorders
 
-# Seconds that a folder of the network takes to show what another host wrote.
-_UNTIL_SEEN = 30.0
+# Seconds that a folder of the network takes to show what another host wrote: NFS keeps
+# what it knows of a folder for a minute.
+_UNTIL_SEEN = 90.0
 
 
 def run_on_hosts(
@@ -54,8 +56,10 @@ def run_on_hosts(
             "--spectra is measured on one host; leave it out, or --distributed"
         )
     began = time.time()
-    _check_alike(plan, hosts)
     with contextlib.ExitStack() as held:
+        # A signal that comes before there is something to save ends the waiting.
+        held.enter_context(contextlib.suppress(Stopping))
+        _check_alike(plan, hosts)
         books: list[Recorders] = []
 
         def begin() -> str:
@@ -66,7 +70,7 @@ def run_on_hosts(
             books.append(open_recorders(workdir, False, bool(plan.study.instruments)))
             return _message(workdir, begun, books[0], resumed)
 
-        first = json.loads(hosts.from_first("beginning", begin))
+        first = json.loads(hosts.from_first("beginning", begin, stops=True))
         _wait_to_see(workdir, first["holder"])
         plan = _as_begun(plan, first["runs_as"])
         # Process 0 has made sure already that all is as the manifest says.
@@ -79,20 +83,28 @@ def run_on_hosts(
         done = done._replace(seconds=time.time() - began)
 
         def join() -> str:
+            before = books[0].records.reached()
             for program in left if done.finished else ():
                 join_waves(books[0], plan, program, workdir)
-            _note(workdir, books[0], began, done)
+            _note(workdir, books[0], before, began, done)
             return ""
 
         hosts.from_first("joining", join)
-    control.recorded()
-    return done
+        control.recorded()
+        return done
+    return Outcome(False, 0, time.time() - began)
 
 
-def _note(workdir: Path, books: Recorders, began: float, done: Outcome) -> None:
+def _note(
+    workdir: Path,
+    books: Recorders,
+    before: Mapping[str, int],
+    began: float,
+    done: Outcome,
+) -> None:
     """Note in the manifest what all hosts did in this call."""
-    if done.member_steps:
-        reached, spent = books.records.reached(), {"waves": round(done.seconds, 2)}
+    reached, spent = books.records.reached(), {"waves": round(done.seconds, 2)}
+    if done.member_steps or reached != before:
         manifest.add_session(
             workdir, began, done.seconds, done.member_steps, spent, reached
         )
@@ -174,9 +186,11 @@ def _check_alike(plan: Plan, hosts: Hosts) -> None:
 
     Raises: UserError with the first difference, in every process.
     """
-    facts = [
-        json.loads(text) for text in hosts.gather("code", json.dumps(_facts(plan)))
-    ]
+    own = json.dumps(_facts(plan), sort_keys=True)
+    sums = hosts.gather("sums", hashlib.sha256(own.encode()).hexdigest(), stops=True)
+    if len(set(sums)) == 1:
+        return
+    facts = [json.loads(text) for text in hosts.gather("code", own, stops=True)]
     first, *others = facts
     for process, other in enumerate(others, 1):
         for name, value in first.items():
@@ -208,7 +222,9 @@ def _wait_to_see(workdir: Path, holder: str) -> None:
     Raises: UserError if it is another one.
     """
     end = time.monotonic() + _UNTIL_SEEN
-    while store.holder_of(workdir) != holder:
+    begun = workdir / store.MANIFEST
+    # A process that saw no manifest would begin a run of its own.
+    while store.holder_of(workdir) != holder or not begun.exists():
         if time.monotonic() > end:
             raise UserError(
                 f"--workdir={workdir} is not the folder that process 0 holds "

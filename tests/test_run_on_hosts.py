@@ -13,8 +13,8 @@ from calling import ROOT, is_progress, launch, start, tiny, wait_until
 from cluster.meeting import free_port, together
 from stopping import stopping
 
+from init_study import drift, fresh_seeds, store
 from init_study import run_on_hosts as module
-from init_study import store
 from init_study.cli.words.status import status_overview
 from init_study.cluster import Place, hosts, join_hosts
 from init_study.control import Control
@@ -211,6 +211,7 @@ def test_hosts_that_see_other_folders_are_refused(plan, tmp_path, monkeypatch):
     first, second = together(act, 2)
     assert "is not the folder that process 0 holds" in str(second)
     assert str(first).startswith("process 1 ended: --workdir=")
+    assert first.exit_code == second.exit_code == ExitCode.NO_PLACE
     assert not (tmp_path / "w1").exists()
 
 
@@ -220,8 +221,43 @@ def test_a_folder_in_use_is_said_on_every_host(plan, tmp_path):
     with store.lock(tmp_path / "w"):
         first, second = on_hosts(plan, tmp_path / "w", 2)
     assert "is in use by process" in str(first)
-    assert first.exit_code == ExitCode.NO_PLACE
+    assert first.exit_code == second.exit_code == ExitCode.NO_PLACE
     assert str(second).startswith("process 0 ended: --workdir=")
+
+
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_stop_between_a_run_and_its_fresh_seeds_stops_all(
+    plan, tmp_path, monkeypatch, stopped
+):
+    """Whichever process it comes to, and before the others know of it."""
+    study = STUDY.replace(fresh_seeds=2, steps=60, batch_size=32, seeds=2)
+    plan = make_plan(study)
+    run_there = fresh_seeds.run_on_hosts
+
+    def run_and_stop(*given):
+        done = run_there(*given)
+        those = given[-1]
+        if those.place.process == stopped:
+            those._received.append(signal.SIGTERM)
+        return done
+
+    monkeypatch.setattr(fresh_seeds, "run_on_hosts", run_and_stop)
+
+    def act(those, received):
+        control = Control(stop_requested=lambda: bool(received))
+        return run_with_fresh_seeds(plan, tmp_path / "w", "command", control, those)
+
+    assert [done.finished for done in together(act, 2)] == [False, False]
+    assert not (tmp_path / "w" / store.FRESH).exists()
+
+
+def test_a_manifest_is_found_while_others_come_and_go(tmp_path):
+    """Checkpoints are not looked through: their folders change under one's feet."""
+    for name in ("a", "b/c", "checkpoints/x", "b/checkpoints/3"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / store.MANIFEST).touch()
+    found = [path.parent for path in drift._manifests_below(tmp_path)]
+    assert found == [tmp_path / "a", tmp_path / "b/c"]
 
 
 def test_spectra_are_of_one_host(plan, tmp_path):

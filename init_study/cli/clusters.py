@@ -15,7 +15,7 @@ def joined(
 ) -> Iterator[Hosts | None]:
     """Join the hosts of a run, and leave them at the end; None if it has one host.
 
-    Signals are noted from here on: whoever is stopped tells the others first.
+    Signals are noted once it has come: whoever is stopped then tells the others first.
 
     Args:
         invocation: its flags say whether, and where process 0 is.
@@ -31,7 +31,7 @@ def joined(
 
     place = find_place(flags.coordinator, flags.processes, flags.process)
     see_accelerator(place.accelerator)
-    with noted_signals(received), join_hosts(place, received) as hosts:
+    with join_hosts(place, received) as hosts, noted_signals(received):
         yield hosts
 
 

@@ -2,6 +2,7 @@
 
     place     which process this is, of how many, and where the first of them listens
     board     the table that process 0 holds and all read and write
+    problems  who has failed, never came, or is lost, by that table
     hosts     what a run asks of it: gather a text of each, stop together, notice a loss
 
 Members do not speak to one another, so no array crosses hosts, and JAX on one host need
@@ -10,7 +11,7 @@ every process with a stack trace where the first one dies or does not answer, ke
 SIGTERM for itself, and has all hosts wait for the slowest.
 """
 
-from init_study.cluster.hosts import Hosts, join_hosts
+from init_study.cluster.hosts import Hosts, Stopping, join_hosts
 from init_study.cluster.place import Place, find_place
 
-__all__ = ["Hosts", "Place", "find_place", "join_hosts"]
+__all__ = ["Hosts", "Place", "Stopping", "find_place", "join_hosts"]

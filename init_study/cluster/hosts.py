@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -10,18 +11,37 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from absl import logging
+
 from init_study.cluster.board import Board, ask, serve
 from init_study.cluster.place import Place
+from init_study.cluster.problems import (
+    GO_ON,
+    Problem,
+    as_numbers,
+    failure_text,
+    marked,
+    problem_in,
+)
 from init_study.errors import ExitCode, UserError
 from init_study.interrupts import end_with
 
-# Seconds: between two words with process 0, until a process that says nothing is lost,
-# for the first word of each, and for a process that must end to save what it has.
-# A loss is noticed and answered within a minute.
+# Seconds: between two words with process 0; until a process that says nothing is lost;
+# for a process that must end, to save what it has. A loss is noticed and answered
+# within a minute.
 _BETWEEN = 0.5
-_PATIENCE = 20.0
-_ARRIVING = 60.0
+_PATIENCE = 25.0
 _GRACE = 30.0
+# Until process 0 answers for the first time, and until all others have come, whose
+# machines may have to be made.
+_ANSWERING = 60.0
+_ARRIVING = 600.0
+# Until the log says who is waited for.
+_QUIET = 10.0
+
+
+class Stopping(Exception):
+    """A signal came to one of the processes before anything was trained."""
 
 
 class Hosts:
@@ -46,13 +66,15 @@ class Hosts:
     ) -> None:
         self.place = place
         self._exchange, self._received = exchange, received
-        self._who = f"process {os.getpid()} on {socket.gethostname()}"
+        name = f"process {os.getpid()} on {socket.gethostname()}"
+        # A container that is started again has the name and number of the one before.
+        self._who = f"{name}#{secrets.token_hex(8)}"
         self._pending: dict[str, str] = {}
         self._table: dict[str, str] = {}
-        self._silent: list[int] = []
-        self._problem, self._rounds = "", 0
+        self._problem: Problem | None = None
+        self._rounds, self._gathered = 0, 0
         self._heard, self._news = time.monotonic(), threading.Condition()
-        self._closed = threading.Event()
+        self._closed, self._settled = threading.Event(), threading.Event()
 
     def __len__(self) -> int:
         """Count the processes."""
@@ -61,9 +83,9 @@ class Hosts:
     @property
     def problem(self) -> str:
         """Say what keeps the processes from going on; empty if nothing does."""
-        return self._problem
+        return self._problem.text if self._problem else ""
 
-    def gather(self, name: str, text: str) -> list[str]:
+    def gather(self, name: str, text: str, *, stops: bool = False) -> list[str]:
         """Give a text to all processes, and get that of each, in their order.
 
         All processes gather the same things in the same order.
@@ -71,49 +93,56 @@ class Hosts:
         Args:
             name: what it is, for messages.
             text: of this process.
+            stops: whether a signal ends the waiting.
 
-        Raises: UserError if a process is lost or has failed.
+        Raises: UserError if a process is lost, has failed or has ended; Stopping.
         """
         self._rounds += 1
-        keys = [
-            f"{self._rounds}/{name}/{process}"
-            for process in range(self.place.processes)
-        ]
+        keys = [f"{self._rounds}/{name}/{process}" for process in range(len(self))]
+        began, is_told = time.monotonic(), False
         with self._news:
             self._pending[keys[self.place.process]] = text
-            while not all(key in self._table for key in keys):
-                self.check()
+            while missing := [i for i, k in enumerate(keys) if k not in self._table]:
+                if stops and self._received:
+                    raise Stopping
+                self._check_end_of(missing)
+                if time.monotonic() - began > _QUIET and not is_told:
+                    is_told = True
+                    self._say_absent()
                 self._news.wait(_BETWEEN)
+            self._gathered = self._rounds
             return [self._table[key] for key in keys]
 
-    def from_first(self, name: str, make: Callable[[], str]) -> str:
+    def from_first(
+        self, name: str, make: Callable[[], str], *, stops: bool = False
+    ) -> str:
         """Give all processes what process 0 makes; the others wait for it.
 
-        Raises: UserError as `make` does in process 0, and as `gather`.
+        Raises: UserError as `make` does in process 0; as `gather`.
         """
         made = make() if self.place.process == 0 else ""
-        return self.gather(name, made)[0]
+        return self.gather(name, made, stops=stops)[0]
 
     def check(self) -> None:
         """Raise UserError if a process is lost or has failed."""
         if self._problem:
-            raise UserError(
-                f"{self._problem}; what was saved is kept, and the same command goes "
-                "on, with as many processes as there are then",
-                ExitCode.TRY_AGAIN,
-            )
+            raise UserError(*self._problem)
+
+    def settle(self) -> None:
+        """Note that all is done: what becomes of the others changes nothing more."""
+        self._settled.set()
 
     def arrive(self) -> None:
         """Speak with process 0 for the first time, as soon as it is there.
 
         Raises: UserError if it does not answer, or will not have this process.
         """
-        end = time.monotonic() + _ARRIVING
+        end = time.monotonic() + _ANSWERING
         while not (answer := self._speak({})):
-            if self._received or time.monotonic() > end:
+            if time.monotonic() > end:
                 raise UserError(
                     "process 0 does not answer at --coordinator="
-                    f"{self.place.coordinator} for {_ARRIVING:.0f} s; see that it "
+                    f"{self.place.coordinator} for {_ANSWERING:.0f} s; see that it "
                     "runs, and that this host reaches that port of it",
                     ExitCode.TRY_AGAIN,
                 )
@@ -122,8 +151,11 @@ class Hosts:
             raise UserError(answer["refused"])
         self._heard = time.monotonic()
 
-    def beat(self) -> None:
-        """Speak with process 0 once: give what is to be given, hear what is new."""
+    def beat(self) -> bool:
+        """Speak with process 0 once: give what is to be given, hear what is new.
+
+        Returns: whether it answered.
+        """
         with self._news:
             given = dict(self._pending)
         if self._received:
@@ -132,33 +164,33 @@ class Hosts:
         with self._news:
             if "table" in answer:
                 self._heard, self._table = time.monotonic(), answer["table"]
-                self._silent = answer["silent"]
                 for name in given:
                     self._pending.pop(name, None)
             if "stop" in self._table and not self._received:
                 self._received.append(signal.SIGTERM)
-            if not self._problem:
-                self._problem = self._what_is_wrong()
-                if self._problem:
-                    threading.Thread(target=self._end_late, daemon=True).start()
+            if not self._problem and not self._settled.is_set():
+                self._look_for_problems(answer)
             self._news.notify_all()
+        return "table" in answer
 
     def keep_beating(self) -> None:
         """Speak with process 0 about twice a second, until `leave`."""
         while not self._closed.wait(_BETWEEN):
             self.beat()
 
-    def leave(self, failure: str = "") -> None:
+    def leave(self, error: BaseException | None = None) -> None:
         """Tell the others that this process ends, and why if it failed."""
         me = self.place.process
         told = {f"left/{me}": ""}
         # What another process has said is not said again.
-        if failure and not self._problem:
-            told[f"failed/{me}"] = failure
+        is_told = self._problem or isinstance(error, Stopping)
+        if error is not None and not is_told:
+            told[f"failed/{me}"] = failure_text(error)
         with self._news:
             self._pending |= told
-        self.beat()
         end = time.monotonic() + _PATIENCE
+        while not self.beat() and time.monotonic() < end and not self._problem:
+            time.sleep(_BETWEEN)
         # Who holds the table goes last, once the others have read why.
         while me == 0 and not self._all_gone() and time.monotonic() < end:
             time.sleep(_BETWEEN)
@@ -170,6 +202,7 @@ class Hosts:
             "process": self.place.process,
             "processes": self.place.processes,
             "who": self._who,
+            "rounds": self._gathered,
             "put": given,
         }
         try:
@@ -177,31 +210,47 @@ class Hosts:
         except OSError:
             return {}
 
-    def _all_gone(self) -> bool:
-        return all(
-            f"left/{one}" in self._table or one in self._silent
-            for one in range(self.place.processes)
-        )
+    def _marked(self, mark: str) -> list[int]:
+        return marked(self._table, mark, len(self))
 
-    def _what_is_wrong(self) -> str:
-        failed = [
-            f"process {name.partition('/')[2]} ended: {text}"
-            for name, text in self._table.items()
-            if name.startswith("failed/")
-        ]
-        if failed:
-            return failed[0]
-        if self._silent:
-            them = ", ".join(map(str, self._silent))
-            return f"process {them} of {self.place.processes} does not answer"
-        if time.monotonic() - self._heard > _PATIENCE:
-            return f"process 0, at {self.place.coordinator}, does not answer"
-        return ""
+    def _all_gone(self) -> bool:
+        return {*self._marked("left"), *self._marked("lost")} == set(range(len(self)))
+
+    def _check_end_of(self, missing: list[int]) -> None:
+        """Make sure that those who are waited for can still come.
+
+        Raises: UserError.
+        """
+        self.check()
+        if ended := [one for one in self._marked("left") if one in missing]:
+            self._problem = Problem(f"process {as_numbers(ended)} has ended; {GO_ON}")
+            self.check()
+
+    def _say_absent(self) -> None:
+        here = self._marked("here")
+        absent = [one for one in range(len(self)) if one not in here]
+        if absent and self.place.process == 0:
+            logging.warning("waiting for process %s to come", as_numbers(absent))
+
+    def _look_for_problems(self, answer: dict[str, Any]) -> None:
+        found = problem_in(self._table, self.place, _ARRIVING)
+        if "refused" in answer:
+            found = Problem(answer["refused"], ExitCode.USAGE)
+        elif found is None and time.monotonic() - self._heard > _PATIENCE:
+            first = f"process 0, at {self.place.coordinator},"
+            found = Problem(f"{first} does not answer; {GO_ON}")
+        self._problem = found
+        if found:
+            threading.Thread(target=self._end_late, daemon=True).start()
 
     def _end_late(self) -> None:
         """End a process that does not end by itself, as in a long compile."""
-        if not self._closed.wait(_GRACE):
-            end_with(f"error: {self._problem}; stopped", ExitCode.TRY_AGAIN)
+        end = time.monotonic() + _GRACE
+        while time.monotonic() < end:
+            if self._settled.is_set() or self._closed.wait(_BETWEEN):
+                return
+        if self._problem:
+            end_with(f"error: {self._problem.text}", self._problem.exit_code)
 
 
 @contextlib.contextmanager
@@ -221,7 +270,7 @@ def join_hosts(place: Place, received: list[signal.Signals]) -> Iterator[Hosts]:
         ...     hosts.gather("greeting", "hello")
         ['hello']
     """
-    server, exchange = None, partial(ask, place)
+    server, exchange = None, partial(ask, (place.host, place.port))
     if place.process == 0:
         board = Board(place.processes, arriving=_ARRIVING, patience=_PATIENCE)
         server, exchange = serve(board, place), board.exchange
@@ -231,7 +280,7 @@ def join_hosts(place: Place, received: list[signal.Signals]) -> Iterator[Hosts]:
         threading.Thread(target=hosts.keep_beating, daemon=True).start()
         yield hosts
     except BaseException as error:
-        hosts.leave(_in_a_line(error))
+        hosts.leave(error)
         raise
     else:
         hosts.leave()
@@ -239,8 +288,3 @@ def join_hosts(place: Place, received: list[signal.Signals]) -> Iterator[Hosts]:
         if server is not None:
             server.shutdown()
             server.server_close()
-
-
-def _in_a_line(error: BaseException) -> str:
-    lines = str(error).splitlines() or [""]
-    return lines[0] if isinstance(error, UserError) else type(error).__name__

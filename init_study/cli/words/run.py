@@ -27,7 +27,13 @@ def answer(invocation: Invocation) -> Answer:
                     invocation, part, folder, received, stage, recorded, hosts
                 )
 
-            train_or_race(study, workdir, invocation.make_plan, train_stage, rules)
+            finished = train_or_race(
+                study, workdir, invocation.make_plan, train_stage, rules
+            )
+        if hosts is not None:
+            if not finished and not received:
+                hosts.check()
+            hosts.settle()
         # A race that was stopped says what it knows so far.
         wanted = rules is not None or not received
         if hosts is not None and hosts.place.process:
