@@ -15,7 +15,7 @@ from pathlib import Path
 from init_study import store
 from init_study.answers.choosing import rates_to_confirm, validation_chance
 from init_study.answers.outcomes import final_outcomes
-from init_study.cluster import Hosts
+from init_study.cluster import Hosts, Stopping
 from init_study.control import Control, Outcome
 from init_study.execution import Execution
 from init_study.instruments.cadence import Cadence
@@ -55,9 +55,12 @@ def run_with_fresh_seeds(
         return done
     mine = part if isinstance(part, RunShare) else WHOLE
     for program in programs_of(plan, mine):
-        if not _goes_on(done, control, part):
+        try:
+            if not _goes_on(done, control, part):
+                return done._replace(finished=False)
+            rates = _chosen_rates(plan.study, program.program, workdir, part)
+        except Stopping:
             return done._replace(finished=False)
-        rates = _chosen_rates(plan.study, program.program, workdir, part)
         if not rates:
             continue
         fresh = _part(plan, program, workdir, rates)
@@ -126,7 +129,7 @@ def _goes_on(done: Outcome, control: Control, part: RunShare | Hosts | None) -> 
     """Whether another program begins: on all hosts that share the run, or on none."""
     goes_on = done.finished and not control.stop_requested()
     if isinstance(part, Hosts):
-        said = part.gather("going on", "yes" if goes_on else "no")
+        said = part.gather("going on", "yes" if goes_on else "no", stops=True)
         return set(said) == {"yes"}
     return goes_on
 
@@ -140,7 +143,7 @@ def _chosen_rates(
         def choose() -> str:
             return json.dumps(_rates(study, program, workdir))
 
-        return json.loads(part.from_first("rates", choose))
+        return json.loads(part.from_first("rates", choose, stops=True))
     with store.lock(workdir, wait=PATIENCE) if part else nullcontext():
         return _rates(study, program, workdir)
 

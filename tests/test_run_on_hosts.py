@@ -251,6 +251,16 @@ def test_a_stop_between_a_run_and_its_fresh_seeds_stops_all(
     assert not (tmp_path / "w" / store.FRESH).exists()
 
 
+def test_a_host_that_is_stopped_alone_waits_for_nobody(tmp_path):
+    plan, received = make_plan(STUDY.replace(fresh_seeds=2)), [signal.SIGTERM]
+    began = time.monotonic()
+    with join_hosts(Place(0, 2, "localhost", free_port()), received) as those:
+        control = Control(stop_requested=lambda: bool(received))
+        done = run_with_fresh_seeds(plan, tmp_path / "w", "command", control, those)
+    assert not done.finished and not (tmp_path / "w").exists()
+    assert time.monotonic() - began < 20
+
+
 def test_a_manifest_is_found_while_others_come_and_go(tmp_path):
     """Checkpoints are not looked through: their folders change under one's feet."""
     for name in ("a", "b/c", "checkpoints/x", "b/checkpoints/3"):

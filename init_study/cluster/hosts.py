@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -191,8 +191,10 @@ class Hosts:
         end = time.monotonic() + _PATIENCE
         while not self.beat() and time.monotonic() < end and not self._problem:
             time.sleep(_BETWEEN)
-        # Who holds the table goes last, once the others have read why.
-        while me == 0 and not self._all_gone() and time.monotonic() < end:
+        # Who holds the table goes last, once the others have read why; those who are
+        # still to come as well, if they are to read what went wrong.
+        to_come = range(len(self)) if f"failed/{me}" in told else ()
+        while me == 0 and not self._all_gone(to_come) and time.monotonic() < end:
             time.sleep(_BETWEEN)
         self._closed.set()
 
@@ -213,8 +215,9 @@ class Hosts:
     def _marked(self, mark: str) -> list[int]:
         return marked(self._table, mark, len(self))
 
-    def _all_gone(self) -> bool:
-        return {*self._marked("left"), *self._marked("lost")} == set(range(len(self)))
+    def _all_gone(self, to_come: Iterable[int]) -> bool:
+        gone = {*self._marked("left"), *self._marked("lost")}
+        return {*self._marked("here"), *to_come} <= gone
 
     def _check_end_of(self, missing: list[int]) -> None:
         """Make sure that those who are waited for can still come.

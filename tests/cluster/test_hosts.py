@@ -174,6 +174,29 @@ def test_a_signal_ends_the_waiting_before_there_is_something_to_save(quick):
     assert [type(one) for one in together(act, 2)] == [Stopping, Stopping]
 
 
+def test_who_comes_late_reads_what_went_wrong(quick):
+    """Process 0 fails at once, as by a wrong name; the other is still importing."""
+
+    def act(those, received):
+        if those.place.process == 0:
+            raise UserError("unknown model")
+        those.gather("name", "")
+
+    first, second = together(act, 2, lambda process: time.sleep(1.0 * process))
+    assert str(first) == "unknown model"
+    assert str(second) == "process 0 ended: unknown model"
+
+
+def test_who_is_stopped_waits_for_nobody_that_is_not_there(quick):
+    began = time.monotonic()
+    with (
+        pytest.raises(Stopping),
+        join_hosts(Place(0, 2, "localhost", free_port()), [signal.SIGINT]) as those,
+    ):
+        those.gather("name", "", stops=True)
+    assert time.monotonic() - began < 10
+
+
 def test_a_loss_after_all_is_done_changes_nothing(hasty, monkeypatch):
     """Process 0 may still be writing its page, for longer than any patience."""
     monkeypatch.setattr(hosts, "_GRACE", 0.2)
