@@ -56,13 +56,13 @@ def train_study(
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 
         def tell(now: Progress) -> None:
-            if hosts is not None:
-                pass
-            elif now.doing in ("choosing", "compiling"):
+            # On several hosts signals are noted all along: the others must hear of them.
+            alone = hosts is None
+            if alone and now.doing in ("choosing", "compiling"):
                 # What was trained before another program, or fresh seeds, is saved.
                 held.close()
                 hold.cache_clear()
-            elif now.doing == "training":
+            elif alone and now.doing == "training":
                 hold()
             watch(now)
 

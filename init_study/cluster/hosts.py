@@ -166,10 +166,11 @@ class Hosts:
                 self._heard, self._table = time.monotonic(), answer["table"]
                 for name in given:
                     self._pending.pop(name, None)
-            if "stop" in self._table and not self._received:
-                self._received.append(signal.SIGTERM)
-            if not self._problem and not self._settled.is_set():
-                self._look_for_problems(answer)
+            if not self._settled.is_set():
+                if "stop" in self._table and not self._received:
+                    self._received.append(signal.SIGTERM)
+                if not self._problem:
+                    self._look_for_problems(answer)
             self._news.notify_all()
         return "table" in answer
 

@@ -203,11 +203,13 @@ def test_a_loss_after_all_is_done_changes_nothing(hasty, monkeypatch):
     ended = []
     monkeypatch.setattr(hosts, "end_with", lambda *given: ended.append(given))
     port = free_port()
-    with join_hosts(Place(0, 2, "localhost", port), []) as those:
+    received = []
+    with join_hosts(Place(0, 2, "localhost", port), received) as those:
         speak_once(port, word(1, 2))
         those.settle()
+        speak_once(port, word(1, 2, stop="SIGTERM at process 1"))
         time.sleep(2.5)
-        assert those.problem == "" and ended == []
+        assert those.problem == "" and ended == received == []
 
 
 def test_a_process_that_cannot_end_is_ended(hasty, monkeypatch):
