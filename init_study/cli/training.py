@@ -56,7 +56,7 @@ def train_study(
         hold = functools.cache(lambda: held.enter_context(noted_signals(received)))
 
         def tell(now: Progress) -> None:
-            # On several hosts signals are noted all along: the others must hear of them.
+            # On several hosts they are noted all along: the others must hear of them.
             alone = hosts is None
             if alone and now.doing in ("choosing", "compiling"):
                 # What was trained before another program, or fresh seeds, is saved.
