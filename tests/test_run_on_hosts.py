@@ -17,7 +17,7 @@ from init_study import drift, fresh_seeds, store
 from init_study import run_on_hosts as module
 from init_study.cli.words.status import status_overview
 from init_study.cluster import Place, hosts, join_hosts
-from init_study.control import Control
+from init_study.control import Control, Outcome
 from init_study.errors import ExitCode, UserError
 from init_study.fresh_seeds import run_with_fresh_seeds
 from init_study.plan import make_plan
@@ -249,6 +249,14 @@ def test_a_stop_between_a_run_and_its_fresh_seeds_stops_all(
 
     assert [done.finished for done in together(act, 2)] == [False, False]
     assert not (tmp_path / "w" / store.FRESH).exists()
+
+
+def test_all_hosts_go_on_or_none():
+    def act(those, received):
+        control = Control(stop_requested=lambda: those.place.process == 1)
+        return fresh_seeds._goes_on(Outcome(True, 0, 0.0), control, those)
+
+    assert together(act, 3) == [False, False, False]
 
 
 def test_a_host_that_is_stopped_alone_waits_for_nobody(tmp_path):
