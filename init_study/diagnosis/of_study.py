@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from init_study.study import Program, Study
-from init_study.study.description import UNTUNED_LEARNING_RATES
+from init_study.study.choices import UNTUNED_LEARNING_RATES
 
 
 class Training(NamedTuple):

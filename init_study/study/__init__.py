@@ -1,12 +1,14 @@
 """What is compared: a study, its programs and its members, as data."""
 
-from init_study.study.description import (
+from init_study.study.choices import (
     FEEDS,
     FIXED,
     OPTIMIZERS,
     PAIRINGS,
-    PROGRAM_AXES,
     SCHEDULES,
+)
+from init_study.study.description import (
+    PROGRAM_AXES,
     Study,
     field_types,
     parse_field,

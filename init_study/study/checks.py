@@ -6,18 +6,34 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from init_study.errors import UserError, unknown
+from init_study.study.choices import (
+    FEEDS,
+    FIXED,
+    OPTIMIZERS,
+    PAIRINGS,
+    SCHEDULES,
+)
 from init_study.study.limits import LARGEST
 
 if TYPE_CHECKING:
     from init_study.study.description import Study
 
 
-def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> None:
-    """Refuse the first value that cannot be meant.
+# By field, the words that it may be; None leaves it to what decides by default.
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "fixed": FIXED,
+    "feed": FEEDS,
+    "pairing": PAIRINGS,
+}
+
+
+def check_values(study: "Study") -> None:
+    """Refuse the first number that cannot be meant.
 
     Args:
         study: whose values are of the right types; axes are tuples.
-        tables: by field, the names that it may have.
 
     Raises: UserError naming the field and the way out.
     """
@@ -54,10 +70,21 @@ def check_values(study: "Study", tables: Mapping[str, Mapping[str, str]]) -> Non
         value = getattr(study, field)
         if not 0.0 <= value < top:
             raise UserError(f"study.{field}={value} is not in [0, {top})")
-    for field, names in tables.items():
-        for value in getattr(study, field):
-            if value not in names:
-                raise unknown(field, value, names, ", ".join(names))
+
+
+def check_words(study: "Study") -> None:
+    """Refuse the first word that is none of those that its field may be.
+
+    Args:
+        study: whose values are of the right types; axes are tuples.
+
+    Raises: UserError naming the field and the nearest word.
+    """
+    for field, words in _WORDS.items():
+        given = getattr(study, field)
+        for value in given if isinstance(given, tuple) else (given,):
+            if value is not None and value not in words:
+                raise unknown(field, value, words, ", ".join(words))
 
 
 def check_pairing(study: "Study") -> None:

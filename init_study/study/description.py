@@ -17,7 +17,13 @@ from typing import Any
 
 from init_study.errors import unknown
 from init_study.study import fields
-from init_study.study.checks import check_pairing, check_readings, check_values
+from init_study.study.checks import (
+    check_pairing,
+    check_readings,
+    check_values,
+    check_words,
+)
+from init_study.study.choices import UNTUNED_LEARNING_RATES
 from init_study.study.limits import check_sizes
 from init_study.study.program import (
     Member,
@@ -26,33 +32,6 @@ from init_study.study.program import (
     later,
     without_defaults,
 )
-
-OPTIMIZERS = {
-    "sgd": "stochastic gradient descent with momentum",
-    "adam": "Adam (Kingma & Ba 2015)",
-    "adamw": "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
-}
-SCHEDULES = {
-    "constant": "the learning rate as given",
-    "cosine": "linear warm-up, then half a cosine down to zero",
-}
-FIXED = {
-    "nothing": "every seed has its own draws and its own order of data",
-    "init": "all seeds start from the draws of seed 0",
-    "order": "all seeds see the data as seed 0 does",
-}
-PAIRINGS = {
-    "every": "every scheme has every learning rate",
-    "own": "each scheme has the learning rate that stands in its place",
-}
-FEEDS = {
-    "resident": "the whole data set lies on every device",
-    "mapped": "read as it goes from the prepared array on the disk",
-    "decoded": "decoded as it goes from the pictures, which takes no room on the disk",
-}
-_TABLES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "fixed": FIXED}
-# What one tries first without tuning, by optimizer: the usual textbook rates.
-UNTUNED_LEARNING_RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -142,11 +121,8 @@ class Study:
         for field, kind in _FIELD_TYPES.items():
             value = fields.coerce(field, getattr(self, field), kind)
             object.__setattr__(self, field, value)
-        check_values(self, _TABLES)
-        if self.feed not in (None, *FEEDS):
-            raise unknown("feed", self.feed, FEEDS, ", ".join(FEEDS))
-        if self.pairing not in PAIRINGS:
-            raise unknown("pairing", self.pairing, PAIRINGS, ", ".join(PAIRINGS))
+        check_values(self)
+        check_words(self)
         check_pairing(self)
         check_readings(self)
         check_sizes(self, PROGRAM_AXES)

@@ -9,7 +9,7 @@ from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.seen import Seen
 from init_study.instruments.gradients import below_epsilon
 from init_study.network import Layer
-from init_study.study.description import UNTUNED_LEARNING_RATES
+from init_study.study.choices import UNTUNED_LEARNING_RATES
 
 _ADAM = ("adam", "adamw")
 _HALF = 0.5
