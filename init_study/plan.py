@@ -4,12 +4,14 @@ Whatever is wrong with a study is found here, before anything is compiled or wri
 """
 
 from collections.abc import Mapping
+from functools import partial
 from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from absl import logging
+from flax import traverse_util
 
 from init_study.data import Dataset, batch_indices, load_dataset
 from init_study.data.feeds import default_feed
@@ -20,7 +22,7 @@ from init_study.execution import Execution, default_execution
 from init_study.instruments.cadence import Cadence, plan_readings
 from init_study.instruments.table import find_instruments
 from init_study.models import build_model
-from init_study.network import Network, trace
+from init_study.network import Arithmetic, Network, trace
 from init_study.schemes import Batch, Scheme, parse_scheme
 from init_study.study import Member, Program, Study
 
@@ -208,6 +210,7 @@ def _plan_program(
         )
     for text, scheme in schemes.items():
         _check_scheme(text, scheme, network, program.batch_size)
+    _check_precision(program.precision, network)
     key = jax.eval_shape(lambda: jax.random.key(0))
     train_size = len(dataset.train.labels)
     jax.eval_shape(
@@ -228,6 +231,22 @@ def _plan_program(
             study.readings,
         )._replace(seed=study.seeds[0]),
     )
+
+
+def _check_precision(precision: str | None, network: Network) -> None:
+    """Refuse a precision that the network does not take, without computing a number.
+
+    The same on every device, whether its own products have that precision or not.
+    """
+    if precision is None:
+        return
+    network = network._replace(arithmetic=Arithmetic(precision))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    params = traverse_util.unflatten_dict(network.shapes)
+    state = jax.eval_shape(network.model_state, key)
+    images = jax.ShapeDtypeStruct((1, *network.image_shape), jnp.float32)
+    for train in (True, False):
+        jax.eval_shape(partial(network.apply, train=train), params, state, images)
 
 
 def _can_be_resized(dataset: Dataset) -> bool:

@@ -19,7 +19,7 @@ from init_study.data import standardize
 from init_study.data.batches import center_crop
 from init_study.data.feeds import Examples, Feed
 from init_study.data.mixing import training_batch
-from init_study.network import ModelState, Network, Params
+from init_study.network import ModelState, Network, Params, set_for
 from init_study.optimizer import make_optimizer
 from init_study.study import Program
 
@@ -179,9 +179,9 @@ def train_step(
         )
         return targets.mean(cross_entropy, logits), (logits, model_state)
 
-    (loss, (logits, model_state)), gradients = jax.value_and_grad(
-        loss_of, has_aux=True
-    )(state.params)
+    differentiated = jax.value_and_grad(loss_of, has_aux=True)
+    with set_for(network.arithmetic):
+        (loss, (logits, model_state)), gradients = differentiated(state.params)
     with jax.named_scope("optimizer"):
         optimizer = make_optimizer(program, hyper.learning_rate)
         updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)

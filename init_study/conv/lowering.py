@@ -119,18 +119,29 @@ def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
         and (numbers.lhs_spec, numbers.rhs_spec) == (_NHWC, _HWIO)
         and numbers.out_spec == _NHWC
         and params["batch_group_count"] == 1
-        and (precision is None or precision == _default_precision())
+        and (precision is None or precision == default_precision())
         and params["preferred_element_type"] in (None, images.dtype)
     )
 
 
-def _default_precision() -> Any:
-    """Read what a product asks for where nothing is said, as JAX writes it down."""
+@cache
+def _precision_of(setting: Any) -> Any:
     product = jax.make_jaxpr(jax.numpy.matmul)(
         *[jax.ShapeDtypeStruct((1, 1), "f4")] * 2
     )
     (equation,) = (e for e in product.eqns if e.primitive is primitives.dot_general_p)
     return equation.params["precision"]
+
+
+def default_precision() -> Any:
+    """Read what a product asks for where nothing is said, as JAX writes it down.
+
+    Example:
+        >>> with jax.default_matmul_precision("float32"):
+        ...     [one.name for one in default_precision()]
+        ['HIGHEST', 'HIGHEST']
+    """
+    return _precision_of(jax.config.jax_default_matmul_precision)
 
 
 def _convolution(inputs: list[Any], params: dict[str, Any], form: str) -> Any:

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from init_study.errors import UserError
 from init_study.host import available_bytes, cache_home, usable_cores
+from init_study.network import Arithmetic
 from init_study.store.compiled import watch_compiled
 
 MEMBER = "member"
@@ -140,6 +141,43 @@ def describe_devices() -> list[str]:
 def device_kind() -> str:
     """Name the kind of the devices, e.g. `cpu cpu`."""
     return describe_devices()[0].partition(" × ")[2]
+
+
+def arithmetic_here(precision: str | None) -> Arithmetic | None:
+    """Say by which of the devices' products a precision is had here.
+
+    Args:
+        precision: in `study.PRECISIONS`; None for the devices' own.
+
+    Example:
+        >>> arithmetic_here("float32"), arithmetic_here(None)
+        (Arithmetic(precision='float32', setting='float32'), None)
+    """
+    if precision is None:
+        return None
+    return arithmetic_on(jax.local_devices()[0], precision)
+
+
+def arithmetic_on(device: Any, precision: str) -> Arithmetic:
+    """Say which of a device's products keep all bits of a precision: the fastest.
+
+    Args:
+        device: of JAX.
+        precision: in `study.PRECISIONS`.
+
+    Example:
+        >>> arithmetic_on(jax.devices("cpu")[0], "tf32").setting
+        'float32'
+    """
+    if device.platform == "tpu" and precision == "bfloat16":
+        return Arithmetic(precision, "bfloat16")
+    is_nvidia = "cuda" in device.client.platform_version.lower()
+    # Ampere is the first that has them. What AMD's do with TF32 is not known here.
+    has_units = is_nvidia and float(device.compute_capability) >= 8
+    # Of matrix products alone: JAX gives convolutions TF32 there.
+    of_nvidia = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
+    setting = of_nvidia.get(precision) if has_units else None
+    return Arithmetic(precision, setting or "float32")
 
 
 def gives_same_bits() -> bool:

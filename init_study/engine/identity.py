@@ -20,6 +20,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from init_study.data.batches import epoch_order
 from init_study.data.feeds import Examples
+from init_study.network import Arithmetic
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch
 from init_study.train import (
@@ -58,6 +59,9 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
         ['training', 'evaluation', 'order', 'start of zeros']
     """
     network, program = program_plan.network, program_plan.program
+    if program.precision is not None:
+        # Written out, whatever the device does: it may go on elsewhere.
+        network = network._replace(arithmetic=Arithmetic(program.precision))
     form, size = program_plan.execution.convolution, program.batch_size
     # Shapes, which stand for arrays.
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Int, Key
 
 from init_study.data import standardize
 from init_study.data.batches import center_crop
+from init_study.engine.devices import arithmetic_here
 from init_study.engine.feeding import feed_of
 from init_study.engine.members import over_members, update_members
 from init_study.engine.orders import distinct, first_rows
@@ -181,8 +182,10 @@ def compile_population(plan: ProgramPlan, mesh: Mesh) -> Compiled:
     """Make the functions of one program for all members on the devices of `mesh`."""
     form = plan.execution.convolution
     width = plan.execution.chunk_width
+    arithmetic = arithmetic_here(plan.program.precision)
+    network = plan.network._replace(arithmetic=arithmetic)
     train_members = update_members(
-        partial(train, plan.network, plan.program, form, feed_of(plan)), mesh, width
+        partial(train, network, plan.program, form, feed_of(plan)), mesh, width
     )
 
     def train_population(
@@ -190,7 +193,7 @@ def compile_population(plan: ProgramPlan, mesh: Mesh) -> Compiled:
     ) -> TrainState:
         return train_members((state, hyper), *shared, chunks=chunks)
 
-    evaluate_members = over_members(partial(evaluate, plan.network, form), mesh, width)
+    evaluate_members = over_members(partial(evaluate, network, form), mesh, width)
     return Compiled(
         train=jax.jit(train_population, donate_argnums=0),
         evaluate=jax.jit(evaluate_members),

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from init_study.network.forward import Forward, trace_forward
     from init_study.network.layers import Branch, Layer, Path
     from init_study.network.network import ModelState, Network, Params
+    from init_study.network.precision import Arithmetic, set_for
     from init_study.network.tracing import trace
 
 __all__ = [
+    "Arithmetic",
     "Branch",
     "Forward",
     "Layer",
@@ -22,11 +24,13 @@ __all__ = [
     "Network",
     "Params",
     "Path",
+    "set_for",
     "trace",
     "trace_forward",
 ]
 
 _LATER = {
+    "Arithmetic": "precision",
     "Branch": "layers",
     "Forward": "forward",
     "Layer": "layers",
@@ -34,6 +38,7 @@ _LATER = {
     "Network": "network",
     "Params": "network",
     "Path": "layers",
+    "set_for": "precision",
     "trace": "tracing",
     "trace_forward": "forward",
 }

@@ -14,6 +14,7 @@ from init_study.errors import UserError
 from init_study.network.adapters import Adapter
 from init_study.network.branch_scalars import ADDED, with_additions
 from init_study.network.layers import Branch, Layer, Path
+from init_study.network.precision import Arithmetic, in_arithmetic, set_for
 
 Params = dict[str, Any]
 ModelState = dict[str, Any]
@@ -35,6 +36,8 @@ class Network(NamedTuple):
             compiled, without the draws of parameters.
         remainder: key -> the leaves that belong to no layer, by path; compiled.
         passes: of checks, traced and compiled at the first one for the next; by shapes.
+        arithmetic: of its products; the device's own for None. Differentiate `apply`
+            inside `set_for(arithmetic)`.
 
     Example:
         >>> import flax.linen as nn
@@ -55,6 +58,7 @@ class Network(NamedTuple):
     model_state: Callable[[PRNGKeyArray], ModelState]
     remainder: Callable[[PRNGKeyArray], dict[Path, Array]]
     passes: dict[Any, Any]
+    arithmetic: Arithmetic | None = None
 
     @property
     def num_parameters(self) -> int:
@@ -239,6 +243,8 @@ class Network(NamedTuple):
             key: of dropout and other draws; without one they are always the same.
             convolution: the form of `init_study.conv` that its convolutions take.
 
+        Raises: UserError for an arithmetic that the module does not take.
+
         Example:
             Weights of zero leave the bias.
 
@@ -260,7 +266,9 @@ class Network(NamedTuple):
         if ADDED in params:
             call = with_additions(call, self.layers, self.branches)
         variables = {"params": params, **model_state}
-        outputs, state = fast_in_loops(call, convolution)(variables, images)
+        with set_for(self.arithmetic):
+            call = in_arithmetic(call, self.arithmetic)
+            outputs, state = fast_in_loops(call, convolution)(variables, images)
         return outputs, state if train else model_state
 
     def _stream_keys(self, key: PRNGKeyArray | None) -> dict[str, PRNGKeyArray]:

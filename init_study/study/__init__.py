@@ -5,6 +5,7 @@ from init_study.study.choices import (
     FIXED,
     OPTIMIZERS,
     PAIRINGS,
+    PRECISIONS,
     SCHEDULES,
 )
 from init_study.study.description import (
@@ -20,6 +21,7 @@ __all__ = [
     "FIXED",
     "OPTIMIZERS",
     "PAIRINGS",
+    "PRECISIONS",
     "PROGRAM_AXES",
     "SCHEDULES",
     "Member",

@@ -11,6 +11,7 @@ from init_study.study.choices import (
     FIXED,
     OPTIMIZERS,
     PAIRINGS,
+    PRECISIONS,
     SCHEDULES,
 )
 from init_study.study.limits import LARGEST
@@ -25,6 +26,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
     "schedule": SCHEDULES,
     "fixed": FIXED,
     "feed": FEEDS,
+    "precision": PRECISIONS,
     "pairing": PAIRINGS,
 }
 

@@ -47,11 +47,15 @@ class Study:
         seeds: replicates; the same seed gives every scheme the same order of data.
         fresh_seeds: how many more each scheme that learned gets, at the rate that
             `seeds` chose for it. They choose nothing; what is said is said of them.
-    Program axes (several values each): dataset to image_size; see `Program`.
+    Program axes (several values each): dataset to precision; see `Program`.
         `fixed` is what all seeds have in common: all three of `FIXED` tell how much of
         the spread over seeds is due to the start, and how much to the order of data.
         `image_size` is the height and width that the pictures of a data set are brought
         to; by default they keep their own.
+        `precision` is that of convolutions and matrix products as members train and are
+        evaluated, in `PRECISIONS`; parameters, norms, losses and readings are of
+        float32. By default it is what the device does: float32 on CPU, tf32 on an
+        NVIDIA GPU, bfloat16 on a TPU.
     One value for the whole study:
         momentum: of sgd.
         weight_decay: of adamw, and added to the gradient for sgd and adam.
@@ -103,6 +107,7 @@ class Study:
     augmentation: tuple[str, ...] = ("none",)
     fixed: tuple[str, ...] = ("nothing",)
     image_size: tuple[int | None, ...] = later((None,))
+    precision: tuple[str | None, ...] = later((None,))
     momentum: float = 0.9
     weight_decay: float = 0.0
     warmup: float = 0.1

@@ -80,6 +80,7 @@ class Program:
     output: str | None = later(None)
     image_size: int | None = later(None)
     image_margin: int = later(0)
+    precision: str | None = later(None)
 
     @property
     def id(self) -> str:

@@ -1,6 +1,7 @@
 """How JAX is started: what deterministic kernels take, and where they are asked for."""
 
 import os
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -47,3 +48,36 @@ def test_unasked_nothing_is_set(monkeypatch, said):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     devices.prepare_jax(None)
     assert "XLA_FLAGS" not in os.environ and not said
+
+
+def device(platform, version="", capability=None):
+    """A device as JAX describes it."""
+    client = SimpleNamespace(platform_version=version)
+    return SimpleNamespace(
+        platform=platform, client=client, compute_capability=capability
+    )
+
+
+@pytest.mark.parametrize(
+    ("here", "settings"),
+    [
+        (device("cpu", "cpu"), ("float32", "float32", "float32")),
+        (
+            device("gpu", "PJRT C API\ncuda 12090", "9.0"),
+            ("float32", "tensorfloat32", "BF16_BF16_F32"),
+        ),
+        # A V100 has neither; of AMD's nothing is known.
+        (device("gpu", "cuda 12090", "7.0"), ("float32", "float32", "float32")),
+        (device("gpu", "rocm 60300", "gfx942"), ("float32", "float32", "float32")),
+        (device("tpu", "libtpu"), ("float32", "float32", "bfloat16")),
+    ],
+)
+def test_a_precision_is_had_by_the_fastest_products_that_keep_it(here, settings):
+    names = ("float32", "tf32", "bfloat16")
+    found = [devices.arithmetic_on(here, name) for name in names]
+    assert [one.precision for one in found] == list(names)
+    assert tuple(one.setting for one in found) == settings
+    for one in found:
+        # JAX knows the setting.
+        with jax.default_matmul_precision(one.setting):
+            pass

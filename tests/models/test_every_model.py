@@ -1,15 +1,18 @@
 """What holds of every model of the table, tiny; `TINY` has a row for each."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import traverse_util
 from strict import leniently
 from tiny import TINY
 
 from init_study.models import MODELS, build_model
-from init_study.network import trace
+from init_study.network import Arithmetic, trace
 
 SLOW = {"googlenet_torchvision"}
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -30,6 +33,20 @@ def test_it_gives_one_logit_per_class(name):
     head = network.layers[-1]
     assert head.kernel_shape[-1] == 3
     assert not network.unknown
+
+
+@every_model
+def test_it_takes_every_precision(name):
+    """None of them has products of its own kind, or inside loops."""
+    network = traced(name)
+    params = traverse_util.unflatten_dict(network.shapes)
+    state = jax.eval_shape(network.model_state, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32)
+    of = network._replace(arithmetic=Arithmetic("bfloat16"))
+    traced_of = jax.make_jaxpr(partial(of.apply, train=True))
+    roundings = str(traced_of(params, state, images)).count("reduce_precision[")
+    # Each kernel is a factor, and so is what it multiplies.
+    assert roundings >= 2 * len(network.layers)
 
 
 def differing():

@@ -46,6 +46,7 @@ def test_hash_ignores_labels_and_sees_everything_else():
 def test_a_field_that_came_later_changes_no_name_at_its_default():
     """Runs that began before it go on: these are their names and their hash."""
     assert Program().id == Program(output=None).id == "9e564a10ff0f"
+    assert Program(precision=None).id == Program().id != Program(precision="tf32").id
     assert Program(depth=4, model="resnet").id == "ce870fa6d468"
     plain = Study(schemes="zeros", learning_rates=0.1)
     assert plain.hash.startswith("4e50cf2c9fa4d67056c094dd9a73c9d3")
