@@ -19,8 +19,9 @@ DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 VARIABLES = {
     "plain": {},
     "deterministic": {"XLA_FLAGS": DETERMINISTIC},
-    "float32": {"JAX_DEFAULT_MATMUL_PRECISION": "float32"},
 }
+# As `study.PRECISIONS`, which a peer's process does not import.
+PRECISIONS = ("float32", "tf32", "bfloat16")
 # Executions that are timed before any peer is.
 _FIRST = 2
 
@@ -31,7 +32,8 @@ class Item(NamedTuple):
     Attributes:
         part: in `PARTS`.
         case: in `cases.CASES`; of a study its data set.
-        name: FORM/WIDTH, a way, one of `VARIABLES`, or `VARIABLES`/RUN of a study.
+        name: FORM/WIDTH, a way, one of `PRECISIONS` or `VARIABLES`, or `VARIABLES`/RUN
+            of a study.
         alone: nothing else runs beside it, as it is timed as a whole.
     """
 
@@ -68,7 +70,7 @@ def list_items(
         Item("study", "digits", "deterministic/2"),
     ]
     precision = [
-        Item("precision", of_precision, name) for name in ("float32", "deterministic")
+        Item("precision", of_precision, name) for name in (*PRECISIONS, "deterministic")
     ]
     first = _FIRST * len(cases)
     order = (*ours[:first], *peers, *study, *precision, *ours[first:], *later)

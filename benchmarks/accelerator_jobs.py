@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import children, crews
-from benchmarks.accelerator_items import VARIABLES, Item
+from benchmarks.accelerator_items import PRECISIONS, VARIABLES, Item
 from init_study.store.run_files import LAYERS, RECORDS
 
 _POLL = 0.1
@@ -112,6 +112,8 @@ def start(item: Item, execution: str, beside: int, settings: Settings) -> Job:
         "seconds": settings.turn,
         "execution": execution,
     }
+    if item.name in PRECISIONS:
+        arguments["precision"] = item.name
     flags = [f"--{name}={value}" for name, value in arguments.items()]
     worker = crews.spawn(flags, variables, "benchmarks.held")
     return Job(item, execution, worker, beside)

@@ -70,7 +70,7 @@ def prepare(name: str) -> tuple[Way, dict[str, Any]]:
     case, device = find_case(given.case), jax.devices()[0]
     # Before the population takes some of it, which `need` counts as well.
     room = bytes_per_device(device.platform)
-    ready = prepare_ours(case, given.members, given.execution)
+    ready = prepare_ours(case, given.members, given.execution, given.precision)
     if room is not None and ready.need > room:
         raise MemoryError(f"needs {ready.need:,} of {room:,} bytes on a device")
     about = ready._asdict() | {

@@ -1,5 +1,6 @@
 """The way to train the members with this engine."""
 
+import dataclasses
 import time
 from typing import Any, NamedTuple
 
@@ -71,21 +72,25 @@ class Prepared(NamedTuple):
     need: int
 
 
-def ours(case: Case, members: int, execution: str = "") -> Way:
+def ours(
+    case: Case, members: int, execution: str = "", precision: str | None = None
+) -> Way:
     """Train the population as a run does, on all devices.
 
     As `execution`, `FORM/WIDTH`, or as a run of unknown speed would.
     """
-    return prepare_ours(case, members, execution).way
+    return prepare_ours(case, members, execution, precision).way
 
 
-def prepare_ours(case: Case, members: int, execution: str = "") -> Prepared:
+def prepare_ours(
+    case: Case, members: int, execution: str = "", precision: str | None = None
+) -> Prepared:
     """Compile the population's train step; seeds have orders of their own.
 
     Its numbers begin as noise: how fast a step is does not depend on them.
     """
     began = time.monotonic()
-    population = place_population(case, members, execution)
+    population = place_population(case, members, execution, precision=precision)
     placed = time.monotonic() - began
     train = compile_train(population)
     compile_seconds = time.monotonic() - began - placed
@@ -103,11 +108,17 @@ def prepare_ours(case: Case, members: int, execution: str = "") -> Prepared:
 
 
 def place_population(
-    case: Case, members: int, execution: str = "", batch_size: int = BATCH_SIZE
+    case: Case,
+    members: int,
+    execution: str = "",
+    batch_size: int = BATCH_SIZE,
+    precision: str | None = None,
 ) -> Population:
     """Put a population of noise on all devices; nothing of it is compiled yet."""
     prepare_jax(None)
     plan = _plan(case, members, execution, batch_size)
+    program = dataclasses.replace(plan.program, precision=precision)
+    plan = plan._replace(program=program)
     group = tuple(
         Member(scheme="he_normal", learning_rate=float(rate), seed=seed)
         for seed, rate in enumerate(learning_rates(members))

@@ -26,6 +26,9 @@ _STEPS = flags.DEFINE_integer("steps", 0, "Per turn; 0: as many as fit.", 0)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "Of a turn.", 0.0)
 _THREADS = flags.DEFINE_integer("threads", 1, "Of PyTorch.", 1)
 _EXECUTION = flags.DEFINE_string("execution", "", "Of this engine; empty: default.")
+_PRECISION = flags.DEFINE_string(
+    "precision", None, "Of this engine's products; unset: the device's own."
+)
 _FASTEST = flags.DEFINE_float(
     "fastest", 0.0, "Member-steps per second of the fastest way that is known.", 0.0
 )
@@ -139,7 +142,7 @@ def make(name: str) -> Way:
         if name == "ours":
             from benchmarks.ours import ours
 
-            return ours(case, members, _EXECUTION.value)
+            return ours(case, members, _EXECUTION.value, _PRECISION.value)
         from benchmarks.ways_jax import PEERS
 
         return PEERS[name](case, members, _SECONDS.value)

@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+import init_study.engine.population as engine_population
 from benchmarks import ours
 from benchmarks.cases import CASES, step_gflop
 from benchmarks.ours import place_population
 from benchmarks.roofline import CHIPS, Chip, Work, peaks, table, work_of
 from init_study.conv.forms import FORMS
 from init_study.engine.devices import place_members
+from init_study.network import Arithmetic
 from init_study.schemes import Batch, parse_scheme
 from init_study.train import no_sums
 
@@ -40,9 +42,9 @@ def one_device(monkeypatch):
 
 
 @functools.cache
-def functions(case, execution):
+def functions(case, execution, precision=None):
     """The jitted functions of a run, each with its arguments."""
-    population = place_population(CASES[case], 4, execution)
+    population = place_population(CASES[case], 4, execution, precision=precision)
     feeding, place = population.feeding, jnp.int32(0)
     state, hyper = population.start, population.hyper
     width = population.plan.execution.chunk_width
@@ -87,6 +89,35 @@ def test_a_run_lowers_for_accelerators(case, execution, platform):
             convolutions = text.count("stablehlo.convolution")
             grouped = groups.count("4") == convolutions
             assert grouped or name == "evaluate" or form == "winograd"
+
+
+HALF_ON = {
+    "cuda": Arithmetic("bfloat16", "BF16_BF16_F32"),
+    "tpu": Arithmetic("bfloat16", "bfloat16"),
+}
+
+
+@pytest.mark.parametrize("platform", HALF_ON)
+@pytest.mark.parametrize("form", ["patches", "canonical"])
+def test_half_precision_lowers_for_accelerators(monkeypatch, form, platform):
+    """To matrix units of half precision; what is rounded is said, and nothing else."""
+    here = HALF_ON[platform]
+    monkeypatch.setattr(engine_population, "arithmetic_here", lambda name: here)
+    compiled = functions.__wrapped__("tiny", f"{form}/4", "bfloat16")
+    lowered = {name: lowered_for(platform, *one) for name, one in compiled.items()}
+    for name, text in lowered.items():
+        products = re.findall(r"stablehlo.dot_general.*", text)
+        assert "custom_call" not in text and "f64" not in text, name
+        # Parameters, norms and losses: all there is.
+        assert "bf16>" not in text, name
+        assert products
+        half = "lhs_precision_type = bf16, rhs_precision_type = bf16"
+        said = sum(half in product for product in products)
+        # Layers are measured by the device's own products.
+        is_said = platform == "cuda" and name != "measure"
+        assert said == (len(products) if is_said else 0), name
+        roundings = text.count("format = e8m7")
+        assert (roundings > 0) == (name != "measure")
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
