@@ -106,3 +106,31 @@ def candidates(
     kept = [chunk_width] if chunk_width else narrow or [first.chunk_width]
     rest = [Execution(width, form) for width in kept for form in forms]
     return (first, *(one for one in rest if one != first))
+
+
+def every_candidate(
+    chunk_width: int | None, platform: str, members: int
+) -> tuple[Execution, ...]:
+    """List the executions that `tune` times, the default first, then by width.
+
+    On CPU those of `candidates`. On an accelerator all forms that `vmap` turns into
+    products or grouped convolutions, from one member at a time to all of them: which is
+    fastest hangs on the net, and only one GPU has been measured.
+
+    Args:
+        chunk_width: the given one, if any.
+        platform: of `jax.default_backend`.
+        members: on one device.
+
+    Example:
+        >>> [str(one) for one in every_candidate(None, "tpu", members=4)][:3]
+        ['xla/4', 'patches/1', 'winograd/1']
+    """
+    if platform == "cpu":
+        return candidates(chunk_width, platform, members)
+    first = default_execution(chunk_width, platform, members)
+    few = sorted({*(w for w in (1, 4, 16, 64, 256) if w < members), min(members, 1024)})
+    forms = ("patches", "winograd", "canonical", "xla")
+    widths = [chunk_width] if chunk_width else few
+    rest = [Execution(width, form) for width in widths for form in forms]
+    return (first, *(one for one in rest if one != first))

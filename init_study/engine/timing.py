@@ -1,6 +1,7 @@
 """The cost of one execution of a program here: a few steps of it, really taken."""
 
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +66,44 @@ class Timing(NamedTuple):
     def seconds_per_step(self, members: int) -> float:
         """Find the seconds of a step of all members, with what fills their chunks."""
         return self.places(members) * self.seconds_per_member_step
+
+
+def foreseen(
+    execution: Execution, known: Sequence[Timing], members: int, room: int | None
+) -> Timing | None:
+    """Foresee that an execution does not fit, from narrower ones of its form.
+
+    A chunk takes memory in proportion to its members.
+
+    Args:
+        execution: that is not compiled yet.
+        known: timings on the same devices.
+        members: in all.
+        room: of one device; None where nobody says.
+
+    Returns: a timing with a problem; None where it may well fit.
+    """
+    narrower = [
+        one
+        for one in known
+        if one.execution.convolution == execution.convolution
+        and one.execution.chunk_width < execution.chunk_width
+    ]
+    if not narrower:
+        return None
+    last = max(narrower, key=lambda one: one.execution.chunk_width)
+    times = execution.chunk_width / last.execution.chunk_width
+    wider = last._replace(
+        execution=execution,
+        compile_seconds=0.0,
+        seconds_per_member_step=float("inf"),
+        temporary_bytes=int(last.temporary_bytes * times),
+    )
+    state_bytes = members * last.member_bytes
+    problem = shortage(wider.device_bytes(members), state_bytes, room)
+    if last.problem:
+        problem = f"wider than {last.execution}, which does not fit"
+    return wider._replace(problem=problem) if problem else None
 
 
 class Sample(NamedTuple):

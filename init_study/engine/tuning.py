@@ -20,10 +20,15 @@ from init_study.engine.devices import (
 from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import compile_population, member_shapes
 from init_study.engine.shortage import shortage
-from init_study.engine.timing import Timing, time_execution, train_shapes
+from init_study.engine.timing import (
+    Timing,
+    foreseen,
+    time_execution,
+    train_shapes,
+)
 from init_study.engine.waves import in_fewest_waves, largest_wave
 from init_study.errors import NoRoom, UserError
-from init_study.execution import Execution, candidates
+from init_study.execution import Execution, candidates, every_candidate
 from init_study.plan import Plan, ProgramPlan
 
 # A choice is timed where it can save more than it costs: it may well save a tenth.
@@ -38,21 +43,30 @@ _CLEARLY = 0.1
 
 
 def time_candidates(plan: Plan, program_plan: ProgramPlan) -> list[Timing]:
-    """Time every execution that is worth trying on all devices, and the default on one.
+    """Time every execution that might be the fastest, and the default on one device.
 
-    What does not fit into the device's memory is a row with a problem.
+    What does not fit into the device's memory is a row with a problem, and nothing
+    wider of its form is tried.
     """
-    executions = _candidates(plan, program_plan)
-    timings = [_try(plan, program_plan, one, member_mesh()) for one in executions]
+    executions = _candidates(plan, program_plan, every_candidate)
+    room = bytes_per_device(jax.default_backend())
+    timings: list[Timing] = []
+    for one in executions:
+        known = foreseen(one, timings, len(plan.members), room)
+        timings.append(known or _try(plan, program_plan, one, member_mesh()))
     if jax.local_device_count() > 1:
         alone = member_mesh(jax.local_devices()[:1])
         timings.append(_try(plan, program_plan, executions[0], alone))
     return timings
 
 
-def _candidates(plan: Plan, program_plan: ProgramPlan) -> tuple[Execution, ...]:
+def _candidates(
+    plan: Plan,
+    program_plan: ProgramPlan,
+    listed: Callable[..., tuple[Execution, ...]] = candidates,
+) -> tuple[Execution, ...]:
     members_per_device = -(-len(plan.members) // jax.local_device_count())
-    return candidates(
+    return listed(
         program_plan.program.chunk_width, jax.default_backend(), members_per_device
     )
 

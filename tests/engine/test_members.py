@@ -27,6 +27,7 @@ from init_study.execution import (
     Execution,
     candidates,
     default_execution,
+    every_candidate,
     parse_execution,
 )
 from init_study.models import build_model
@@ -208,6 +209,12 @@ def test_candidates_begin_with_the_default_and_keep_a_given_width():
             assert len(set(found)) == len(found) > 1
             assert width is None or {one.chunk_width for one in found} == {width}
     assert {one.chunk_width for one in candidates(None, "cpu", 2)} == {1}
+    assert every_candidate(None, "cpu", 9) == candidates(None, "cpu", 9)
+    all_of_gpu = every_candidate(None, "gpu", members=300)
+    assert all_of_gpu[0] == default_execution(None, "gpu", 300)
+    assert {one.chunk_width for one in all_of_gpu} == {1, 4, 16, 64, 256, 300}
+    assert len(set(all_of_gpu)) == len(all_of_gpu) == 6 * 4
+    assert {one.chunk_width for one in every_candidate(8, "tpu", 300)} == {8}
     few = candidates(None, "gpu", 3)
     assert {one.chunk_width for one in few} == {3}
     assert {one.convolution for one in few} == {"patches", "canonical", "xla"}

@@ -237,6 +237,38 @@ def test_out_of_memory_is_a_row_and_other_errors_are_not_hidden(plan, monkeypatc
         tuning.time_candidates(plan, plan.programs[0])
 
 
+def test_what_is_foreseen_not_to_fit_is_not_compiled(plan, monkeypatch):
+    """On a GPU, of each form: a chunk of 4 would take 4 times as much."""
+    compiled = []
+
+    def seconds(execution):
+        compiled.append(execution)
+        return 1.0
+
+    # Two members fit side by side, not four.
+    pretend(monkeypatch, GIGA, GIGA // 3, seconds)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    rows = tuning.time_candidates(plan, plan.programs[0])
+    assert str(rows[0].execution) == "patches/4" and rows[0].problem
+    by_name = {str(row.execution): row.problem for row in rows}
+    assert len(by_name) == len(rows) == 8
+    assert {name for name, problem in by_name.items() if not problem} == {
+        *("patches/1", "winograd/1", "canonical/1", "xla/1")
+    }
+    assert by_name["xla/4"].startswith("needs 1,")
+    assert Execution(4, "xla") not in compiled
+
+    monkeypatch.undo()
+    first = timing("xla/4", 1.0, problem="out of memory")
+    wider = timing_module.foreseen(Execution(16, "xla"), [first], 4, None)
+    assert wider is not None
+    assert wider.problem == "wider than xla/4, which does not fit"
+    narrow = timing_module.foreseen(Execution(1, "xla"), [first], 4, None)
+    other = timing_module.foreseen(Execution(16, "patches"), [first], 4, None)
+    assert narrow is other is None
+
+
 def test_the_table_names_the_chosen_one_of_each_program(plan, monkeypatch):
     slow = {"winograd": 2.0, "blocked": 4.0}
     pretend(monkeypatch, GIGA, 1, seconds=lambda one: slow[one.convolution])
