@@ -21,6 +21,7 @@ from init_study.errors import SmallImages, UserError
 from init_study.execution import Execution, default_execution
 from init_study.instruments.cadence import Cadence, plan_readings
 from init_study.instruments.table import find_instruments
+from init_study.keys import fixed_key
 from init_study.models import build_model
 from init_study.network import Arithmetic, Network, trace
 from init_study.schemes import Batch, Scheme, parse_scheme
@@ -211,7 +212,7 @@ def _plan_program(
     for text, scheme in schemes.items():
         _check_scheme(text, scheme, network, program.batch_size)
     _check_precision(program.precision, network)
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     train_size = len(dataset.train.labels)
     jax.eval_shape(
         lambda key: batch_indices(key, 0, 1, train_size, program.batch_size), key
@@ -241,7 +242,7 @@ def _check_precision(precision: str | None, network: Network) -> None:
     if precision is None:
         return
     network = network._replace(arithmetic=Arithmetic(precision))
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     params = traverse_util.unflatten_dict(network.shapes)
     state = jax.eval_shape(network.model_state, key)
     images = jax.ShapeDtypeStruct((1, *network.image_shape), jnp.float32)
@@ -271,7 +272,7 @@ def _check_scheme(text: str, scheme: Scheme, network: Network, batch_size: int) 
         jax.ShapeDtypeStruct((batch_size, *network.image_shape), jnp.float32),
         jax.ShapeDtypeStruct((batch_size,), jnp.int32),
     )
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     try:
         jax.eval_shape(lambda k, b: scheme(k, network, b), key, batch)
     except ValueError as error:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "init_study"
 LAYERS = [
     {"errors", "interrupts", "host", "code_sums", "printable"},
     {"cluster"},
-    {"activations", "jaxprs"},
+    {"activations", "jaxprs", "keys"},
     {"conv"},
     {"study", "theory"},
     {"initializers"},
@@ -171,6 +171,17 @@ def test_only_some_touch_the_disk_and_none_the_flags(name):
     assert "eval" not in calls, f"{name} uses eval"
     if part_of(name) != "cli":
         assert "absl.flags" not in text and "import flags" not in text
+
+
+@every_module
+def test_no_number_hangs_on_the_kind_of_keys_that_jax_makes(name):
+    """A setting of a machine would change it: keys are `fixed_key`'s, or are given."""
+    made = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(PARTS[name].read_text()))
+        if isinstance(node, ast.Call)
+    }
+    assert name == "keys" or not made & {"jax.random.key", "jax.random.PRNGKey"}
 
 
 def test_only_the_engine_names_devices():

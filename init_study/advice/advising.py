@@ -29,6 +29,7 @@ from init_study.diagnosis.seen import look_at
 from init_study.diagnosis.set_up import make_set_up
 from init_study.engine.population import first_batches
 from init_study.errors import UserError
+from init_study.keys import fixed_key
 from init_study.optimizer import make_optimizer
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
@@ -134,7 +135,7 @@ def advise_program(
         found.schemes,
         batch,
         lambda rate: make_optimizer(program, rate),
-        jax.random.key(0),
+        fixed_key(0),
         program.momentum if program.optimizer == "sgd" else 0.0,
     )
     order = rank(evidence)

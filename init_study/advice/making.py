@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import jax
 import pandas as pd
 
 from init_study.advice.settings import (
@@ -19,6 +18,7 @@ from init_study.advice.starts import read_evidence
 from init_study.answers.choosing import stuck_runs, validation_chance
 from init_study.answers.outcomes import final_outcomes
 from init_study.diagnosis.of_plan import first_batch
+from init_study.keys import fixed_key
 from init_study.optimizer import make_optimizer
 from init_study.plan import Plan
 
@@ -53,7 +53,7 @@ def make_setting(
         plan.schemes,
         first_batch(of_program),
         lambda rate: make_optimizer(program, rate),
-        jax.random.key(_KEY),
+        fixed_key(_KEY),
         program.momentum if program.optimizer == "sgd" else 0.0,
     )
     return Setting(

@@ -13,6 +13,7 @@ from init_study.advice.evidence_of_start import StartEvidence, evidence_of
 from init_study.advice.readings import kernel_part, start_instrument
 from init_study.errors import UserError
 from init_study.instruments.instrument import ProbeBatch, Subject, take_measures
+from init_study.keys import fixed_key
 from init_study.network import Network
 from init_study.schemes import Batch, Scheme
 
@@ -110,10 +111,10 @@ def _outputs(network: Network, batch: Batch) -> int:
     Raises: UserError for a result that is none.
     """
     images: Array = jnp.asarray(batch.images)
-    state = jax.eval_shape(network.model_state, jax.random.key(0))
-    params = jax.eval_shape(network.own_init, jax.random.key(0))
+    state = jax.eval_shape(network.model_state, fixed_key(0))
+    params = jax.eval_shape(network.own_init, fixed_key(0))
     shape = jax.eval_shape(
-        lambda p, s: network.apply(p, s, images, train=True, key=jax.random.key(0))[0],
+        lambda p, s: network.apply(p, s, images, train=True, key=fixed_key(0))[0],
         params,
         state,
     ).shape

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from jaxtyping import Array, Int, Key
 
 from init_study.api.arguments import make_scheme
@@ -17,6 +16,7 @@ from init_study.diagnosis.rules import TRAPS
 from init_study.diagnosis.seen import look_at
 from init_study.diagnosis.set_up import make_set_up
 from init_study.errors import UserError, unknown
+from init_study.keys import fixed_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def audit(
         raise UserError(
             "an audit looks at images, and there are none; give a batch, 16 are enough"
         )
-    key = jax.random.key(0) if key is None else key
+    key = fixed_key(0) if key is None else key
     given = None if variables is None else network.read_variables(variables)
     set_up = make_set_up(
         network, make_scheme(scheme), batch, key, _training(training), given

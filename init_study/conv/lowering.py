@@ -124,15 +124,6 @@ def _is_known_convolution(inputs: list[Any], params: dict[str, Any]) -> bool:
     )
 
 
-@cache
-def _precision_of(setting: Any) -> Any:
-    product = jax.make_jaxpr(jax.numpy.matmul)(
-        *[jax.ShapeDtypeStruct((1, 1), "f4")] * 2
-    )
-    (equation,) = (e for e in product.eqns if e.primitive is primitives.dot_general_p)
-    return equation.params["precision"]
-
-
 def default_precision() -> Any:
     """Read what a product asks for where nothing is said, as JAX writes it down.
 
@@ -141,7 +132,11 @@ def default_precision() -> Any:
         ...     [one.name for one in default_precision()]
         ['HIGHEST', 'HIGHEST']
     """
-    return _precision_of(jax.config.jax_default_matmul_precision)
+    product = jax.make_jaxpr(jax.numpy.matmul)(
+        *[jax.ShapeDtypeStruct((1, 1), "f4")] * 2
+    )
+    (equation,) = (e for e in product.eqns if e.primitive is primitives.dot_general_p)
+    return equation.params["precision"]
 
 
 def _convolution(inputs: list[Any], params: dict[str, Any], form: str) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 from flax import traverse_util
 
 from init_study.diagnosis.seen import Seen
+from init_study.keys import fixed_key
 from init_study.network import Forward, Network, trace_forward
 
 # Stand among indices of layers.
@@ -114,7 +115,7 @@ def trace_flow(network: Network) -> Flow:
     """
     if _FLOW not in network.passes:
         params: Any = traverse_util.unflatten_dict(dict(network.shapes))
-        state = jax.eval_shape(network.model_state, jax.random.key(0))
+        state = jax.eval_shape(network.model_state, fixed_key(0))
         # Some nets refuse a batch of one, as theirs is an even number.
         images = jax.ShapeDtypeStruct((2, *network.image_shape), jnp.float32)
         forward = trace_forward(network, params, state, images, dropout=False)

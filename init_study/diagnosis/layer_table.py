@@ -11,10 +11,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 from init_study.diagnosis.of_plan import first_batch
 from init_study.errors import UserError
-from init_study.initializers.draws import threefry
 from init_study.instruments.gains import Gain, layer_gains, tap_squares
 from init_study.instruments.signals import gradients_at_layers
 from init_study.jaxprs import SOON
+from init_study.keys import fixed_key, threefry
 from init_study.mean_field.predict import PredictedSignals, predict
 from init_study.network import Network, Params
 from init_study.network.in_words import (
@@ -83,9 +83,7 @@ def inspect_scheme(
     keys = jax.random.split(jax.random.fold_in(key, 1), _DRAWS)
     state = network.model_state(stream(seed, "init"))
     asked, squares = _asked(draw_once, network, state, keys)
-    measured, predicted = layer_gains(
-        network, params, state, squares, jax.random.key(0)
-    )
+    measured, predicted = layer_gains(network, params, state, squares, fixed_key(0))
     signals, gradients = _through(network, params, state, batch.images)
     foreseen = _foreseen(network, params, state, squares, batch.images)
     said = scheme.explain(network)
@@ -175,10 +173,10 @@ def _asked(
 def _through(network: Network, params: Params, state: Any, images: Array) -> Any:
     """Measure mean squares of signals and gradients, through the whole network."""
     result = jax.eval_shape(
-        lambda p: network.apply(p, state, images, train=True, key=jax.random.key(0))[0],
+        lambda p: network.apply(p, state, images, train=True, key=fixed_key(0))[0],
         params,
     )
-    cotangent = jax.random.normal(jax.random.key(1), result.shape)
+    cotangent = jax.random.normal(fixed_key(1), result.shape)
 
     def mean_squares(params: Params) -> Any:
         signals, gradients = gradients_at_layers(
@@ -197,7 +195,7 @@ def _foreseen(
 ) -> PredictedSignals | None:
     """Predict what `_through` measures, or say why not and return None."""
     try:
-        return predict(network, params, state, squares, images, jax.random.key(2))
+        return predict(network, params, state, squares, images, fixed_key(2))
     except UserError as error:
         logging.warning("no prediction of signals: %s", error)
         return None

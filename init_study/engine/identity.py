@@ -15,12 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from init_study.data.batches import epoch_order
 from init_study.data.feeds import Examples
-from init_study.network import Arithmetic
+from init_study.engine.population import member_shapes
+from init_study.keys import fixed_key
+from init_study.network import Arithmetic, Network
 from init_study.plan import Plan, ProgramPlan
 from init_study.schemes import Batch
 from init_study.train import (
@@ -28,7 +29,6 @@ from init_study.train import (
     Hyper,
     Sums,
     evaluate,
-    init_state,
     stream,
     train_step,
 )
@@ -59,30 +59,26 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
         ['training', 'evaluation', 'order', 'start of zeros']
     """
     network, program = program_plan.network, program_plan.program
-    if program.precision is not None:
-        # Written out, whatever the device does: it may go on elsewhere.
-        network = network._replace(arithmetic=Arithmetic(program.precision))
+    trained = _as_trained(network, program.precision)
     form, size = program_plan.execution.convolution, program.batch_size
     # Shapes, which stand for arrays.
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     real: Any = jax.ShapeDtypeStruct((), jnp.float32)
     hyper = Hyper(real, seed=number, seed_slot=number)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    params = traverse_util.unflatten_dict(network.shapes)
-    state = jax.eval_shape(network.model_state, key)
-    member = jax.eval_shape(partial(init_state, program), params, state)
+    key = jax.eval_shape(lambda: fixed_key(0))
+    member = member_shapes(program_plan)
     images = jax.ShapeDtypeStruct((size, *network.image_shape), jnp.float32)
     batch = Batch(images, jax.ShapeDtypeStruct((size,), jnp.int32))
     count = len(program_plan.dataset.train.labels)
     functions: dict[str, tuple[Any, ...]] = {
         "training": (
-            partial(train_step, network, program, form),
+            partial(train_step, trained, program, form),
             member,
             hyper,
             _examples(program_plan, size),
         ),
         "evaluation": (
-            partial(evaluate, network, form),
+            partial(evaluate, trained, form),
             (member, Sums(real, number)),
             _examples(program_plan, EVALUATION_BATCH),
             number,
@@ -94,12 +90,17 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
             number,
         ),
     }
-    if jax.tree.leaves(state):
+    if jax.tree.leaves(member.model_state):
         functions["state"] = (network.model_state, key)
     for text, scheme in plan.schemes.items():
         draw = partial(_draw, scheme, network)
         functions[f"start of {text}"] = (draw, key, batch)
     return {name: _checksum(*function) for name, function in functions.items()}
+
+
+def _as_trained(network: Network, precision: str | None) -> Network:
+    """Give a network the arithmetic of every device: it may go on on another."""
+    return network._replace(arithmetic=precision and Arithmetic(precision))
 
 
 def _draw(scheme: Any, network: Any, key: Any, batch: Batch) -> Any:

@@ -20,6 +20,7 @@ from init_study.engine.members import over_members, update_members
 from init_study.engine.orders import distinct, first_rows
 from init_study.instruments.layer_statistics import measure_layers
 from init_study.instruments.spectra import measure_spectra
+from init_study.keys import fixed_key
 from init_study.network import ModelState
 from init_study.plan import ProgramPlan
 from init_study.schemes import Batch, Scheme
@@ -121,7 +122,7 @@ def member_shapes(plan: ProgramPlan) -> TrainState:
         plan: of the program.
     """
     network = plan.network
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     params = traverse_util.unflatten_dict(network.shapes)
     model_state = jax.eval_shape(network.model_state, key)
     return jax.eval_shape(partial(init_state, plan.program), params, model_state)

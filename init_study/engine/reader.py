@@ -23,6 +23,7 @@ from init_study.instruments.instrument import (
     finish_all,
 )
 from init_study.instruments.table import find_instruments
+from init_study.keys import fixed_key
 from init_study.network import Network
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import TrainState
@@ -77,7 +78,7 @@ def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | N
     seen = center_crop(pixels, network.image_shape[:2])
     images = standardize(seen, jnp.asarray(dataset.mean), jnp.asarray(dataset.std))
     labels = jnp.asarray(np.asarray(dataset.train.labels[rows], np.int32))
-    batch = ProbeBatch(images, labels, jax.random.key(_SEED))
+    batch = ProbeBatch(images, labels, fixed_key(_SEED))
     # A program each: what one gives does not hang on which others are read. Members
     # follow one another, for the matrices of some are large.
     read = {
@@ -90,7 +91,7 @@ def make_reader(plan: Plan, program_plan: ProgramPlan, mesh: Mesh) -> Reader | N
 def _read(
     network: Network, one: Instrument, member: Any, images: Array, labels: Array
 ) -> Reading:
-    given = ProbeBatch(images, labels, jax.random.key(_SEED))
+    given = ProbeBatch(images, labels, fixed_key(_SEED))
     return one.measure(network, Subject(*member), given)
 
 

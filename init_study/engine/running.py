@@ -31,6 +31,7 @@ from init_study.engine.reader import Reader, make_reader
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
+from init_study.keys import fixed_key
 from init_study.mean_field.predict import make_predictor
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import EVALUATION_BATCH, Hyper, Sums, TrainState, no_sums
@@ -221,7 +222,7 @@ def predicted_numbers(population: Running, state: TrainState) -> dict[str, np.nd
             predictor = predictor or make_predictor(
                 network, params, model_state, images
             )
-            prediction = predictor(params, model_state, means, jax.random.key(2))
+            prediction = predictor(params, model_state, means, fixed_key(2))
         except UserError as error:
             logging.warning("no prediction of signals: %s", error)
             return {}

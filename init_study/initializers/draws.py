@@ -21,11 +21,11 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from init_study.errors import UserError, check_number
+from init_study.keys import threefry
 
 Initializer = Callable[..., Array]
 Number = float | np.number | Array
 
-THREEFRY = "threefry2x32"
 _CUT = 2.0
 # Of a standard normal cut off at ±c: variance 1 − 2 c φ(c) / (Φ(c) − Φ(−c)).
 _CUT_STDDEV = math.sqrt(
@@ -125,24 +125,6 @@ def _size(count: int) -> int:
     while size < min(count, _LARGE):
         size *= _STEP
     return size if count <= _LARGE else -(-count // _LARGE) * _LARGE
-
-
-def threefry(key: Array) -> Array:
-    """Make a key for Threefry of any key.
-
-    Of a key that `jax.random.key(seed)` made, whatever JAX makes keys of by default, it
-    is the one that Threefry makes of the same seed: a key of `rbg` is two of these.
-
-    Example:
-        >>> key = jax.random.key(3, impl="rbg")
-        >>> bool(threefry(key) == jax.random.key(3, impl="threefry2x32"))
-        True
-    """
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if typed and str(jax.random.key_impl(key)) == THREEFRY:
-        return key
-    data = jax.random.key_data(key) if typed else key
-    return jax.random.wrap_key_data(data[..., :2], impl=THREEFRY)
 
 
 def as_shape(shape: Any) -> tuple[int, ...]:

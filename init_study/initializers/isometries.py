@@ -15,7 +15,6 @@ from init_study.initializers.draws import (
     check_scale,
     floating,
     number_type,
-    threefry,
     wide_type,
 )
 from init_study.initializers.fans import Fans, check_fans, fans
@@ -26,6 +25,7 @@ from init_study.initializers.orthogonal import (
     scaled_orthogonal,
     thinning,
 )
+from init_study.keys import threefry
 
 
 def delta_orthogonal(

@@ -13,11 +13,11 @@ from init_study.initializers.draws import (
     Initializer,
     drawn,
     floating,
-    threefry,
     wide_type,
 )
 from init_study.initializers.fans import Fans, check_fans, known_fans
 from init_study.initializers.fans import fans as count
+from init_study.keys import threefry
 
 
 def sparse(

@@ -18,6 +18,7 @@ from init_study.data.feeds import Examples
 from init_study.instruments.host_matrices import symmetric_eigenvalues
 from init_study.instruments.jacobians import rounded_roots
 from init_study.instruments.lanczos import Tridiagonal, ritz_values, tridiagonalize
+from init_study.keys import fixed_key
 from init_study.network import Network, Params
 from init_study.train import Hyper, TrainState, cross_entropy, step_keys
 
@@ -90,7 +91,7 @@ def measure_spectra(
     def curvature(direction: Array) -> Array:
         return jax.jvp(slope, (flat,), (direction,))[1]
 
-    start = jax.random.normal(jax.random.key(0), (len(flat),))
+    start = jax.random.normal(fixed_key(0), (len(flat),))
     hessian = tridiagonalize(curvature, start, _ITERATIONS, negligible=1e-10)
     gram = _gram(lambda images: logits(state.params, images), images)
     return Spectra(gram, *hessian)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from init_study.errors import UserError
+from init_study.keys import fixed_key
 
 
 def distinct_filters(kernel: Float[Array, "... out"]) -> Float[Array, ""]:
@@ -119,7 +120,7 @@ def _hashes(columns: Float[Array, "n columns"]) -> tuple[Array, Array]:
     numbers = columns.astype(jnp.float32)
     # Minus zero is zero.
     bits = jax.lax.bitcast_convert_type(numbers + 0.0, jnp.uint32)
-    factors = jax.random.bits(jax.random.key(0), (2, len(numbers)), jnp.uint32) | 1
+    factors = jax.random.bits(fixed_key(0), (2, len(numbers)), jnp.uint32) | 1
     first, second = (factors[:, :, None] * _mixed(bits)[None]).sum(1, dtype=jnp.uint32)
     return first, second
 

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from init_study.errors import UserError
 from init_study.instruments.loss_slices import Barrier, loss_barrier
+from init_study.keys import fixed_key
 from init_study.network import Layer, Network, Params
 
 # More rounds than any pair of members was seen to take.
@@ -229,7 +230,7 @@ def _is_blind_to_order(network: Network) -> bool:
     params = traverse_util.unflatten_dict(
         {path: drawn(like.shape) for path, like in network.shapes.items()}
     )
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
     images = jnp.asarray(rng.normal(size=(3, *network.image_shape)), jnp.float32)
     hidden = network.layers[:-1]
     orders = [np.roll(np.arange(layer.kernel_shape[-1]), 1) for layer in hidden]

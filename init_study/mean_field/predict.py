@@ -21,6 +21,7 @@ from flax import traverse_util
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.instruments.gains import Gain, predicted_gain
+from init_study.keys import fixed_key
 from init_study.mean_field.ensemble import (
     PLACES,
     SHAPE,
@@ -174,7 +175,7 @@ def unit_variance_scales(network: Network) -> tuple[float, ...]:
     with jax.ensure_compile_time_eval():
         forward = trace_forward(network, params, state, images)
         gains = _gains(forward, [np.ones(layer.shape[:-2]) for layer in forward.layers])
-        key = jax.random.key(2)
+        key = fixed_key(2)
         start = of_noise(jax.random.fold_in(key, 1))
         inputs = walk(forward, key, start, [None] * len(gains)).inputs
         squares = [float(jnp.mean(value**2)) for value in inputs]
@@ -193,11 +194,11 @@ def _start(network: Network) -> tuple[Params, ModelState]:
         return {path: leaf for path, leaf in flat.items() if path not in kernels}
 
     # Traced out here: where all is evaluated at once, so is each draw of a kernel.
-    drawn = jax.jit(others).lower(jax.eval_shape(lambda: jax.random.key(0))).compile()
+    drawn = jax.jit(others).lower(jax.eval_shape(lambda: fixed_key(0))).compile()
     shapes = {path: network.shapes[path[1:]] for path in kernels}
     with jax.ensure_compile_time_eval():
         zeros = {path: jnp.zeros(one.shape, one.dtype) for path, one in shapes.items()}
-        leaves = {**drawn(jax.random.key(0)), **zeros}
+        leaves = {**drawn(fixed_key(0)), **zeros}
     tree = traverse_util.unflatten_dict(leaves)
     state = {name: leaves for name, leaves in tree.items() if name != "params"}
     return tree["params"], state

@@ -2,10 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network import graph
 from init_study.network.network import ModelState, Network, Params
 
@@ -69,7 +69,7 @@ def trace_forward(
 
     variables: Any = traverse_util.flatten_dict({"params": params, **model_state})
     if not dropout:
-        variables[graph.KEYS, "all"] = jax.random.key(0) if key is None else key
+        variables[graph.KEYS, "all"] = fixed_key(0) if key is None else key
     traced, _ = graph.make_graph(call, variables, images)
     if not dropout:
         traced = graph.without_dropout(traced, graph.find_origins(traced))

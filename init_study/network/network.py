@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from init_study.conv import fast_in_loops
 from init_study.errors import UserError
+from init_study.keys import fixed_key
 from init_study.network.adapters import Adapter
 from init_study.network.branch_scalars import ADDED, with_additions
 from init_study.network.layers import Branch, Layer, Path
@@ -273,7 +274,7 @@ class Network(NamedTuple):
 
     def _stream_keys(self, key: PRNGKeyArray | None) -> dict[str, PRNGKeyArray]:
         """Give `dropout` the key itself, and each other stream one made of it."""
-        key = jax.random.key(0) if key is None else key
+        key = fixed_key(0) if key is None else key
         return {
             name: key
             if name == "dropout"

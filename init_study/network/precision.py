@@ -165,7 +165,8 @@ def _is_known(arithmetic: Arithmetic, equation: JaxprEqn) -> bool:
 
     Raises: UserError for one that has a precision of its own.
     """
-    types = [operand.aval.dtype for operand in (*equation.invars, *equation.outvars)]
+    operands: list[Any] = [*equation.invars, *equation.outvars]
+    types = [operand.aval.dtype for operand in operands]
     if not any(jnp.issubdtype(dtype, jnp.inexact) for dtype in types):
         return False
     others = [dtype for dtype in types if dtype != jnp.float32]

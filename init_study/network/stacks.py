@@ -16,6 +16,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network import graph
 from init_study.network.adapters import Adapter, Variables
 from init_study.network.adapters.adapter import Keys
@@ -74,7 +75,7 @@ def slice_path(path: Path, place: int) -> Path:
 
 def _find_cuts(adapter: Adapter, images: jax.ShapeDtypeStruct) -> dict[Path, graph.Cut]:
     """Find the parameters that the training call reads part by part."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
 

@@ -15,6 +15,7 @@ from flax import traverse_util
 from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network.adapters import Adapter, adapt
 from init_study.network.adapters.outputs import choose_output
 from init_study.network.branch_scalars import added_parameters
@@ -73,7 +74,7 @@ def _trace(
     images = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     adapter = adapt(module, images, num_classes, train_argument)
     adapter = choose_output(adapter, images, num_classes, output)
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     check_room(jax.eval_shape(adapter.init, key, images), adapter.name)
     adapter = unstack(adapter, images)
     variables = jax.eval_shape(adapter.init, key, images)
@@ -98,6 +99,7 @@ def _trace(
         aside=aside,
         shapes=shapes,
         passes={},
+        arithmetic=None,
         **_draws(adapter, images, layers, added),
     )
 
@@ -112,7 +114,7 @@ def _start(
         flat: Any = traverse_util.flatten_dict(own)
         return {path: leaf for path, leaf in flat.items() if path not in kernels}
 
-    return jax.jit(others)(jax.random.key(0))
+    return jax.jit(others)(fixed_key(0))
 
 
 def _draws(

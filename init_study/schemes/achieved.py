@@ -1,6 +1,5 @@
 """What schemes that scale layers have achieved, checked layer by layer."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging
@@ -8,6 +7,7 @@ from jaxtyping import Array
 
 from init_study.errors import UserError
 from init_study.instruments.signals import layer_signals
+from init_study.keys import fixed_key
 from init_study.network import Layer, Network, Params, graph, trace_forward
 from init_study.schemes.scheme import Batch, Promise, leaf_of
 
@@ -117,7 +117,7 @@ def _drawn(
     """List the layers that the scheme has scaled, and what they give on the batch."""
     if batch is None:
         return []
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
     signals = layer_signals(network, params, state, batch.images, train=True)
     return [
         (layer, outputs)
@@ -132,7 +132,7 @@ def _reads_images(
     """Tell whether a layer reads the images, and not a learned token alone."""
     if batch is None:
         return True
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
     forward = trace_forward(network, params, state, batch.images)
     of_images = graph.origins_beside(forward.traced, frozenset()).of_images
     kernels = [operation.kernel[1:] for operation in forward.layers]

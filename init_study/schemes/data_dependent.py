@@ -9,7 +9,6 @@ effect, a draw is refused.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
@@ -17,6 +16,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from init_study.errors import check_count, check_number
 from init_study.initializers import normal, orthogonal, zeros
 from init_study.instruments.signals import layer_signals
+from init_study.keys import fixed_key
 from init_study.network import Layer, Network, Params, Path
 from init_study.schemes.achieved import (
     no_dead_layers,
@@ -193,7 +193,7 @@ def _outputs(network: Network, params: Params, batch: Batch) -> tuple[Array, ...
 
 def _model_state(network: Network) -> Any:
     """Draw the module's own state from a fixed key: averages begin alike for all."""
-    return network.model_state(jax.random.key(0))
+    return network.model_state(fixed_key(0))
 
 
 def _scale_in_order(

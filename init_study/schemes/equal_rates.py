@@ -6,6 +6,7 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.conv.forms import check_form
+from init_study.keys import fixed_key
 from init_study.network import Layer, Network, Params
 from init_study.schemes.scheme import Batch, leaf_of, replace_leaf
 
@@ -22,7 +23,7 @@ def equalize_rates(
         batch: what goes in.
         rounds: how often; in a chain one does.
     """
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
 
     def loss(params: Params, key: PRNGKeyArray) -> Array:
         logits, _ = network.apply(

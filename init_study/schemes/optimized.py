@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from init_study.conv.forms import check_form
 from init_study.errors import UserError, check_count, check_number
 from init_study.instruments.curvature import gradient_quotient
+from init_study.keys import fixed_key
 from init_study.network import Network, Params, Path
 from init_study.schemes.per_layer import HE_NORMAL
 from init_study.schemes.refined import refined
@@ -146,7 +147,7 @@ def rescaled(params: Params, scales: Scales) -> Params:
 
 def logits_of(network: Network) -> Any:
     """Make the function `(params, images) -> logits` of a network in training."""
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
 
     def logits(params: Params, images: Array) -> Array:
         # Dropout is off, and BatchNorm as at the first step.

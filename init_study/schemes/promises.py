@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from init_study.errors import UserError
 from init_study.jaxprs import SOON
+from init_study.keys import fixed_key
 from init_study.network import Forward, Network, Params, Path, graph, trace_forward
 from init_study.network.graph import ResidualSum
 from init_study.schemes.obstacles import (
@@ -92,9 +93,9 @@ def pass_of(network: Network, params: Params, batch: Batch | None) -> Passed:
     images = None if batch is None else jnp.asarray(batch.images)[:_IMAGES]
     if images is None or len(images) < _IMAGES or not bool(jnp.std(images) > 0):
         images = jax.random.normal(
-            jax.random.key(0), (_IMAGES, *network.image_shape), jnp.float32
+            fixed_key(0), (_IMAGES, *network.image_shape), jnp.float32
         )
-    state = network.model_state(jax.random.key(0))
+    state = network.model_state(fixed_key(0))
     leaves, tree = jax.tree.flatten((params, state))
     what = tree, *((leaf.shape, leaf.dtype) for leaf in (*leaves, images))
     if what not in network.passes:

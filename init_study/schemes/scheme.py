@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from init_study.errors import UserError, nearest
 from init_study.initializers import Initializer
-from init_study.initializers.draws import threefry
+from init_study.keys import threefry
 from init_study.network import Layer, Network, Params, Path
 from init_study.network.branch_scalars import ADDED
 from init_study.network.stacks import slice_path

@@ -16,6 +16,7 @@ import numpy as np
 from init_study.activations import linear
 from init_study.errors import UserError
 from init_study.jaxprs import SOON
+from init_study.keys import fixed_key
 from init_study.network import Branch, Network, Params, Path
 from init_study.network.branch_scalars import ADDED, factor_path
 from init_study.schemes.promises import Passed, pass_of
@@ -105,7 +106,7 @@ def _zeroed(network: Network, at_zero: set[Path]) -> set[Path]:
     }
     if not at_zero - own:
         return set()
-    start = network.remainder(jax.random.key(0))
+    start = network.remainder(fixed_key(0))
     return {path for path in at_zero - own if bool(jnp.any(start[path]))}
 
 
@@ -162,7 +163,7 @@ def _stuck(network: Network, passed: Passed, weights: set[Path]) -> set[Path]:
     forward = passed.forward
     flat = {p[1:]: v for p, v in forward.variables.items() if p[0] == "params"}
     (shape, *_) = (forward.traced.shapes[v] for v in forward.traced.outputs)
-    cotangent = jax.random.normal(jax.random.key(1), shape.shape)
+    cotangent = jax.random.normal(fixed_key(1), shape.shape)
 
     @partial(jax.jit, compiler_options=SOON)
     def gradient(flat: dict[Path, Any]) -> dict[Path, Any]:
@@ -190,7 +191,7 @@ def _stuck(network: Network, passed: Passed, weights: set[Path]) -> set[Path]:
         return set()
     # Of what is only added a zero is no end; a number would wake a dead ReLU.
     added = {path for layer in network.layers for path in (layer.bias, layer.shift)}
-    key = jax.random.key(2)
+    key = fixed_key(2)
     noise = {
         path: 0.1 * jax.random.normal(jax.random.fold_in(key, i), leaf.shape)
         for i, (path, leaf) in enumerate(flat.items())

@@ -18,7 +18,8 @@ from scipy import stats
 
 from init_study import initializers as I
 from init_study.errors import UserError
-from init_study.initializers.draws import flat, threefry
+from init_study.initializers.draws import flat
+from init_study.keys import threefry
 
 THEIRS = jax.nn.initializers
 # Of JAX's names, ours of the same law.

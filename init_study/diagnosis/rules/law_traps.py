@@ -11,6 +11,7 @@ from init_study.diagnosis.finding import Sign, Trap
 from init_study.diagnosis.law_families import CUT_SQUARE, ORTHOGONAL, RANDOM, follows
 from init_study.diagnosis.laws import KERNEL, LeafLaw, law_in_words
 from init_study.diagnosis.seen import Seen
+from init_study.keys import fixed_key
 from init_study.network import Layer, Path
 from init_study.schemes.scheme import OWN
 
@@ -89,7 +90,7 @@ def _not_reproducible(seen: Seen) -> Iterator[Sign]:
     if not suspects:
         return
     # Numbers that were given are none of a draw: then both draws are the scheme's.
-    key = jax.random.key(0)
+    key = fixed_key(0)
     first, second = (_by_path(draw(jax.random.clone(key)), suspects) for _ in range(2))
     for path in suspects:
         share = _differ(first, second, path)

@@ -9,6 +9,7 @@ from absl import logging
 from jaxtyping import Array
 
 from init_study.errors import UserError
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.calls import TrainingFlag
 
@@ -45,7 +46,7 @@ def check_calls(
 
     Raises: UserError for a state whose structure changes from call to call.
     """
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     variables = jax.eval_shape(adapter.init, key, images)
     keys = dict.fromkeys(adapter.streams, key)
     before = {name: v for name, v in variables.items() if name != "params"}

@@ -13,6 +13,7 @@ from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from init_study.errors import UserError
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import (
@@ -59,7 +60,7 @@ def adapt(
         return eqx.nn.delete_init_state(whole), eqx.nn.State(whole)
 
     # Really made: whole numbers and masks in it are no parameters, and stay.
-    example, state = made(jax.random.key(0)) if given is not None else _example(made)
+    example, state = made(fixed_key(0)) if given is not None else _example(made)
     whole_of, state_tree = _parts(example)[1], jax.tree.structure(state)
     flag = training_flag(type(example).__call__, train_argument)
     call = _find_call(example, state, images, axes, flag)
@@ -114,12 +115,12 @@ def _example(made: Callable[[Any], tuple[Any, Any]]) -> tuple[Any, Any]:
         return others, state
 
     try:
-        others, state = eqx.filter_jit(without_parameters)(jax.random.key(0))
+        others, state = eqx.filter_jit(without_parameters)(fixed_key(0))
         module = eqx.combine(shapes[0], others)
     except Exception:
         # It reads numbers that it drew, or is wrong: then this says how.
-        return made(jax.random.key(0))
-    return made(jax.random.key(0)) if _holds_tracers(module) else (module, state)
+        return made(fixed_key(0))
+    return made(fixed_key(0)) if _holds_tracers(module) else (module, state)
 
 
 def _holds_tracers(module: Any) -> bool:
@@ -258,7 +259,7 @@ def _takes(
         one = _of_one_image(module, call, flag.arguments(True))
         return _over_images(one, call, axes)(images, state, key)
 
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     try:
         eqx.filter_eval_shape(batched, module, state, images, key)
     except NameError:

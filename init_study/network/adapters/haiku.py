@@ -7,6 +7,7 @@ import haiku as hk
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import (
     check_calls,
@@ -72,7 +73,7 @@ def adapt(
 
 def _draws(adapter: Adapter, images: jax.ShapeDtypeStruct, train: bool) -> bool:
     """Tell whether a call draws from its key: whether anything is made of it."""
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     variables = jax.eval_shape(adapter.init, key, images)
     traced = jax.make_jaxpr(lambda v, x, k: adapter.apply(v, x, train, {"rng": k})[0])(
         variables, images, key
@@ -83,7 +84,7 @@ def _draws(adapter: Adapter, images: jax.ShapeDtypeStruct, train: bool) -> bool:
 
 def _needs_key(adapter: Adapter, images: jax.ShapeDtypeStruct) -> bool:
     """Tell whether evaluation cannot do without a key: Haiku refuses to draw then."""
-    variables = jax.eval_shape(adapter.init, jax.random.key(0), images)
+    variables = jax.eval_shape(adapter.init, fixed_key(0), images)
     try:
         jax.eval_shape(lambda v, x: adapter.apply(v, x, False, {}), variables, images)
     except ValueError as error:

@@ -12,6 +12,7 @@ from flax.core import DenyList, unfreeze
 from flax.core.scope import Scope
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import TrainingFlag, training_flag, with_axes
@@ -72,7 +73,7 @@ def adapt(
     )
     seen = _Seen()
     with nn.intercept_methods(seen.note):
-        jax.eval_shape(adapter.init, jax.random.key(0), images)
+        jax.eval_shape(adapter.init, fixed_key(0), images)
         seen.idle.clear()
         check_calls(adapter, images, flag, lambda: None)
     _name_idle(adapter.name, flag, seen)
@@ -105,7 +106,7 @@ def _find_streams(
                 **flag.arguments(train),
             )
 
-    jax.eval_shape(with_axes(calls, axes), jax.random.key(0), images)
+    jax.eval_shape(with_axes(calls, axes), fixed_key(0), images)
     return tuple(name for name in asked if name != "params")
 
 

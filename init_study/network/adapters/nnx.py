@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import nnx, traverse_util
 from jaxtyping import Array, PRNGKeyArray
 
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 from init_study.network.adapters.both_calls import check_calls
 from init_study.network.adapters.calls import training_flag, with_axes
@@ -54,7 +55,7 @@ def adapt(
         )
 
     def own_module(variables: Variables) -> nnx.Module:
-        return merged(variables, {name: jax.random.key(0) for name in streams})
+        return merged(variables, {name: fixed_key(0) for name in streams})
 
     def apply(
         variables: Variables, images: Array, train: bool, keys: Keys

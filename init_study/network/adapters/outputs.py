@@ -15,6 +15,7 @@ import jax
 from jaxtyping import Array
 
 from init_study.errors import UserError, nearest
+from init_study.keys import fixed_key
 from init_study.network.adapters.adapter import Adapter, Keys, Variables
 
 # How many images stand for a batch of any size.
@@ -138,7 +139,7 @@ def _text(path: Any) -> str:
 def _shapes(adapter: Adapter, images: jax.ShapeDtypeStruct, train: bool) -> Any:
     """Find what a call gives for two images: a shape, or shapes by name."""
     two = jax.ShapeDtypeStruct((_IMAGES, *images.shape[1:]), images.dtype)
-    key = jax.eval_shape(lambda: jax.random.key(0))
+    key = jax.eval_shape(lambda: fixed_key(0))
     keys = dict.fromkeys(adapter.streams, key)
     variables = jax.eval_shape(adapter.init, key, two)
     outputs, _ = jax.eval_shape(

@@ -15,9 +15,9 @@ number before or behind it is the network's own.
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
+from init_study.keys import fixed_key
 from init_study.network.graph.dataflow import (
     Graph,
     Node,
@@ -129,7 +129,7 @@ def _is_mask(graph: Graph, value: int) -> bool:
     places = needed_places(graph, (value,))
     if any(graph.nodes[place].name in _COMPARISONS for place in places):
         return True
-    keys = {path: jax.random.key(0) for path in graph.variables if path[0] == KEYS}
+    keys = {path: fixed_key(0) for path in graph.variables if path[0] == KEYS}
     (drawn,) = compute(graph, keys, None, (value,))
     numbers = np.asarray(drawn, np.float32)
     error = 4 * float(numbers.std()) / max(1, numbers.size) ** 0.5
