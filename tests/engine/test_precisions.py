@@ -32,14 +32,18 @@ def workdir(tmp_path_factory):
     return workdir
 
 
-@pytest.fixture(scope="module")
-def losses(workdir):
-    """Validation losses by precision, `[2 steps, 2 rates]`."""
+def losses_of(workdir, split):
+    """Losses by precision, of one step after the other `[2 rates]`."""
     table = store.load(workdir)
-    table = table[(table.metric == "loss") & (table.split == "validation")]
+    table = table[(table.metric == "loss") & (table.split == split)]
     by = table.groupby("precision", dropna=False)
     found = {name: part.value.to_numpy() for name, part in by}
     return {name if isinstance(name, str) else None: v for name, v in found.items()}
+
+
+@pytest.fixture(scope="module")
+def losses(workdir):
+    return losses_of(workdir, "validation")
 
 
 def test_each_precision_is_a_program(losses):
@@ -52,13 +56,16 @@ def test_on_a_cpu_float32_is_the_default(losses):
 
 
 @pytest.mark.parametrize(("name", "bits"), [("tf32", 11), ("bfloat16", 8)])
-def test_evaluation_and_training_are_less_precise(losses, name, bits):
+def test_evaluation_and_training_are_less_precise(workdir, losses, name, bits):
     """The untrained nets are the same, and of their losses as many digits."""
     apart = np.abs(losses[name] - losses["float32"]) / losses["float32"]
     assert (apart > 0).all()
     assert apart[:2].max() < 2.0 ** (1 - bits)
     # Training adds up what it begins with.
     assert apart[2:].max() < 0.2
+    trained = losses_of(workdir, "train")
+    assert (trained[name] != trained["float32"]).all()
+    np.testing.assert_allclose(trained[name], trained["float32"], rtol=0.1)
 
 
 def test_parameters_and_draws_are_of_float32(workdir):

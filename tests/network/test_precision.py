@@ -12,9 +12,12 @@ from jax import lax
 from init_study import jaxprs
 from init_study.conv import FORMS
 from init_study.conv.lowering import default_precision
+from init_study.data.feeds import Examples
 from init_study.errors import UserError
 from init_study.network import Arithmetic, set_for, trace
 from init_study.network.precision import in_arithmetic
+from init_study.study import Program
+from init_study.train import Hyper, Sums, evaluate, init_state, train_step
 
 FLOAT32 = Arithmetic("float32")
 TF32 = Arithmetic("tf32")
@@ -149,6 +152,27 @@ def test_float32_is_what_a_cpu_does_anyway(form, network, params):
     found = gradients(network, FLOAT32, params, form)
     plain = gradients(network, None, params, form)
     jax.tree.map(np.testing.assert_array_equal, found, plain)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_step_and_an_evaluation_set_it_themselves(form, network):
+    """Whatever is set around them, and for the rules of gradients too."""
+    network = network._replace(arithmetic=Arithmetic("tf32", "tensorfloat32"))
+    program, number = Program(batch_size=16), jnp.int32(0)
+    state = init_state(program, network.own_init(jax.random.key(0)), {})
+    hyper = Hyper(jnp.float32(0.1), number, number)
+    mean = jnp.zeros(2)
+    batch = Examples(IMAGES, LABELS, mean, mean + 1)
+    sums = Sums(jnp.float32(0), number)
+    step = partial(train_step, network, program, form)
+    count = partial(evaluate, network, form)
+    exact = {(lax.Precision.HIGHEST,) * 2} if form == "winograd" else set()
+    for found in (
+        products(step, state, hyper, batch),
+        products(count, (state, sums), batch, number, number),
+    ):
+        own = {product.params["precision"] for product in found}
+        assert own - exact == {(lax.Precision.HIGH,) * 2}
 
 
 def test_without_an_arithmetic_nothing_is_set():
