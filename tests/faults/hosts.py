@@ -2,6 +2,7 @@
 
 import functools
 import random
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from faults.room import (
     difference,
     leftovers,
 )
-from faults.waves import any_member, joined_difference, same_answers
+from faults.waves import JOINING, any_member, joined_difference, same_answers
 from init_study import store
 from init_study.errors import ExitCode
 
@@ -41,12 +42,12 @@ class Shared(NamedTuple):
     Attributes:
         workdir: of it.
         files: that it leaves.
-        writes: how many each host makes.
+        places: where each host writes, in its order.
     """
 
     workdir: Path
     files: int
-    writes: tuple[int, ...]
+    places: tuple[tuple[str, ...], ...]
 
 
 def begin_hosts(
@@ -82,8 +83,8 @@ def shared(room: Room, words: tuple[str, ...], hosts: int) -> Shared:
     assert list((cwd / "w").glob(f"{store.WAVES}/*-{hosts - 1:04d}"))
     differs = joined_difference(cwd / "w", room.undisturbed(words) / "w")
     assert not differs, differs
-    writes = tuple(len(note.read_text().splitlines()) for note in notes)
-    return Shared(cwd / "w", file_count(cwd / "w"), writes)
+    places = tuple(tuple(note.read_text().splitlines()) for note in notes)
+    return Shared(cwd / "w", file_count(cwd / "w"), places)
 
 
 def _note_writes(note: Path) -> None:
@@ -127,8 +128,7 @@ def host_trial(room: Room, rng: random.Random, number: int) -> Trial:
     whole, cwd = shared(room, words, 2), room.new()
     befores = [_be_hasty if is_hasty else _wait_as_users_do] * 2
     if how == "killed in a write":
-        at, when = rng.randrange(whole.writes[fault.victim]), rng.choice(MOMENTS)
-        befores[fault.victim] = functools.partial(_die_hasty, at, when)
+        befores[fault.victim] = _dying(whole.places[fault.victim], rng)
     began = time.monotonic()
     running = begin_hosts(room, words, cwd, befores)
     victim = running[fault.victim]
@@ -164,9 +164,19 @@ def _be_hasty() -> None:
     hosts._ANSWERING = hosts._ARRIVING = _HASTY_COMING
 
 
-def _die_hasty(at: int, when: str) -> None:
-    _be_hasty()
-    watch_writes(at, when)
+def _dying(places: Sequence[str], rng: random.Random) -> Callable[[], None]:
+    """Have a host die at a write: at any, or at one that it makes for all hosts."""
+    among = JOINING if rng.random() < 0.4 else ""
+    count = sum(bool(re.search(among, place)) for place in places)
+    # Some of the last are not made each time.
+    at = rng.randrange(count * 9 // 10) if count > 1 else 0
+    when = rng.choice(MOMENTS)
+
+    def before() -> None:
+        _be_hasty()
+        watch_writes(at, when, among=among)
+
+    return before
 
 
 def _wait(running: Sequence[Fork], condition: Callable[[], bool]) -> None:

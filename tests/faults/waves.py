@@ -32,7 +32,7 @@ from faults.subjects import (
 from init_study import store
 
 # What the place of a write has in it.
-_JOINING = r"^(?!.*/waves)"
+JOINING = r"^(?!.*/waves)"
 _BETWEEN = r"/waves/[^/]*(/\.?manifest[^/]*|/\.lock)?$"
 _WAVES = 3
 _OTHER = tuple(w.replace("0.1,0.3", "0.1,0.4") for w in SMALL)
@@ -82,7 +82,7 @@ def wave_kill_trial(room: Room, rng: random.Random, number: int) -> Trial:
     whole = undisturbed_in_waves(room, words)
     cwd, done, kinds = room.new(), [], []
     ways = {
-        "as they are joined": lambda: _aimed(waves, rng, words, cwd, _JOINING),
+        "as they are joined": lambda: _aimed(waves, rng, words, cwd, JOINING),
         "between waves": lambda: _aimed(waves, rng, words, cwd, _BETWEEN),
         "at any moment": lambda: anywhere(
             waves, words, cwd, rng.uniform(0, measured(waves, words).seconds)
