@@ -244,6 +244,11 @@ def _damage_wave(
 
 
 def wave_disk_trial(room: Room, rng: random.Random, number: int) -> Trial:
-    """Fill the disk under a run in waves, as under any other."""
-    undisturbed_in_waves(room, WITH_FRESH if number % 4 == 3 else SMALL)
-    return full_trial(in_waves(room), rng, number)
+    """Fill the disk under a run in waves, once they have begun."""
+    words = WITH_FRESH if number % 4 == 3 else SMALL
+    whole = undisturbed_in_waves(room, words)
+    # What is written before is smaller than these.
+    least = max(path.stat().st_size for path in whole.rglob(store.MANIFEST))
+    every = [path.stat().st_size - 1 for path in whole.rglob("*") if path.is_file()]
+    sizes = [size for size in every if size > least]
+    return full_trial(in_waves(room), rng, number, sizes)
