@@ -17,14 +17,14 @@ from faults.subjects import (
     subject,
 )
 
-_PARTS = (0.3, 0.55, 0.8)
+PARTS = (0.3, 0.55, 0.8)
 _LIMIT = 60.0
 
 
 def checkpoint_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Damage a checkpoint, and go on, or export a member of it."""
     stopped = number % 3 != 2
-    kind, part = rng.choice(("run", "small")), rng.choice(_PARTS)
+    kind, part = rng.choice(("run", "small")), rng.choice(PARTS)
     one = subject(room, kind, part if stopped else 0.0)
     cwd = copied(room, one)
     workdir, other = cwd / "w", room.undisturbed(OTHER) / "w"
@@ -48,7 +48,7 @@ def checkpoint_trial(room: Room, rng: random.Random, number: int) -> Trial:
 def record_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Damage any other file of a run, race or examination, and ask for its answer."""
     kind = ("run", "run", "race", "examination", "run")[number % 5]
-    part = rng.choice(_PARTS) if number % 5 == 4 else 0
+    part = rng.choice(PARTS) if number % 5 == 4 else 0
     one = subject(room, kind, part)
     cwd = copied(room, one)
     workdir, other = cwd / "w", room.undisturbed(OTHER) / "w"
@@ -76,7 +76,7 @@ def _asked(
     """Ask, and judge: refused in a line, or right."""
     kinds: list[str] = []
     for words in asked:
-        before = _kept(cwd, hurt)
+        before = kept(cwd, hurt)
         ended = room.call(*words, cwd=cwd, before=prepared(words), limit=_LIMIT)
         told = f"{one.cwd.name}, {done}; {words[0]}: {ended.seen}"
         if ended.code == 0:
@@ -89,11 +89,11 @@ def _asked(
             continue
         if not ended.refusal:
             return Trial(FAILED, told, tuple(kinds))
-        if before != (now := _kept(cwd, hurt)):
+        if before != (now := kept(cwd, hurt)):
             gone = [name for name in before if before[name] != now.get(name)]
             return Trial(LOST, f"{told}, and {gone} changed", tuple(kinds))
         kinds.append("refused")
-        if not _names(ended.refusal, cwd, hurt):
+        if not names_damage(ended.refusal, cwd, hurt):
             return Trial(FAILED, f"{told}: which names no file", tuple(kinds))
     return Trial(PASSED, done, tuple(kinds))
 
@@ -122,13 +122,13 @@ def _wrong(
     return f"answers otherwise ({code} where nothing is damaged)"
 
 
-def _kept(cwd: Path, hurt: Sequence[Path]) -> dict[str, bytes]:
+def kept(cwd: Path, hurt: Sequence[Path]) -> dict[str, bytes]:
     """The numbers and documents that nothing happened to."""
     files = [p for p in (cwd / "w").rglob("*.json*") if p.is_file() and p not in hurt]
     return {str(p): p.read_bytes() for p in files if "checkpoints" not in p.parts}
 
 
-def _names(line: str, cwd: Path, hurt: Sequence[Path]) -> bool:
+def names_damage(line: str, cwd: Path, hurt: Sequence[Path]) -> bool:
     """Whether a line names what was damaged, or the folder of the run."""
     names = [str(p.relative_to(cwd)) for p in hurt]
     return (

@@ -3,7 +3,7 @@
 import os
 import random
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from calling import finish
@@ -26,15 +26,21 @@ from faults.room import (
 _SIZES = (0, 300, 700, 1200, 2500, 4000, 6000, 10_000, 25_000, 60_000, 120_000)
 
 
-def full_trial(room: Room, rng: random.Random, number: int) -> Trial:
+def full_trial(
+    room: Room,
+    rng: random.Random,
+    number: int,
+    sizes: Sequence[int] = _SIZES,
+) -> Trial:
     """Fill the disk under a run; with room again it ends as if nothing had been.
 
-    Every third on a small disk of its own, where the system lets us make one.
+    Every third on a small disk of its own, where the system lets us make one. A limit
+    of file size is one of `sizes`.
     """
     words = WITH_FRESH if number % 4 == 3 else SMALL
     if number % 3 == 2:
         return _small_disk(room, rng, words)
-    size = rng.choice(_SIZES)
+    size = rng.choice(sizes)
 
     def limit() -> None:
         # What it prints is no part of it.

@@ -15,12 +15,14 @@ from faults.disks import full_trial, place_trial
 from faults.drift import again_trial, drift_trial, setting_trial
 from faults.forks import import_all, kill_all
 from faults.hostile import attack_trial, injection_trial
+from faults.hosts import host_trial
 from faults.kills import kill_trial
 from faults.members import device_trial, diverging_trial, memory_trial
 from faults.odd_input import name_trial, odd_trial
 from faults.room import FAILED, LOST, PASSED, SKIPPED, WRONG, Room, Trial, Trials, each
 from faults.steps import step_trial
 from faults.stops import crowd_trial, orphan_trial, signal_trial
+from faults.waves import wave_damage_trial, wave_disk_trial, wave_kill_trial
 from init_study.store import write_atomically
 
 
@@ -61,6 +63,10 @@ ROWS: dict[str, Row] = {
     "R19": Row("clocks, locales, no git, no HOME", each(setting_trial), 4, 28),
     "R20": Row("statements under simulated laws", statement_trials, 3, 300),
     "R21": Row("seeds of members, layers, schemes", each(seed_trial), 1, 15),
+    "R22": Row("kill -9 of a run in waves", each(wave_kill_trial), 3, 100),
+    "R23": Row("a damaged wave", each(wave_damage_trial), 4, 120),
+    "R24": Row("a full disk under waves", each(wave_disk_trial), 2, 20),
+    "R25": Row("a host of two is lost or stopped", each(host_trial), 3, 60),
 }
 
 

@@ -118,7 +118,7 @@ def _real_limit(more: int) -> Callable[[], None]:
 
 def device_trial(room: Room, rng: random.Random, number: int) -> Trial:
     """Go on with 1, 4, 2 and 1 devices, killed in between."""
-    writes = measured(room, SMALL)[1]
+    writes = measured(room, SMALL).writes
     cwd, done = room.new(), []
     counts = [1, 4, 2, 1] if number % 2 == 0 else rng.choices([1, 2, 3, 4, 8], k=4)
     places = sorted(rng.choices(range(writes), k=3))

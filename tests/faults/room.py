@@ -1,5 +1,6 @@
 """Where faults are done: folders, the undisturbed runs, and what is compared."""
 
+import copy
 import functools
 import itertools
 import json
@@ -60,7 +61,17 @@ class Room:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._names = itertools.count()
+        self._always: Callable[[], None] = lambda: None
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+
+    def where(self, always: Callable[[], None]) -> "Room":
+        """The same folder, where every process first does something.
+
+        Its undisturbed runs are its own.
+        """
+        other = copy.copy(self)
+        other._always = always
+        return other
 
     def new(self, name: str = "trial") -> Path:
         """Make an empty folder."""
@@ -76,7 +87,12 @@ class Room:
         self, *words: object, cwd: Path, before: Callable[[], None] = lambda: None
     ) -> Fork:
         """Begin what the words say."""
-        return self.fork(launcher(words, before), cwd)
+
+        def prepare() -> None:
+            self._always()
+            before()
+
+        return self.fork(launcher(words, prepare), cwd)
 
     def call(
         self,

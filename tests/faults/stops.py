@@ -35,7 +35,7 @@ def signal_trial(room: Room, rng: random.Random, number: int) -> Trial:
     Every fourth compiles anew; every third gets a second signal.
     """
     words = WITH_FRESH if number % 5 == 4 else SMALL
-    seconds, _, _ = measured(room, words)
+    seconds = measured(room, words).seconds
     sent, twice = list(_CODES)[number % 3], number % 3 == 2 or rng.random() < 0.2
     cwd = room.new()
     cold = (f"--cache_dir={cwd / 'cold'}",) if number % 4 == 3 else ()

@@ -41,7 +41,6 @@ _READ = (
     ("status", "--workdir=w", "--json"),
     ("export", "--workdir=w", "--to=records.csv"),
 )
-_MEMBER = ("export", "--workdir=w", f"--member={MEMBER}", "--to=member")
 
 
 @functools.cache
@@ -61,10 +60,13 @@ def subject(room: Room, kind: str, part: float = 0.0) -> Subject:
     if not part:
         asked = (*_READ, (*command, "--json"))
         return Subject(
-            whole, whole, command, (*asked, _MEMBER) if kind != "race" else asked
+            whole,
+            whole,
+            command,
+            (*asked, member_words(MEMBER)) if kind != "race" else asked,
         )
     cwd = room.new("stopped")
-    at = int(part * measured(room, words)[1])
+    at = int(part * measured(room, words).writes)
     room.call(*command, cwd=cwd, before=lambda: watch_writes(at, "before"))
     return Subject(cwd, whole, command, _READ[1:])
 
@@ -105,7 +107,12 @@ def prepared(words: tuple[str, ...]) -> Callable[[], None]:
     """What is done in a process before it answers."""
     if words[0] == "claims":
         return claim_little
-    return _digest_members if words == _MEMBER else lambda: None
+    return _digest_members if words[-1] == member_words(MEMBER)[-1] else lambda: None
+
+
+def member_words(name: str) -> tuple[str, ...]:
+    """The words that export a member, as a digest of its numbers."""
+    return ("export", "--workdir=w", f"--member={name}", "--to=member")
 
 
 def _digest_members() -> None:

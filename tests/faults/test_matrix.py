@@ -41,7 +41,7 @@ def test_wrong_flags_are_one_line(flag, named, capsys):
 
 
 def test_all_rows_are_there():
-    assert list(ROWS) == [f"R{i}" for i in range(1, 22)]
+    assert list(ROWS) == [f"R{i}" for i in range(1, 26)]
     assert all(0 < row.short <= row.long for row in ROWS.values())
 
 
