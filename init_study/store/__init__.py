@@ -7,6 +7,7 @@
       filters.jsonl        of the first layer and seed, at the same two times
       spectra.jsonl, predictions.jsonl   before the first step, if asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
+      waves/ID-0000/       the same files of a part of one program's members
       fresh/ID/            the same files of one program's fresh seeds, if asked for
       .lock                held while a process runs here
 
@@ -57,6 +58,7 @@ from init_study.store.run_files import (
     SPECTRA,
     WAVES,
 )
+from init_study.store.waves_done import NO_WAVES, Waves, WavesDone, waves_done
 from init_study.store.workdir import (
     check_is_empty,
     check_race,
@@ -91,6 +93,7 @@ __all__ = [
     "LAYERS",
     "LEDGER",
     "MANIFEST",
+    "NO_WAVES",
     "PREDICTIONS",
     "RACE",
     "READINGS",
@@ -101,6 +104,8 @@ __all__ = [
     "Checkpoints",
     "Recorder",
     "Repaired",
+    "Waves",
+    "WavesDone",
     "can_write",
     "check_disk",
     "check_is_empty",
@@ -129,6 +134,7 @@ __all__ = [
     "stops_of",
     "wave_folder",
     "wave_runs_in",
+    "waves_done",
     "write_atomically",
     "write_document",
     "write_manifest",
