@@ -25,7 +25,12 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
+from init_study.store.completeness import (
+    checkpoint_steps,
+    each_line,
+    read_lines,
+    stops_of,
+)
 from init_study.store.disk_room import can_write, check_disk
 from init_study.store.documents import (
     check_new_file,
@@ -113,6 +118,7 @@ __all__ = [
     "check_race",
     "check_workdir",
     "checkpoint_steps",
+    "each_line",
     "fresh_runs_in",
     "holder_of",
     "last_steps",
