@@ -15,6 +15,7 @@ from init_study.engine.devices import describe_devices, gives_same_bits
 from init_study.engine.identity import computed
 from init_study.errors import ExitCode, UserError
 from init_study.execution import Execution
+from init_study.handed import Handed
 from init_study.instruments.table import find_instruments
 from init_study.plan import Plan, ProgramPlan
 
@@ -26,6 +27,7 @@ def begin(
     *,
     accept_drift: bool = False,
     spectra: bool = False,
+    handed: Handed | None = None,
 ) -> Plan:
     """Write the manifest of a new run, or go on with the one that is there.
 
@@ -35,6 +37,7 @@ def begin(
         command: how to repeat the run.
         accept_drift: as of `check_drift`.
         spectra: whether they are measured; once asked for, they are.
+        handed: by other waves, where the run is one.
 
     Returns: the plan with the execution that the manifest has frozen: a run goes on
         with the chunk width and convolution form that it began with.
@@ -47,7 +50,10 @@ def begin(
     if begun:
         programs = tuple(_frozen(p, there["programs"]) for p in plan.programs)
         plan = plan._replace(programs=programs)
-    here: dict[str, Any] = {**describe(plan, command), "spectra": spectra}
+    here: dict[str, Any] = {
+        **describe(plan, command, handed),
+        "spectra": spectra,
+    }
     if not begun:
         accepted = check_drift(workdir, here, accept_drift, finished=False)
         store.write_manifest(workdir, here | {"accepted_drift": accepted})
@@ -122,23 +128,32 @@ def add_session(
     store.write_manifest(workdir, manifest)
 
 
-def describe(plan: Plan, command: str) -> dict[str, Any]:
-    """Describe a run that has not begun, as its manifest says it."""
+def describe(plan: Plan, command: str, handed: Handed | None = None) -> dict[str, Any]:
+    """Describe a run that has not begun, as its manifest says it.
+
+    Args:
+        plan: of the run.
+        command: how to repeat it.
+        handed: what is known of it from other waves, where it is one.
+    """
+    study = plan.study.to_dict()
     datasets = {p.program.data_name: p.dataset for p in plan.programs}
     what_runs = {
         "study_hash": plan.study.hash,
         "data": {name: _describe_data(data) for name, data in datasets.items()},
-        "programs": {p.program.id: _describe_program(plan, p) for p in plan.programs},
+        "programs": {
+            p.program.id: _describe_program(plan, p, handed) for p in plan.programs
+        },
     }
     canonical = json.dumps(what_runs, sort_keys=True).encode()
     return {
-        "study": plan.study.to_dict(),
+        "study": study,
         "plan_hash": hashlib.sha256(canonical).hexdigest(),
         **what_runs,
         **_describe_instruments(plan),
         "chain": plan.study.hash,
         "command": command,
-        **surroundings(plan.study.to_dict()),
+        **(handed.around if handed else surroundings(study)),
         "devices": describe_devices(),
         "repeats_bits": gives_same_bits(),
         "sessions": [],
@@ -156,7 +171,9 @@ def _describe_data(dataset: Any) -> dict[str, Any]:
     }
 
 
-def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
+def _describe_program(
+    plan: Plan, program_plan: ProgramPlan, handed: Handed | None
+) -> dict[str, Any]:
     costs = {
         text: scheme.cost(program_plan.network)._asdict()
         for text, scheme in plan.schemes.items()
@@ -170,7 +187,7 @@ def _describe_program(plan: Plan, program_plan: ProgramPlan) -> dict[str, Any]:
         **program_plan.execution._asdict(),
         **_describe_readings(program_plan),
         **({"waves": program_plan.waves} if program_plan.waves > 1 else {}),
-        "computes": computed(plan, program_plan),
+        "computes": (handed.computes if handed else computed)(plan, program_plan),
     }
 
 

@@ -12,8 +12,14 @@ from init_study import manifest, store
 from init_study.control import Control, Outcome
 from init_study.engine.progress import Progress, progress_of
 from init_study.engine.stopwatch import Stopwatch
-from init_study.engine.tuning import check_memory, choose_executions, disk_bytes
+from init_study.engine.tuning import (
+    check_memory,
+    choose_executions,
+    disk_bytes,
+    holds,
+)
 from init_study.engine.waves import wave_plans
+from init_study.handed import Handed, hand_on
 from init_study.plan import Plan, ProgramPlan
 from init_study.run_program import run_program
 from init_study.run_records import (
@@ -27,7 +33,11 @@ from init_study.run_records import (
 
 
 def run(
-    plan: Plan, workdir: Path, command: str, control: Control | None = None
+    plan: Plan,
+    workdir: Path,
+    command: str,
+    control: Control | None = None,
+    handed: Handed | None = None,
 ) -> Outcome:
     """Train what is not done yet, and keep all of it in `workdir`.
 
@@ -39,6 +49,8 @@ def run(
         workdir: made if it is not there.
         command: how to repeat the run; kept in the manifest.
         control: how the run is watched and stopped.
+        handed: by other waves of the one program, where this run is a wave of it, and
+            there was room for the largest.
 
     Raises: UserError if the folder is another study's or in use, if a program does not
         fit into memory, if it was begun under other versions, or if data, records or
@@ -48,7 +60,7 @@ def run(
     store.open_workdir(workdir, plan.study)
     with store.lock(workdir), Stopwatch() as clock:
         resumed = (workdir / store.MANIFEST).exists()
-        plan, spectra = begin_run(plan, workdir, command, control)
+        plan, spectra = begin_run(plan, workdir, command, control, handed=handed)
         recorders = open_recorders(workdir, spectra, bool(plan.study.instruments))
         recorded = recorders.records.reached()
         started, member_steps, finished = time.time(), 0, True
@@ -58,12 +70,14 @@ def run(
                     continue
                 finished = not control.stop_requested()
                 if finished:
-                    if resumed:
+                    if resumed and not _has_room(plan, handed):
                         check_memory(plan, program)
                     one = plan, program, workdir, recorders, control, clock
                     in_waves = runs_in_waves(workdir, program)
                     taken, finished = (
-                        _run_waves(*one, command) if in_waves else run_program(*one)
+                        _run_waves(*one, command)
+                        if in_waves
+                        else run_program(*one, handed)
                     )
                     member_steps += taken
                 if not finished:
@@ -80,7 +94,12 @@ def run(
 
 
 def begin_run(
-    plan: Plan, workdir: Path, command: str, control: Control, at_once: int = 1
+    plan: Plan,
+    workdir: Path,
+    command: str,
+    control: Control,
+    at_once: int = 1,
+    handed: Handed | None = None,
 ) -> tuple[Plan, bool]:
     """Write the manifest of a run that is held, or go on with the one that is there.
 
@@ -90,6 +109,7 @@ def begin_run(
         command: how to repeat it.
         control: how it is run.
         at_once: on how many hosts.
+        handed: as of `run`.
 
     Returns: the plan as it runs here, and whether spectra are measured.
     Raises: UserError as `run` does.
@@ -98,10 +118,12 @@ def begin_run(
     if (workdir / store.MANIFEST).exists():
         spectra = check_spectra(plan, workdir, spectra)
     else:
-        plan = _chosen(plan, workdir, control, at_once)
+        plan = _chosen(plan, workdir, control, at_once, handed)
         check_waves(plan, spectra)
     accept = control.accept_drift
-    plan = manifest.begin(workdir, plan, command, accept_drift=accept, spectra=spectra)
+    plan = manifest.begin(
+        workdir, plan, command, accept_drift=accept, spectra=spectra, handed=handed
+    )
     return plan, spectra
 
 
@@ -111,7 +133,16 @@ def runs_in_waves(workdir: Path, program_plan: ProgramPlan) -> bool:
     return program_plan.waves > 1 or bool(begun)
 
 
-def _chosen(plan: Plan, workdir: Path, control: Control, at_once: int) -> Plan:
+def _has_room(plan: Plan, handed: Handed | None) -> bool:
+    """Whether a wave fits, as the largest did: its members, by what is free now."""
+    return handed is not None and all(
+        holds(plan, program, len(plan.study.seeds)) for program in plan.programs
+    )
+
+
+def _chosen(
+    plan: Plan, workdir: Path, control: Control, at_once: int, handed: Handed | None
+) -> Plan:
     """Choose how the programs of a new run are executed, if the disk has room for it.
 
     Raises: UserError if it has not, or a program does not fit into memory.
@@ -122,6 +153,8 @@ def _chosen(plan: Plan, workdir: Path, control: Control, at_once: int) -> Plan:
         "the two checkpoints that are kept take",
         "use fewer members, or name a folder on another disk: --workdir=DIR",
     )
+    if _has_room(plan, handed):
+        return plan
 
     def tell(program: ProgramPlan) -> None:
         control.watch(progress_of(plan, program, "choosing", 0))
@@ -161,7 +194,7 @@ def run_waves(
     """Run waves of a program one after the other, each as a run of its own.
 
     Args:
-        plan: of the whole run, begun.
+        plan: of the whole run, begun; it is sure that the largest wave fits.
         program_plan: one of its programs.
         workdir: of the whole run, which need not be held.
         command: how to repeat it.
@@ -172,6 +205,7 @@ def run_waves(
     Raises: UserError as `run` does.
     """
     parts, taken = wave_plans(plan, program_plan), 0
+    handed = hand_on(plan, program_plan)
     own = control._replace(given_execution=True, recorded=lambda: None, spectra=False)
     for wave, part in enumerate(parts):
         if which is not None and wave not in which:
@@ -184,7 +218,7 @@ def run_waves(
             control.watch(here._replace(label=label, members=members))
 
         folder = store.wave_folder(workdir, program_plan.program.id, wave)
-        done = run(part, folder, command, own._replace(watch=watch))
+        done = run(part, folder, command, own._replace(watch=watch), handed)
         taken += done.member_steps
         if not done.finished:
             return taken, False

@@ -77,8 +77,7 @@ def run_on_hosts(
         if hosts.place.process:
             begin_run(plan, workdir, command, control)
         left = [one for one in plan.programs if one.program.id in first["left"]]
-        for one in left if first["resumed"] else ():
-            check_memory(plan, one)
+        _check_room(plan, left, first["resumed"] or hosts.place.process > 0)
         done = _train(plan, left, workdir, command, control, hosts)
         done = done._replace(seconds=time.time() - began)
 
@@ -93,6 +92,12 @@ def run_on_hosts(
         control.recorded()
         return done
     return Outcome(False, 0, time.time() - began)
+
+
+def _check_room(plan: Plan, left: Sequence[ProgramPlan], asked: bool) -> None:
+    """Make sure that the largest waves fit here: as they began, on another host."""
+    for program in left if asked else ():
+        check_memory(plan, program)
 
 
 def _note(

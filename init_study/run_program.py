@@ -25,6 +25,7 @@ from init_study.engine.running import (
     reset_sums,
 )
 from init_study.engine.stopwatch import Stopwatch
+from init_study.handed import Handed
 from init_study.plan import Plan, ProgramPlan
 from init_study.run_records import (
     Recorders,
@@ -45,6 +46,7 @@ def run_program(
     recorders: Recorders,
     control: Control,
     clock: Stopwatch,
+    handed: Handed | None = None,
 ) -> tuple[int, bool]:
     """Train one program on, as far as it goes.
 
@@ -55,12 +57,14 @@ def run_program(
         recorders: of its files.
         control: how it is watched and stopped.
         clock: takes what the parts of it spend.
+        handed: by other waves of the program.
 
     Returns: member-steps taken, and whether the program is done.
     """
     program = program_plan.program
     with clock.timed("drawing"):
-        population = prepare_program(plan, program_plan)
+        common = handed.common(program_plan) if handed else None
+        population = prepare_program(plan, program_plan, common)
     folder = workdir / store.CHECKPOINTS / program.id
     about = {"program": program.id, "study": plan.study.hash}
     checkpoints = store.Checkpoints(folder, about)

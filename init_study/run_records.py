@@ -150,7 +150,7 @@ def join_waves(
     for name, recorder, places in in_order:
         if recorder is None:
             continue
-        for lines in zip(*(store.read_lines(f, name) for f in folders), strict=True):
+        for lines in zip(*(store.each_line(f, name) for f in folders), strict=True):
             given = [line["values"] for line in lines]
             values = {
                 metric: np.array([given[wave][metric][row] for wave, row in places])

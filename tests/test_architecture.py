@@ -28,6 +28,7 @@ LAYERS = [
     {"store", "plan"},
     {"engine"},
     {"drift"},
+    {"handed"},
     {"manifest"},
     {"diagnosis"},
     {"run_records", "control"},

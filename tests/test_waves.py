@@ -4,11 +4,13 @@ import sys
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from calling import ROOT, finish
 from stopping import stopping
 
-from init_study import store
+from init_study import handed, store
+from init_study.answers import compare_runs
 from init_study.api.trained import read_member
 from init_study.cli.words.plan import plan_overview
 from init_study.cli.words.status import status_overview
@@ -25,6 +27,7 @@ from init_study.engine.waves import (
 )
 from init_study.errors import NoRoom, UserError
 from init_study.plan import make_plan
+from init_study.report import write_report
 from init_study.run import begin_run, run, run_waves
 from init_study.study import Study
 
@@ -101,6 +104,7 @@ def test_a_run_that_is_stopped_goes_on_in_its_wave(plan, whole, small_memory, tm
     assert not stopped.finished
     status = status_overview(workdir)
     assert not status["done"] and 0 <= status["programs"][0]["step"] < 6
+    assert status["programs"][0]["waves"] == "0 of 3 done"
     # More memory changes nothing for a run that began in waves.
     tuning.holds = lambda plan, program, seeds: True
     control = Control(watch=lambda progress: told.append(progress))
@@ -205,6 +209,59 @@ def test_members_that_run_at_once_give_the_same_bytes(plan, whole, at_once, tmp_
         run_waves(begun, program, workdir, "command", Control(), (wave,))
     assert run(plan, workdir, "command").member_steps == 0
     assert contents(workdir) == contents(whole)
+
+
+def test_what_waves_have_in_common_is_made_once(plan, small_memory, tmp_path):
+    """Also where the last of them has fewer members."""
+    made, common = [], handed.make_common
+
+    def make(*given):
+        made.append(common(*given))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handed, "make_common", make)
+        run(plan, tmp_path / "w", "command")
+    (only,) = made
+    compiled = only.compiled
+    counts = [one._cache_size() for one in (compiled.train, compiled.evaluate)]
+    assert counts == [1, 1] and compiled.measure._cache_size() == 1
+    assert all(read._cache_size() <= 2 for read in only.reader.read.values())
+
+
+def test_waves_that_are_done_are_shown_and_decide_nothing(plan, whole, tmp_path):
+    """Of five seeds in three waves the last wave, of one seed, and the first."""
+    workdir = tmp_path / "w"
+    store.open_workdir(workdir, STUDY)
+    with store.lock(workdir):
+        begun, _ = begin_run(plan, workdir, "command", Control(), 3)
+    (program,) = begun.programs
+    with pytest.raises(UserError, match="no records yet"):
+        write_report(workdir)
+    said = (
+        (2, "step 2 of 6: 1 of 3 waves are done, with 1 of 5 seeds"),
+        (0, "step 4 of 6: 2 of 3 waves are done, with 3 of 5 seeds"),
+        (1, "step 6 of 6: 3 of 3 waves are done, with 5 of 5 seeds"),
+    )
+    for wave, text in said:
+        run_waves(begun, program, workdir, "command", Control(), (wave,))
+        assert text in write_report(workdir).read_text()
+        found = store.load(workdir), store.read_manifest(workdir)
+        (comparison,) = compare_runs(*found, store.waves_done(workdir))
+        assert comparison.rows == () and comparison.best is None
+        # Nor does whoever knows of no waves.
+        assert compare_runs(*found)[0].rows == ()
+        (row,) = status_overview(workdir)["programs"]
+        assert not row["done"] and row["waves"] == f"{text[13]} of 3 done"
+    seen = found[0].drop(columns="drifted")
+    joined = store.load(whole).drop(columns="drifted")
+    joined = joined.loc[joined["step"] < 6]
+    keys = ["member", "step", "split", "metric"]
+    one, other = (t.sort_values(keys).reset_index(drop=True) for t in (seen, joined))
+    pd.testing.assert_frame_equal(one, other)
+    assert run(plan, workdir, "command").finished
+    assert "waves" not in status_overview(workdir)["programs"][0]
+    assert compare_runs(store.load(workdir), found[1])[0].rows
 
 
 @pytest.mark.parametrize(

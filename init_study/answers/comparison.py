@@ -31,6 +31,7 @@ from init_study.answers.verdicts.selection import (
     not_confirmed,
     select,
 )
+from init_study.store import NO_WAVES, Waves, WavesDone
 from init_study.study import Program, Study
 
 
@@ -104,11 +105,10 @@ class Comparison(NamedTuple):
         program: its id.
         label: the axes in which the study varies.
         dataset: its name.
-        step: the last step with records; None if there is none.
+        step: the last step with records, of waves their mean; None if there is none.
         steps: that the program takes.
         seeds: of every scheme at every rate.
-        fresh_seeds: of every scheme that learned, at its best rate; none before the
-            last of them is done.
+        fresh_seeds: of schemes that learned, at their best rates; none before all are.
         num_test: test examples.
         chance: test accuracy of always answering the most frequent training class.
         validation_chance: validation accuracy of that answer.
@@ -117,6 +117,7 @@ class Comparison(NamedTuple):
             or if it learned nothing.
         selection: which schemes may be the best; None if unfinished.
         rows: by falling validation accuracy; empty if the program is not finished.
+        waves: how far they are; None where members are together.
     """
 
     program: str
@@ -133,6 +134,7 @@ class Comparison(NamedTuple):
     first: str | None
     selection: Selection | None
     rows: tuple[Row, ...]
+    waves: WavesDone | None = None
 
     @property
     def num_seeds(self) -> int:
@@ -164,13 +166,14 @@ class Comparison(NamedTuple):
 
 
 def compare_runs(
-    records: pd.DataFrame, manifest: Mapping[str, Any]
+    records: pd.DataFrame, manifest: Mapping[str, Any], waves: Waves = NO_WAVES
 ) -> tuple[Comparison, ...]:
     """Compare the schemes of each program of a study, finished or not.
 
     Args:
         records: of `store.load`.
         manifest: of `store.read_manifest`.
+        waves: of `store.waves_done`. A program that is there is not finished.
 
     Example:
         >>> from init_study.answers.made_up import made_up_run
@@ -186,6 +189,7 @@ def compare_runs(
             program,
             manifest["data"][program.data_name],
             manifest.get("programs", {}).get(program.id, {}).get("passes", {}),
+            waves.get(program.id),
         )
         for program in study.programs()
     )
@@ -197,6 +201,7 @@ def _compare_program(
     program: Program,
     data: Mapping[str, Any],
     passes: Mapping[str, Mapping[str, int]],
+    waves: WavesDone | None,
 ) -> Comparison:
     in_grid = records["seed"].isin(study.seeds)
     records, fresh = records.loc[in_grid], records.loc[~in_grid]
@@ -205,7 +210,7 @@ def _compare_program(
         program=program.id,
         label=study.label(program),
         dataset=program.dataset,
-        step=step,
+        step=waves.step if waves else step,
         steps=program.steps,
         seeds=study.seeds,
         fresh_seeds=(),
@@ -216,8 +221,9 @@ def _compare_program(
         first=None,
         selection=None,
         rows=(),
+        waves=waves,
     )
-    if step != program.steps:
+    if waves or step != program.steps:
         return unfinished
     outcomes = final_outcomes(
         records.loc[records["step"] == step], study, validation_chance(data)

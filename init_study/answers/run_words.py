@@ -107,7 +107,12 @@ def progress(comparison: Comparison) -> str:
     """Say how far a program is that is not finished."""
     if comparison.step is None:
         return "it has not begun"
-    return f"it is at step {comparison.step} of {comparison.steps}"
+    at = f"it is at step {comparison.step} of {comparison.steps}"
+    if comparison.waves is None or comparison.waves.of == 1:
+        return at
+    done, of, seeds, _ = comparison.waves
+    whole = count(comparison.num_seeds, "seed")
+    return f"{at}: {done} of {of} waves are done, with {seeds} of {whole}"
 
 
 def runs_words(row: Row) -> str:

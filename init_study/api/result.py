@@ -159,7 +159,11 @@ class Result:
         return read_heats(self.workdir)
 
     def _comparisons(self) -> tuple[Comparison, ...]:
-        return compare_runs(store.load(self.workdir), store.read_manifest(self.workdir))
+        waves, manifest = (
+            store.waves_done(self.workdir),
+            store.read_manifest(self.workdir),
+        )
+        return compare_runs(store.load(self.workdir), manifest, waves)
 
     def _rate(self, scheme: str, label: str) -> float:
         if self._is_race():

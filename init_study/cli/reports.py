@@ -32,7 +32,9 @@ def reported(workdir: Path) -> Answer:
     elif is_examination(workdir):
         answer = _ledger(workdir, report)
     else:
-        runs = compare_runs(store.load(workdir), store.read_manifest(workdir))
+        waves = store.waves_done(workdir)
+        records, manifest = store.load(workdir), store.read_manifest(workdir)
+        runs = compare_runs(records, manifest, waves)
         document = {"report": report, "programs": to_json(runs)}
         answer = Answer(document, f"{comparison_text(runs)}{_where(report)}")
     notes = (*answer.notes, *notes, *_mixed(workdir))

@@ -93,8 +93,24 @@ def make_feeding(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feedi
         mesh: of `member_mesh`.
         seeds: of the members.
     """
+    return make_feeder(plan, mesh, seeds)(seeds)
+
+
+def make_feeder(
+    plan: ProgramPlan, mesh: Mesh, most: tuple[int, ...]
+) -> Callable[[tuple[int, ...]], Feeding]:
+    """Put a program's data on the devices of `mesh`, for one population after another.
+
+    Args:
+        plan: of the program.
+        mesh: of `member_mesh`.
+        most: seeds, at least as many as any of the populations has: with places for so
+            many, all of them share their compiled programs.
+
+    Returns: (seeds) -> what feeds the members of these.
+    """
     make = _resident if plan.feed == "resident" else _streamed
-    return make(plan, mesh, seeds)
+    return make(plan, mesh, _seed_places(plan, most))
 
 
 def feed_of(plan: ProgramPlan) -> Feed:
@@ -128,30 +144,43 @@ def feeding_shapes(plan: ProgramPlan, seeds: tuple[int, ...]) -> tuple[Any, int]
     return block, 2 * max(num_bytes(block), int(evaluated))
 
 
-def _resident(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
+def _resident(
+    plan: ProgramPlan, mesh: Mesh, places: int
+) -> Callable[[tuple[int, ...]], Feeding]:
     train = _place(plan, plan.dataset.train, mesh)
     validation, test = _held_parts(plan)
     held = _place(plan, Split(*map(_join, zip(validation, test, strict=True))), mesh)
     border = len(validation.labels)
     bounds = {"validation": (0, border), "test": (border, len(held.labels))}
-    places = _seed_places(plan, seeds)
-    indices = index_function(plan, mesh, seeds, places)
-
-    def shared(first_step: int) -> Iterator[tuple[Resident, int]]:
-        for stop in plan.program.evaluation_steps():
-            if stop > first_step:
-                count = stop - first_step
-                yield Resident(train, indices(first_step, count)), count
-                first_step = stop
 
     def whole(part: str) -> Iterator[tuple[Examples, int, int]]:
         yield held, *bounds[part]
 
-    first = _first(plan, mesh, seeds, places)
-    return Feeding(from_resident, shared, whole, *first)
+    def of_seeds(seeds: tuple[int, ...]) -> Feeding:
+        indices = index_function(plan, mesh, seeds, places)
+
+        def shared(first_step: int) -> Iterator[tuple[Resident, int]]:
+            for stop in plan.program.evaluation_steps():
+                if stop > first_step:
+                    count = stop - first_step
+                    yield Resident(train, indices(first_step, count)), count
+                    first_step = stop
+
+        first = _first(plan, mesh, seeds, places)
+        return Feeding(from_resident, shared, whole, *first)
+
+    return of_seeds
 
 
-def _streamed(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
+def _streamed(
+    plan: ProgramPlan, mesh: Mesh, places: int
+) -> Callable[[tuple[int, ...]], Feeding]:
+    return lambda seeds: _streamed_to(plan, mesh, seeds, places)
+
+
+def _streamed_to(
+    plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...], places: int
+) -> Feeding:
     # Imported here because sets that are on the devices need no Grain.
     with extra("data"):
         from init_study.data.feeds.reading import row_blocks, step_blocks
@@ -180,7 +209,7 @@ def _streamed(plan: ProgramPlan, mesh: Mesh, seeds: tuple[int, ...]) -> Feeding:
         for block, count in row_blocks(part, length, put_rows):
             yield block, 0, count
 
-    first = _first(plan, mesh, seeds, _seed_places(plan, seeds))
+    first = _first(plan, mesh, seeds, places)
     return Feeding(from_streamed, shared, held, *first)
 
 

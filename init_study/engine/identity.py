@@ -94,13 +94,26 @@ def computed(plan: Plan, program_plan: ProgramPlan) -> dict[str, str]:
         functions["state"] = (network.model_state, key)
     for text, scheme in plan.schemes.items():
         draw = partial(_draw, scheme, network)
-        functions[f"start of {text}"] = (draw, key, batch)
+        functions[draws_of(text)] = (draw, key, batch)
     return {name: _checksum(*function) for name, function in functions.items()}
 
 
 def _as_trained(network: Network, precision: str | None) -> Network:
     """Give a network the arithmetic of every device: it may go on on another."""
     return network._replace(arithmetic=precision and Arithmetic(precision))
+
+
+def draws_of(scheme: str) -> str:
+    """Name the checksum of a scheme's draws among those of `computed`.
+
+    Args:
+        scheme: by its name in the study.
+
+    Example:
+        >>> draws_of("zeros")
+        'start of zeros'
+    """
+    return f"start of {scheme}"
 
 
 def _draw(scheme: Any, network: Any, key: Any, batch: Batch) -> Any:

@@ -92,7 +92,9 @@ class Layout(NamedTuple):
         return jax.tree.map(members, tree)
 
 
-def lay_out(members: int, member_bytes: int, mesh: Mesh, chunk_width: int) -> Layout:
+def lay_out(
+    members: int, member_bytes: int, mesh: Mesh, chunk_width: int, most: int = 0
+) -> Layout:
     """Choose the places of a population: as many as members, for small nets more.
 
     Args:
@@ -100,6 +102,8 @@ def lay_out(members: int, member_bytes: int, mesh: Mesh, chunk_width: int) -> La
         member_bytes: of one member's training state.
         mesh: of `member_mesh`.
         chunk_width: of the program.
+        most: members of another population that there is room for: this one has no
+            fewer places, and its compiled programs are those of the other.
 
     Example:
         >>> from init_study.engine.devices import member_mesh
@@ -108,9 +112,9 @@ def lay_out(members: int, member_bytes: int, mesh: Mesh, chunk_width: int) -> La
         (256, 3)
     """
     room = bytes_per_device(jax.default_backend())
-    most = _SPARE_BYTES if room is None else room * mesh.size * _SPARE_SHARE
-    fitting = int(min(_SPARE_BYTES, most) // max(1, member_bytes))
-    wanted = max(members, min(_SPARE_PLACES, fitting))
+    spare = _SPARE_BYTES if room is None else room * mesh.size * _SPARE_SHARE
+    fitting = int(min(_SPARE_BYTES, spare) // max(1, member_bytes))
+    wanted = max(members, most, min(_SPARE_PLACES, fitting))
     places = padded_size(wanted, mesh, chunk_width) // mesh.size
     return Layout(mesh, chunk_width, members, places)
 

@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,17 +29,22 @@ def make_orders(
     count = len(plan.dataset.train.labels)
     # On the host: a chip that computes would let the next block wait.
     host = jax.local_devices(backend="cpu")[0]
-    draw = jax.jit(lambda seed, epoch: epoch_order(stream(seed, "order"), epoch, count))
 
     # Of this epoch and the next one: a permutation of a million takes a while.
     @functools.lru_cache(maxsize=2 * len(streams))
     def of_epoch(place: int, epoch: int) -> np.ndarray:
         with jax.default_device(host):
-            return np.asarray(draw(jnp.int32(streams[place]), jnp.int32(epoch)))
+            order = _epoch_order(jnp.int32(streams[place]), jnp.int32(epoch), count)
+            return np.asarray(order)
 
     orders = Orders(of_epoch, len(streams), plan.program.batch_size, count)
     place_of = {seed: place for place, seed in enumerate(streams)}
     return orders, np.array([place_of[seed] for seed in ordered])
+
+
+@partial(jax.jit, static_argnums=2)
+def _epoch_order(seed: Array, epoch: Array, count: int) -> Array:
+    return epoch_order(stream(seed, "order"), epoch, count)
 
 
 def index_function(
@@ -64,21 +70,30 @@ def index_function(
     ordered = _ordered(plan, seeds)
     padded = jnp.array(ordered + [0] * (places - len(ordered)), jnp.int32)
 
-    @jax.jit
-    def indices(padded: Array, seeds: Array, first_step: Array, steps: Array) -> Array:
-        def of_seed(place: Int[Array, ""], found: Array) -> Array:
-            key = stream(padded[place], "order")
-            own = batch_indices(key, first_step, most, count, size, steps)
-            return found.at[place].set(own.astype(jnp.int32))
-
-        none = jnp.zeros((places, most, size), jnp.int32)
-        return lax.fori_loop(0, seeds, of_seed, none)
-
     def placed(first_step: int, steps: int) -> Array:
         numbers = map(jnp.int32, (len(ordered), first_step, steps))
-        return place_shared(indices(padded, *numbers), mesh)
+        return place_shared(_indices(most, count, size, padded, *numbers), mesh)
 
     return placed
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _indices(
+    most: int,
+    count: int,
+    size: int,
+    padded: Int[Array, " places"],
+    seeds: Int[Array, ""],
+    first_step: Int[Array, ""],
+    steps: Int[Array, ""],
+) -> Int[Array, "places most_steps batch"]:
+    def of_seed(place: Int[Array, ""], found: Array) -> Array:
+        key = stream(padded[place], "order")
+        own = batch_indices(key, first_step, most, count, size, steps)
+        return found.at[place].set(own.astype(jnp.int32))
+
+    none = jnp.zeros((len(padded), most, size), jnp.int32)
+    return lax.fori_loop(0, seeds, of_seed, none)
 
 
 def first_rows(

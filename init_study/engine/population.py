@@ -107,12 +107,17 @@ def initial_population(
         pairs = zip(members, slots, strict=True)
         return np.stack([by_scheme[member.scheme][slot] for member, slot in pairs])
 
-    start = jax.jit(jax.vmap(partial(init_state, program)))
-    state = start(
+    state = _start(
+        program,
         jax.tree.map(gather, *params.values()),
         jax.tree.map(lambda leaf: leaf[np.array(slots)], model_state),
     )
     return jax.tree.map(np.asarray, state)
+
+
+@partial(jax.jit, static_argnums=0)
+def _start(program: Program, params: Any, model_state: ModelState) -> TrainState:
+    return jax.vmap(partial(init_state, program))(params, model_state)
 
 
 def member_shapes(plan: ProgramPlan) -> TrainState:

@@ -12,22 +12,21 @@ from flax import traverse_util
 
 from init_study.data import standardize
 from init_study.data.batches import center_crop
+from init_study.engine.common import Common, make_common
 from init_study.engine.cutting import cut
 from init_study.engine.devices import (
     fetch_members,
-    member_mesh,
     num_bytes,
     place_members,
 )
-from init_study.engine.feeding import Feeding, make_feeding
+from init_study.engine.feeding import Feeding
 from init_study.engine.layout import Layout, lay_out
 from init_study.engine.population import (
     Compiled,
-    compile_population,
     hyperparameters,
     member_shapes,
 )
-from init_study.engine.reader import Reader, make_reader
+from init_study.engine.reader import Reader
 from init_study.errors import UserError
 from init_study.instruments.gains import tap_squares
 from init_study.instruments.spectra import eigenvalues
@@ -73,12 +72,19 @@ class Running(NamedTuple):
         return self.layout.members
 
 
-def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
+def prepare_program(
+    plan: Plan, program_plan: ProgramPlan, common: Common | None = None
+) -> Running:
     """Prepare what a program needs besides its state, on all devices.
 
     Nothing is compiled before it is called.
+
+    Args:
+        plan: of the population.
+        program_plan: of the program.
+        common: what another population of it has made; by default made for this one.
     """
-    mesh = member_mesh()
+    common = common or make_common(plan, program_plan)
     width = program_plan.execution.chunk_width
     starts = [(member.scheme, member.seed) for member in plan.members]
     # Of the first of each: what is read from the end is written over.
@@ -86,7 +92,7 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
     first_place = {starts[place]: place for place in backwards}
     member_bytes = num_bytes(member_shapes(program_plan))
     distinct = sorted(first_place.values())
-    layout = lay_out(len(plan.members), member_bytes, mesh, width)
+    layout = lay_out(len(plan.members), member_bytes, common.mesh, width, common.most)
     return Running(
         plan=program_plan,
         layout=layout,
@@ -98,10 +104,10 @@ def prepare_program(plan: Plan, program_plan: ProgramPlan) -> Running:
             if member.seed == plan.study.seeds[0]
         ],
         seeds=len(plan.study.seeds),
-        compiled=compile_population(program_plan, mesh),
+        compiled=common.compiled,
         hyper=layout.place(hyperparameters(plan.members, program_plan.program)),
-        feeding=make_feeding(program_plan, mesh, plan.study.seeds),
-        reader=make_reader(plan, program_plan, mesh),
+        feeding=common.feeder(plan.study.seeds),
+        reader=common.reader,
     )
 
 

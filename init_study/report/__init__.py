@@ -19,6 +19,7 @@ from init_study.store import (
     read_document,
     read_manifest,
     read_study,
+    wave_runs_in,
 )
 from init_study.store.links import inside, refuse_links_out
 
@@ -79,7 +80,10 @@ def watch(workdir: str | os.PathLike[str], pause: float = 2.0) -> Iterator[Path]
                 for p in study.programs()
                 if asked[p.id]
             )
-        files = [f / RECORDS for f in (folder, *fresh.values())] if steps else []
+        apart = [p.id for p in study.programs() if p.id not in steps]
+        waves = [one for name in apart for one in wave_runs_in(folder, name)]
+        parts = (folder, *fresh.values(), *waves)
+        files = [part / RECORDS for part in parts if last_steps(part)]
         size = sum(file.stat().st_size for file in files) or -1
         if size != seen:
             seen = size

@@ -15,7 +15,7 @@ from init_study.report.rendering import render_page
 from init_study.report.run_page import Summary, run_answer
 from init_study.report.shown import Picture, picture
 from init_study.report.tables import Card
-from init_study.store import RACE, load, read_manifest
+from init_study.store import RACE, load, read_manifest, waves_done
 from init_study.store.links import refuse_links_out
 from init_study.study import Study
 
@@ -48,10 +48,10 @@ def notebook_html(folder: Path) -> str:
 
 
 def _of_run(folder: Path) -> list[NotebookPart]:
-    manifest = read_manifest(folder)
+    manifest, waves = read_manifest(folder), waves_done(folder)
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []
-    for index, comparison in enumerate(compare_runs(load(folder), manifest)):
+    for index, comparison in enumerate(compare_runs(load(folder), manifest, waves)):
         learned = any(not row.standing.never for row in comparison.rows)
         runs = strip_figure(f"p{index}", comparison, styles) if learned else None
         found.append(

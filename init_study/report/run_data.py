@@ -16,7 +16,8 @@ class RunData(NamedTuple):
 
     It is read by `store.load`, `load_layers`, `load_spectra`, `load_predictions`,
     `load_filters` and `load_readings`; the manifest says what the readings are of, and
-    which are for other computations alone: these are `raw_readings`.
+    which are for other computations alone: these are `raw_readings`. `waves` are of
+    programs whose waves are not put together yet.
     """
 
     records: pd.DataFrame
@@ -27,6 +28,7 @@ class RunData(NamedTuple):
     readings: pd.DataFrame
     raw_readings: pd.DataFrame
     instruments: Mapping[str, Mapping[str, Any]]
+    waves: store.Waves
 
 
 def load_run(folder: Path) -> RunData:
@@ -34,6 +36,8 @@ def load_run(folder: Path) -> RunData:
 
     Raises: UserError if the folder holds no run, or a run without records.
     """
+    # Before the records: another process may put them together meanwhile.
+    waves = store.waves_done(folder)
     readings = store.load_readings(folder)
     said = store.read_manifest(folder).get("instruments", {})
     raw = {(name, group) for name, one in said.items() for group in one.get("raw", ())}
@@ -48,4 +52,5 @@ def load_run(folder: Path) -> RunData:
         readings.loc[~np.array(is_raw, bool)],
         readings.loc[np.array(is_raw, bool)],
         said,
+        waves,
     )

@@ -107,7 +107,7 @@ def render_run(
         refresh: seconds after which an open page reads itself again.
     """
     study = Study.from_dict(manifest["study"])
-    comparisons = compare_runs(run.records, manifest)
+    comparisons = compare_runs(run.records, manifest, run.waves)
     styles = scheme_styles(study.schemes)
     words = [
         *GLOSSARY[:2],
@@ -137,7 +137,7 @@ def render_run(
 
 def run_figures(run: RunData, manifest: Mapping[str, Any]) -> list[tuple[str, Shown]]:
     """Make all figures of the page, with names for files; see `render_run`."""
-    comparisons = compare_runs(run.records, manifest)
+    comparisons = compare_runs(run.records, manifest, run.waves)
     finished = [comparison for comparison in comparisons if comparison.rows]
     styles = scheme_styles(Study.from_dict(manifest["study"]).schemes)
     found = []

@@ -7,6 +7,7 @@
       filters.jsonl        of the first layer and seed, at the same two times
       spectra.jsonl, predictions.jsonl   before the first step, if asked for
       checkpoints/ID/      Orbax checkpoints of one program's population
+      waves/ID-0000/       the same files of a part of one program's members
       fresh/ID/            the same files of one program's fresh seeds, if asked for
       .lock                held while a process runs here
 
@@ -24,7 +25,12 @@ value) a row; it needs the extra `report`.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from init_study.store.completeness import checkpoint_steps, read_lines, stops_of
+from init_study.store.completeness import (
+    checkpoint_steps,
+    each_line,
+    read_lines,
+    stops_of,
+)
 from init_study.store.disk_room import can_write, check_disk
 from init_study.store.documents import (
     check_new_file,
@@ -57,6 +63,7 @@ from init_study.store.run_files import (
     SPECTRA,
     WAVES,
 )
+from init_study.store.waves_done import NO_WAVES, Waves, WavesDone, waves_done
 from init_study.store.workdir import (
     check_is_empty,
     check_race,
@@ -91,6 +98,7 @@ __all__ = [
     "LAYERS",
     "LEDGER",
     "MANIFEST",
+    "NO_WAVES",
     "PREDICTIONS",
     "RACE",
     "READINGS",
@@ -101,6 +109,8 @@ __all__ = [
     "Checkpoints",
     "Recorder",
     "Repaired",
+    "Waves",
+    "WavesDone",
     "can_write",
     "check_disk",
     "check_is_empty",
@@ -108,6 +118,7 @@ __all__ = [
     "check_race",
     "check_workdir",
     "checkpoint_steps",
+    "each_line",
     "fresh_runs_in",
     "holder_of",
     "last_steps",
@@ -129,6 +140,7 @@ __all__ = [
     "stops_of",
     "wave_folder",
     "wave_runs_in",
+    "waves_done",
     "write_atomically",
     "write_document",
     "write_manifest",

@@ -6,6 +6,7 @@ a checkpoint is behind all records before it, and whatever else is measured afte
 is written before the records of that step.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,36 @@ def read_lines(workdir: Path, name: str) -> list[dict[str, Any]]:
         of a program that are missing; UserError if another version wrote the file.
     """
     return [line.content for line in sealed_lines(workdir, name)]
+
+
+def each_line(workdir: Path, name: str) -> Iterator[dict[str, Any]]:
+    """Read the whole lines of a run's file one after the other, once all are checked.
+
+    Of many files that are read side by side there is one line each in memory, and none
+    is held open.
+
+    Args:
+        workdir: of the run.
+        name: of the file, as `records.jsonl`.
+
+    Raises: UserError as `read_lines` does, before the first line is given.
+    """
+    return _one_by_one(workdir / name, len(read_lines(workdir, name)))
+
+
+def _one_by_one(path: Path, count: int) -> Iterator[dict[str, Any]]:
+    place, last = 0, b""
+    while count:
+        with open(path, "rb") as file:
+            file.seek(place)
+            raw = file.readline()
+            place = file.tell()
+        # One that stands there twice, one behind the other, counts once.
+        if raw != last:
+            count, content = count - 1, json.loads(raw)
+            content.pop("sum", None)
+            yield content
+        last = raw
 
 
 def sealed_lines(workdir: Path, name: str) -> list[SealedLine]:

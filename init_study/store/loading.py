@@ -10,7 +10,7 @@ import numpy as np
 
 from init_study.errors import UserError, extra
 from init_study.store.completeness import read_lines
-from init_study.store.records import fresh_runs_in
+from init_study.store.records import fresh_runs_in, last_steps, wave_runs_in
 from init_study.store.run_files import (
     FILTERS,
     LAYERS,
@@ -38,7 +38,8 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     step: the step at which training stopped being finite, else NaN), `value`,
     `drifted` (whether the run went on with other versions or another computation
     before this step, by `--accept_drift`). Fresh seeds are there as soon as they have
-    records.
+    records. Of a program in waves there is what these have recorded before the last
+    step, until all are done: so nobody takes a part of the seeds for an answer.
 
     Args:
         workdir: of the run, finished or not.
@@ -63,6 +64,10 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     tables = [_line_table(line, programs[line["program"]], members) for line in lines]
     for table, line in zip(tables, lines, strict=True):
         table["drifted"] = _has_drifted(manifest, line["program"], line["step"])
+    written = {line["program"] for line in lines}
+    for program in programs.values():
+        if program.id not in written:
+            tables += _tables_of_waves(folder, program)
     # Fresh seeds are further members of the same programs.
     tables += [load(part) for part in fresh_runs_in(folder).values()]
     if not tables:
@@ -191,6 +196,13 @@ def load_filters(
         for kernels in line["values"].values()
         for member, kernel in zip(members, kernels, strict=True)
     }
+
+
+def _tables_of_waves(folder: Path, program: Program) -> list[pd.DataFrame]:
+    """Load what waves have recorded before the last step."""
+    begun = [one for one in wave_runs_in(folder, program.id) if last_steps(one)]
+    tables = map(load, begun)
+    return [table.loc[table["step"] < program.steps] for table in tables]
 
 
 def _has_drifted(manifest: Mapping[str, Any], program: str, step: int) -> bool:

@@ -3,6 +3,8 @@
 They are appended, never rewritten.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,10 +40,11 @@ class Recorder:
         drop_torn_line(self._path)
         self._sum: str | None = first_sum(name, chain_of(workdir))
         self._compares = compares(workdir)
-        self._written: dict[tuple[str, int], Any] = {}
+        # Digests: what thousands of members gave would be kept a second time.
+        self._written: dict[tuple[str, int], bytes] = {}
         for line in sealed_lines(workdir, name):
             key = line.content["program"], line.content["step"]
-            self._written[key] = line.content["values"]
+            self._written[key] = _digest(line.content["values"])
             self._sum = line.sum
 
     def has(self, program: Program, step: int) -> bool:
@@ -69,7 +72,7 @@ class Recorder:
         plain = {name: _plain(array) for name, array in values.items()}
         key = (program.id, step)
         if key in self._written:
-            if self._compares and self._written[key] != plain:
+            if self._compares and self._written[key] != _digest(plain):
                 raise UserError(
                     f"{self._path}: step {step} of program {program.id} came out "
                     "differently from what is written there; packages, devices or "
@@ -79,7 +82,7 @@ class Recorder:
             return
         line = {"program": program.id, "step": step, "values": plain}
         self._sum = append_line(self._path, line, self._sum)
-        self._written[key] = plain
+        self._written[key] = _digest(plain)
 
 
 def last_steps(workdir: Path) -> dict[str, int]:
@@ -142,6 +145,10 @@ def _has_begun(folder: Path) -> bool:
         (records.exists() and b"\n" in records.read_bytes())
         or any(folder.glob(f"{CHECKPOINTS}/*/[1-9]*"))
     )
+
+
+def _digest(values: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
 
 
 def _plain(array: np.ndarray) -> list[Any]:

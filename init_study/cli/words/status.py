@@ -54,7 +54,7 @@ def status_overview(workdir: Path) -> dict[str, Any]:
         name, stages = workdir.name, _examined(workdir)
     else:
         study, manifest = store.read_study(workdir), store.read_manifest(workdir)
-        rows = _rows(study, _steps_in_waves(study, workdir, manifest))
+        rows = _rows(study, workdir)
         sessions = manifest["sessions"]
         for program in study.programs() if study.fresh_seeds else ():
             folder = workdir / store.FRESH / program.id
@@ -66,7 +66,7 @@ def status_overview(workdir: Path) -> dict[str, Any]:
     rows = [
         {"stage": stage, **row}
         for stage, study, folder in stages
-        for row in _rows(study, store.last_steps(folder))
+        for row in _rows(study, folder)
     ]
     sessions = [
         session
@@ -76,20 +76,6 @@ def status_overview(workdir: Path) -> dict[str, Any]:
     overview = _overview(name, workdir, rows, sessions)
     is_judged = (workdir / _last_file(workdir)).exists()
     return overview | {"done": overview["done"] and is_judged}
-
-
-def _steps_in_waves(
-    study: Study, workdir: Path, manifest: dict[str, Any]
-) -> dict[str, int]:
-    """Find each program's last step; of one in waves, the mean of all its waves'."""
-    steps = store.last_steps(workdir)
-    for program in study.programs():
-        waves = manifest.get("programs", {}).get(program.id, {}).get("waves", 1)
-        begun = store.wave_runs_in(workdir, program.id)
-        if begun and program.id not in steps:
-            taken = sum(store.last_steps(one).get(program.id, 0) for one in begun)
-            steps[program.id] = taken // waves
-    return steps
 
 
 def _begun_stages(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
@@ -102,17 +88,33 @@ def _examined(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
         yield name, study, inside(workdir, name)
 
 
-def _rows(study: Study, steps: dict[str, int]) -> list[dict[str, Any]]:
+def _rows(study: Study, folder: Path) -> list[dict[str, Any]]:
     return [
         {
             "program": study.label(program),
             "members": len(study.members()),
-            "step": steps.get(program.id, 0),
-            "steps": program.steps,
-            "done": steps.get(program.id, 0) == program.steps,
+            **_progress(program, folder),
         }
         for program in study.programs()
     ]
+
+
+def _progress(program: Program, folder: Path) -> dict[str, Any]:
+    """Tell how far a program is; of one in waves, the mean step and what is done.
+
+    It is done when its waves are put together.
+    """
+    step = store.last_steps(folder).get(program.id, 0)
+    has_begun = (folder / store.MANIFEST).exists()
+    waves = store.waves_done(folder).get(program.id) if has_begun else None
+    found = {
+        "step": waves.step if waves else step,
+        "steps": program.steps,
+        "done": step == program.steps,
+    }
+    if waves is None or waves.of == 1:
+        return found
+    return {**found, "waves": f"{waves.done} of {waves.of} done"}
 
 
 def _fresh_rows(
@@ -125,14 +127,11 @@ def _fresh_rows(
     if rates == {}:
         return []
     schemes = len(study.schemes if rates is None else rates)
-    step = store.last_steps(folder).get(program.id, 0)
     return [
         {
             "program": f"{study.label(program)}, fresh seeds",
             "members": schemes * study.fresh_seeds,
-            "step": step,
-            "steps": program.steps,
-            "done": step == program.steps,
+            **_progress(program, folder),
         }
     ]
 
@@ -140,6 +139,8 @@ def _fresh_rows(
 def _overview(
     name: str, workdir: Path, rows: list[dict[str, Any]], sessions: list[Any]
 ) -> dict[str, Any]:
+    if any("waves" in row for row in rows):
+        rows = [{**row, "waves": row.get("waves", "")} for row in rows]
     return {
         "study": name,
         "workdir": str(workdir),

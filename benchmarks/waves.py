@@ -1,0 +1,91 @@
+"""What it costs to run members in waves, beside the same members side by side.
+
+    python -m benchmarks.waves --waves=4 --repeats=3
+
+The same study of digits runs in one wave and in several, turn by turn in one process,
+each run in a folder of its own from its plan to its last record; the first turn, which
+warms up, is not counted, and no compiled program is kept between runs. Prints the
+seconds of both and what each wave costs: the difference by the number of waves, of the
+clock and of the processor, which other work on the machine moves less.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from absl import flags, logging
+
+from benchmarks.machine import cpu_name
+from benchmarks.starting import start
+from init_study.control import Control
+from init_study.engine.devices import prepare_jax
+from init_study.host import usable_cores
+from init_study.plan import Plan, make_plan
+from init_study.run import begin_run, run
+from init_study.study import Study
+
+_WAVES = flags.DEFINE_integer("waves", 4, "Waves of the run that has several.", 2)
+_SEEDS = flags.DEFINE_integer("seeds", 16, "Each with nine members.", 2)
+_STEPS = flags.DEFINE_integer("steps", 20, "Of a member, of batches of 16.", 1)
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Turns that are timed.", 1)
+
+
+def main(_: list[str]) -> None:
+    """Print a line of each turn, and what comes out."""
+    logging.set_verbosity(logging.WARNING)
+    prepare_jax(None)
+    study = Study(
+        schemes=("he_normal", "zeros", "glorot_uniform"),
+        learning_rates=(0.01, 0.1, 0.3),
+        seeds=_SEEDS.value,
+        depth=2,
+        width=8,
+        batch_size=16,
+        steps=_STEPS.value,
+        evaluations=2,
+    )
+    plan, names = make_plan(study), ("the clock", "the processor")
+    found: list[list[Taken]] = []
+    print(f"{cpu_name()}, {usable_cores()} cores; {len(study.members())} members")
+    for turn in range(_REPEATS.value + 1):
+        both = [run_seconds(plan, waves) for waves in (1, _WAVES.value)]
+        found += [both] if turn else []
+        print(f"turn {turn}: " + " beside ".join(map(_text, both)), flush=True)
+    for place, name in enumerate(names):
+        costs = [(parted[place] - one[place]) / _WAVES.value for one, parted in found]
+        print(
+            f"a wave costs {median(costs):.2f} s of {name} ({min(costs):.2f} to "
+            f"{max(costs):.2f}); n = {len(costs)}"
+        )
+
+
+class Taken(NamedTuple):
+    """Seconds that a run took, of the clock and of the processor."""
+
+    clock: float
+    processor: float
+
+
+def _text(taken: Taken) -> str:
+    return f"{taken.clock:.2f} s (processor {taken.processor:.2f})"
+
+
+def run_seconds(plan: Plan, waves: int) -> Taken:
+    """Run a plan in a new folder, and give the seconds that it took.
+
+    Args:
+        plan: of a study with one program.
+        waves: at least so many.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        workdir = Path(folder)
+        began, spent = time.perf_counter(), time.process_time()
+        begin_run(plan, workdir, "command", Control(), at_once=waves)
+        assert run(plan, workdir, "command").finished
+        return Taken(time.perf_counter() - began, time.process_time() - spent)
+
+
+if __name__ == "__main__":
+    start(main)
