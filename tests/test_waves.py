@@ -1,5 +1,6 @@
 """Members that do not fit at once run in waves of seeds, to the same bytes."""
 
+import shutil
 import sys
 
 import jax
@@ -148,6 +149,22 @@ def test_a_damaged_wave_is_named_and_repaired(plan, whole, small_memory, tmp_pat
         run(plan, workdir, "command")
     assert "repair" in str(caught.value)
     assert store.repair(workdir)
+    assert run(plan, workdir, "command").finished
+    assert contents(workdir) == contents(whole)
+
+
+def test_a_wave_in_the_place_of_another_is_refused_and_can_be_moved_away(
+    plan, whole, small_memory, tmp_path
+):
+    workdir = tmp_path / "w"
+    assert not run(plan, workdir, "command", stopping(3, checkpoint_every=0.0)).finished
+    (first,) = store.wave_runs_in(workdir, plan.programs[0].program.id)
+    second = store.wave_folder(workdir, plan.programs[0].program.id, 1)
+    shutil.copytree(first, second)
+    with pytest.raises(UserError, match=f"{second} is no wave of this run") as caught:
+        run(plan, workdir, "command")
+    assert "seeds" in str(caught.value) and "move that folder away" in str(caught.value)
+    second.rename(tmp_path / "away")
     assert run(plan, workdir, "command").finished
     assert contents(workdir) == contents(whole)
 

@@ -17,7 +17,7 @@ from init_study.store.documents import (
     write_document,
 )
 from init_study.store.links import check_is_text, refuse_links_out
-from init_study.store.run_files import LOCK, MANIFEST, RACE
+from init_study.store.run_files import LOCK, MANIFEST, RACE, WAVES
 from init_study.study import Study
 from init_study.study.files import differing_fields
 
@@ -57,7 +57,8 @@ def check_workdir(workdir: Path, study: Study) -> None:
     """Make sure that a folder is this very study's, or may become so; write nothing.
 
     Raises: UserError if it is a file, holds another study (naming the fields that
-        differ), or holds files that are not a study's, or links out of it.
+        differ) or as a wave other members, or holds files that are not a study's, or
+        links out of it.
     """
     check_is_text(workdir)
     refuse_links_out(workdir)
@@ -69,6 +70,12 @@ def check_workdir(workdir: Path, study: Study) -> None:
         there = read_study(workdir)
         if there.hash != study.hash:
             fields = "; ".join(differing_fields(study, there))
+            if workdir.parent.name == WAVES:
+                raise UserError(
+                    f"{workdir} is no wave of this run, but of other members "
+                    f"({fields}); move that folder away, and its members train again",
+                    exit_code=ExitCode.DAMAGED,
+                )
             raise UserError(
                 f"--workdir={workdir} holds another study ({fields}); "
                 "name another folder, or none for one of the study's own",
