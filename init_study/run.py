@@ -134,9 +134,13 @@ def runs_in_waves(workdir: Path, program_plan: ProgramPlan) -> bool:
 
 
 def _has_room(plan: Plan, handed: Handed | None) -> bool:
-    """Whether a wave fits, as the largest did: its members, by what is free now."""
+    """Whether a wave fits, as the largest did: its members, by what is free now.
+
+    The data lie on the devices from the first wave on, which was sure of its room.
+    """
+    seeds = len(plan.study.seeds)
     return handed is not None and all(
-        holds(plan, program, len(plan.study.seeds)) for program in plan.programs
+        holds(plan, program, seeds, data_held=True) for program in plan.programs
     )
 
 

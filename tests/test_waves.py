@@ -16,7 +16,7 @@ from init_study.api.trained import read_member
 from init_study.cli.words.plan import plan_overview
 from init_study.cli.words.status import status_overview
 from init_study.control import Control
-from init_study.engine import tuning
+from init_study.engine import devices, shortage, tuning
 from init_study.engine.devices import num_bytes
 from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import member_shapes
@@ -246,6 +246,35 @@ def test_what_waves_have_in_common_is_made_once(plan, small_memory, tmp_path):
     assert all(read._cache_size() <= 2 for read in only.reader.read.values())
 
 
+def test_data_that_lie_on_the_devices_are_not_asked_for_again(
+    plan, whole, monkeypatch, tmp_path
+):
+    """What is free falls by them at the first wave, and stays so for all others."""
+    _, data = feeding_shapes(plan.programs[0], STUDY.seeds)
+    members = len(STUDY.members()) * num_bytes(member_shapes(plan.programs[0]))
+    free = [3 * data + 8 * members]
+    common = handed.make_common
+
+    def make(*given):
+        # Of two devices each has its own.
+        free[0] -= 2 * data
+        return common(*given)
+
+    workdir = tmp_path / "w"
+    store.open_workdir(workdir, STUDY)
+    with store.lock(workdir):
+        begun, _ = begin_run(plan, workdir, "command", Control(), 3)
+    for module in (devices, shortage):
+        monkeypatch.setattr(module, "available_bytes", lambda: free[0])
+    monkeypatch.setattr(handed, "make_common", make)
+    monkeypatch.setattr(tuning, "_cost", lambda *_: tuning._Cost(0.0, 0.0, 0, data))
+    run_waves(begun, begun.programs[0], workdir, "command", Control())
+    assert free[0] < 2 * data
+    monkeypatch.undo()
+    assert run(plan, workdir, "command").member_steps == 0
+    assert contents(workdir) == contents(whole)
+
+
 def test_waves_that_are_done_are_shown_and_decide_nothing(plan, whole, tmp_path):
     """Of five seeds in three waves the last wave, of one seed, and the first."""
     workdir = tmp_path / "w"
@@ -344,7 +373,7 @@ def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
 PEAK = """
 import resource, sys
 from pathlib import Path
-from init_study.engine import tuning
+from init_study.engine import devices, shortage, tuning
 from init_study.engine.devices import prepare_jax
 from init_study.plan import make_plan
 from init_study.run import begin_run, run, run_waves

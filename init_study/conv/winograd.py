@@ -139,7 +139,8 @@ def convolution(
     tiles = _tiles(images, padding, taps)
     spread = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps)
     flat = kernel.reshape(taps[0] * taps[1], -1)
-    seen = (jnp.asarray(spread, kernel.dtype) @ flat).reshape(-1, *kernel.shape[2:])
+    seen = _exact(jnp.asarray(spread, kernel.dtype), flat)
+    seen = seen.reshape(-1, *kernel.shape[2:])
 
     def of(images: Array) -> Array:
         values = _of_images(images, padding, taps, tiles)
@@ -179,8 +180,13 @@ def kernel_gradient(
     zeros = jnp.zeros((_TILE**2, *channels), images.dtype)
     total, _ = lax.scan(add, zeros, (_blocks(images, block), _blocks(cotangent, block)))
     gather = np.kron(transforms(taps[0]).taps, transforms(taps[1]).taps).T
-    flat = jnp.asarray(gather, images.dtype) @ total.reshape(_TILE**2, -1)
+    flat = _exact(jnp.asarray(gather, images.dtype), total.reshape(_TILE**2, -1))
     return flat.reshape(*taps, *channels)
+
+
+def _exact(transform: Array, numbers: Array) -> Array:
+    """Transform numbers with all their digits, whatever products are set to."""
+    return jnp.matmul(transform, numbers, precision="highest")
 
 
 def _tiles(images: Array, padding: Pads, taps: tuple[int, int]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """A program's population: how it begins, and the compiled functions that move it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -204,9 +204,19 @@ def compile_population(plan: ProgramPlan, mesh: Mesh) -> Compiled:
         train=jax.jit(train_population, donate_argnums=0),
         evaluate=jax.jit(evaluate_members),
         measure=jax.jit(
-            over_members(partial(measure_layers, plan.network, form), mesh, width)
+            over_members(_in_full(measure_layers, plan.network, form), mesh, width)
         ),
         spectra=jax.jit(
-            over_members(partial(measure_spectra, plan.network, form), mesh, width)
+            over_members(_in_full(measure_spectra, plan.network, form), mesh, width)
         ),
     )
+
+
+def _in_full(measure: Callable[..., Any], *given: Any) -> Callable[..., Any]:
+    """Measure with all digits of float32, whatever the training has."""
+
+    def measured(*args: Any) -> Any:
+        with jax.default_matmul_precision("float32"):
+            return measure(*given, *args)
+
+    return measured

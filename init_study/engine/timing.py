@@ -29,6 +29,9 @@ from init_study.execution import Execution
 from init_study.plan import Plan, ProgramPlan
 from init_study.train import Hyper, TrainState
 
+# The problem of what failed as it ran, whose need is not known.
+OUT_OF_MEMORY = "out of memory"
+
 
 class Timing(NamedTuple):
     """The cost of one execution of one program, on some devices.
@@ -101,8 +104,9 @@ def foreseen(
     )
     state_bytes = members * last.member_bytes
     problem = shortage(wider.device_bytes(members), state_bytes, room)
-    if last.problem:
-        problem = f"wider than {last.execution}, which does not fit"
+    # Then nobody knows how much it was; else a wider one may fill fewer places.
+    if last.problem == OUT_OF_MEMORY:
+        problem = f"wider than {last.execution}, which ran out of memory"
     return wider._replace(problem=problem) if problem else None
 
 

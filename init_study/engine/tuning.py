@@ -21,6 +21,7 @@ from init_study.engine.feeding import feeding_shapes
 from init_study.engine.population import compile_population, member_shapes
 from init_study.engine.shortage import shortage
 from init_study.engine.timing import (
+    OUT_OF_MEMORY,
     Timing,
     foreseen,
     time_execution,
@@ -207,13 +208,16 @@ def _cost(plan: Plan, program_plan: ProgramPlan) -> _Cost:
     )
 
 
-def holds(plan: Plan, program_plan: ProgramPlan, seeds: int) -> bool:
+def holds(
+    plan: Plan, program_plan: ProgramPlan, seeds: int, data_held: bool = False
+) -> bool:
     """Whether there is room for members alone, without what a step takes besides.
 
     Args:
         plan: of the study.
         program_plan: one of its programs.
         seeds: of how many of its seeds the members are.
+        data_held: whether the data lie on the devices already, and need no room.
     """
     width, member = program_plan.execution.chunk_width, member_shapes(program_plan)
     members = len(plan.members) // len(plan.study.seeds) * seeds
@@ -221,7 +225,7 @@ def holds(plan: Plan, program_plan: ProgramPlan, seeds: int) -> bool:
     _, data_bytes = feeding_shapes(program_plan, plan.study.seeds[:seeds])
     held = padded_size(members, member_mesh(), width) // jax.local_device_count()
     room = bytes_per_device(jax.default_backend())
-    needed = held * member_bytes + data_bytes
+    needed = held * member_bytes + (0 if data_held else data_bytes)
     return not shortage(needed, members * member_bytes, room)
 
 
@@ -292,5 +296,5 @@ def _try(plan: Plan, program: ProgramPlan, execution: Execution, mesh: Mesh) -> 
             temporary_bytes=0,
             member_bytes=0,
             data_bytes=0,
-            problem="out of memory",
+            problem=OUT_OF_MEMORY,
         )

@@ -28,6 +28,8 @@ from init_study.conv.lowering import default_precision
 from init_study.errors import UserError
 
 _PRODUCTS = (primitives.dot_general_p, primitives.conv_general_dilated_p)
+# Of these it is not known what their factors are.
+_OTHER_PRODUCTS = ("ragged_dot", "ragged_dot_general", "scaled_dot", "dot_product")
 # Bits of exponent and of mantissa; float32 has 8 and 23.
 _BITS = {"tf32": (8, 10), "bfloat16": (8, 7)}
 
@@ -76,9 +78,13 @@ def in_arithmetic(
         function: of pytrees of arrays to a pytree of arrays.
         arithmetic: None gives the function back.
 
+    Products that are only in a function's own rule for its gradients (`custom_vjp`,
+    `custom_jvp`) are not seen, and stay as they are.
+
     Raises: UserError, as it is called, for a product whose precision is the function's
-        own: of another type than float32, with a precision that it asks for, or inside
-        a loop, a branch or a rule for gradients, where it is not reached.
+        own: of another type than float32, with a precision that it asks for, of a kind
+        that is not known, or inside a loop, a branch or a function with a rule of its
+        own, where it is not reached.
 
     Example:
         Of 1 + 2⁻⁹, eight significant bits leave 1.
@@ -118,6 +124,8 @@ def _apply(arithmetic: Arithmetic, equation: JaxprEqn, inputs: list[Any]) -> lis
         return again(*inputs)
     if primitive in _PRODUCTS:
         return [_product(arithmetic, equation, inputs)]
+    if primitive.name.startswith(_OTHER_PRODUCTS) and arithmetic.precision != "float32":
+        raise _refusal(arithmetic, equation, f"are of {primitive}")
     for inner in jaxprs.inner_equations(equation):
         if inner.primitive in _PRODUCTS and _is_known(arithmetic, inner):
             # A setting reaches a product anywhere, but a rounding has to be written.
@@ -191,5 +199,5 @@ def _refusal(arithmetic: Arithmetic, equation: JaxprEqn, what: str) -> UserError
     return UserError(
         f"the model does not take precision={arithmetic.precision}: its products (one "
         f"of {shapes}) {what}; leave precision at default, which is what the device "
-        "does, or build the model in float32, without loops"
+        "does, or build the model of plain products of float32"
     )

@@ -39,7 +39,7 @@ def load(workdir: str | os.PathLike[str]) -> pd.DataFrame:
     `drifted` (whether the run went on with other versions or another computation
     before this step, by `--accept_drift`). Fresh seeds are there as soon as they have
     records. Of a program in waves there is what these have recorded before the last
-    step, until all are done: so nobody takes a part of the seeds for an answer.
+    step, until all are done: of as many seeds as have begun, and no answer yet.
 
     Args:
         workdir: of the run, finished or not.

@@ -26,7 +26,7 @@ FEEDS = {
 PRECISIONS = {
     "float32": "factors as they are, on every device",
     "tf32": "factors of 11 significant bits, sums of float32",
-    "bfloat16": "factors and results of 8 significant bits, sums of float32",
+    "bfloat16": "factors of 8 significant bits, sums of float32",
 }
 # What one tries first without tuning, by optimizer: the usual textbook rates.
 UNTUNED_LEARNING_RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001}

@@ -263,7 +263,7 @@ def test_what_is_foreseen_not_to_fit_is_not_compiled(plan, monkeypatch):
     first = timing("xla/4", 1.0, problem="out of memory")
     wider = timing_module.foreseen(Execution(16, "xla"), [first], 4, None)
     assert wider is not None
-    assert wider.problem == "wider than xla/4, which does not fit"
+    assert wider.problem == "wider than xla/4, which ran out of memory"
     narrow = timing_module.foreseen(Execution(1, "xla"), [first], 4, None)
     other = timing_module.foreseen(Execution(16, "patches"), [first], 4, None)
     assert narrow is other is None

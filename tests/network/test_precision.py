@@ -10,7 +10,8 @@ import pytest
 from jax import lax
 
 from init_study import jaxprs
-from init_study.conv import FORMS
+from init_study.conv import FORMS, convolve
+from init_study.conv.groups import block_diagonal
 from init_study.conv.lowering import default_precision
 from init_study.data.feeds import Examples
 from init_study.errors import UserError
@@ -154,6 +155,29 @@ def test_float32_is_what_a_cpu_does_anyway(form, network, params):
     jax.tree.map(np.testing.assert_array_equal, found, plain)
 
 
+def transformed(images, kernel):
+    form = {"padding": "SAME", "form": "winograd"}
+    return (convolve(images, kernel, **form) ** 2).sum()
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [
+        (transformed, [(2, 16, 16, 64), (3, 3, 64, 64)]),
+        (lambda kernel: (block_diagonal(kernel, 2) ** 2).sum(), [(3, 3, 8, 16)]),
+    ],
+)
+def test_what_is_no_factor_loses_nothing(function, shapes):
+    """Transforms, and sums that are laid out anew, are of exact products.
+
+    A matrix unit would round them, which no number on a CPU shows.
+    """
+    given = [jnp.ones(shape) for shape in shapes]
+    with set_for(Arithmetic("bfloat16", "BF16_BF16_F32")):
+        found = products(jax.grad(function, range(len(shapes))), *given)
+    assert {one.params["precision"] for one in found} == {(lax.Precision.HIGHEST,) * 2}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_step_and_an_evaluation_set_it_themselves(form, network):
     """Whatever is set around them, and for the rules of gradients too."""
@@ -192,6 +216,14 @@ def test_members_side_by_side_are_rounded_alike(network, params):
         assert max(off(got, alone)) < 1e-3
 
 
+class Ragged(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        x = x.reshape(len(x), -1)
+        kernels = self.param("kernel", nn.initializers.normal(), (1, x.shape[1], 5))
+        return lax.ragged_dot(x, kernels, jnp.array([len(x)], jnp.int32))
+
+
 class Looped(nn.Module):
     @nn.compact
     def __call__(self, x):
@@ -219,6 +251,7 @@ def applied(module, arithmetic):
     ("module", "arithmetic", "says"),
     [
         (Looped(), HALF, "are inside scan"),
+        (Ragged(), TF32, "are of ragged_dot"),
         (Looped(), TF32, "are inside scan"),
         (Net(jnp.bfloat16), FLOAT32, "are of bfloat16"),
         (Net(jnp.bfloat16), HALF, "are of bfloat16"),

@@ -1,6 +1,6 @@
 """How far a run is: read from its files, without JAX."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,24 +89,34 @@ def _examined(workdir: Path) -> Iterable[tuple[str, Study, Path]]:
 
 
 def _rows(study: Study, folder: Path) -> list[dict[str, Any]]:
+    progress = _progress(study.programs(), folder)
     return [
         {
             "program": study.label(program),
             "members": len(study.members()),
-            **_progress(program, folder),
+            **progress[program],
         }
         for program in study.programs()
     ]
 
 
-def _progress(program: Program, folder: Path) -> dict[str, Any]:
-    """Tell how far a program is; of one in waves, the mean step and what is done.
-
-    It is done when its waves are put together.
-    """
-    step = store.last_steps(folder).get(program.id, 0)
+def _progress(
+    programs: Sequence[Program], folder: Path
+) -> dict[Program, dict[str, Any]]:
+    """Tell how far programs are; of one in waves, the mean step and what is done."""
+    steps = store.last_steps(folder)
     has_begun = (folder / store.MANIFEST).exists()
-    waves = store.waves_done(folder).get(program.id) if has_begun else None
+    waves = store.waves_done(folder) if has_begun else store.NO_WAVES
+    return {
+        program: _how_far(program, steps.get(program.id, 0), waves.get(program.id))
+        for program in programs
+    }
+
+
+def _how_far(
+    program: Program, step: int, waves: store.WavesDone | None
+) -> dict[str, Any]:
+    """Say the step of a program, which is done when its waves are put together."""
     found = {
         "step": waves.step if waves else step,
         "steps": program.steps,
@@ -131,7 +141,7 @@ def _fresh_rows(
         {
             "program": f"{study.label(program)}, fresh seeds",
             "members": schemes * study.fresh_seeds,
-            **_progress(program, folder),
+            **_progress([program], folder)[program],
         }
     ]
 
