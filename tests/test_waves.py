@@ -373,10 +373,10 @@ def test_memory_that_no_wave_fits_is_refused_before_anything_is_written(
 PEAK = """
 import resource, sys
 from pathlib import Path
-from init_study.engine import devices, shortage, tuning
+from init_study.engine import tuning
 from init_study.engine.devices import prepare_jax
 from init_study.plan import make_plan
-from init_study.run import begin_run, run, run_waves
+from init_study.run import run
 from init_study.study import Study
 
 seeds, workdir = int(sys.argv[1]), Path(sys.argv[2])

@@ -29,7 +29,7 @@ from init_study.errors import UserError
 
 _PRODUCTS = (primitives.dot_general_p, primitives.conv_general_dilated_p)
 # Of these it is not known what their factors are.
-_OTHER_PRODUCTS = ("ragged_dot", "ragged_dot_general", "scaled_dot", "dot_product")
+_OTHER_PRODUCTS = ("ragged_dot", "scaled_dot", "dot_product")
 # Bits of exponent and of mantissa; float32 has 8 and 23.
 _BITS = {"tf32": (8, 10), "bfloat16": (8, 7)}
 
@@ -72,14 +72,13 @@ def in_arithmetic(
     """Have all convolutions and matrix products of a function in an arithmetic.
 
     Everything else stays in the function's own types: norms, activations, sums, what it
-    returns. Call and differentiate the result inside `set_for(arithmetic)`.
+    returns. Call and differentiate the result inside `set_for(arithmetic)`. Products
+    that are only in a function's own rule for its gradients (`custom_vjp`,
+    `custom_jvp`) are not seen, and stay as they are.
 
     Args:
         function: of pytrees of arrays to a pytree of arrays.
         arithmetic: None gives the function back.
-
-    Products that are only in a function's own rule for its gradients (`custom_vjp`,
-    `custom_jvp`) are not seen, and stay as they are.
 
     Raises: UserError, as it is called, for a product whose precision is the function's
         own: of another type than float32, with a precision that it asks for, of a kind
