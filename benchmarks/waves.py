@@ -3,10 +3,11 @@
     python -m benchmarks.waves --waves=4 --repeats=3
 
 The same study of digits runs in one wave and in several, turn by turn in one process,
-each run in a folder of its own from its plan to its last record; the first turn, which
-warms up, is not counted, and no compiled program is kept between runs. Prints the
-seconds of both and what each wave costs: the difference by the number of waves, of the
-clock and of the processor, which other work on the machine moves less.
+now the one and now the other first, each in a folder of its own from its plan to its
+last record. The first turn, which warms up, is not counted, and no compiled program is
+kept between runs. Prints the seconds of both and what each wave costs, the difference
+by the number of waves: of the clock; of the processor, which other work on the machine
+moves less; and of the clock outside of steps, which their speed does not move.
 """
 
 import tempfile
@@ -18,6 +19,7 @@ from typing import NamedTuple
 from absl import flags, logging
 
 from benchmarks.machine import cpu_name
+from benchmarks.sessions import training_seconds
 from benchmarks.starting import start
 from init_study.control import Control
 from init_study.engine.devices import prepare_jax
@@ -46,30 +48,38 @@ def main(_: list[str]) -> None:
         steps=_STEPS.value,
         evaluations=2,
     )
-    plan, names = make_plan(study), ("the clock", "the processor")
+    plan, names = make_plan(study), ("the clock", "the processor", "outside of steps")
     found: list[list[Taken]] = []
     print(f"{cpu_name()}, {usable_cores()} cores; {len(study.members())} members")
     for turn in range(_REPEATS.value + 1):
-        both = [run_seconds(plan, waves) for waves in (1, _WAVES.value)]
+        # A machine that grows slower or faster meanwhile moves neither way alone.
+        order = (1, _WAVES.value)[:: 1 if turn % 2 else -1]
+        taken = {waves: run_seconds(plan, waves) for waves in order}
+        both = [taken[waves] for waves in (1, _WAVES.value)]
         found += [both] if turn else []
         print(f"turn {turn}: " + " beside ".join(map(_text, both)), flush=True)
     for place, name in enumerate(names):
         costs = [(parted[place] - one[place]) / _WAVES.value for one, parted in found]
         print(
             f"a wave costs {median(costs):.2f} s of {name} ({min(costs):.2f} to "
-            f"{max(costs):.2f}); n = {len(costs)}"
+            f"{max(costs):.2f}), of {median(one[place] for one, _ in found):.1f} s "
+            f"that one takes with all; n = {len(costs)}"
         )
 
 
 class Taken(NamedTuple):
-    """Seconds that a run took, of the clock and of the processor."""
+    """Seconds of a run: of the clock, of the processor, of the clock less steps."""
 
     clock: float
     processor: float
+    outside: float
 
 
 def _text(taken: Taken) -> str:
-    return f"{taken.clock:.2f} s (processor {taken.processor:.2f})"
+    return (
+        f"{taken.clock:.2f} s (processor {taken.processor:.2f}, outside of steps "
+        f"{taken.outside:.2f})"
+    )
 
 
 def run_seconds(plan: Plan, waves: int) -> Taken:
@@ -84,7 +94,8 @@ def run_seconds(plan: Plan, waves: int) -> Taken:
         began, spent = time.perf_counter(), time.process_time()
         begin_run(plan, workdir, "command", Control(), at_once=waves)
         assert run(plan, workdir, "command").finished
-        return Taken(time.perf_counter() - began, time.process_time() - spent)
+        clock, processor = time.perf_counter() - began, time.process_time() - spent
+        return Taken(clock, processor, clock - sum(training_seconds(workdir)))
 
 
 if __name__ == "__main__":

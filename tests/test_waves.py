@@ -383,7 +383,7 @@ seeds, workdir = int(sys.argv[1]), Path(sys.argv[2])
 prepare_jax(None)
 tuning.holds = lambda plan, program, seeds: seeds <= 500
 study = Study(
-    schemes="he_normal", learning_rates=0.1, seeds=seeds, depth=2, width=16,
+    schemes="he_normal", learning_rates=0.1, seeds=seeds, depth=2, width=32,
     batch_size=4, steps=2, evaluations=1,
 )
 assert run(make_plan(study), workdir, "command").finished
@@ -393,13 +393,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 @pytest.mark.slow
 def test_the_peak_of_memory_grows_by_records_alone(tmp_path):
-    """Eight waves of 500 members, of 61 MB of states in all, beside two of them."""
+    """Eight waves of 500 members beside two: six more, of 126 MB of states."""
     peaks, written = [], []
     for seeds in (1000, 4000):
         workdir = tmp_path / f"{seeds}"
         done = finish([sys.executable, "-c", PEAK, seeds, workdir], 600, cwd=ROOT)
         peaks.append(int(done.stdout.split()[-1]))
         written.append(sum((workdir / name).stat().st_size for name in FILES[:3]))
-    # A record is some ten times larger in memory than in the file.
+    # A record is some ten times larger in memory than in the file. What of one wave is
+    # still being saved as the next begins, of 21 MB, is there twice or not.
     more = 10 * (written[1] - written[0])
-    assert peaks[1] - peaks[0] < more + 30e6
+    assert peaks[1] - peaks[0] < more + 50e6
