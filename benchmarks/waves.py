@@ -32,6 +32,7 @@ _WAVES = flags.DEFINE_integer("waves", 4, "Waves of the run that has several.", 
 _SEEDS = flags.DEFINE_integer("seeds", 16, "Each with nine members.", 2)
 _STEPS = flags.DEFINE_integer("steps", 20, "Of a member, of batches of 16.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Turns that are timed.", 1)
+_NAMES = ("of the clock", "of the processor", "outside of steps")
 
 
 def main(_: list[str]) -> None:
@@ -48,7 +49,7 @@ def main(_: list[str]) -> None:
         steps=_STEPS.value,
         evaluations=2,
     )
-    plan, names = make_plan(study), ("the clock", "the processor", "outside of steps")
+    plan = make_plan(study)
     found: list[list[Taken]] = []
     print(f"{cpu_name()}, {usable_cores()} cores; {len(study.members())} members")
     for turn in range(_REPEATS.value + 1):
@@ -58,10 +59,10 @@ def main(_: list[str]) -> None:
         both = [taken[waves] for waves in (1, _WAVES.value)]
         found += [both] if turn else []
         print(f"turn {turn}: " + " beside ".join(map(_text, both)), flush=True)
-    for place, name in enumerate(names):
+    for place, name in enumerate(_NAMES):
         costs = [(parted[place] - one[place]) / _WAVES.value for one, parted in found]
         print(
-            f"a wave costs {median(costs):.2f} s of {name} ({min(costs):.2f} to "
+            f"a wave costs {median(costs):.2f} s {name} ({min(costs):.2f} to "
             f"{max(costs):.2f}), of {median(one[place] for one, _ in found):.1f} s "
             f"that one takes with all; n = {len(costs)}"
         )
