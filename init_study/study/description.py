@@ -237,10 +237,12 @@ class Study:
             >>> study = Study(schemes="zeros", learning_rates=0.1, depth=[2, 4])
             >>> [study.label(program) for program in study.programs()]
             ['depth=2', 'depth=4']
+            >>> study = study.replace(depth=(None, 4))
+            >>> [study.label(program) for program in study.programs()]
+            ['depth=default', 'depth=4']
         """
         varying = [axis for axis in PROGRAM_AXES if len(getattr(self, axis)) > 1]
-        words = [f"{axis}={getattr(program, axis)}" for axis in varying]
-        return " ".join(words) or program.model
+        return " ".join(_in_words(program, axis) for axis in varying) or program.model
 
     def untuned(self, optimizer: str) -> float:
         """Find the rate of the grid that is nearest, in ratio, to the untuned one.
@@ -251,6 +253,12 @@ class Study:
         """
         wanted = self.untuned_learning_rate or UNTUNED_LEARNING_RATES[optimizer]
         return min(self.learning_rates, key=lambda r: abs(math.log(r / wanted)))
+
+
+def _in_words(program: Program, axis: str) -> str:
+    """Write the value that a program has on an axis as the axis's flag takes it."""
+    value = getattr(program, axis)
+    return f"{axis}={'default' if value is None else value}"
 
 
 _CHANGE_NOTHING = ("name", "question", "feed")
