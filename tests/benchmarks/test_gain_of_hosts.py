@@ -6,9 +6,9 @@ import sys
 import pytest
 from calling import ROOT, finish
 
-from benchmarks import hosts
+from benchmarks import host_runs
 from benchmarks.cases import CASES
-from benchmarks.hosts import Taken
+from benchmarks.host_runs import Shared, Taken
 from init_study.errors import UserError
 from init_study.models import build_model
 
@@ -28,9 +28,11 @@ def test_what_cannot_be_measured_is_one_line(flag, near):
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("case", hosts.CASES)
+@pytest.mark.parametrize("case", host_runs.CASES)
 def test_the_launcher_is_told_of_the_same_net(case):
-    words = dict(flag.removeprefix("--study.").split("=") for flag in hosts.CASES[case])
+    words = dict(
+        flag.removeprefix("--study.").split("=") for flag in host_runs.CASES[case]
+    )
     size = int(words.pop("image_size", 8))
     model = words.pop("model", "cnn")
     built = build_model(model, 10, {name: int(words[name]) for name in words})
@@ -41,15 +43,13 @@ def test_the_launcher_is_told_of_the_same_net(case):
 def test_one_that_recorded_otherwise_ends_it(monkeypatch):
     taken = {"one": Taken(8.0, 12.0, b"all"), "hosts": Taken(4.0, 8.0, b"all")}
     taken["apart"] = Taken(5.0, 6.0, b"some")
-    monkeypatch.setattr(hosts, "run", lambda way, *_: taken[way])
-    with monkeypatch.context() as patch:
-        patch.setattr(hosts, "_HOSTS", type("Two", (), {"value": 2}))
-        patch.setattr(hosts, "_MEMBERS", type("Few", (), {"value": 3}))
-        found = hosts.turn("tiny", 16)
-        assert found == {"rate": 6.0, "hosts": 2.0, "apart": 1.6, "command": 1.5}
-        taken["hosts"] = taken["hosts"]._replace(records=b"other")
-        with pytest.raises(UserError, match="tiny: 2 hosts recorded what one does not"):
-            hosts.turn("tiny", 16)
+    monkeypatch.setattr(host_runs, "run", lambda way, _: taken[way])
+    shared = Shared("tiny", members=3, hosts=2, steps=16)
+    found = host_runs.turn(shared)
+    assert found == {"rate": 6.0, "hosts": 2.0, "apart": 1.6, "command": 1.5}
+    taken["hosts"] = taken["hosts"]._replace(records=b"other")
+    with pytest.raises(UserError, match="tiny: 2 hosts recorded what one does not"):
+        host_runs.turn(shared)
 
 
 @pytest.mark.slow
